@@ -1,0 +1,110 @@
+//! Conversations and the messages in them.
+
+use super::user::first_eight;
+use super::{Bucket, ParseIdError, PartitionId, PlacementId, UserId, hexadecimal};
+use std::fmt;
+use std::str::FromStr;
+
+/// A conversation. The top 16 bits carry its placement, so that any region can route it without a look-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConversationId(pub u128);
+
+/// Chosen by the client (a UUIDv7) and the idempotency key of what it names: one identity is
+/// (conversation, sender, message id).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MessageId(pub u128);
+
+impl ConversationId {
+    /// A group of that placement with those 112 low (random) bits; higher bits of `low` are cut off.
+    #[must_use]
+    pub const fn group(placement: PlacementId, low: u128) -> Self {
+        Self(((placement.0 as u128) << 112) | (low & ((1 << 112) - 1)))
+    }
+
+    /// The conversation of two users: the same whoever asks.
+    #[must_use]
+    pub fn direct(placement: PlacementId, one: UserId, other: UserId) -> Self {
+        let (low, high) = if one <= other { (one, other) } else { (other, one) };
+        let mut hasher = blake3::Hasher::new_derive_key("archipelago direct conversation");
+        hasher.update(&placement.0.to_be_bytes()).update(&low.0.to_be_bytes()).update(&high.0.to_be_bytes());
+        let mut bytes = [0; 16];
+        hasher.finalize_xof().fill(&mut bytes);
+        Self::group(placement, u128::from_be_bytes(bytes))
+    }
+
+    /// The placement it lives in, for ever.
+    #[must_use]
+    pub const fn placement(self) -> PlacementId {
+        PlacementId((self.0 >> 112) as u16)
+    }
+
+    /// The partition it is logged in.
+    #[must_use]
+    pub fn partition(self) -> PartitionId {
+        let low = self.0 & ((1 << 112) - 1);
+        let digest = blake3::hash(&low.to_be_bytes());
+        let bucket = Bucket::of_hash(u64::from_be_bytes(first_eight(digest.as_bytes())));
+        PartitionId { placement: self.placement(), bucket }
+    }
+}
+
+impl MessageId {
+    /// The milliseconds since 1970 that a UUIDv7 carries: when the client made it, by its own clock.
+    #[must_use]
+    pub const fn created_ms(self) -> u64 {
+        (self.0 >> 80) as u64
+    }
+
+    /// A UUIDv7 (RFC 9562, section 5.7) of that time and randomness.
+    #[must_use]
+    pub const fn new(created_ms: u64, random: u128) -> Self {
+        let time = (created_ms as u128 & 0xffff_ffff_ffff) << 80;
+        let version = 7 << 76;
+        let variant = 0b10 << 62;
+        let kept = (0xfff << 64) | 0x3fff_ffff_ffff_ffff;
+        Self(time | version | variant | (random & kept))
+    }
+}
+
+impl fmt::Display for ConversationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "c{:032x}", self.0)
+    }
+}
+
+impl FromStr for ConversationId {
+    type Err = ParseIdError;
+    fn from_str(text: &str) -> Result<Self, ParseIdError> {
+        text.strip_prefix('c')
+            .and_then(|digits| hexadecimal(digits, 32))
+            .map(Self)
+            .ok_or_else(|| ParseIdError::new(text, "conversation id", "c00010000000000000000000000000abc"))
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = format!("{:032x}", self.0);
+        write!(
+            f,
+            "{}-{}-{}-{}-{}",
+            &digits[..8],
+            &digits[8..12],
+            &digits[12..16],
+            &digits[16..20],
+            &digits[20..]
+        )
+    }
+}
+
+impl FromStr for MessageId {
+    type Err = ParseIdError;
+    fn from_str(text: &str) -> Result<Self, ParseIdError> {
+        let refuse = || ParseIdError::new(text, "message id", "01890a5d-ac96-774b-bcce-b302099a8057");
+        let groups: Vec<&str> = text.split('-').collect();
+        if groups.iter().map(|group| group.len()).ne([8, 4, 4, 4, 12]) {
+            return Err(refuse());
+        }
+        hexadecimal(&groups.concat(), 32).map(Self).ok_or_else(refuse)
+    }
+}

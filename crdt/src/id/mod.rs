@@ -1,0 +1,58 @@
+//! Identifiers: every one a newtype with exactly one textual form.
+//!
+//! What must always hold: `parse(print(id)) == id`, and no other text parses. A text that is refused is
+//! named in the error, together with the form that was expected.
+
+mod conversation;
+mod place;
+mod replica;
+mod user;
+
+pub use conversation::{ConversationId, MessageId};
+pub use place::{BUCKETS, Bucket, PartitionId, PlacementId, RegionId};
+pub use replica::{Dot, Incarnation, ReplicaId, Sequence};
+pub use user::{DeviceId, UserId};
+
+/// A text that is not the identifier it was taken for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a {expected}: it has the form `{form}`")]
+pub struct ParseIdError {
+    /// What was to be parsed, cut to 64 characters.
+    pub text: String,
+    /// Which identifier was expected.
+    pub expected: &'static str,
+    /// The form it has, by example.
+    pub form: &'static str,
+}
+
+impl ParseIdError {
+    fn new(text: &str, expected: &'static str, form: &'static str) -> Self {
+        Self { text: text.chars().take(64).collect(), expected, form }
+    }
+}
+
+/// Parses exactly `digits` lower-case hexadecimal digits.
+fn hexadecimal(text: &str, digits: usize) -> Option<u128> {
+    let lower = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    if text.len() != digits || !text.bytes().all(lower) {
+        return None;
+    }
+    u128::from_str_radix(text, 16).ok()
+}
+
+/// Parses a decimal number without sign, leading zeros or spaces.
+fn decimal(text: &str) -> Option<u64> {
+    let canonical = !text.is_empty()
+        && text.bytes().all(|b| b.is_ascii_digit())
+        && (text == "0" || !text.starts_with('0'));
+    if canonical { text.parse().ok() } else { None }
+}
+
+/// Parses `milliseconds.counter`; here because it shares the number grammar of the ids.
+pub(crate) fn parse_timestamp(text: &str) -> Result<crate::Timestamp, ParseIdError> {
+    let refuse = || ParseIdError::new(text, "timestamp", "1732500000000.0");
+    let (ms, counter) = text.split_once('.').ok_or_else(refuse)?;
+    let ms = decimal(ms).filter(|ms| *ms < 1 << 48).ok_or_else(refuse)?;
+    let counter = decimal(counter).filter(|counter| *counter < 1 << 16).ok_or_else(refuse)?;
+    Ok(crate::Timestamp((ms << 16) | counter))
+}

@@ -1,0 +1,26 @@
+//! The words every region agrees on: identifiers, clocks, version vectors, operations and the replicated
+//! data types. Pure: no input or output, no clock, no randomness, no threads.
+//!
+//! What must always hold: the state of a conversation is a function of the *set* of its applied operations.
+//! Applied in any order that extends happened-before, the same operations give the same bytes.
+
+pub mod chain;
+pub mod clock;
+pub mod id;
+pub mod operation;
+pub mod version_vector;
+
+/// Generated from `proto/operation.proto`.
+#[allow(missing_debug_implementations, unreachable_pub, clippy::doc_markdown)]
+pub mod proto {
+    include!(concat!(env!("OUT_DIR"), "/archipelago.operation.rs"));
+}
+
+pub use chain::ChainHead;
+pub use clock::Timestamp;
+pub use id::{
+    Bucket, ConversationId, DeviceId, Dot, Incarnation, MessageId, PartitionId, PlacementId, RegionId,
+    ReplicaId, Sequence, UserId,
+};
+pub use operation::{Kind, Operation};
+pub use version_vector::{Cut, VersionVector};

@@ -1,0 +1,304 @@
+//! Operations: one immutable change to one conversation, as an envelope and a payload.
+//!
+//! What must always hold:
+//! - An operation is kept, hashed and relayed as the bytes its origin wrote. Only [`Draft::seal`] encodes; everybody else decodes.
+//! - The envelope names the payload by digest, and the payload holds 16 bytes of salt, so that the digest of an erased
+//!   body says nothing.
+//! - Decoding is total: bytes that are not an operation are a [`MalformedOperation`], never a panic.
+//!
+//! Cost of a post of 1,024 bytes: 76 bytes of envelope and 21 of payload around the body, one allocation each.
+
+use crate::Timestamp;
+use crate::id::{ConversationId, Dot, MessageId, UserId};
+use crate::proto;
+use crate::version_vector::Cut;
+use bytes::Bytes;
+use prost::Message as _;
+
+/// Bytes of a payload digest: BLAKE3 cut to 160 bits.
+pub const DIGEST_BYTES: usize = 20;
+/// Bytes of salt in every payload.
+pub const SALT_BYTES: usize = 16;
+
+/// An operation as it is stored and relayed: undecoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operation {
+    /// Who issued it in its partition, and as which number.
+    pub dot: Dot,
+    /// The envelope's bytes, as the origin wrote them.
+    pub envelope: Bytes,
+    /// The payload's bytes, as the origin wrote them; none once they have been cut.
+    pub payload: Option<Bytes>,
+}
+
+/// What an operation does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A message.
+    Post,
+    /// The conversation begins, with its first members.
+    Create,
+    /// The creator adds a member.
+    Add,
+    /// A member leaves.
+    Leave,
+}
+
+/// A decoded envelope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// The conversation it changes.
+    pub conversation: ConversationId,
+    /// Its place in the display order, together with the dot.
+    pub hlc: Timestamp,
+    /// What it does.
+    pub kind: Kind,
+    /// The user who did it.
+    pub sender: UserId,
+    /// The client's id of the command; for a post, the message's id.
+    pub message: MessageId,
+    /// Of the payload's bytes.
+    pub payload_digest: [u8; DIGEST_BYTES],
+}
+
+/// A decoded payload, without its salt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// A message.
+    Post(Post),
+    /// The conversation begins.
+    Create {
+        /// Its first members, sorted, the creator included.
+        members: Vec<UserId>,
+        /// A group's name; empty for a direct conversation.
+        name: String,
+        /// Whether it is the conversation of two users, which nobody joins or leaves.
+        direct: bool,
+    },
+    /// A member is added.
+    Add {
+        /// Who.
+        user: UserId,
+        /// What the conversation held where the member was added: not theirs to see.
+        since: Cut,
+    },
+    /// The sender leaves.
+    Leave {
+        /// The adds this leave undoes: those its region had applied.
+        seen: Cut,
+    },
+}
+
+/// The content of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Post {
+    /// Text, or ciphertext that the server cannot read.
+    pub body: Bytes,
+    /// The sender's local time in milliseconds since 1970, for display alone.
+    pub sent_at_ms: i64,
+    /// The sender and id of the message it answers, in the same conversation.
+    pub reply_to: Option<(UserId, MessageId)>,
+    /// What the author's device had seen, if that was more than its region had: the mark of promise 4.
+    pub seen: Option<Cut>,
+}
+
+/// A new operation, before it is encoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// The conversation it changes.
+    pub conversation: ConversationId,
+    /// From the conversation's clock.
+    pub hlc: Timestamp,
+    /// The user who does it.
+    pub sender: UserId,
+    /// The client's id of the command.
+    pub message: MessageId,
+    /// What it does.
+    pub body: Body,
+}
+
+/// Bytes that are not an operation this version knows.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MalformedOperation {
+    /// Not Protocol Buffers, or cut short.
+    #[error("not a well-formed {what}: {source}")]
+    Encoding {
+        /// Envelope or payload.
+        what: &'static str,
+        /// What the decoder said.
+        source: prost::DecodeError,
+    },
+    /// A field is missing, of the wrong length, or out of range.
+    #[error("the operation's field `{0}` is missing or out of range")]
+    Field(&'static str),
+    /// A kind from a later version.
+    #[error("operation kind {0} is unknown to this version: upgrade this region")]
+    UnknownKind(i32),
+    /// The payload is not the one its envelope names.
+    #[error("the payload does not match the digest in its envelope")]
+    Digest,
+}
+
+impl Kind {
+    const fn to_proto(self) -> proto::Kind {
+        match self {
+            Self::Post => proto::Kind::Post,
+            Self::Create => proto::Kind::Create,
+            Self::Add => proto::Kind::Add,
+            Self::Leave => proto::Kind::Leave,
+        }
+    }
+}
+
+impl Body {
+    /// The kind of operation this body belongs to.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Post(_) => Kind::Post,
+            Self::Create { .. } => Kind::Create,
+            Self::Add { .. } => Kind::Add,
+            Self::Leave { .. } => Kind::Leave,
+        }
+    }
+
+    /// Reads a payload and checks it against the envelope that names it.
+    ///
+    /// # Errors
+    /// [`MalformedOperation`] when the digest differs, the bytes are not a payload, or its kind is not the envelope's.
+    pub fn decode(envelope: &Envelope, payload: &Bytes) -> Result<Self, MalformedOperation> {
+        if digest(payload) != envelope.payload_digest {
+            return Err(MalformedOperation::Digest);
+        }
+        let source = |source| MalformedOperation::Encoding { what: "payload", source };
+        let decoded = proto::Payload::decode(payload.clone()).map_err(source)?;
+        let body = Self::from_proto(decoded.body.ok_or(MalformedOperation::Field("body"))?)?;
+        if body.kind() == envelope.kind { Ok(body) } else { Err(MalformedOperation::Field("kind")) }
+    }
+
+    fn from_proto(body: proto::payload::Body) -> Result<Self, MalformedOperation> {
+        Ok(match body {
+            proto::payload::Body::Post(post) => Self::Post(Post::from_proto(post)?),
+            proto::payload::Body::Create(create) => {
+                let members: Vec<UserId> = create.members.into_iter().map(UserId).collect();
+                if !members.is_sorted_by(|one, next| one < next) {
+                    return Err(MalformedOperation::Field("members"));
+                }
+                Self::Create { members, name: create.name, direct: create.direct }
+            }
+            proto::payload::Body::Add(add) => {
+                Self::Add { user: UserId(add.user), since: cut(add.since, "since")? }
+            }
+            proto::payload::Body::Leave(leave) => Self::Leave { seen: cut(leave.seen, "seen")? },
+        })
+    }
+
+    fn to_proto(&self) -> proto::payload::Body {
+        match self {
+            Self::Post(post) => proto::payload::Body::Post(post.to_proto()),
+            Self::Create { members, name, direct } => proto::payload::Body::Create(proto::Create {
+                members: members.iter().map(|user| user.0).collect(),
+                name: name.clone(),
+                direct: *direct,
+            }),
+            Self::Add { user, since } => {
+                proto::payload::Body::Add(proto::Add { user: user.0, since: Some(since.to_proto()) })
+            }
+            Self::Leave { seen } => proto::payload::Body::Leave(proto::Leave { seen: Some(seen.to_proto()) }),
+        }
+    }
+}
+
+impl Post {
+    fn from_proto(post: proto::Post) -> Result<Self, MalformedOperation> {
+        let reply_to = match post.reply_to {
+            Some(target) => Some((UserId(target.sender), MessageId(sixteen(&target.message, "reply_to")?))),
+            None => None,
+        };
+        let seen = match post.seen {
+            Some(seen) => Some(cut(Some(seen), "seen")?),
+            None => None,
+        };
+        Ok(Self { body: post.body, sent_at_ms: post.sent_at_ms, reply_to, seen })
+    }
+
+    fn to_proto(&self) -> proto::Post {
+        proto::Post {
+            body: self.body.clone(),
+            sent_at_ms: self.sent_at_ms,
+            reply_to: self.reply_to.map(|(sender, message)| proto::Identity {
+                sender: sender.0,
+                message: Bytes::copy_from_slice(&message.0.to_be_bytes()),
+            }),
+            seen: self.seen.as_ref().map(Cut::to_proto),
+        }
+    }
+}
+
+impl Envelope {
+    /// Reads an envelope.
+    ///
+    /// # Errors
+    /// [`MalformedOperation`] when the bytes are not an envelope of a kind this version knows.
+    pub fn decode(bytes: &Bytes) -> Result<Self, MalformedOperation> {
+        let source = |source| MalformedOperation::Encoding { what: "envelope", source };
+        let decoded = proto::Envelope::decode(bytes.clone()).map_err(source)?;
+        let kind = match proto::Kind::try_from(decoded.kind) {
+            Ok(proto::Kind::Post) => Kind::Post,
+            Ok(proto::Kind::Create) => Kind::Create,
+            Ok(proto::Kind::Add) => Kind::Add,
+            Ok(proto::Kind::Leave) => Kind::Leave,
+            Err(_) => return Err(MalformedOperation::UnknownKind(decoded.kind)),
+        };
+        let hlc = Timestamp(decoded.hlc);
+        if hlc == Timestamp::ZERO || hlc >= Timestamp::REFUSED_FROM {
+            return Err(MalformedOperation::Field("hlc"));
+        }
+        Ok(Self {
+            conversation: ConversationId(sixteen(&decoded.conversation, "conversation")?),
+            hlc,
+            kind,
+            sender: UserId(decoded.sender),
+            message: MessageId(sixteen(&decoded.message, "message")?),
+            payload_digest: decoded.payload_digest[..]
+                .try_into()
+                .map_err(|_| MalformedOperation::Field("payload_digest"))?,
+        })
+    }
+}
+
+impl Draft {
+    /// Encodes it, once and for ever: the envelope's and the payload's bytes.
+    #[must_use]
+    pub fn seal(&self, salt: [u8; SALT_BYTES]) -> (Bytes, Bytes) {
+        let payload =
+            proto::Payload { salt: Bytes::copy_from_slice(&salt), body: Some(self.body.to_proto()) };
+        let payload = Bytes::from(payload.encode_to_vec());
+        let envelope = proto::Envelope {
+            conversation: Bytes::copy_from_slice(&self.conversation.0.to_be_bytes()),
+            hlc: self.hlc.0,
+            kind: self.body.kind().to_proto().into(),
+            sender: self.sender.0,
+            message: Bytes::copy_from_slice(&self.message.0.to_be_bytes()),
+            payload_digest: Bytes::copy_from_slice(&digest(&payload)),
+        };
+        (Bytes::from(envelope.encode_to_vec()), payload)
+    }
+}
+
+/// The digest by which an envelope names its payload.
+#[must_use]
+pub fn digest(payload: &[u8]) -> [u8; DIGEST_BYTES] {
+    let mut cut = [0; DIGEST_BYTES];
+    cut.copy_from_slice(&blake3::hash(payload).as_bytes()[..DIGEST_BYTES]);
+    cut
+}
+
+fn sixteen(bytes: &[u8], field: &'static str) -> Result<u128, MalformedOperation> {
+    bytes.try_into().map(u128::from_be_bytes).map_err(|_| MalformedOperation::Field(field))
+}
+
+fn cut(cut: Option<proto::Cut>, field: &'static str) -> Result<Cut, MalformedOperation> {
+    let cut = cut.ok_or(MalformedOperation::Field(field))?;
+    Cut::from_proto(&cut).map_err(|_| MalformedOperation::Field(field))
+}

@@ -1,0 +1,139 @@
+//! Version vectors and cuts: what a region has applied, and points in causal time.
+//!
+//! A vector is exact, because logs have no holes: sequence n of a replica means all of 1..=n. Joined pointwise,
+//! so join is commutative, associative and idempotent; an absent replica stands at zero.
+
+use crate::id::{Dot, ReplicaId, Sequence};
+use crate::proto;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Per replica, the highest sequence applied. Zero entries are never kept, so equal vectors are equal values.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct VersionVector(BTreeMap<ReplicaId, Sequence>);
+
+/// A version vector taken as a point in causal time; within one conversation, per origin the last operation of
+/// that conversation that it covers.
+pub type Cut = VersionVector;
+
+impl VersionVector {
+    /// Covers nothing.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(BTreeMap::new())
+    }
+
+    /// The highest sequence of that replica it covers; [`Sequence::NONE`] if none.
+    #[must_use]
+    pub fn get(&self, replica: ReplicaId) -> Sequence {
+        self.0.get(&replica).copied().unwrap_or_default()
+    }
+
+    /// Whether it covers that operation.
+    #[must_use]
+    pub fn covers(&self, dot: Dot) -> bool {
+        dot.sequence <= self.get(dot.replica)
+    }
+
+    /// Whether it covers all that `other` covers.
+    #[must_use]
+    pub fn covers_all(&self, other: &Self) -> bool {
+        other.0.iter().all(|(replica, sequence)| *sequence <= self.get(*replica))
+    }
+
+    /// Raises one entry to at least that dot. Returns whether that changed anything.
+    pub fn raise(&mut self, dot: Dot) -> bool {
+        let entry = self.0.entry(dot.replica).or_default();
+        let changed = dot.sequence > *entry;
+        *entry = dot.sequence.max(*entry);
+        if *entry == Sequence::NONE {
+            self.0.remove(&dot.replica);
+        }
+        changed
+    }
+
+    /// The least vector that covers both. Returns whether that changed anything.
+    pub fn join(&mut self, other: &Self) -> bool {
+        let mut changed = false;
+        for dot in other.iter() {
+            changed |= self.raise(dot);
+        }
+        changed
+    }
+
+    /// The greatest vector that both cover.
+    #[must_use]
+    pub fn meet(&self, other: &Self) -> Self {
+        self.iter().map(|dot| Dot { sequence: dot.sequence.min(other.get(dot.replica)), ..dot }).collect()
+    }
+
+    /// Its entries in replica order, each as the last dot covered.
+    pub fn iter(&self) -> impl Iterator<Item = Dot> + '_ {
+        self.0.iter().map(|(replica, sequence)| Dot { replica: *replica, sequence: *sequence })
+    }
+
+    /// Whether it covers nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The Protocol Buffers form, sorted by replica.
+    #[must_use]
+    pub fn to_proto(&self) -> proto::Cut {
+        let entry = |dot: Dot| proto::CutEntry {
+            region: u32::from(dot.replica.region.0),
+            incarnation: dot.replica.incarnation.0,
+            sequence: dot.sequence.0,
+        };
+        proto::Cut { entries: self.iter().map(entry).collect() }
+    }
+
+    /// Reads the Protocol Buffers form.
+    ///
+    /// # Errors
+    /// [`MalformedCut`] when a region number is out of range, a sequence is zero, or the entries are not strictly sorted:
+    /// a vector has one encoding.
+    pub fn from_proto(cut: &proto::Cut) -> Result<Self, MalformedCut> {
+        let mut vector = Self::new();
+        let mut previous = None;
+        for entry in &cut.entries {
+            let region = u16::try_from(entry.region).map_err(|_| MalformedCut)?;
+            let replica = ReplicaId {
+                region: crate::RegionId(region),
+                incarnation: crate::Incarnation(entry.incarnation),
+            };
+            if entry.sequence == 0 || previous.is_some_and(|before| before >= replica) {
+                return Err(MalformedCut);
+            }
+            previous = Some(replica);
+            vector.raise(Dot { replica, sequence: Sequence(entry.sequence) });
+        }
+        Ok(vector)
+    }
+}
+
+impl FromIterator<Dot> for VersionVector {
+    fn from_iter<I: IntoIterator<Item = Dot>>(dots: I) -> Self {
+        let mut vector = Self::new();
+        for dot in dots {
+            vector.raise(dot);
+        }
+        vector
+    }
+}
+
+impl fmt::Display for VersionVector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("{")?;
+        for (index, dot) in self.iter().enumerate() {
+            write!(f, "{}{dot}", if index == 0 { "" } else { " " })?;
+        }
+        f.write_str("}")
+    }
+}
+
+/// A cut whose entries are out of range, zero or unsorted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a cut's entries must be sorted by replica, within range and above zero")]
+pub struct MalformedCut;

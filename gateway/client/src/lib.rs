@@ -1,0 +1,1 @@
+//! The client's decisions: outbox, order, cursors, reconnection. Pure.

@@ -1,0 +1,1 @@
+//! The gateway's driver: WebSocket, HTTP, TLS.

@@ -1,0 +1,1 @@
+//! The client protocol: schema, framing, error codes.

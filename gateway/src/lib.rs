@@ -1,0 +1,1 @@
+//! The session core: what a connected device is told, and when. Pure.

@@ -1,0 +1,1 @@
+//! The region's driver: RocksDB, threads, recovery.

@@ -1,0 +1,1 @@
+//! The bridge's driver: QUIC connections with mutual TLS between regions.

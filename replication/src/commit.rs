@@ -1,0 +1,152 @@
+//! Commits: the operations of one batch of one origin in one partition, with one signature over the chain head after them.
+//!
+//! What must always hold: a commit is applied whole, and its signature is kept, so that whatever is relayed can be verified
+//! by whoever gets it. The head is not carried: the receiver computes it from its own head and the envelopes.
+//!
+//! Cost: 64 bytes of signature a commit, shared by all its operations; one Ed25519 signature where it is issued and one
+//! verification in every other region.
+
+use bytes::Bytes;
+use crdt::{ChainHead, Dot, PartitionId, ReplicaId, Sequence};
+use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
+
+/// The bytes of one operation: the dot follows from its place in the commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperationBytes {
+    /// As the origin wrote it.
+    pub envelope: Bytes,
+    /// As the origin wrote it; none once it has been cut.
+    pub payload: Option<Bytes>,
+}
+
+/// The operations of one batch of one origin in one partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    /// Where it is logged.
+    pub partition: PartitionId,
+    /// Who issued it.
+    pub origin: ReplicaId,
+    /// The sequence of its first operation; the others follow without gaps.
+    pub first: Sequence,
+    /// At least one.
+    pub operations: Vec<OperationBytes>,
+    /// Ed25519 over the partition, the origin, the last sequence and the chain head after it.
+    pub signature: [u8; 64],
+}
+
+/// Why a commit cannot be taken. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommitRefused {
+    /// It does not begin where the origin's chain ends here.
+    #[error("commit of {origin} in {partition} begins at {first}, but {expected} is next: entries out of order")]
+    OutOfOrder {
+        /// Its partition.
+        partition: PartitionId,
+        /// Its origin.
+        origin: ReplicaId,
+        /// Where it begins.
+        first: u64,
+        /// Where it should.
+        expected: u64,
+    },
+    /// The signature is not the origin's over this chain: tampering, a fork, or a commit cut short.
+    #[error("commit of {origin} in {partition} up to {last} is not signed by its origin over this chain")]
+    Signature {
+        /// Its partition.
+        partition: PartitionId,
+        /// Its origin.
+        origin: ReplicaId,
+        /// Its last sequence.
+        last: u64,
+    },
+    /// No operations.
+    #[error("commit of {origin} in {partition} is empty")]
+    Empty {
+        /// Its partition.
+        partition: PartitionId,
+        /// Its origin.
+        origin: ReplicaId,
+    },
+    /// The origin is not an active replica of the partition's placement in this region's epoch.
+    #[error("{origin} is not an active replica of {partition}")]
+    UnknownOrigin {
+        /// Its partition.
+        partition: PartitionId,
+        /// Its origin.
+        origin: ReplicaId,
+    },
+}
+
+impl Commit {
+    /// The sequence of its last operation.
+    #[must_use]
+    pub fn last(&self) -> Sequence {
+        Sequence(self.first.0 + (self.operations.len() as u64).saturating_sub(1))
+    }
+
+    /// Its dots, in order.
+    pub fn dots(&self) -> impl Iterator<Item = Dot> + '_ {
+        (self.first.0..=self.last().0).map(|number| Dot { replica: self.origin, sequence: Sequence(number) })
+    }
+
+    /// The chain head after it, given the head before it.
+    #[must_use]
+    pub fn head_after(&self, before: ChainHead) -> ChainHead {
+        self.operations.iter().fold(before, |head, operation| head.extend(&operation.envelope))
+    }
+
+    /// Signs operations that this replica issues. `before` is its chain head before them.
+    #[must_use]
+    pub fn sign(
+        partition: PartitionId,
+        origin: ReplicaId,
+        first: Sequence,
+        operations: Vec<OperationBytes>,
+        before: ChainHead,
+        key: &SigningKey,
+    ) -> Self {
+        let mut commit = Self { partition, origin, first, operations, signature: [0; 64] };
+        let statement = statement(partition, origin, commit.last(), commit.head_after(before));
+        commit.signature = key.sign(&statement).to_bytes();
+        commit
+    }
+
+    /// Checks that this commit is the next one of its origin's chain, whole and signed by the origin. Returns the head after it.
+    ///
+    /// # Errors
+    /// [`CommitRefused`] when it is empty, out of order or wrongly signed.
+    pub fn verify(
+        &self,
+        applied: Sequence,
+        before: ChainHead,
+        key: &VerifyingKey,
+    ) -> Result<ChainHead, CommitRefused> {
+        let (partition, origin) = (self.partition, self.origin);
+        if self.operations.is_empty() {
+            return Err(CommitRefused::Empty { partition, origin });
+        }
+        if self.first != applied.next() {
+            let (first, expected) = (self.first.0, applied.next().0);
+            return Err(CommitRefused::OutOfOrder { partition, origin, first, expected });
+        }
+        let head = self.head_after(before);
+        let signature = ed25519_dalek::Signature::from_bytes(&self.signature);
+        let statement = statement(partition, origin, self.last(), head);
+        key.verify_strict(&statement, &signature)
+            .map_err(|_| CommitRefused::Signature { partition, origin, last: self.last().0 })?;
+        Ok(head)
+    }
+}
+
+/// What a commit's signature covers.
+fn statement(partition: PartitionId, origin: ReplicaId, last: Sequence, head: ChainHead) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(80);
+    bytes.extend_from_slice(b"archipelago commit\0");
+    bytes.extend_from_slice(&partition.placement.0.to_be_bytes());
+    bytes.extend_from_slice(&partition.bucket.number().to_be_bytes());
+    bytes.extend_from_slice(&origin.region.0.to_be_bytes());
+    bytes.extend_from_slice(&origin.incarnation.0.to_be_bytes());
+    bytes.extend_from_slice(&last.0.to_be_bytes());
+    bytes.extend_from_slice(&head.0);
+    bytes
+}

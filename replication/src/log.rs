@@ -1,0 +1,100 @@
+//! What a bridge reads of its own region: the durable part of the logs, the vectors and the feeds.
+//!
+//! The region implements [`LogView`]; the bridge only reads. Nothing that is not yet durable may show through it
+//! (promise 2): a view ends where the region's last synced batch ends.
+
+use crate::commit::Commit;
+use crate::register::Register;
+use crdt::{ChainHead, PartitionId, RegionId, ReplicaId, Sequence, VersionVector};
+
+/// A place in a region's log of a partition: the number of the entry, from 1. Zero is before the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Position(pub u64);
+
+/// A place in a region's feed of a partition: the number of the change, from 1. Zero is before the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct ChangeNumber(pub u64);
+
+/// One commit as it stands in a log: its operations have the positions `first..=last`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedCommit {
+    /// The position of its first operation.
+    pub first: Position,
+    /// The position of its last operation.
+    pub last: Position,
+    /// What was committed.
+    pub commit: Commit,
+}
+
+/// How far one partition's log and feed reach, and what it has applied: all durable.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PartitionState {
+    /// The last durable position.
+    pub log_end: Position,
+    /// The last durable change.
+    pub feed_end: ChangeNumber,
+    /// Exactly what has been applied.
+    pub applied: VersionVector,
+}
+
+/// Where this region stands in a peer's log and feed of a partition: durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PeerCursor {
+    /// Everything up to here in the peer's log has been applied or was already had.
+    pub log: Position,
+    /// Everything up to here in the peer's feed has been joined.
+    pub feed: ChangeNumber,
+}
+
+/// The store failed under a read; the region must stop serving (a failed read is never an empty answer).
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the log of {partition} cannot be read: {reason}")]
+pub struct LogUnreadable {
+    /// Which partition.
+    pub partition: PartitionId,
+    /// What the store said, naming what and where.
+    pub reason: String,
+}
+
+/// The durable logs, vectors and feeds of one region, as its bridges read them.
+pub trait LogView {
+    /// Every partition of a shared placement that is not empty, with its state. Read once when a bridge opens.
+    fn partitions(&self) -> Result<Vec<(PartitionId, PartitionState)>, LogUnreadable>;
+
+    /// How far a partition reaches.
+    fn state(&self, partition: PartitionId) -> Result<PartitionState, LogUnreadable>;
+
+    /// Whole commits after `from`, in log order, until at least one was read and `bytes_max` would be passed.
+    fn read(&self, partition: PartitionId, from: Position, bytes_max: usize) -> Result<Vec<LoggedCommit>, LogUnreadable>;
+
+    /// Whole commits of `origin` that hold the sequences `from..=to`, in order, as far as they are here and fit `bytes_max` (at least one).
+    fn find(
+        &self,
+        partition: PartitionId,
+        origin: ReplicaId,
+        from: Sequence,
+        to: Sequence,
+        bytes_max: usize,
+    ) -> Result<Vec<Commit>, LogUnreadable>;
+
+    /// The chain head of `origin` after `sequence`, if this region keeps it: the current head, and that of each commit's end.
+    fn head(&self, partition: PartitionId, origin: ReplicaId, sequence: Sequence) -> Result<Option<ChainHead>, LogUnreadable>;
+
+    /// The latest value of each register that changed after `from`, in the order of their last change, with that change's number;
+    /// until `bytes_max` would be passed (at least one).
+    fn registers(
+        &self,
+        partition: PartitionId,
+        from: ChangeNumber,
+        bytes_max: usize,
+    ) -> Result<Vec<(ChangeNumber, Register)>, LogUnreadable>;
+
+    /// Where this region stands in the log and feed of the peer's replica.
+    fn cursor(&self, peer: ReplicaId, partition: PartitionId) -> Result<PeerCursor, LogUnreadable>;
+
+    /// The highest start number this region has seen of that replica; zero if none.
+    fn start_number(&self, peer: ReplicaId) -> Result<u64, LogUnreadable>;
+
+    /// The region this log belongs to.
+    fn region(&self) -> RegionId;
+}

@@ -1,0 +1,1 @@
+//! Plays conversations against real region processes and collects what their clients saw.

@@ -1,0 +1,1 @@
+//! The deterministic simulator, the histories and their checkers: pure.
