@@ -64,3 +64,22 @@ impl FromStr for Timestamp {
         crate::id::parse_timestamp(text)
     }
 }
+
+/// A region's present, in microseconds since 1970, as its disciplined clock gives it: it never goes back, and a jump of the
+/// wall clock never enters it. Every core takes it as an argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Now(pub u64);
+
+impl Now {
+    /// In milliseconds since 1970.
+    #[must_use]
+    pub const fn ms(self) -> u64 {
+        self.0 / 1_000
+    }
+
+    /// This present and so many milliseconds more.
+    #[must_use]
+    pub const fn plus_ms(self, ms: u64) -> Self {
+        Self(self.0.saturating_add(ms.saturating_mul(1_000)))
+    }
+}

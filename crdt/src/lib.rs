@@ -17,7 +17,7 @@ pub mod proto {
 }
 
 pub use chain::ChainHead;
-pub use clock::Timestamp;
+pub use clock::{Now, Timestamp};
 pub use id::{
     Bucket, ConversationId, DeviceId, Dot, Incarnation, MessageId, PartitionId, PlacementId, RegionId,
     ReplicaId, Sequence, UserId,

@@ -1,1 +1,10 @@
-//! The shard core, the store trait, placements and accounts of one region: pure.
+//! One region: the shard core that is the only writer of its partitions, the store it writes to, and what may be read of it.
+//!
+//! The heart is [`Shard::step`](shard::Shard::step): inputs in, a batch and effects out. The driver commits the batch with a sync and only then
+//! releases the effects, so nothing becomes visible before it is durable.
+
+pub mod command;
+pub mod item;
+pub mod read;
+pub mod shard;
+pub mod store;

@@ -38,7 +38,9 @@ pub struct Commit {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommitRefused {
     /// It does not begin where the origin's chain ends here.
-    #[error("commit of {origin} in {partition} begins at {first}, but {expected} is next: entries out of order")]
+    #[error(
+        "commit of {origin} in {partition} begins at {first}, but {expected} is next: entries out of order"
+    )]
     OutOfOrder {
         /// Its partition.
         partition: PartitionId,
@@ -132,8 +134,11 @@ impl Commit {
         let head = self.head_after(before);
         let signature = ed25519_dalek::Signature::from_bytes(&self.signature);
         let statement = statement(partition, origin, self.last(), head);
-        key.verify_strict(&statement, &signature)
-            .map_err(|_| CommitRefused::Signature { partition, origin, last: self.last().0 })?;
+        key.verify_strict(&statement, &signature).map_err(|_| CommitRefused::Signature {
+            partition,
+            origin,
+            last: self.last().0,
+        })?;
         Ok(head)
     }
 }

@@ -65,7 +65,12 @@ pub trait LogView {
     fn state(&self, partition: PartitionId) -> Result<PartitionState, LogUnreadable>;
 
     /// Whole commits after `from`, in log order, until at least one was read and `bytes_max` would be passed.
-    fn read(&self, partition: PartitionId, from: Position, bytes_max: usize) -> Result<Vec<LoggedCommit>, LogUnreadable>;
+    fn read(
+        &self,
+        partition: PartitionId,
+        from: Position,
+        bytes_max: usize,
+    ) -> Result<Vec<LoggedCommit>, LogUnreadable>;
 
     /// Whole commits of `origin` that hold the sequences `from..=to`, in order, as far as they are here and fit `bytes_max` (at least one).
     fn find(
@@ -78,7 +83,12 @@ pub trait LogView {
     ) -> Result<Vec<Commit>, LogUnreadable>;
 
     /// The chain head of `origin` after `sequence`, if this region keeps it: the current head, and that of each commit's end.
-    fn head(&self, partition: PartitionId, origin: ReplicaId, sequence: Sequence) -> Result<Option<ChainHead>, LogUnreadable>;
+    fn head(
+        &self,
+        partition: PartitionId,
+        origin: ReplicaId,
+        sequence: Sequence,
+    ) -> Result<Option<ChainHead>, LogUnreadable>;
 
     /// The latest value of each register that changed after `from`, in the order of their last change, with that change's number;
     /// until `bytes_max` would be passed (at least one).

@@ -1,0 +1,14 @@
+//! Compiles the client protocol's schema with protox, with its canonical JSON mapping beside it.
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo:rerun-if-changed=proto");
+    let files = protox::compile(["proto/archipelago.proto"], ["proto"])?;
+    let encoded = prost_encode(&files);
+    prost_build::Config::new().bytes(["."]).compile_fds(files)?;
+    pbjson_build::Builder::new().register_descriptors(&encoded)?.build(&[".archipelago.v1"])?;
+    Ok(())
+}
+
+fn prost_encode(files: &impl prost::Message) -> Vec<u8> {
+    files.encode_to_vec()
+}

@@ -1,0 +1,211 @@
+//! What a device may ask of a region, what it is told when that is done, and why it may be refused.
+//!
+//! What must always hold: every command carries an id and is done once, however often it is sent; a refusal changes nothing.
+
+use bytes::Bytes;
+use crdt::{ConversationId, Cut, Dot, MessageId, Timestamp, UserId};
+
+/// A command of one user's device, already signed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Begins a group, whose id the client has drawn.
+    CreateGroup {
+        /// Its id; the placement within must allow all members.
+        conversation: ConversationId,
+        /// The command's id.
+        command: MessageId,
+        /// The first members; the creator need not be named.
+        members: Vec<UserId>,
+        /// Up to 256 characters.
+        name: String,
+    },
+    /// Opens the conversation with one other user, which begins if it has not.
+    OpenDirect {
+        /// The placement it is to live in.
+        placement: crdt::PlacementId,
+        /// The command's id.
+        command: MessageId,
+        /// The other.
+        peer: UserId,
+    },
+    /// The creator adds a member.
+    Add {
+        /// Where.
+        conversation: ConversationId,
+        /// The command's id.
+        command: MessageId,
+        /// Whom.
+        user: UserId,
+    },
+    /// The user leaves.
+    Leave {
+        /// Where.
+        conversation: ConversationId,
+        /// The command's id.
+        command: MessageId,
+    },
+    /// Posts a message.
+    Post {
+        /// Where.
+        conversation: ConversationId,
+        /// The message's id, the idempotency key.
+        message: MessageId,
+        /// At most 65,536 bytes.
+        body: Bytes,
+        /// The sender and id of the message it answers.
+        reply_to: Option<(UserId, MessageId)>,
+        /// The sender's local time, for display alone.
+        sent_at_ms: i64,
+        /// What this device has been shown of the conversation, from its authenticated cursor.
+        seen: Option<Seen>,
+    },
+    /// What this device has been given, or its user has read, from its authenticated cursors.
+    Receipt {
+        /// Where.
+        conversation: ConversationId,
+        /// Delivered to the device up to here.
+        delivered: Option<Cut>,
+        /// Read by the user up to here.
+        read: Option<Cut>,
+    },
+}
+
+/// What a device has seen of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Seen {
+    /// Per origin, the last operation of the conversation that it was given.
+    pub cut: Cut,
+    /// The highest timestamp among them.
+    pub highest: Timestamp,
+}
+
+/// What a device is told once its command is durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Done {
+    /// The operation that did it. A resent command gets the same answer.
+    Operation {
+        /// Where.
+        conversation: ConversationId,
+        /// The command's id.
+        command: MessageId,
+        /// The operation's dot.
+        dot: Dot,
+        /// Its timestamp.
+        hlc: Timestamp,
+    },
+    /// Nothing had to be done: the direct conversation exists already.
+    Exists {
+        /// Which.
+        conversation: ConversationId,
+    },
+    /// The receipt has been joined.
+    Receipt,
+}
+
+/// Why a command was refused. Each has a stable code and names the way out; nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// This region has no part in the conversation's placement.
+    #[error(
+        "conversation {0} lives in a placement that this region has no part in: connect to a region of that placement"
+    )]
+    WrongPlacement(ConversationId),
+    /// There is no such conversation here, or the user is not in it; the two are not told apart.
+    #[error(
+        "there is no conversation {0} for you here: check the id, or wait until this region has heard of it"
+    )]
+    UnknownConversation(ConversationId),
+    /// The user is pinned elsewhere.
+    #[error(
+        "{user} cannot take part in conversation {conversation}, because placements are fixed: begin a new one in a placement that all members allow"
+    )]
+    PlacementFixed {
+        /// Who.
+        user: UserId,
+        /// Where.
+        conversation: ConversationId,
+    },
+    /// Only the creator adds members.
+    #[error("only the creator of {0} can add members: ask them")]
+    NotCreator(ConversationId),
+    /// Another group has that id.
+    #[error("conversation {0} exists already: draw another id")]
+    ConversationExists(ConversationId),
+    /// A body is too long.
+    #[error("the body has {bytes} bytes, the limit is {limit}: shorten it or send it as media")]
+    BodyTooLarge {
+        /// Its length.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// Too many members.
+    #[error("{members} members are more than the limit of {limit}: begin with fewer")]
+    TooManyMembers {
+        /// How many there would be.
+        members: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A name is too long.
+    #[error("the name has {characters} characters, the limit is {limit}: shorten it")]
+    NameTooLong {
+        /// Its length.
+        characters: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The message id is older than the outbox limit, so whether it was sent before can no longer be told.
+    #[error(
+        "message id {message} was made more than {limit_days} days ago: send the message again under a new id"
+    )]
+    MessageTooOld {
+        /// The id.
+        message: MessageId,
+        /// The outbox limit.
+        limit_days: u64,
+    },
+    /// The message id is from the future by more than a day.
+    #[error(
+        "message id {0} is dated more than a day ahead: correct the device's clock and send again under a new id"
+    )]
+    MessageFromFuture(MessageId),
+    /// A direct conversation has its two members for ever.
+    #[error("conversation {0} is between two users: nobody is added to it or leaves it")]
+    Direct(ConversationId),
+    /// The conversation's clock is at the top of its range.
+    #[error("conversation {0} can take no more messages: begin a new one")]
+    ClockExhausted(ConversationId),
+    /// The cursor is not one this device could have been given.
+    #[error("the cursor claims more than this conversation holds: sync again from your last cursor")]
+    CursorAhead(ConversationId),
+    /// The shard's mailbox is full.
+    #[error("the region is busy: send again in {retry_after_ms} ms")]
+    Busy {
+        /// When to try again.
+        retry_after_ms: u64,
+    },
+}
+
+impl Refusal {
+    /// The stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::WrongPlacement(_) => "wrong_placement",
+            Self::UnknownConversation(_) => "unknown_conversation",
+            Self::PlacementFixed { .. } => "placement_fixed",
+            Self::NotCreator(_) => "not_creator",
+            Self::ConversationExists(_) => "conversation_exists",
+            Self::BodyTooLarge { .. } => "body_too_large",
+            Self::TooManyMembers { .. } => "too_many_members",
+            Self::NameTooLong { .. } => "name_too_long",
+            Self::MessageTooOld { .. } => "message_too_old",
+            Self::MessageFromFuture(_) => "message_from_future",
+            Self::Direct(_) => "direct_conversation",
+            Self::ClockExhausted(_) => "clock_exhausted",
+            Self::CursorAhead(_) => "cursor_ahead",
+            Self::Busy { .. } => "busy",
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What the shard asks of a disk: an ordered map of bytes with atomic, synced batches.
+//!
+//! What must always hold: when [`Store::commit`] returns, the batch is on stable storage, whole; when it fails, the process ends,
+//! because after a failed sync nobody knows what is on the disk. A read that fails is an error, never an empty answer.
+
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+/// Which way a scan goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From the smallest key.
+    Ascending,
+    /// From the largest key.
+    Descending,
+}
+
+/// Why a store did not do as asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// A record that is not what was written. The store must not be served: it returns as a new incarnation on the operator's word.
+    #[error("damaged record in table {table} at key {key}: {what}")]
+    Damaged {
+        /// The table, by name.
+        table: &'static str,
+        /// The key, in hexadecimal.
+        key: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The disk is full. Nothing of the batch was kept.
+    #[error("the disk of store {store} is full: free some space and start the region again")]
+    Full {
+        /// The store's folder.
+        store: String,
+    },
+    /// Any other failure of the disk or the engine.
+    #[error("store {store} failed in {call}: {reason}")]
+    Failed {
+        /// The store's folder.
+        store: String,
+        /// What was being done.
+        call: &'static str,
+        /// What the engine said.
+        reason: String,
+    },
+}
+
+/// What a scan calls for each key and value; it breaks to stop the scan.
+pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
+/// A consistent, readable state of a store.
+pub trait View {
+    /// The value at that key.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the disk or the engine fails.
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
+
+    /// Visits the keys from `from` (included) up to `to` (excluded), in that direction.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the disk or the engine fails.
+    fn scan(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        direction: Direction,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), StoreError>;
+}
+
+/// A store with one writer.
+pub trait Store: View + Send {
+    /// Makes the whole batch durable, or none of it.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the caller ends the process.
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError>;
+
+    /// Writes a consistent copy of the store into that folder, which must not exist.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the copy could not be made.
+    fn checkpoint(&self, folder: &Path) -> Result<(), StoreError>;
+}
+
+/// Writes that are made durable together. The last write to a key counts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Batch {
+    writes: BTreeMap<Bytes, Option<Bytes>>,
+}
+
+impl Batch {
+    /// Sets a key.
+    pub fn put(&mut self, key: Bytes, value: Bytes) {
+        self.writes.insert(key, Some(value));
+    }
+
+    /// Removes a key.
+    pub fn delete(&mut self, key: Bytes) {
+        self.writes.insert(key, None);
+    }
+
+    /// The writes in key order; none is a removal.
+    pub fn writes(&self) -> impl Iterator<Item = (&Bytes, Option<&Bytes>)> {
+        self.writes.iter().map(|(key, value)| (key, value.as_ref()))
+    }
+
+    /// Whether there is nothing to write.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.writes.is_empty()
+    }
+}
