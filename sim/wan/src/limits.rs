@@ -1,0 +1,18 @@
+//! What the relay may hold, and what happens at each limit.
+
+/// The longest datagram carried, in bytes: the largest UDP payload, so nothing is ever cut short.
+pub const DATAGRAM_BYTES_MAX: usize = 65_507;
+
+/// Datagrams on their way through all links together. 100,000 QUIC packets are 150 MB, four seconds of 300 Mbit/s; at the
+/// limit a link drops what comes, as a full router does, and counts it as dropped by its queue.
+pub const IN_FLIGHT_MAX: usize = 100_000;
+
+/// Flows (source ports of a dialer) that one listening port serves at once. A restarted process is a new flow; at the limit
+/// the longest silent one is forgotten.
+pub const FLOWS_MAX: usize = 16;
+
+/// How often a blocked thread looks whether it is to stop.
+pub const STOP_LOOK_MS: u64 = 100;
+
+/// Parts in a million, the unit of loss, duplication and reordering.
+pub const MILLION: u32 = 1_000_000;
