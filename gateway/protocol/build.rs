@@ -1,11 +1,17 @@
 //! Compiles the client protocol's schema with protox, with its canonical JSON mapping beside it.
+//!
+//! Unknown JSON fields are ignored, as unknown Protocol Buffers fields are: a client of a later minor version is understood, and a
+//! frame that this version does not know comes out empty, so that it can be refused by name.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");
     let files = protox::compile(["proto/archipelago.proto"], ["proto"])?;
     let encoded = prost_encode(&files);
     prost_build::Config::new().bytes(["."]).compile_fds(files)?;
-    pbjson_build::Builder::new().register_descriptors(&encoded)?.build(&[".archipelago.v1"])?;
+    pbjson_build::Builder::new()
+        .register_descriptors(&encoded)?
+        .ignore_unknown_fields()
+        .build(&[".archipelago.v1"])?;
     Ok(())
 }
 

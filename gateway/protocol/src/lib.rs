@@ -1,7 +1,16 @@
 //! The client protocol: schema, framing, error codes.
 //!
 //! One schema, two subprotocols. What must always hold: a frame means the same in both, and bytes that are not a frame are an
-//! error with a stable code, never a panic.
+//! error with a stable code, never a panic. Every code that a client can meet stands in one table, [`codes::CODES`].
+//!
+//! What it refuses to do: it decides nothing. It neither knows which frame may come when, nor what a region makes of it.
+
+pub mod codes;
+pub mod fields;
+pub mod frame;
+
+pub use fields::FieldError;
+pub use frame::{FRAME_BYTES_MAX, FrameError, Payload, Subprotocol};
 
 /// Generated from `proto/archipelago.proto`.
 #[allow(missing_debug_implementations, unreachable_pub, clippy::all, clippy::pedantic, clippy::unwrap_used)]
