@@ -3,8 +3,11 @@
 //! The heart is [`Shard::step`](shard::Shard::step): inputs in, a batch and effects out. The driver commits the batch with a sync and only then
 //! releases the effects, so nothing becomes visible before it is durable.
 
+pub mod cluster;
 pub mod command;
+pub mod epoch;
 pub mod item;
 pub mod read;
+pub mod read_toml;
 pub mod shard;
 pub mod store;
