@@ -2,7 +2,11 @@
 
 use crate::item::{ArrivalNumber, Item};
 use crate::store::{StoreError, View};
-use crdt::{ConversationId, Cut, DeviceId, Dot, PlacementId, Timestamp, UserId};
+use crdt::{ConversationId, Cut, DeviceId, Dot, PartitionId, PlacementId, Timestamp, UserId, VersionVector};
+
+/// A read of changes or of a page ends after the item whose body brings it past this many bytes, whatever its limit of items: a
+/// hundred of the largest bodies would be 6.4 MiB for one device. The reader asks again for what follows.
+pub const READ_BYTES_MAX: usize = 128 * 1024;
 
 /// A conversation as its list shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +87,32 @@ pub fn conversations(
     limit: usize,
 ) -> Result<Vec<Summary>, StoreError> {
     todo!("{:?}", (view.get(&[]), placement, user, limit))
+}
+
+/// A conversation that a user is in, with how far it reaches here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Membership {
+    /// Which.
+    pub conversation: ConversationId,
+    /// The arrival number of its newest entry here.
+    pub arrival: ArrivalNumber,
+    /// Its highest timestamp.
+    pub highest: Timestamp,
+}
+
+/// The user's conversations in that placement without their content, the most recently active first: what a sign-in reads.
+pub fn memberships(
+    view: &dyn View,
+    placement: PlacementId,
+    user: UserId,
+    limit: usize,
+) -> Result<Vec<Membership>, StoreError> {
+    todo!("{:?}", (view.get(&[]), placement, user, limit))
+}
+
+/// What of a partition is stable, as far as this region knows: the cut of the last [`Effect::Stable`](crate::shard::Effect::Stable).
+pub fn stable(view: &dyn View, partition: PartitionId) -> Result<VersionVector, StoreError> {
+    todo!("{:?}", (view.get(&[]), partition))
 }
 
 /// Up to `limit` entries that the standing lacks, in arrival order. None if the user is not a member.
