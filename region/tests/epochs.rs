@@ -1,0 +1,165 @@
+//! Epoch statements: an unbroken, rightly signed row gives a placement; whatever else is refused by name.
+#![allow(clippy::unwrap_used, clippy::needless_pass_by_value)]
+
+use crdt::{Incarnation, PlacementId, RegionId, ReplicaId};
+use ed25519_dalek::{SigningKey, VerifyingKey};
+use expect_test::{Expect, expect};
+use region::cluster::ClusterPlacement;
+use region::epoch::{EpochStatement, current_placement};
+use replication::placement::Epoch;
+use std::collections::BTreeMap;
+
+fn key() -> SigningKey {
+    SigningKey::from_bytes(&[7; 32])
+}
+
+fn placement() -> ClusterPlacement {
+    let regions = [RegionId(1), RegionId(2)].into();
+    ClusterPlacement { id: PlacementId(3), name: "eu".to_owned(), regions, key: key().verifying_key() }
+}
+
+fn replicas(of: &[(u16, u64)]) -> BTreeMap<ReplicaId, VerifyingKey> {
+    let replica = |&(region, incarnation): &(u16, u64)| {
+        let id = ReplicaId { region: RegionId(region), incarnation: Incarnation(incarnation) };
+        (id, SigningKey::from_bytes(&[incarnation as u8; 32]).verifying_key())
+    };
+    of.iter().map(replica).collect()
+}
+
+fn signed(previous: Option<&EpochStatement>, of: &[(u16, u64)]) -> EpochStatement {
+    EpochStatement::sign(PlacementId(3), previous, replicas(of), &key())
+}
+
+fn refuse(statements: &[EpochStatement], expected: Expect) {
+    expected.assert_eq(&current_placement(&placement(), statements).unwrap_err().to_string());
+}
+
+#[test]
+fn the_last_of_an_unbroken_row_counts_in_whatever_order_it_is_read() {
+    let first = signed(None, &[(1, 10), (2, 20)]);
+    let second = signed(Some(&first), &[(1, 10)]);
+    for row in [vec![first.clone(), second.clone()], vec![second.clone(), first.clone(), second.clone()]] {
+        let placement = current_placement(&placement(), &row).unwrap();
+        assert_eq!((placement.id, placement.epoch), (PlacementId(3), Epoch(2)));
+        assert_eq!(placement.active, replicas(&[(1, 10)]));
+    }
+}
+
+#[test]
+fn a_file_reads_as_it_was_written_and_has_one_form() {
+    let first = signed(None, &[(1, 10), (2, 20)]);
+    let second = signed(Some(&first), &[(2, 20)]);
+    for statement in [&first, &second] {
+        assert_eq!(&EpochStatement::parse(&statement.to_toml()).unwrap(), statement);
+    }
+    expect![[r##"
+        # Which replicas are active in placement p3 from epoch 2 on. Signed with the placement's key.
+        placement = "p3"
+        number = 2
+        previous = "8e2806b4ba21912025b2b879fc4cfbd1c19ee122747ad9cbabdf0f8db31e8d75"
+        signature = "466ef42442df05209c4ae4cafbfd58f4f863d4c4111d748779112ca71245a77de21c899b9dba1551b3dc8988e75972f0a61ad2641e371beb402fbd45e6bf820d"
+
+        [[active]]
+        replica = "r2.0000000000000014"
+        key = "20828bf5c5bdcacb684863336c202fb5599da48be5596615742170705beca9f7"
+    "##]]
+    .assert_eq(&second.to_toml());
+}
+
+#[test]
+fn forks_gaps_and_foreign_statements_are_refused() {
+    let first = signed(None, &[(1, 10), (2, 20)]);
+    let other = signed(None, &[(1, 10)]);
+    let second = signed(Some(&first), &[(1, 10)]);
+    let after_other = signed(Some(&other), &[(2, 20)]);
+    refuse(&[], expect!["epoch 1 of p3 is missing: get its file from an operator"]);
+    refuse(&[second.clone()], expect!["epoch 1 of p3 is missing: get its file from an operator"]);
+    refuse(
+        &[first.clone(), other],
+        expect![
+            "epoch 1 of p3 is a fork: 8c2e74d6bba3e62aeb36325702bdd3eeac8f5370cf80a5672b0f65605fa292a8 stands where 8e2806b4ba21912025b2b879fc4cfbd1c19ee122747ad9cbabdf0f8db31e8d75 was expected; ask the operators which one holds"
+        ],
+    );
+    refuse(
+        &[first.clone(), after_other],
+        expect![
+            "epoch 2 of p3 is a fork: 8c2e74d6bba3e62aeb36325702bdd3eeac8f5370cf80a5672b0f65605fa292a8 stands where 8e2806b4ba21912025b2b879fc4cfbd1c19ee122747ad9cbabdf0f8db31e8d75 was expected; ask the operators which one holds"
+        ],
+    );
+    let mut zero = first.clone();
+    zero.number = Epoch(0);
+    refuse(
+        &[zero],
+        expect!["epoch 0 of p3 is not signed with the placement's key: get it again from an operator"],
+    );
+    let foreign = EpochStatement::sign(PlacementId(4), None, replicas(&[(1, 10)]), &key());
+    refuse(&[foreign], expect!["epoch 1 of p4 was given for placement p3: put it with its own placement"]);
+}
+
+#[test]
+fn any_change_to_a_signed_statement_is_a_bad_signature() {
+    let first = signed(None, &[(1, 10), (2, 20)]);
+    let bad = "epoch 1 of p3 is not signed with the placement's key: get it again from an operator";
+    let mut fewer = first.clone();
+    fewer.active.pop_first();
+    let mut other_key = first.clone();
+    other_key.active.insert(replicas(&[(1, 10)]).pop_first().unwrap().0, key().verifying_key());
+    let mut flipped = first.clone();
+    flipped.signature[5] ^= 1;
+    let stranger = SigningKey::from_bytes(&[8; 32]);
+    let stranger = EpochStatement::sign(PlacementId(3), None, replicas(&[(1, 10)]), &stranger);
+    for changed in [fewer, other_key, flipped, stranger] {
+        assert_eq!(current_placement(&placement(), &[changed]).unwrap_err().to_string(), bad);
+    }
+}
+
+#[test]
+fn a_signed_statement_must_fit_the_cluster_file() {
+    refuse(
+        &[signed(None, &[(1, 10), (5, 50)])],
+        expect!["epoch 1 of p3 names r5, which the cluster file does not put into the placement"],
+    );
+    refuse(
+        &[signed(None, &[(1, 10), (1, 11)])],
+        expect!["epoch 1 of p3 names two replicas of r1: a region is one replica"],
+    );
+}
+
+#[test]
+fn mistakes_in_the_file_are_named_with_their_line() {
+    let text = signed(None, &[(1, 10)]).to_toml();
+    let check = |from: &str, to: &str, expected: Expect| {
+        let changed = text.replace(from, to);
+        assert_ne!(changed, text);
+        expected.assert_eq(&EpochStatement::parse(&changed).unwrap_err().to_string());
+    };
+    check(
+        "\"p3\"",
+        "\"eu\"",
+        expect![[r#"line 2: `placement` is `eu`; write a placement's number, such as `placement = "p1"`"#]],
+    );
+    check(
+        "number = 1",
+        "number = -1",
+        expect!["line 3: `number` is `-1`; write a number from 1, such as `number = 1`"],
+    );
+    check(
+        "replica",
+        "replika",
+        expect!["line 7: `replika` is not a key of [[active]]; did you mean `replica`?"],
+    );
+    check(
+        "r1.",
+        "r1,",
+        expect![[
+            r#"line 7: `replica` is `r1,000000000000000a`; write a replica's id, such as `replica = "r1.00000000000000ff"`"#
+        ]],
+    );
+    check(
+        "signature = \"",
+        "signature = \"zz",
+        expect![[
+            r#"line 4: `signature` is `zz8331f9953066f443c76b95f71bd781bac5d3b7854ed6a7256dfbaa313aa702`; write an Ed25519 signature as 128 hexadecimal digits, such as `signature = "…"`"#
+        ]],
+    );
+}
