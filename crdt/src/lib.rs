@@ -4,10 +4,16 @@
 //! What must always hold: the state of a conversation is a function of the *set* of its applied operations.
 //! Applied in any order that extends happened-before, the same operations give the same bytes.
 
+mod canonical;
 pub mod chain;
 pub mod clock;
+pub mod conversation;
+pub mod disciplined_clock;
 pub mod id;
+pub mod membership;
 pub mod operation;
+pub mod receipt;
+pub mod timeline;
 pub mod version_vector;
 
 /// Generated from `proto/operation.proto`.
@@ -16,11 +22,17 @@ pub mod proto {
     include!(concat!(env!("OUT_DIR"), "/archipelago.operation.rs"));
 }
 
+pub use canonical::MalformedState;
 pub use chain::ChainHead;
 pub use clock::{Now, Timestamp};
+pub use conversation::{Conversation, DigestBuilder, StateDigest};
+pub use disciplined_clock::DisciplinedClock;
 pub use id::{
     Bucket, ConversationId, DeviceId, Dot, Incarnation, MessageId, PartitionId, PlacementId, RegionId,
     ReplicaId, Sequence, UserId,
 };
+pub use membership::Membership;
 pub use operation::{Kind, Operation};
+pub use receipt::Receipt;
+pub use timeline::{Aliases, Identity, Place, Timeline};
 pub use version_vector::{Cut, VersionVector};

@@ -3,6 +3,7 @@
 //! A vector is exact, because logs have no holes: sequence n of a replica means all of 1..=n. Joined pointwise,
 //! so join is commutative, associative and idempotent; an absent replica stands at zero.
 
+use crate::canonical::{Decoder, Encoder, MalformedState, ascending};
 use crate::id::{Dot, ReplicaId, Sequence};
 use crate::proto;
 use std::collections::BTreeMap;
@@ -76,6 +77,40 @@ impl VersionVector {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The canonical encoding: what a region keeps and compares.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut encoder = Encoder::default();
+        self.write(&mut encoder);
+        encoder.into_bytes()
+    }
+
+    /// Reads the canonical encoding.
+    ///
+    /// # Errors
+    /// [`MalformedState`] for any other bytes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, MalformedState> {
+        let mut decoder = Decoder::new(bytes);
+        let vector = Self::take(&mut decoder)?;
+        decoder.finish()?;
+        Ok(vector)
+    }
+
+    pub(crate) fn write(&self, encoder: &mut Encoder) {
+        encoder.count(self.0.len());
+        self.iter().for_each(|dot| encoder.dot(dot));
+    }
+
+    pub(crate) fn take(decoder: &mut Decoder<'_>) -> Result<Self, MalformedState> {
+        let mut vector = BTreeMap::new();
+        for _ in 0..decoder.count(Decoder::DOT_BYTES_MIN)? {
+            let dot = decoder.dot()?;
+            ascending(vector.keys().next_back(), &dot.replica)?;
+            vector.insert(dot.replica, dot.sequence);
+        }
+        Ok(Self(vector))
     }
 
     /// The Protocol Buffers form, sorted by replica.
