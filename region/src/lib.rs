@@ -5,9 +5,15 @@
 
 pub mod cluster;
 pub mod command;
+mod encoding;
 pub mod epoch;
 pub mod item;
+mod keys;
+pub mod log_view;
+mod partition;
 pub mod read;
 pub mod read_toml;
+mod record;
+mod register_key;
 pub mod shard;
 pub mod store;

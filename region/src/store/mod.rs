@@ -3,6 +3,11 @@
 //! What must always hold: when [`Store::commit`] returns, the batch is on stable storage, whole; when it fails, the process ends,
 //! because after a failed sync nobody knows what is on the disk. A read that fails is an error, never an empty answer.
 
+pub mod conformance;
+mod memory;
+
+pub use memory::MemoryStore;
+
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -107,6 +112,12 @@ impl Batch {
     /// The writes in key order; none is a removal.
     pub fn writes(&self) -> impl Iterator<Item = (&Bytes, Option<&Bytes>)> {
         self.writes.iter().map(|(key, value)| (key, value.as_ref()))
+    }
+
+    /// What this batch does to that key: none if nothing, else the value, none of that if it removes the key.
+    #[must_use]
+    pub fn get(&self, key: &[u8]) -> Option<Option<&Bytes>> {
+        self.writes.get(key).map(Option::as_ref)
     }
 
     /// Whether there is nothing to write.

@@ -1,0 +1,443 @@
+//! The keys of a placement's store: the one place where key bytes are made and read.
+//!
+//! What must always hold:
+//! - Every key begins with the bucket, then the table, so a partition is one stretch of each table and can be moved, audited
+//!   or dropped as such. What belongs to the whole store stands under the bucket number 65,535, which no partition has.
+//! - Numbers are big-endian, so keys sort by bytes as their fields sort, and a range of fields is a range of keys.
+//! - The bucket of a conversation's or a user's key is computed here, so none can stand in a wrong one.
+//! - Decoding is total: bytes that are not a key are none, never a panic.
+
+use crate::item::ArrivalNumber;
+use crate::register_key::RegisterKey;
+use bytes::Bytes;
+use crdt::{
+    Bucket, ConversationId, Dot, Incarnation, MessageId, PlacementId, RegionId, ReplicaId, Sequence,
+    Timestamp, UserId,
+};
+use replication::log::{ChangeNumber, Position};
+
+/// The bucket number of what belongs to the whole store.
+const WHOLE_STORE: u16 = u16::MAX;
+
+/// The tables of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Table {
+    Log = 1,
+    Dots = 2,
+    Chains = 3,
+    Reach = 4,
+    Cursors = 5,
+    Registers = 6,
+    Feed = 7,
+    Believed = 8,
+    Conversations = 9,
+    Members = 10,
+    Timeline = 11,
+    Identity = 12,
+    Changes = 13,
+    Membership = 14,
+    Meta = 15,
+    PeerStarts = 16,
+}
+
+/// The key of one record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Key {
+    /// What stands at that position of the partition's log.
+    Log(Bucket, Position),
+    /// Where an operation stands in the partition's log.
+    Dot(Bucket, Dot),
+    /// How far an origin's operations have been applied, and the chain head there.
+    Chain(Bucket, ReplicaId),
+    /// How far the partition's log and feed reach.
+    Reach(Bucket),
+    /// Where this region stands in a peer's log and feed.
+    Cursor(Bucket, ReplicaId),
+    /// A register's value and the number of its latest change.
+    Register(Bucket, RegisterKey),
+    /// Which register changed with that number, if it has not changed since.
+    Feed(Bucket, ChangeNumber),
+    /// The last pair of a replica that may be believed here.
+    Believed(Bucket, ReplicaId),
+    /// A conversation's counters, clock and cut.
+    Conversation(ConversationId),
+    /// A conversation's name and members.
+    Members(ConversationId),
+    /// A message at its place in the display order.
+    Timeline(ConversationId, Timestamp, Dot),
+    /// The operations that carry one identity.
+    Identity(ConversationId, UserId, MessageId),
+    /// What arrived in a conversation under that number.
+    Change(ConversationId, ArrivalNumber),
+    /// That a user is a member of a conversation: stands in the user's bucket.
+    Membership(UserId, ConversationId),
+    /// What this store is.
+    Meta,
+    /// The highest start number seen of a peer's replica.
+    PeerStart(ReplicaId),
+}
+
+/// Keys from one, included, to another, excluded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeyRange {
+    pub(crate) from: Bytes,
+    pub(crate) to: Bytes,
+}
+
+impl Table {
+    const ALL: [Self; 16] = [
+        Self::Log,
+        Self::Dots,
+        Self::Chains,
+        Self::Reach,
+        Self::Cursors,
+        Self::Registers,
+        Self::Feed,
+        Self::Believed,
+        Self::Conversations,
+        Self::Members,
+        Self::Timeline,
+        Self::Identity,
+        Self::Changes,
+        Self::Membership,
+        Self::Meta,
+        Self::PeerStarts,
+    ];
+
+    /// As it is named in errors.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Log => "log",
+            Self::Dots => "dots",
+            Self::Chains => "chains",
+            Self::Reach => "reach",
+            Self::Cursors => "cursors",
+            Self::Registers => "registers",
+            Self::Feed => "feed",
+            Self::Believed => "believed",
+            Self::Conversations => "conversations",
+            Self::Members => "members",
+            Self::Timeline => "timeline",
+            Self::Identity => "identity",
+            Self::Changes => "changes",
+            Self::Membership => "membership",
+            Self::Meta => "meta",
+            Self::PeerStarts => "peer_starts",
+        }
+    }
+
+    /// The table a key's bytes belong to, if any.
+    pub(crate) fn of(key: &[u8]) -> Option<Self> {
+        let number = *key.get(2)?;
+        Self::ALL.into_iter().find(|table| *table as u8 == number)
+    }
+}
+
+impl Key {
+    /// Its table.
+    pub(crate) const fn table(&self) -> Table {
+        match self {
+            Self::Log(..) => Table::Log,
+            Self::Dot(..) => Table::Dots,
+            Self::Chain(..) => Table::Chains,
+            Self::Reach(..) => Table::Reach,
+            Self::Cursor(..) => Table::Cursors,
+            Self::Register(..) => Table::Registers,
+            Self::Feed(..) => Table::Feed,
+            Self::Believed(..) => Table::Believed,
+            Self::Conversation(..) => Table::Conversations,
+            Self::Members(..) => Table::Members,
+            Self::Timeline(..) => Table::Timeline,
+            Self::Identity(..) => Table::Identity,
+            Self::Change(..) => Table::Changes,
+            Self::Membership(..) => Table::Membership,
+            Self::Meta => Table::Meta,
+            Self::PeerStart(..) => Table::PeerStarts,
+        }
+    }
+
+    /// Its bytes: one allocation.
+    pub(crate) fn encode(&self) -> Bytes {
+        let mut out = Vec::with_capacity(48);
+        match self {
+            Self::Log(bucket, position) => start(&mut out, *bucket, self).extend(position.0.to_be_bytes()),
+            Self::Dot(bucket, dot) => push_dot(start(&mut out, *bucket, self), *dot),
+            Self::Chain(bucket, replica)
+            | Self::Cursor(bucket, replica)
+            | Self::Believed(bucket, replica) => {
+                push_replica(start(&mut out, *bucket, self), *replica);
+            }
+            Self::Reach(bucket) => {
+                start(&mut out, *bucket, self);
+            }
+            Self::Register(bucket, register) => register.write(start(&mut out, *bucket, self)),
+            Self::Feed(bucket, change) => start(&mut out, *bucket, self).extend(change.0.to_be_bytes()),
+            Self::Conversation(conversation) | Self::Members(conversation) => {
+                in_conversation(&mut out, *conversation, self);
+            }
+            Self::Timeline(conversation, hlc, dot) => {
+                let out = in_conversation(&mut out, *conversation, self);
+                out.extend(hlc.0.to_be_bytes());
+                push_dot(out, *dot);
+            }
+            Self::Identity(conversation, sender, message) => {
+                let out = in_conversation(&mut out, *conversation, self);
+                out.extend(sender.0.to_be_bytes());
+                out.extend(message.0.to_be_bytes());
+            }
+            Self::Change(conversation, arrival) => {
+                in_conversation(&mut out, *conversation, self).extend(arrival.0.to_be_bytes());
+            }
+            Self::Membership(user, conversation) => {
+                let out = start(&mut out, bucket_of_user(*user), self);
+                out.extend(user.0.to_be_bytes());
+                out.extend(conversation.0.to_be_bytes());
+            }
+            Self::Meta => prefix(&mut out, WHOLE_STORE, self.table()),
+            Self::PeerStart(replica) => {
+                prefix(&mut out, WHOLE_STORE, self.table());
+                push_replica(&mut out, *replica);
+            }
+        }
+        Bytes::from(out)
+    }
+
+    /// Reads a key; none if the bytes are not one.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let table = Table::of(bytes)?;
+        let mut fields = Fields(bytes);
+        let number = fields.u16()?;
+        fields.take(1)?;
+        let bucket = Bucket::new(number);
+        let key = match table {
+            Table::Log => Self::Log(bucket?, Position(fields.u64()?)),
+            Table::Dots => Self::Dot(bucket?, fields.dot()?),
+            Table::Chains => Self::Chain(bucket?, fields.replica()?),
+            Table::Reach => Self::Reach(bucket?),
+            Table::Cursors => Self::Cursor(bucket?, fields.replica()?),
+            Table::Registers => {
+                let register = RegisterKey::decode(fields.0)?;
+                fields.0 = &[];
+                Self::Register(bucket?, register)
+            }
+            Table::Feed => Self::Feed(bucket?, ChangeNumber(fields.u64()?)),
+            Table::Believed => Self::Believed(bucket?, fields.replica()?),
+            Table::Conversations => Self::Conversation(fields.conversation()?),
+            Table::Members => Self::Members(fields.conversation()?),
+            Table::Timeline => {
+                Self::Timeline(fields.conversation()?, Timestamp(fields.u64()?), fields.dot()?)
+            }
+            Table::Identity => {
+                let (conversation, sender) = (fields.conversation()?, UserId(fields.u64()?));
+                Self::Identity(conversation, sender, MessageId(fields.u128()?))
+            }
+            Table::Changes => Self::Change(fields.conversation()?, ArrivalNumber(fields.u64()?)),
+            Table::Membership => Self::Membership(UserId(fields.u64()?), fields.conversation()?),
+            Table::Meta => Self::Meta,
+            Table::PeerStarts => Self::PeerStart(fields.replica()?),
+        };
+        // A key has one encoding: this also refuses trailing bytes and a conversation or user in a wrong bucket.
+        (key.encode() == bytes).then_some(key)
+    }
+}
+
+impl KeyRange {
+    /// Every key of the store.
+    pub(crate) fn everything() -> Self {
+        Self { from: Bytes::new(), to: Bytes::from_static(&[0xff; 64]) }
+    }
+
+    /// The log after that position.
+    pub(crate) fn log_after(bucket: Bucket, after: Position) -> Self {
+        Self::from(Key::Log(bucket, Position(after.0.saturating_add(1))), Self::table(bucket, Table::Log))
+    }
+
+    /// The chains of all origins.
+    pub(crate) fn chains(bucket: Bucket) -> Self {
+        Self::table(bucket, Table::Chains)
+    }
+
+    /// The believed pairs of all replicas.
+    pub(crate) fn believed(bucket: Bucket) -> Self {
+        Self::table(bucket, Table::Believed)
+    }
+
+    /// The newest pairs of all replicas.
+    pub(crate) fn acknowledgements(bucket: Bucket) -> Self {
+        let mut from = Vec::new();
+        prefix(&mut from, bucket.number(), Table::Registers);
+        from.push(RegisterKey::ACKNOWLEDGEMENT);
+        Self::of_prefix(from)
+    }
+
+    /// The receipts of a conversation.
+    pub(crate) fn receipts(conversation: ConversationId) -> Self {
+        let mut from = Vec::new();
+        prefix(&mut from, conversation.partition().bucket.number(), Table::Registers);
+        from.push(RegisterKey::RECEIPT);
+        from.extend(conversation.0.to_be_bytes());
+        Self::of_prefix(from)
+    }
+
+    /// The receipts of one member of a conversation.
+    pub(crate) fn receipts_of(conversation: ConversationId, user: UserId) -> Self {
+        let mut from = Self::receipts(conversation).from.to_vec();
+        from.extend(user.0.to_be_bytes());
+        Self::of_prefix(from)
+    }
+
+    /// The feed after that change.
+    pub(crate) fn feed_after(bucket: Bucket, after: ChangeNumber) -> Self {
+        Self::from(
+            Key::Feed(bucket, ChangeNumber(after.0.saturating_add(1))),
+            Self::table(bucket, Table::Feed),
+        )
+    }
+
+    /// The conversations of a partition.
+    pub(crate) fn conversations(bucket: Bucket) -> Self {
+        Self::table(bucket, Table::Conversations)
+    }
+
+    /// The messages of a conversation.
+    pub(crate) fn timeline(conversation: ConversationId) -> Self {
+        Self::of_conversation(conversation, Table::Timeline)
+    }
+
+    /// The messages of a conversation before that place.
+    pub(crate) fn timeline_before(conversation: ConversationId, hlc: Timestamp, dot: Dot) -> Self {
+        Self { to: Key::Timeline(conversation, hlc, dot).encode(), ..Self::timeline(conversation) }
+    }
+
+    /// The messages of a conversation after that place.
+    pub(crate) fn timeline_after(conversation: ConversationId, hlc: Timestamp, dot: Dot) -> Self {
+        let mut from = Key::Timeline(conversation, hlc, dot).encode().to_vec();
+        from.push(0);
+        Self { from: from.into(), ..Self::timeline(conversation) }
+    }
+
+    /// The identities of a conversation.
+    pub(crate) fn identities(conversation: ConversationId) -> Self {
+        Self::of_conversation(conversation, Table::Identity)
+    }
+
+    /// What arrived in a conversation after that number.
+    pub(crate) fn changes_after(conversation: ConversationId, after: ArrivalNumber) -> Self {
+        let from = Key::Change(conversation, ArrivalNumber(after.0.saturating_add(1)));
+        Self::from(from, Self::of_conversation(conversation, Table::Changes))
+    }
+
+    /// The memberships of a user.
+    pub(crate) fn memberships(user: UserId) -> Self {
+        let mut from = Vec::new();
+        prefix(&mut from, bucket_of_user(user).number(), Table::Membership);
+        from.extend(user.0.to_be_bytes());
+        Self::of_prefix(from)
+    }
+
+    /// The memberships whose rows stand in a bucket.
+    pub(crate) fn memberships_in(bucket: Bucket) -> Self {
+        Self::table(bucket, Table::Membership)
+    }
+
+    /// The start numbers of all peers.
+    pub(crate) fn peer_starts() -> Self {
+        let mut from = Vec::new();
+        prefix(&mut from, WHOLE_STORE, Table::PeerStarts);
+        Self::of_prefix(from)
+    }
+
+    fn table(bucket: Bucket, table: Table) -> Self {
+        let mut from = Vec::new();
+        prefix(&mut from, bucket.number(), table);
+        Self::of_prefix(from)
+    }
+
+    fn of_conversation(conversation: ConversationId, table: Table) -> Self {
+        let mut from = Vec::new();
+        prefix(&mut from, conversation.partition().bucket.number(), table);
+        from.extend(conversation.0.to_be_bytes());
+        Self::of_prefix(from)
+    }
+
+    fn from(key: Key, within: Self) -> Self {
+        Self { from: key.encode(), to: within.to }
+    }
+
+    /// All keys that begin with these bytes.
+    fn of_prefix(from: Vec<u8>) -> Self {
+        let mut to = from.clone();
+        while let Some(last) = to.pop() {
+            if let Some(next) = last.checked_add(1) {
+                to.push(next);
+                break;
+            }
+        }
+        Self { from: from.into(), to: to.into() }
+    }
+}
+
+fn bucket_of_user(user: UserId) -> Bucket {
+    // The bucket of a user is the same in every placement.
+    user.partition(PlacementId(0)).bucket
+}
+
+fn prefix(out: &mut Vec<u8>, bucket: u16, table: Table) {
+    out.extend(bucket.to_be_bytes());
+    out.push(table as u8);
+}
+
+fn start<'a>(out: &'a mut Vec<u8>, bucket: Bucket, key: &Key) -> &'a mut Vec<u8> {
+    prefix(out, bucket.number(), key.table());
+    out
+}
+
+fn in_conversation<'a>(out: &'a mut Vec<u8>, conversation: ConversationId, key: &Key) -> &'a mut Vec<u8> {
+    start(out, conversation.partition().bucket, key).extend(conversation.0.to_be_bytes());
+    out
+}
+
+fn push_replica(out: &mut Vec<u8>, replica: ReplicaId) {
+    out.extend(replica.region.0.to_be_bytes());
+    out.extend(replica.incarnation.0.to_be_bytes());
+}
+
+fn push_dot(out: &mut Vec<u8>, dot: Dot) {
+    push_replica(out, dot.replica);
+    out.extend(dot.sequence.0.to_be_bytes());
+}
+
+/// The rest of a key that is being read.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn u16(&mut self) -> Option<u16> {
+        self.take(2)?.try_into().ok().map(u16::from_be_bytes)
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        self.take(8)?.try_into().ok().map(u64::from_be_bytes)
+    }
+
+    fn u128(&mut self) -> Option<u128> {
+        self.take(16)?.try_into().ok().map(u128::from_be_bytes)
+    }
+
+    fn replica(&mut self) -> Option<ReplicaId> {
+        Some(ReplicaId { region: RegionId(self.u16()?), incarnation: Incarnation(self.u64()?) })
+    }
+
+    fn dot(&mut self) -> Option<Dot> {
+        Some(Dot { replica: self.replica()?, sequence: Sequence(self.u64()?) })
+    }
+
+    fn conversation(&mut self) -> Option<ConversationId> {
+        self.u128().map(ConversationId)
+    }
+}

@@ -1,0 +1,400 @@
+//! The records of a placement's store: the one place where values are made and read.
+//!
+//! What must always hold:
+//! - Every value ends in a CRC32C over key and value, so a record that is not what was written, or stands under another key,
+//!   is found when it is read: [`StoreError::Damaged`] names the table and the key.
+//! - Decoding is total, and a record has one encoding.
+//! - A body is stored once, in the log; everything else points to its position there.
+//!
+//! What checksums cannot find is a record that is missing; [`crate::verify`] looks for those.
+
+use crate::encoding::{Reader, Writer};
+use crate::item::ArrivalNumber;
+use crate::keys::{Key, KeyRange, Table};
+use crate::store::{Direction, StoreError, View};
+use bytes::Bytes;
+use crdt::{ChainHead, Cut, Dot, Kind, MessageId, Sequence, Timestamp, UserId};
+use replication::log::{ChangeNumber, PeerCursor, Position};
+use std::fmt::Write as _;
+use std::ops::ControlFlow;
+
+/// Bytes of the checksum at the end of every value.
+const CHECKSUM_BYTES: usize = 4;
+
+/// A value that knows its encoding.
+pub(crate) trait Record: Sized {
+    fn write(&self, out: &mut Writer);
+    fn read(fields: &mut Reader) -> Option<Self>;
+}
+
+/// One operation in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LogRecord {
+    pub(crate) dot: Dot,
+    /// Its place in its commit, from 0: so the commit's first position follows from any of its entries.
+    pub(crate) index: u64,
+    pub(crate) envelope: Bytes,
+    pub(crate) payload: Option<Bytes>,
+    /// Present on the last operation of a commit.
+    pub(crate) end: Option<CommitEnd>,
+}
+
+/// What ends a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CommitEnd {
+    pub(crate) head: ChainHead,
+    pub(crate) signature: [u8; 64],
+}
+
+/// How far an origin's operations have been applied: always the end of a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ChainRecord {
+    pub(crate) sequence: Sequence,
+    pub(crate) end: CommitEnd,
+}
+
+/// How far a partition's log and feed reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct ReachRecord {
+    pub(crate) log_end: Position,
+    pub(crate) feed_end: ChangeNumber,
+}
+
+/// A register's value, and under which number it stands in the feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RegisterRecord {
+    pub(crate) change: ChangeNumber,
+    pub(crate) value: Bytes,
+}
+
+/// Bytes that mean something to their table: a register's name in the feed, a believed pair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OpaqueRecord(pub(crate) Bytes);
+
+/// A conversation's counters, clock and cut: rewritten with every operation, so it is small.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct ConversationRecord {
+    /// The newest arrival number.
+    pub(crate) arrival: ArrivalNumber,
+    pub(crate) highest: Timestamp,
+    /// Per origin, the last operation of this conversation applied here.
+    pub(crate) cut: Cut,
+    /// Operations that are not the first of their identity to arrive. Zero spares readers a look-up a message.
+    pub(crate) aliases: u64,
+}
+
+/// What stands at a place of the display order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TimelineRecord {
+    pub(crate) kind: Kind,
+    pub(crate) position: Position,
+}
+
+/// The operations of one identity, lowest place first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct IdentityRecord {
+    pub(crate) places: Vec<Place>,
+}
+
+/// A place in the display order and where its operation stands in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) hlc: Timestamp,
+    pub(crate) dot: Dot,
+    pub(crate) position: Position,
+}
+
+/// What arrived, as much as a reader needs to decide whether to show and count it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ChangeRecord {
+    pub(crate) position: Position,
+    pub(crate) dot: Dot,
+    pub(crate) kind: Kind,
+    pub(crate) sender: UserId,
+    pub(crate) message: MessageId,
+    /// Whether an operation of the same identity had arrived before.
+    pub(crate) repeated: bool,
+}
+
+/// That a user is a member: what the conversation held and the member is not shown.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct MembershipRecord {
+    pub(crate) since: Cut,
+}
+
+/// The value's bytes under that key, checksum at the end: one allocation.
+pub(crate) fn seal(key: &[u8], record: &impl Record) -> Bytes {
+    let mut out = Writer::with_capacity(64);
+    record.write(&mut out);
+    let mut value = out.finish();
+    let sum = crc32c::crc32c_append(crc32c::crc32c(key), &value);
+    value.extend_from_slice(&sum.to_be_bytes());
+    Bytes::from(value)
+}
+
+/// Reads a value that stood under that key.
+pub(crate) fn unseal<R: Record>(key: &[u8], value: Bytes) -> Result<R, StoreError> {
+    let damaged = |what: &str| damaged(key, what);
+    let length =
+        value.len().checked_sub(CHECKSUM_BYTES).ok_or_else(|| damaged("it is shorter than a checksum"))?;
+    let (content, sum) = value.split_at(length);
+    if crc32c::crc32c_append(crc32c::crc32c(key), content).to_be_bytes() != *sum {
+        return Err(damaged("its checksum does not match"));
+    }
+    let mut fields = Reader::new(value.slice(..length));
+    let record = R::read(&mut fields).ok_or_else(|| damaged("it does not decode"))?;
+    fields.end().ok_or_else(|| damaged("it has trailing bytes"))?;
+    Ok(record)
+}
+
+/// The error that names a record.
+pub(crate) fn damaged(key: &[u8], what: &str) -> StoreError {
+    let mut hexadecimal = String::with_capacity(key.len() * 2);
+    for byte in key {
+        // Writing to a string cannot fail.
+        let _ = write!(hexadecimal, "{byte:02x}");
+    }
+    let table = Table::of(key).map_or("unknown", Table::name);
+    StoreError::Damaged { table, key: hexadecimal, what: what.to_owned() }
+}
+
+/// The record under that key, if there is one.
+pub(crate) fn load<R: Record>(view: &dyn View, key: &Key) -> Result<Option<R>, StoreError> {
+    let key = key.encode();
+    view.get(&key)?.map(|value| unseal(&key, value)).transpose()
+}
+
+/// The record under that key, which must be there because another record says so.
+pub(crate) fn load_named<R: Record>(view: &dyn View, key: &Key, named_by: &str) -> Result<R, StoreError> {
+    load(view, key)?
+        .ok_or_else(|| damaged(&key.encode(), &format!("it is missing, although {named_by} names it")))
+}
+
+/// Calls `visit` for each record of the range, with its decoded key, until it breaks.
+pub(crate) fn scan<R: Record>(
+    view: &dyn View,
+    range: &KeyRange,
+    direction: Direction,
+    mut visit: impl FnMut(Key, R) -> Result<ControlFlow<()>, StoreError>,
+) -> Result<(), StoreError> {
+    let mut failure = None;
+    view.scan(&range.from, &range.to, direction, &mut |key, value| {
+        let record = unseal(key, Bytes::copy_from_slice(value));
+        let decoded = Key::decode(key).ok_or_else(|| damaged(key, "the key does not decode"));
+        let flow = record.and_then(|record| visit(decoded?, record));
+        flow.unwrap_or_else(|error| {
+            failure = Some(error);
+            ControlFlow::Break(())
+        })
+    })?;
+    failure.map_or(Ok(()), Err)
+}
+
+impl Record for LogRecord {
+    fn write(&self, out: &mut Writer) {
+        out.dot(self.dot);
+        out.number(self.index);
+        out.bytes(&self.envelope);
+        out.optional(self.payload.as_ref(), |out, payload| out.bytes(payload));
+        out.optional(self.end, |out, end| end.write(out));
+    }
+
+    fn read(fields: &mut Reader) -> Option<Self> {
+        Some(Self {
+            dot: fields.dot()?,
+            index: fields.number()?,
+            envelope: fields.bytes()?,
+            payload: fields.optional(Reader::bytes)?,
+            end: fields.optional(CommitEnd::read)?,
+        })
+    }
+}
+
+impl CommitEnd {
+    fn write(&self, out: &mut Writer) {
+        out.fixed(&self.head.0);
+        out.fixed(&self.signature);
+    }
+
+    fn read(fields: &mut Reader) -> Option<Self> {
+        Some(Self { head: ChainHead(fields.array()?), signature: fields.array()? })
+    }
+}
+
+impl Record for ChainRecord {
+    fn write(&self, out: &mut Writer) {
+        out.number(self.sequence.0);
+        self.end.write(out);
+    }
+
+    fn read(fields: &mut Reader) -> Option<Self> {
+        Some(Self { sequence: Sequence(fields.number()?), end: CommitEnd::read(fields)? })
+    }
+}
+
+impl Record for ReachRecord {
+    fn write(&self, out: &mut Writer) {
+        out.number(self.log_end.0);
+        out.number(self.feed_end.0);
+    }
+
+    fn read(fields: &mut Reader) -> Option<Self> {
+        Some(Self { log_end: Position(fields.number()?), feed_end: ChangeNumber(fields.number()?) })
+    }
+}
+
+impl Record for PeerCursor {
+    fn write(&self, out: &mut Writer) {
+        out.number(self.log.0);
+        out.number(self.feed.0);
+    }
+
+    fn read(fields: &mut Reader) -> Option<Self> {
+        Some(Self { log: Position(fields.number()?), feed: ChangeNumber(fields.number()?) })
+    }
+}
+
+impl Record for Position {
+    fn write(&self, out: &mut Writer) {
+        out.number(self.0);
+    }
+
+    fn read(fields: &mut Reader) -> Option<Self> {
+        fields.number().map(Self)
+    }
+}
+
+/// A start number.
+impl Record for u64 {
+    fn write(&self, out: &mut Writer) {
+        out.number(*self);
+    }
+
+    fn read(fields: &mut Reader) -> Option<Self> {
+        fields.number()
+    }
+}
+
+impl Record for RegisterRecord {
+    fn write(&self, out: &mut Writer) {
+        out.number(self.change.0);
+        out.bytes(&self.value);
+    }
+
+    fn read(fields: &mut Reader) -> Option<Self> {
+        Some(Self { change: ChangeNumber(fields.number()?), value: fields.bytes()? })
+    }
+}
+
+impl Record for OpaqueRecord {
+    fn write(&self, out: &mut Writer) {
+        out.bytes(&self.0);
+    }
+
+    fn read(fields: &mut Reader) -> Option<Self> {
+        fields.bytes().map(Self)
+    }
+}
+
+impl Record for ConversationRecord {
+    fn write(&self, out: &mut Writer) {
+        out.number(self.arrival.0);
+        out.timestamp(self.highest);
+        out.cut(&self.cut);
+        out.number(self.aliases);
+    }
+
+    fn read(fields: &mut Reader) -> Option<Self> {
+        Some(Self {
+            arrival: ArrivalNumber(fields.number()?),
+            highest: fields.timestamp()?,
+            cut: fields.cut()?,
+            aliases: fields.number()?,
+        })
+    }
+}
+
+impl Record for TimelineRecord {
+    fn write(&self, out: &mut Writer) {
+        out.byte(kind_number(self.kind));
+        out.number(self.position.0);
+    }
+
+    fn read(fields: &mut Reader) -> Option<Self> {
+        Some(Self { kind: kind_of(fields.byte()?)?, position: Position(fields.number()?) })
+    }
+}
+
+impl Record for IdentityRecord {
+    fn write(&self, out: &mut Writer) {
+        out.number(self.places.len() as u64);
+        for place in &self.places {
+            out.timestamp(place.hlc);
+            out.dot(place.dot);
+            out.number(place.position.0);
+        }
+    }
+
+    fn read(fields: &mut Reader) -> Option<Self> {
+        let count = fields.number()?;
+        let mut places = Vec::new();
+        for _ in 0..count {
+            let (hlc, dot) = (fields.timestamp()?, fields.dot()?);
+            places.push(Place { hlc, dot, position: Position(fields.number()?) });
+        }
+        places.is_sorted_by(|one, next| one < next).then_some(Self { places })
+    }
+}
+
+impl Record for ChangeRecord {
+    fn write(&self, out: &mut Writer) {
+        out.number(self.position.0);
+        out.dot(self.dot);
+        out.byte(kind_number(self.kind));
+        out.user(self.sender);
+        out.message(self.message);
+        out.flag(self.repeated);
+    }
+
+    fn read(fields: &mut Reader) -> Option<Self> {
+        Some(Self {
+            position: Position(fields.number()?),
+            dot: fields.dot()?,
+            kind: kind_of(fields.byte()?)?,
+            sender: fields.user()?,
+            message: fields.message()?,
+            repeated: fields.flag()?,
+        })
+    }
+}
+
+impl Record for MembershipRecord {
+    fn write(&self, out: &mut Writer) {
+        out.cut(&self.since);
+    }
+
+    fn read(fields: &mut Reader) -> Option<Self> {
+        Some(Self { since: fields.cut()? })
+    }
+}
+
+/// A kind's number in records.
+const fn kind_number(kind: Kind) -> u8 {
+    match kind {
+        Kind::Post => 0,
+        Kind::Create => 1,
+        Kind::Add => 2,
+        Kind::Leave => 3,
+    }
+}
+
+/// The kind of that number, if there is one.
+const fn kind_of(number: u8) -> Option<Kind> {
+    match number {
+        0 => Some(Kind::Post),
+        1 => Some(Kind::Create),
+        2 => Some(Kind::Add),
+        3 => Some(Kind::Leave),
+        _ => None,
+    }
+}

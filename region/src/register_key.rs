@@ -1,0 +1,71 @@
+//! The registers of a partition: acknowledgements and receipts, as they are named in feeds and in the store.
+//!
+//! What must always hold: a register's name has one encoding, whose first byte says which kind it is. A kind of a later
+//! version is not skipped: its name does not decode, and the feed that brings it is refused by name.
+
+use crdt::{ConversationId, DeviceId, Incarnation, RegionId, ReplicaId, UserId};
+
+/// Which register, within its partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RegisterKey {
+    /// The last acknowledgement of a replica.
+    Acknowledgement(ReplicaId),
+    /// What a member's device has been given and has read.
+    Receipt(ConversationId, UserId, DeviceId),
+}
+
+impl RegisterKey {
+    /// The first byte of an acknowledgement's name.
+    pub(crate) const ACKNOWLEDGEMENT: u8 = 1;
+    /// The first byte of a receipt's name.
+    pub(crate) const RECEIPT: u8 = 2;
+
+    /// Its bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(33);
+        self.write(&mut out);
+        out
+    }
+
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Acknowledgement(replica) => {
+                out.push(Self::ACKNOWLEDGEMENT);
+                out.extend(replica.region.0.to_be_bytes());
+                out.extend(replica.incarnation.0.to_be_bytes());
+            }
+            Self::Receipt(conversation, user, device) => {
+                out.push(Self::RECEIPT);
+                out.extend(conversation.0.to_be_bytes());
+                out.extend(user.0.to_be_bytes());
+                out.extend(device.0.to_be_bytes());
+            }
+        }
+    }
+
+    /// Reads it; none if the bytes are not the name of a register that this version knows.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (kind, rest) = bytes.split_first()?;
+        match (*kind, rest.len()) {
+            (Self::ACKNOWLEDGEMENT, 10) => {
+                let (region, incarnation) = rest.split_at_checked(2)?;
+                Some(Self::Acknowledgement(ReplicaId {
+                    region: RegionId(u16::from_be_bytes(region.try_into().ok()?)),
+                    incarnation: Incarnation(u64::from_be_bytes(incarnation.try_into().ok()?)),
+                }))
+            }
+            (Self::RECEIPT, 32) => {
+                let (conversation, rest) = rest.split_at_checked(16)?;
+                let (user, device) = rest.split_at_checked(8)?;
+                Some(Self::Receipt(
+                    ConversationId(u128::from_be_bytes(conversation.try_into().ok()?)),
+                    UserId(u64::from_be_bytes(user.try_into().ok()?)),
+                    DeviceId(u64::from_be_bytes(device.try_into().ok()?)),
+                ))
+            }
+            _ => None,
+        }
+    }
+}
