@@ -217,7 +217,6 @@ impl Key {
             Table::Cursors => Self::Cursor(bucket?, fields.replica()?),
             Table::Registers => {
                 let register = RegisterKey::decode(fields.0)?;
-                fields.0 = &[];
                 Self::Register(bucket?, register)
             }
             Table::Feed => Self::Feed(bucket?, ChangeNumber(fields.u64()?)),
