@@ -8,8 +8,26 @@
 //! - Entries of a partition go only to regions of its placement: sending needs a [`placement::MaySend`], which only the placements give.
 //! - A slow peer holds no memory: what it lacks stays in the log until its pipe asks for the next frame.
 
+pub mod bridge;
 pub mod commit;
+pub mod input;
+pub mod limits;
 pub mod log;
+pub mod output;
 pub mod placement;
+pub mod reason;
 pub mod register;
 pub mod stability;
+pub mod timers;
+
+/// Generated from `proto/bridge.proto`.
+#[allow(missing_debug_implementations, unreachable_pub, clippy::doc_markdown)]
+pub mod proto {
+    include!(concat!(env!("OUT_DIR"), "/archipelago.bridge.rs"));
+}
+
+pub use bridge::{Bridge, Config, Fatal, OwnStore};
+pub use input::Input;
+pub use output::{Alarm, Output};
+pub use reason::Reason;
+pub use timers::Timer;

@@ -1,0 +1,82 @@
+//! Every bound of a bridge: its value and unit, why this number, and what happens at it.
+//!
+//! What must always hold: whatever a peer sends or fails to take, one bridge holds at most [`PENDING_BYTES_MAX`] of what waits,
+//! [`IN_FLIGHT_BYTES_MAX`] of what the shard has not taken, and one frame each way. What is not held stays in the sender's log.
+
+/// A frame is filled up to here; a commit that does not fit goes in a frame of its own. Large enough that a frame's own cost vanishes,
+/// small enough that a live message waits for at most 5 ms of a 100 Mbit/s link.
+pub const FRAME_BYTES_TARGET: usize = 64 * 1024;
+
+/// A frame longer than this is refused with [`Reason::Oversized`](crate::reason::Reason::Oversized) before it is read.
+pub const FRAME_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Envelopes and payloads of one commit together: the shard closes a batch before it passes this.
+pub const COMMIT_BYTES_MAX: usize = 1024 * 1024;
+
+/// Operations of one commit: the shard closes a batch before it passes this; a longer one is refused as malformed.
+pub const COMMIT_OPERATIONS_MAX: usize = 4_096;
+
+/// One envelope. Ours have about 80 bytes; room for kinds to come. A longer one is refused as malformed.
+pub const ENVELOPE_BYTES_MAX: usize = 4 * 1024;
+
+/// What one turn of a partition adds to a frame, so that one large backlog does not fill frames alone.
+pub const TURN_BYTES_MAX: usize = 16 * 1024;
+
+/// Delivered to the shard and not yet taken. At the limit reading pauses, and goes on at half of it.
+pub const IN_FLIGHT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Entries that wait for something they depend on, and bodies fetched ahead, of all partitions of a bridge. At the limit the largest
+/// blocked partition's are dropped, and the peer is asked for them again once it is unblocked.
+pub const PENDING_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Counted for each waiting entry on top of its bytes, so that many tiny entries are bounded too.
+pub const PENDING_ENTRY_BYTES: usize = 256;
+
+/// Fetches of a peer that are not answered yet. One more is refused with
+/// [`Reason::TooManyFetches`](crate::reason::Reason::TooManyFetches): ours asks once a partition and origin.
+pub const FETCHES_MAX: usize = 16 * 1024;
+
+/// Runs of references that a partition holds back; at the limit they are sent without waiting for a commit.
+pub const HELD_RUNS_MAX: usize = 64;
+
+/// Partitions named in one Resume frame: about 20 KiB.
+pub const RESUME_PARTITIONS_MAX: usize = 1_024;
+
+/// Bytes of one register's key.
+pub const REGISTER_KEY_BYTES_MAX: usize = 256;
+
+/// Bytes of one register's value; a longer one is refused as malformed.
+pub const REGISTER_VALUE_BYTES_MAX: usize = 64 * 1024;
+
+/// References and registers wait this long for company, in milliseconds. Nothing a user sees waits for them.
+pub const FLUSH_MS: u64 = 50;
+
+/// The longest wait for a reference's body on its origin's own stream, in milliseconds, before it is fetched.
+pub const PATIENCE_MS_MAX: u64 = 200;
+
+/// The shortest such wait while the origin's bridge is up: below it, jitter would be taken for lateness.
+pub const PATIENCE_MS_MIN: u64 = 10;
+
+/// An origin whose references had to be fetched so many times in a row while its bridge is up is asked for inline.
+pub const LATE_FETCHES_TO_INLINE: u32 = 3;
+
+/// An origin sent inline is switched off once its own stream was first so many times in a row.
+pub const OVERTAKES_TO_REFERENCE: u32 = 16;
+
+/// Clocks of two regions that differ by more than this, in milliseconds, raise an alarm that names the pair.
+pub const DRIFT_MS_MAX: u64 = 500;
+
+/// The clocks of a pair are compared this often, in milliseconds.
+pub const PROBE_MS: u64 = 10_000;
+
+/// The first redial is within this time after a connection ended, in milliseconds; it doubles with each failure.
+pub const REDIAL_MS_MIN: u64 = 100;
+
+/// The longest time between two redials, in milliseconds: a healed link is found within it.
+pub const REDIAL_MS_MAX: u64 = 2_000;
+
+const _: () = assert!(COMMIT_BYTES_MAX + COMMIT_OPERATIONS_MAX * 16 + 1_024 <= FRAME_BYTES_MAX);
+const _: () = assert!(TURN_BYTES_MAX < FRAME_BYTES_TARGET && FRAME_BYTES_TARGET < FRAME_BYTES_MAX);
+const _: () = assert!(FRAME_BYTES_MAX <= IN_FLIGHT_BYTES_MAX && FRAME_BYTES_MAX < PENDING_BYTES_MAX);
+const _: () = assert!(REGISTER_KEY_BYTES_MAX + REGISTER_VALUE_BYTES_MAX + 64 < FRAME_BYTES_MAX);
+const _: () = assert!(PATIENCE_MS_MIN < PATIENCE_MS_MAX && REDIAL_MS_MIN < REDIAL_MS_MAX);

@@ -1,0 +1,252 @@
+//! Why a bridge is closed: numbers on the wire, text in `Display` alone.
+//!
+//! What must always hold: a code keeps its meaning for ever and is never reused; a closed bridge has applied nothing of what it was closed for;
+//! whatever a peer sends ends in one of these, never in a panic. Codes below 20 are refusals of a Hello, from 20 on the peer broke the
+//! protocol, from 40 on the two histories do not fit.
+
+use crate::commit::CommitRefused;
+use crate::placement::NoPart;
+use crdt::{PartitionId, PlacementId, RegionId, ReplicaId};
+
+/// Why a bridge is closed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// The peer belongs to another cluster.
+    #[error("the peer belongs to cluster {theirs:?}, this region to {ours:?}: correct its cluster file")]
+    WrongCluster {
+        /// The peer's.
+        theirs: String,
+        /// Ours.
+        ours: String,
+    },
+    /// The peer's region is not the one this bridge is for.
+    #[error("the peer says it is region {theirs}, this bridge is for {expected}: compare the cluster files")]
+    UnknownRegion {
+        /// As the peer says.
+        theirs: u32,
+        /// Whom we expected.
+        expected: RegionId,
+    },
+    /// A placement that only one of the two holds for shared.
+    #[error(
+        "placement p{placement} is shared with {peer} by one side's cluster file and not by the other's: compare them"
+    )]
+    UnknownPlacement {
+        /// Which.
+        placement: u32,
+        /// With whom.
+        peer: RegionId,
+    },
+    /// The two stand in different epochs of a placement.
+    #[error(
+        "placement {placement}: the peer stands in epoch {theirs}, this region in {ours}, or they name different replicas: give both the same epoch files"
+    )]
+    WrongEpoch {
+        /// Which.
+        placement: PlacementId,
+        /// The peer's.
+        theirs: u64,
+        /// Ours.
+        ours: u64,
+    },
+    /// The peer's store is not the one the epoch names.
+    #[error("placement {placement}: the epoch does not name replica {replica}: that store needs a new epoch")]
+    UnknownIncarnation {
+        /// Which.
+        placement: PlacementId,
+        /// What the peer says it is.
+        replica: ReplicaId,
+    },
+    /// The peer says it is a region that its certificate does not name.
+    #[error("the peer's certificate is of region {certified}, not {expected}")]
+    WrongCertificate {
+        /// As the certificate says.
+        certified: RegionId,
+        /// Whom we expected, or whom the peer says it is.
+        expected: RegionId,
+    },
+    /// No version of the protocol is spoken by both.
+    #[error(
+        "the peer speaks bridge protocol {theirs_min}-{theirs_max}, this region {ours_min}-{ours_max}: upgrade the older one"
+    )]
+    NoCommonVersion {
+        /// The peer's lowest.
+        theirs_min: u32,
+        /// The peer's highest.
+        theirs_max: u32,
+        /// Our lowest.
+        ours_min: u32,
+        /// Our highest.
+        ours_max: u32,
+    },
+    /// A store was started fewer times than a peer has seen it start.
+    #[error(
+        "placement {placement}: {replica} is at start {start} but was seen at start {seen}: its store was rolled back and must return as a new incarnation"
+    )]
+    RolledBack {
+        /// Which.
+        placement: PlacementId,
+        /// Whose store.
+        replica: ReplicaId,
+        /// Its start number now.
+        start: u64,
+        /// The highest seen.
+        seen: u64,
+    },
+    /// Not a frame, or a field out of range.
+    #[error("malformed frame: {0}")]
+    Malformed(&'static str),
+    /// A frame above the limit.
+    #[error("a frame of {bytes} bytes is above the limit of {limit}")]
+    Oversized {
+        /// Its length.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A frame with something in it that this version does not know.
+    #[error("a frame holds fields that are unknown in the agreed version")]
+    Unknown,
+    /// A frame that does not belong where it came: anything before Hello, a second Hello, entries before Resume.
+    #[error("{0} came out of turn")]
+    OutOfTurn(&'static str),
+    /// Entries that do not follow what was sent before.
+    #[error("entries of {0} out of order")]
+    EntriesOutOfOrder(PartitionId),
+    /// A partition that the peer or this region has no part in.
+    #[error(transparent)]
+    NoPart(#[from] NoPart),
+    /// A commit that ends before its end.
+    #[error("a commit of {origin} in {partition} is cut short")]
+    CommitCutShort {
+        /// Where.
+        partition: PartitionId,
+        /// Whose.
+        origin: ReplicaId,
+    },
+    /// The shard refused a commit.
+    #[error(transparent)]
+    Commit(#[from] CommitRefused),
+    /// More fetches than can be remembered.
+    #[error("more than {0} fetches are waiting: the peer asks without taking answers")]
+    TooManyFetches(usize),
+    /// A fetch of what this region does not have.
+    #[error("{origin} up to {last} in {partition} was asked for and is not here")]
+    NotHere {
+        /// Where.
+        partition: PartitionId,
+        /// Whose.
+        origin: ReplicaId,
+        /// Up to which sequence.
+        last: u64,
+    },
+    /// Two histories of one replica.
+    #[error("{origin} has another history in {partition} at sequence {sequence} on the other side")]
+    Fork {
+        /// Where.
+        partition: PartitionId,
+        /// Whose chain.
+        origin: ReplicaId,
+        /// Where it was seen to differ.
+        sequence: u64,
+    },
+    /// A peer has operations of this replica that this replica does not have.
+    #[error(
+        "{peer} has operation {theirs} of {origin} in {partition}, whose own store ends at {ours}: that store lost data and must return as a new incarnation"
+    )]
+    PeerKnowsMore {
+        /// The peer that has more.
+        peer: RegionId,
+        /// Where.
+        partition: PartitionId,
+        /// The replica that lost.
+        origin: ReplicaId,
+        /// The peer's highest.
+        theirs: u64,
+        /// The replica's own.
+        ours: u64,
+    },
+    /// A peer's cursor is beyond the end of this region's log or feed.
+    #[error(
+        "{peer} has read the {what} of {partition} up to {theirs}, which ends at {ours}: this store lost data and must return as a new incarnation"
+    )]
+    CursorBeyondEnd {
+        /// The peer.
+        peer: RegionId,
+        /// Where.
+        partition: PartitionId,
+        /// Log or feed.
+        what: &'static str,
+        /// Where the peer stands.
+        theirs: u64,
+        /// Where ours ends.
+        ours: u64,
+    },
+}
+
+/// Codes with their names, for peers' codes. The names are stable.
+const NAMES: [(u32, &str); 22] = [
+    (CODE_STOPPING, "stopping"),
+    (1, "wrong_cluster"),
+    (2, "unknown_region"),
+    (3, "unknown_placement"),
+    (4, "wrong_epoch"),
+    (5, "unknown_incarnation"),
+    (6, "wrong_certificate"),
+    (7, "no_common_version"),
+    (CODE_ROLLED_BACK, "rolled_back"),
+    (20, "malformed"),
+    (21, "oversized"),
+    (22, "unknown_frame"),
+    (23, "out_of_turn"),
+    (24, "entries_out_of_order"),
+    (25, "no_part"),
+    (26, "commit_cut_short"),
+    (27, "commit_refused"),
+    (28, "too_many_fetches"),
+    (29, "not_here"),
+    (40, "fork"),
+    (41, "peer_knows_more"),
+    (42, "cursor_beyond_end"),
+];
+
+/// Ends because the region stops: no cause for alarm.
+pub const CODE_STOPPING: u32 = 0;
+/// See [`Reason::RolledBack`].
+pub const CODE_ROLLED_BACK: u32 = 8;
+
+impl Reason {
+    /// The number on the wire.
+    #[must_use]
+    pub const fn code(&self) -> u32 {
+        match self {
+            Self::WrongCluster { .. } => 1,
+            Self::UnknownRegion { .. } => 2,
+            Self::UnknownPlacement { .. } => 3,
+            Self::WrongEpoch { .. } => 4,
+            Self::UnknownIncarnation { .. } => 5,
+            Self::WrongCertificate { .. } => 6,
+            Self::NoCommonVersion { .. } => 7,
+            Self::RolledBack { .. } => CODE_ROLLED_BACK,
+            Self::Malformed(_) => 20,
+            Self::Oversized { .. } => 21,
+            Self::Unknown => 22,
+            Self::OutOfTurn(_) => 23,
+            Self::EntriesOutOfOrder(_) => 24,
+            Self::NoPart(_) => 25,
+            Self::CommitCutShort { .. } => 26,
+            Self::Commit(_) => 27,
+            Self::TooManyFetches(_) => 28,
+            Self::NotHere { .. } => 29,
+            Self::Fork { .. } => 40,
+            Self::PeerKnowsMore { .. } => 41,
+            Self::CursorBeyondEnd { .. } => 42,
+        }
+    }
+}
+
+/// The stable name of a code; "unknown" for a code of a later version.
+#[must_use]
+pub fn name_of(code: u32) -> &'static str {
+    NAMES.iter().find(|(known, _)| *known == code).map_or("unknown", |(_, name)| name)
+}
