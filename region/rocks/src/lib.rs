@@ -1,1 +1,11 @@
-//! The region's driver: RocksDB, threads, recovery.
+//! One region's driver: RocksDB stores, a thread a shard, the disciplined clock's readings, the bridges' tasks. It decides nothing.
+//!
+//! What must always hold:
+//! - A shard starts no step before its last batch is synced, and effects leave only after that sync (promise 2).
+//! - A failed commit ends the process: after a failed sync nobody knows what is on the disk.
+//! - Two processes never have one data folder.
+
+pub mod engine;
+pub mod lock;
+pub mod store;
+mod torn_tail;

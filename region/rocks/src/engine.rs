@@ -1,0 +1,83 @@
+//! How RocksDB is set up: what it may cost in memory and descriptors, and which of its habits are switched off.
+//!
+//! What must always hold:
+//! - A write returns after fdatasync of the write-ahead log, never before (`sync` on every write, no manual flush of the log).
+//! - Every region's stores share one block cache and one budget of write buffers, so that memory does not grow with placements.
+//! - Recovery refuses every damage. Torn tails are cut before the engine sees them, by [`crate::torn_tail`], because the
+//!   engine's own tolerance also swallows damage in the middle of the last 32 KiB (decision 0010).
+
+use rocksdb::{BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, Options, WriteBufferManager};
+
+/// Bytes of uncompressed blocks kept in memory for all stores of a process. At the limit the least used are dropped.
+pub const BLOCK_CACHE_BYTES: usize = 64 << 20;
+/// Bytes of unflushed writes for all stores of a process. At the limit the largest write buffer is flushed.
+pub const WRITE_BUFFERS_BYTES: usize = 96 << 20;
+/// Bytes of one write buffer. A smaller one costs more flushes, a larger one a longer recovery: 32 MiB replay in under a second.
+pub const WRITE_BUFFER_BYTES: usize = 32 << 20;
+/// Write-ahead logs of one store together. Above it the oldest buffer is flushed, so that recovery stays short.
+pub const WRITE_AHEAD_BYTES: u64 = 128 << 20;
+/// Descriptors one store may hold; above it the least used files are closed and opened again when read.
+pub const OPEN_FILES: i32 = 512;
+/// The engine's own log: two files of 1 MiB, so that it never fills a disk.
+const ENGINE_LOG_BYTES: usize = 1 << 20;
+
+/// The memory that all stores of a process share.
+#[derive(Clone)]
+pub struct SharedMemory {
+    blocks: Cache,
+    buffers: WriteBufferManager,
+}
+
+impl std::fmt::Debug for SharedMemory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SharedMemory").field("blocks", &self.blocks.get_usage()).finish_non_exhaustive()
+    }
+}
+
+impl SharedMemory {
+    /// With the limits above.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            blocks: Cache::new_lru_cache(BLOCK_CACHE_BYTES),
+            buffers: WriteBufferManager::new_write_buffer_manager(WRITE_BUFFERS_BYTES, false),
+        }
+    }
+}
+
+impl Default for SharedMemory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The engine's options for one store.
+pub(crate) fn options(memory: &SharedMemory, create: bool) -> Options {
+    let mut options = Options::default();
+    options.create_if_missing(create);
+    options.set_paranoid_checks(true);
+    options.set_wal_recovery_mode(DBRecoveryMode::AbsoluteConsistency);
+    options.set_track_and_verify_wals_in_manifest(true);
+    options.set_use_fsync(false);
+    options.set_manual_wal_flush(false);
+    options.set_recycle_log_file_num(0);
+    options.set_compression_type(DBCompressionType::Lz4);
+    options.set_write_buffer_size(WRITE_BUFFER_BYTES);
+    options.set_max_write_buffer_number(3);
+    options.set_write_buffer_manager(&memory.buffers);
+    options.set_max_total_wal_size(WRITE_AHEAD_BYTES);
+    options.set_max_open_files(OPEN_FILES);
+    options.set_max_background_jobs(2);
+    options.set_bytes_per_sync(1 << 20);
+    options.set_keep_log_file_num(2);
+    options.set_max_log_file_size(ENGINE_LOG_BYTES);
+    options.set_stats_dump_period_sec(0);
+    options.set_stats_persist_period_sec(0);
+    let mut tables = BlockBasedOptions::default();
+    tables.set_block_cache(&memory.blocks);
+    tables.set_cache_index_and_filter_blocks(true);
+    tables.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    tables.set_bloom_filter(10.0, false);
+    options.set_block_based_table_factory(&tables);
+    options
+}

@@ -1,0 +1,84 @@
+//! One process a data folder: `DATA/lock`, held by flock as long as the process lives.
+//!
+//! What must always hold: the lock dies with its process, however it dies, so there is never a stale lock to delete by hand.
+//! The file holds the process id of its holder, for the message alone.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+
+/// Holds the data folder until it is dropped.
+#[derive(Debug)]
+pub struct DataLock {
+    _held: File,
+}
+
+/// Why a data folder cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LockRefused {
+    /// Another process has it.
+    #[error(
+        "data folder {} is in use by process {holder}: stop that process, or give this one another folder",
+        .folder.display()
+    )]
+    Held {
+        /// The folder.
+        folder: PathBuf,
+        /// The other's process id, as it wrote it.
+        holder: String,
+    },
+    /// The file cannot be made or locked.
+    #[error("data folder {} cannot be locked: {reason}: check that it is a local folder that this user may write", .folder.display())]
+    Failed {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        reason: std::io::Error,
+    },
+}
+
+impl DataLock {
+    /// Takes the folder, creating it if it is missing.
+    ///
+    /// # Errors
+    /// [`LockRefused`] when another process holds it or the system refuses.
+    pub fn acquire(folder: &Path) -> Result<Self, LockRefused> {
+        let failed = |reason| LockRefused::Failed { folder: folder.to_path_buf(), reason };
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let mut file = options.open(folder.join("lock")).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // A holder that has not written its id yet is still a holder.
+                let _ = file.read_to_string(&mut holder);
+                let holder = holder.trim();
+                let holder = if holder.is_empty() { "(unknown)" } else { holder }.to_owned();
+                return Err(LockRefused::Held { folder: folder.to_path_buf(), holder });
+            }
+            Err(TryLockError::Error(reason)) => return Err(failed(reason)),
+        }
+        file.set_len(0).map_err(failed)?;
+        file.rewind().map_err(failed)?;
+        writeln!(file, "{}", std::process::id()).map_err(failed)?;
+        Ok(Self { _held: file })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_holder_is_refused_by_the_first_ones_process_id_until_it_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = DataLock::acquire(folder.path()).unwrap();
+        let refused = DataLock::acquire(folder.path()).unwrap_err().to_string();
+        assert!(refused.contains(&format!("process {}", std::process::id())), "{refused}");
+        drop(first);
+        DataLock::acquire(folder.path()).unwrap();
+    }
+}
