@@ -5,7 +5,13 @@
 //! - A failed commit ends the process: after a failed sync nobody knows what is on the disk.
 //! - Two processes never have one data folder.
 
+mod bridges;
+pub mod clock;
 pub mod engine;
+mod entropy;
+pub mod handle;
 pub mod lock;
+pub mod mailbox;
+mod shard_thread;
 pub mod store;
 mod torn_tail;

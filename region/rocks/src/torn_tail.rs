@@ -79,8 +79,10 @@ fn write_ahead_logs(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut logs = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        let number = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<u64>().ok());
-        if let Some(number) = number.filter(|_| path.extension().is_some_and(|extension| extension == "log")) {
+        let number =
+            path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<u64>().ok());
+        if let Some(number) = number.filter(|_| path.extension().is_some_and(|extension| extension == "log"))
+        {
             logs.push((number, path));
         }
     }

@@ -1,0 +1,133 @@
+//! What the gateway holds of its region: it hands commands in, reads what is durable, and is told of every change.
+//!
+//! What must always hold:
+//! - A command is answered after its batch is synced, or refused at once when the shard's mailbox is full; nothing waits for ever.
+//! - A shard never waits for the gateway: [`DeviceEffects::release`] must return at once, whatever its devices do.
+//! - Reads see only durable state.
+
+use crate::clock::RegionClock;
+use crate::mailbox::{Letter, Mailbox};
+use crate::store::Reader;
+use arc_swap::ArcSwapOption;
+use crdt::{ConversationId, DeviceId, Now, PlacementId, RegionId, ReplicaId, UserId};
+use region::cluster::Cluster;
+use region::command::{Command, Done, Refusal};
+use region::shard::Effect;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// Where the shards put what devices are to be told.
+pub trait DeviceEffects: Send + Sync {
+    /// Takes the effects of one durable batch of a placement, in order: `Changed`, `Membership`, `Receipt` and `Stable`, nothing
+    /// else. Called on the shard's thread, so it must return at once: it routes to bounded queues and drops a device to sync when one is full.
+    fn release(&self, placement: PlacementId, effects: Vec<Effect>);
+}
+
+/// How a command went. The sender is gone only when the region is shutting down.
+pub type Answer = oneshot::Receiver<Result<Done, Refusal>>;
+
+/// A region's face to its gateway. Cheap to clone.
+#[derive(Clone)]
+pub struct RegionHandle {
+    pub(crate) shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) region: RegionId,
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) clock: Arc<RegionClock>,
+    pub(crate) placements: BTreeMap<PlacementId, PlacementHandle>,
+    pub(crate) devices: DeviceSink,
+}
+
+/// What is needed of one placement.
+pub(crate) struct PlacementHandle {
+    pub(crate) replica: ReplicaId,
+    pub(crate) reader: Reader,
+    pub(crate) mailbox: Mailbox,
+}
+
+/// The gateway, once it has attached itself.
+#[derive(Clone, Default)]
+pub(crate) struct DeviceSink(Arc<ArcSwapOption<Box<dyn DeviceEffects>>>);
+
+impl DeviceSink {
+    /// Hands effects to the gateway, if one is attached and there are any.
+    pub(crate) fn release(&self, placement: PlacementId, effects: Vec<Effect>) {
+        if effects.is_empty() {
+            return;
+        }
+        if let Some(devices) = &*self.0.load() {
+            devices.release(placement, effects);
+        }
+    }
+}
+
+impl RegionHandle {
+    /// This region.
+    #[must_use]
+    pub fn region(&self) -> RegionId {
+        self.shared.region
+    }
+
+    /// The cluster it belongs to.
+    #[must_use]
+    pub fn cluster(&self) -> &Cluster {
+        &self.shared.cluster
+    }
+
+    /// The placements it has a part in, by number, each with the replica that this region is there.
+    pub fn placements(&self) -> impl Iterator<Item = (PlacementId, ReplicaId)> + '_ {
+        self.shared.placements.iter().map(|(placement, handle)| (*placement, handle.replica))
+    }
+
+    /// The present, by this region's disciplined clock.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        self.shared.clock.now()
+    }
+
+    /// Hands a command of a signed-in device to the shard of its conversation's placement.
+    ///
+    /// # Errors
+    /// [`Refusal::WrongPlacement`] when this region has no part in that placement, [`Refusal::Busy`] when the mailbox is full.
+    pub fn submit(&self, user: UserId, device: DeviceId, command: Command) -> Result<Answer, Refusal> {
+        let conversation = conversation_of(user, &command);
+        let placement = self.shared.placements.get(&conversation.placement());
+        let placement = placement.ok_or(Refusal::WrongPlacement(conversation))?;
+        let (answer, answered) = oneshot::channel();
+        placement.mailbox.offer(Letter::Command { user, device, command, answer })?;
+        Ok(answered)
+    }
+
+    /// Reads that placement's durable state. None if this region has no part in it.
+    #[must_use]
+    pub fn reader(&self, placement: PlacementId) -> Option<Reader> {
+        self.shared.placements.get(&placement).map(|handle| handle.reader.clone())
+    }
+
+    /// From now on every effect for devices goes to `devices`, and to nobody else. Attach before the first client connects: effects
+    /// released while nobody is attached are dropped, since devices sync from the store when they connect.
+    pub fn attach_devices(&self, devices: Box<dyn DeviceEffects>) {
+        self.shared.devices.0.store(Some(Arc::new(devices)));
+    }
+}
+
+/// The conversation that a command is about, which says where it must go.
+fn conversation_of(user: UserId, command: &Command) -> ConversationId {
+    match command {
+        Command::CreateGroup { conversation, .. }
+        | Command::Add { conversation, .. }
+        | Command::Leave { conversation, .. }
+        | Command::Post { conversation, .. }
+        | Command::Receipt { conversation, .. } => *conversation,
+        Command::OpenDirect { placement, peer, .. } => ConversationId::direct(*placement, user, *peer),
+    }
+}
+
+impl std::fmt::Debug for RegionHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RegionHandle").field("region", &self.shared.region).finish_non_exhaustive()
+    }
+}

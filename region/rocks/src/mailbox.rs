@@ -1,0 +1,66 @@
+//! A shard's mailbox: the one way in, bounded.
+//!
+//! What must always hold: a full mailbox refuses commands at once and makes bridges wait, so that neither a flood of commands nor a
+//! fast peer costs more memory than [`LETTERS_MAX`] letters. What waits is served in the order in which it came.
+
+use crdt::{DeviceId, UserId};
+use region::command::{Command, Done, Refusal};
+use region::shard::Input;
+use tokio::sync::{mpsc, oneshot};
+
+/// Letters in a shard's mailbox. At 64 KiB of body each this is 64 MiB at the very worst; a shard empties it in some ten steps.
+/// At the limit commands are refused as busy and bridges wait.
+pub const LETTERS_MAX: usize = 1_024;
+/// Letters taken into one step: one sync carries them all. Larger batches would only make the first of them wait longer.
+pub const LETTERS_A_STEP: usize = 256;
+/// After how long a refused command is to be tried again: a few steps.
+const RETRY_AFTER_MS: u64 = 50;
+
+/// What a shard may be sent.
+#[derive(Debug)]
+pub(crate) enum Letter {
+    /// A command, whose answer is awaited.
+    Command {
+        user: UserId,
+        device: DeviceId,
+        command: Command,
+        answer: oneshot::Sender<Result<Done, Refusal>>,
+    },
+    /// From a bridge; the bridge is told when it has been committed.
+    Replicated { input: Input, committed: oneshot::Sender<()> },
+    /// Time has passed.
+    Tick,
+}
+
+/// The sending side. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Mailbox(mpsc::Sender<Letter>);
+
+/// The shard's side.
+#[derive(Debug)]
+pub(crate) struct Inbox(mpsc::Receiver<Letter>);
+
+/// A mailbox of [`LETTERS_MAX`] letters.
+pub(crate) fn mailbox() -> (Mailbox, Inbox) {
+    let (sender, receiver) = mpsc::channel(LETTERS_MAX);
+    (Mailbox(sender), Inbox(receiver))
+}
+
+impl Mailbox {
+    /// Delivers at once or refuses.
+    pub(crate) fn offer(&self, letter: Letter) -> Result<(), Refusal> {
+        self.0.try_send(letter).map_err(|_| Refusal::Busy { retry_after_ms: RETRY_AFTER_MS })
+    }
+
+    /// Delivers when there is room. False when the shard is gone.
+    pub(crate) async fn deliver(&self, letter: Letter) -> bool {
+        self.0.send(letter).await.is_ok()
+    }
+}
+
+impl Inbox {
+    /// Waits for a letter and takes what else is there, up to [`LETTERS_A_STEP`]. False when nobody can send any more.
+    pub(crate) fn take(&mut self, letters: &mut Vec<Letter>) -> bool {
+        self.0.blocking_recv_many(letters, LETTERS_A_STEP) > 0
+    }
+}
