@@ -93,7 +93,7 @@ pub enum Done {
         /// Its timestamp.
         hlc: Timestamp,
     },
-    /// Nothing had to be done: the direct conversation exists already.
+    /// Nothing had to be done: the direct conversation exists, or the user is a member already.
     Exists {
         /// Which.
         conversation: ConversationId,

@@ -9,7 +9,7 @@
 use crate::command::{Command, Done, Refusal};
 use crate::item::Change;
 use crate::store::Batch;
-use crdt::{ConversationId, Cut, DeviceId, PartitionId, ReplicaId, UserId, VersionVector};
+use crdt::{ConversationId, Cut, DeviceId, Now, PartitionId, ReplicaId, UserId, VersionVector};
 use replication::commit::{Commit, CommitRefused};
 use replication::log::{ChangeNumber, PartitionState, Position};
 use replication::register::Register;
@@ -72,6 +72,8 @@ pub struct Outcome {
     pub batch: Batch,
     /// To be released after that, and not before.
     pub effects: Vec<Effect>,
+    /// When the next [`Input::Tick`] is due, even if nothing else comes; none if nothing waits for one.
+    pub next_tick: Option<Now>,
 }
 
 /// What may leave once the batch is durable.

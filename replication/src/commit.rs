@@ -7,6 +7,7 @@
 //! verification in every other region.
 
 use bytes::Bytes;
+use crdt::operation::MalformedOperation;
 use crdt::{ChainHead, Dot, PartitionId, ReplicaId, Sequence};
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 
@@ -34,7 +35,7 @@ pub struct Commit {
     pub signature: [u8; 64],
 }
 
-/// Why a commit cannot be taken. Nothing was changed.
+/// Why a commit, or a register of a feed, cannot be taken. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommitRefused {
     /// It does not begin where the origin's chain ends here.
@@ -60,6 +61,46 @@ pub enum CommitRefused {
         origin: ReplicaId,
         /// Its last sequence.
         last: u64,
+    },
+    /// Signed by its origin, but over another chain than the one applied here: a dot was issued twice, or a store was rolled back.
+    #[error(
+        "{origin} has forked in {partition}: two chains up to {last}, both signed by it; nothing more is taken from it"
+    )]
+    Fork {
+        /// Its partition.
+        partition: PartitionId,
+        /// Its origin.
+        origin: ReplicaId,
+        /// The last sequence of the commit that differs.
+        last: u64,
+    },
+    /// It holds bytes that are no operation, or one of a kind that this version does not know.
+    #[error("{partition} holds something else than an operation at {dot}: {reason}")]
+    Malformed {
+        /// Its partition.
+        partition: PartitionId,
+        /// Which operation.
+        dot: Dot,
+        /// What is wrong with it.
+        reason: MalformedOperation,
+    },
+    /// It holds an operation on a conversation of another partition.
+    #[error("{dot} in {partition} is about a conversation of another partition")]
+    WrongPartition {
+        /// The partition whose log it stands in.
+        partition: PartitionId,
+        /// Which operation.
+        dot: Dot,
+    },
+    /// A register's name or value is not one that this version knows.
+    #[error(
+        "register {key} in the feed of {partition} cannot be read: upgrade this region, or check the peer"
+    )]
+    Register {
+        /// The partition whose feed it stands in.
+        partition: PartitionId,
+        /// Its name, in hexadecimal.
+        key: String,
     },
     /// No operations.
     #[error("commit of {origin} in {partition} is empty")]
