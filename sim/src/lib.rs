@@ -1,1 +1,13 @@
-//! The deterministic simulator, the histories and their checkers: pure.
+//! What plays real and generated conversations against Archipelago, and what judges the outcome. Pure.
+//!
+//! ```text
+//!   logs ──▶ schedule ──▶ plan ──(the rig plays it)──▶ histories, exports, scans ──▶ checks ──▶ report
+//! ```
+//! What must always hold: the checks judge by what clients were told and shown, and by what lies in exports and on disks, never by
+//! what servers say of themselves; workload and checks know nothing of each other but the documented formats.
+
+pub mod conversation_log;
+pub mod faults;
+pub mod limits;
+pub mod plan;
+pub mod schedule;
