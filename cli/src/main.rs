@@ -1,1 +1,68 @@
-fn main() {}
+//! The `archipelago` program: reads its arguments, hands over to a command, and turns the result into an exit code.
+//!
+//! What must always hold: data goes to stdout and messages to stderr; every failure is one sentence that says what to do,
+//! never a stack trace; the exit code is one of [`failure::Code`].
+
+mod admin;
+mod cluster_folder;
+mod failure;
+mod init;
+mod token;
+
+use clap::{Parser, Subcommand};
+use failure::Failure;
+use std::process::ExitCode;
+
+/// A messaging store that lives in many regions at once.
+#[derive(Debug, Parser)]
+#[command(name = "archipelago", version, before_help = EXAMPLES, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write the folder of a new cluster: its file, certificates, keys and first epochs
+    Init(init::Init),
+    /// What operators do: make tokens
+    Admin(admin::Admin),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  archipelago init demo --regions eu-central,us-east,ap-south --placement eu=eu-central
+  archipelago admin token --cluster demo --user u0001000000000001 --device d0000000000000001
+  archipelago check --cluster demo
+";
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 ok, 1 error, 2 usage, 3 degraded, 4 not found, 5 timeout, 6 refused.
+Set ARCHIPELAGO_LOG (for example to `info` or `region=debug`) to see more on stderr.";
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    start_logging();
+    // Fails only when a provider is installed already, and then it is this very one: no other is compiled in.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    match run(arguments.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("archipelago: {failure}");
+            failure.code().into()
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Init(init) => init.run(),
+        Command::Admin(admin) => admin.run(),
+    }
+}
+
+fn start_logging() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("ARCHIPELAGO_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

@@ -301,7 +301,8 @@ pub(crate) fn is_name(text: &str) -> bool {
 }
 
 /// `N` bytes in lower-case hexadecimal.
-pub(crate) fn bytes_of_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+#[must_use]
+pub fn bytes_of_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let digit = |byte: u8| match byte {
         b'0'..=b'9' => Some(byte - b'0'),
         b'a'..=b'f' => Some(byte - b'a' + 10),

@@ -1,0 +1,78 @@
+//! `archipelago admin`: what operators do with the cluster's keys.
+
+use crate::cluster_folder::ClusterFolder;
+use crate::failure::Failure;
+use crate::token;
+use clap::{Args, Subcommand};
+use crdt::{DeviceId, UserId};
+use std::path::PathBuf;
+
+/// What operators do with the cluster's keys.
+#[derive(Debug, Args)]
+pub(crate) struct Admin {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  archipelago admin token --cluster demo --user u0001000000000001 --device d0000000000000001
+  archipelago admin operator-token --cluster demo --days 1
+";
+
+#[derive(Debug, Subcommand)]
+#[command(before_help = EXAMPLES)]
+enum Verb {
+    /// Make the token that a user's device signs in with
+    Token {
+        /// The cluster's folder or file
+        #[arg(long)]
+        cluster: PathBuf,
+        /// The user, such as u0001000000000001: the first four digits are the placement they are pinned to
+        #[arg(long)]
+        user: UserId,
+        /// The device, such as d0000000000000001
+        #[arg(long)]
+        device: DeviceId,
+        /// For how many days it is good
+        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=30))]
+        days: u32,
+    },
+    /// Make the token that opens the regions' admin addresses
+    OperatorToken {
+        /// The cluster's folder or file
+        #[arg(long)]
+        cluster: PathBuf,
+        /// For how many days it is good
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=30))]
+        days: u32,
+    },
+}
+
+impl Admin {
+    /// Does it, and prints the token.
+    ///
+    /// # Errors
+    /// When the cluster or its token key cannot be read, or the user's placement does not exist.
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let token = match &self.verb {
+            Verb::Token { cluster, user, device, days } => {
+                let folder = ClusterFolder::open(cluster)?;
+                let placements = &folder.cluster.placements;
+                if !placements.contains_key(&user.placement()) {
+                    return Err(Failure::Unknown {
+                        kind: "placement",
+                        name: user.placement().to_string(),
+                        known: placements.values().map(|p| format!("{} ({})", p.id, p.name)).collect(),
+                    });
+                }
+                token::for_device(&folder, *user, *device, *days)?
+            }
+            Verb::OperatorToken { cluster, days } => {
+                token::for_operator(&ClusterFolder::open(cluster)?, *days)?
+            }
+        };
+        println!("{token}");
+        Ok(())
+    }
+}

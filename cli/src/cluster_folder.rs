@@ -1,0 +1,141 @@
+//! The folder that `archipelago init` writes, read back: the cluster file, and the keys and certificates beside it.
+//!
+//! ```text
+//! cluster.toml            public: regions, placements, public keys; the same in every region
+//! certs/ca.pem            whoever it signed is a region of this cluster
+//! certs/REGION.pem, .key  that region's certificate and its secret key
+//! keys/authority.pem      secret: signs certificates of further regions; no region needs it
+//! keys/placement-NAME.pem secret: signs that placement's epochs; no region needs it
+//! keys/token.pem          secret: signs the tokens that users sign in with; no region needs it
+//! keys/replica-REGION.pem secret: signs that region's commits
+//! keys/cursor-NAME.hex    secret, shared by that placement's regions: authenticates devices' cursors
+//! epochs/NAME-1.toml      public: the signed statement of which replicas are active
+//! ```
+//! A region takes the cluster file, the epochs, its own certificate and key, its replica key and its placements' cursor keys.
+
+use crate::failure::Failure;
+use ed25519_dalek::SigningKey;
+use ed25519_dalek::pkcs8::DecodePrivateKey as _;
+use region::cluster::{Cluster, ClusterPlacement, ClusterRegion};
+use region::epoch::{EpochStatement, current_placement};
+use replication::placement::Placements;
+use std::path::{Path, PathBuf};
+
+/// The key that authenticates the cursors of a placement's devices, with its number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CursorKey {
+    /// Its number, which cursors carry so that keys can be changed.
+    pub(crate) id: u32,
+    /// The key.
+    pub(crate) secret: [u8; 32],
+}
+
+/// A cluster's folder, with its file read.
+#[derive(Debug)]
+pub(crate) struct ClusterFolder {
+    root: PathBuf,
+    /// What the file says.
+    pub(crate) cluster: Cluster,
+}
+
+impl ClusterFolder {
+    /// Opens the folder, given itself or its cluster file.
+    ///
+    /// # Errors
+    /// When the file is not there or has a mistake, which is named with its line.
+    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+        let file = if path.is_dir() { path.join("cluster.toml") } else { path.to_owned() };
+        let text = std::fs::read_to_string(&file).map_err(Failure::read(&file))?;
+        let cluster = Cluster::parse(&text)
+            .map_err(|mistake| Failure::File { path: file.clone(), mistake: mistake.to_string() })?;
+        let root = file.parent().map_or_else(PathBuf::new, Path::to_owned);
+        Ok(Self { root, cluster })
+    }
+
+    /// The certificates of `region` and where they lie: the authority, the region's own chain, its secret key.
+    pub(crate) fn certificates(&self, region: &str) -> (PathBuf, PathBuf, PathBuf) {
+        let certs = self.root.join("certs");
+        (certs.join("ca.pem"), certs.join(format!("{region}.pem")), certs.join(format!("{region}.key")))
+    }
+
+    /// The region of that name.
+    ///
+    /// # Errors
+    /// When there is none; the message names those there are.
+    pub(crate) fn region(&self, name: &str) -> Result<&ClusterRegion, Failure> {
+        self.cluster.region_named(name).ok_or_else(|| Failure::Unknown {
+            kind: "region",
+            name: name.to_owned(),
+            known: self.cluster.regions.values().map(|region| region.name.clone()).collect(),
+        })
+    }
+
+    /// The key that signs tokens.
+    ///
+    /// # Errors
+    /// When its file cannot be read or is not such a key.
+    pub(crate) fn token_key(&self) -> Result<SigningKey, Failure> {
+        signing_key(self.root.join("keys/token.pem"))
+    }
+
+    /// The key that signs the commits of `region`.
+    ///
+    /// # Errors
+    /// When its file cannot be read or is not such a key.
+    pub(crate) fn replica_key(&self, region: &str) -> Result<SigningKey, Failure> {
+        signing_key(self.root.join(format!("keys/replica-{region}.pem")))
+    }
+
+    /// The keys of a placement's cursors: the first one is given to new cursors, all are accepted.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is not a row of such keys.
+    pub(crate) fn cursor_keys(&self, placement: &ClusterPlacement) -> Result<Vec<CursorKey>, Failure> {
+        let path = self.root.join(format!("keys/cursor-{}.hex", placement.name));
+        let text = std::fs::read_to_string(&path).map_err(Failure::read(&path))?;
+        let keys: Option<Vec<CursorKey>> = text.lines().map(cursor_key).collect();
+        keys.filter(|keys| !keys.is_empty()).ok_or_else(|| {
+            not_what_it_should_be(
+                path,
+                "lines of a number, a space and 64 hexadecimal digits, the newest key first",
+            )
+        })
+    }
+
+    /// All placements under their current epochs, verified.
+    ///
+    /// # Errors
+    /// When a statement is missing, wrongly signed or a fork.
+    pub(crate) fn placements(&self) -> Result<Placements, Failure> {
+        let placements = self.cluster.placements.values().map(|placement| {
+            let folder = self.root.join("epochs");
+            let statements = (1..)
+                .map(|number| folder.join(format!("{}-{number}.toml", placement.name)))
+                .take_while(|path| path.exists())
+                .map(|path| {
+                    let text = std::fs::read_to_string(&path).map_err(Failure::read(&path))?;
+                    EpochStatement::parse(&text)
+                        .map_err(|mistake| Failure::File { path, mistake: mistake.to_string() })
+                })
+                .collect::<Result<Vec<_>, _>>()?;
+            current_placement(placement, &statements)
+                .map_err(|refused| Failure::File { path: folder, mistake: refused.to_string() })
+        });
+        Ok(Placements::new(placements.collect::<Result<Vec<_>, _>>()?))
+    }
+}
+
+fn signing_key(path: PathBuf) -> Result<SigningKey, Failure> {
+    let pem = std::fs::read_to_string(&path).map_err(Failure::read(&path))?;
+    SigningKey::from_pkcs8_pem(&pem)
+        .map_err(|_| not_what_it_should_be(path, "an Ed25519 secret key in PKCS#8 PEM"))
+}
+
+fn cursor_key(line: &str) -> Option<CursorKey> {
+    let (id, secret) = line.split_once(' ')?;
+    Some(CursorKey { id: id.parse().ok()?, secret: region::read_toml::bytes_of_hex(secret)? })
+}
+
+fn not_what_it_should_be(path: PathBuf, form: &str) -> Failure {
+    Failure::File { path, mistake: format!("this is not {form}: copy it again from where `init` wrote it") }
+}
