@@ -8,6 +8,7 @@
 
 pub mod conversation_log;
 pub mod faults;
+pub mod history;
 pub mod limits;
 pub mod plan;
 pub mod schedule;
