@@ -92,6 +92,23 @@ impl Placements {
 }
 
 impl Placement {
+    /// The active replicas in order: a replica's index here is its number on a bridge.
+    pub fn origins(&self) -> impl Iterator<Item = ReplicaId> + '_ {
+        self.active.keys().copied()
+    }
+
+    /// A hash over the epoch's number, its active replicas and their keys: two regions stand in the same epoch if theirs are equal.
+    #[must_use]
+    pub fn fingerprint(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new_derive_key("archipelago epoch fingerprint");
+        hasher.update(&self.id.0.to_be_bytes()).update(&self.epoch.0.to_be_bytes());
+        for (replica, key) in &self.active {
+            hasher.update(&replica.region.0.to_be_bytes()).update(&replica.incarnation.0.to_be_bytes());
+            hasher.update(key.as_bytes());
+        }
+        *hasher.finalize().as_bytes()
+    }
+
     /// The active replica of that region, if it has one.
     #[must_use]
     pub fn replica_of(&self, region: RegionId) -> Option<ReplicaId> {
