@@ -1,0 +1,192 @@
+//! Questions: pages of the past, lists, receipts after an absence; and what an error frame is about.
+//!
+//! What must always hold: each question ends in its answer or in a refusal, over any number of connections; one that the
+//! application asked for is never dropped for being unanswered, it is asked again.
+
+use crate::client::{Client, Step};
+use crate::error::LocalRefusal;
+use crate::input::PageFrom;
+use crate::item::{Item, MalformedFrame, Summary, read_id};
+use crate::limits;
+use crate::line::{LineKey, Question};
+use crate::output::Event;
+use crate::timers::Timer;
+use crdt::ConversationId;
+use gateway_protocol::v1::{self, client_frame::Frame};
+
+impl Client {
+    /// The application asks for messages of the past.
+    pub(crate) fn page(
+        &mut self,
+        step: &mut Step<'_>,
+        conversation: ConversationId,
+        from: PageFrom,
+        limit: u32,
+    ) {
+        let placement = conversation.placement();
+        if self.routes.lacks(placement) {
+            step.refuse(Some(conversation), None, &LocalRefusal::UnknownPlacement(placement));
+            return;
+        }
+        self.take_part(step, placement);
+        let key = self.routes.line_of(placement).unwrap_or(LineKey::Home);
+        self.ask(step, key, Question::Page { conversation, from, limit });
+    }
+
+    /// The application asks for the conversations.
+    pub(crate) fn list(&mut self, step: &mut Step<'_>) {
+        let keys: Vec<LineKey> = self.lines.keys().copied().collect();
+        for key in keys {
+            self.ask(step, key, Question::List);
+        }
+    }
+
+    /// Asks now, or once the line is live.
+    pub(crate) fn ask(&mut self, step: &mut Step<'_>, key: LineKey, question: Question) {
+        let Some(line) = self.lines.get_mut(&key) else { return };
+        if line.questions() < limits::QUESTIONS_MAX {
+            line.unasked.push_back(question);
+        } else {
+            match question {
+                Question::Receipts { .. } => {}
+                Question::List => step.refuse(None, None, &LocalRefusal::TooManyQuestions(line.questions())),
+                Question::Page { conversation, .. } => {
+                    step.refuse(Some(conversation), None, &LocalRefusal::TooManyQuestions(line.questions()));
+                }
+            }
+        }
+        self.ask_waiting(step, key);
+    }
+
+    /// Asks what could not be asked before.
+    pub(crate) fn ask_waiting(&mut self, step: &mut Step<'_>, key: LineKey) {
+        while let Some(line) = self.lines.get_mut(&key) {
+            if line.live().is_none() {
+                return;
+            }
+            let Some(question) = line.unasked.pop_front() else { return };
+            let Some(request) = self.send(step, key, write_question(key, &question)) else { return };
+            if let Some(line) = self.lines.get_mut(&key) {
+                line.asked.insert(request, question);
+            }
+        }
+    }
+
+    /// A page came.
+    pub(crate) fn paged(
+        &mut self,
+        step: &mut Step<'_>,
+        key: LineKey,
+        request: u64,
+        page: &v1::Messages,
+    ) -> Result<(), MalformedFrame> {
+        let conversation = read_id("conversation", &page.conversation)?;
+        let items = page.items.iter().map(Item::try_from).collect::<Result<_, _>>()?;
+        if self.lines.get_mut(&key).is_some_and(|line| line.asked.remove(&request).is_some()) {
+            step.show(Event::Paged { conversation, items, more: page.more });
+        }
+        Ok(())
+    }
+
+    /// A list came.
+    pub(crate) fn listed(
+        &mut self,
+        step: &mut Step<'_>,
+        key: LineKey,
+        request: u64,
+        list: &v1::Conversations,
+    ) -> Result<(), MalformedFrame> {
+        let conversations = list.conversations.iter().map(Summary::try_from).collect::<Result<_, _>>()?;
+        if self.lines.get_mut(&key).is_some_and(|line| line.asked.remove(&request).is_some()) {
+            step.show(Event::Listed { placement: key.placement(), conversations });
+        }
+        Ok(())
+    }
+
+    /// The region refused something: what it was about decides what follows.
+    pub(crate) fn error(
+        &mut self,
+        step: &mut Step<'_>,
+        key: LineKey,
+        request: u64,
+        error: v1::Error,
+    ) -> Result<(), MalformedFrame> {
+        let conversation: Option<ConversationId> = if error.conversation.is_empty() {
+            None
+        } else {
+            Some(read_id("conversation", &error.conversation)?)
+        };
+        let Some(line) = self.lines.get_mut(&key) else { return Ok(()) };
+        if let Some(number) = line.commands.remove(&request) {
+            self.command_refused(step, number, error);
+            return Ok(());
+        }
+        if let Some(question) = line.asked.remove(&request) {
+            let conversation = match question {
+                Question::Page { conversation, .. } => Some(conversation),
+                Question::List => None,
+                // Nobody asked for it but the client; the next catching up asks again.
+                Question::Receipts { .. } => return Ok(()),
+            };
+            let v1::Error { code, message, .. } = error;
+            step.show(Event::Refused { conversation, command: None, code, message });
+            return Ok(());
+        }
+        let retry_ms =
+            if error.retry_after_ms == 0 { limits::RETRY_MS_DEFAULT } else { error.retry_after_ms };
+        let is_sync = line.sync.is_some() && line.sync == Some(request);
+        if is_sync && error.temporary {
+            self.timers.set(Timer::Sync(key), step.now.plus_ms(retry_ms.min(limits::RETRY_MS_MAX)));
+            return Ok(());
+        }
+        let about_cursor = error.code.starts_with("cursor_");
+        if line.receipts.contains_key(&request) {
+            // A receipt refused for the moment stays unconfirmed and is told again on the next connection.
+            if !error.temporary {
+                self.receipt_answered(key, request);
+            }
+            return Ok(());
+        }
+        if let Some(id) = conversation.filter(|_| about_cursor) {
+            self.start_over(step, key, id);
+            return Ok(());
+        }
+        line.patience_ms = if error.temporary { error.retry_after_ms } else { 0 };
+        let v1::Error { code, message, .. } = error;
+        step.show(Event::Refused { conversation, command: None, code, message });
+        Ok(())
+    }
+
+    /// The region does not take the cursor of that conversation: it is synced from nothing; what was shown stays shown, once.
+    fn start_over(&mut self, step: &mut Step<'_>, key: LineKey, id: ConversationId) {
+        if !self.routes.leads(key, id) {
+            return;
+        }
+        if let Some(conversation) = self.conversations.get_mut(&id)
+            && conversation.cursor.take().is_some()
+        {
+            conversation.live = false;
+            self.sync_some(step, key, &[id]);
+        }
+    }
+}
+
+fn write_question(key: LineKey, question: &Question) -> Frame {
+    match question {
+        Question::Page { conversation, from, limit } => {
+            let (before, after) = match from {
+                PageFrom::Newest => (None, None),
+                PageFrom::Before(place) => (Some(place.to_wire()), None),
+                PageFrom::After(place) => (None, Some(place.to_wire())),
+            };
+            Frame::Page(v1::Page { conversation: conversation.to_string(), before, after, limit: *limit })
+        }
+        Question::List => {
+            let placement = key.placement().map(|placement| placement.to_string()).unwrap_or_default();
+            Frame::List(v1::List { limit: 0, placement })
+        }
+        Question::Receipts { conversation } => {
+            Frame::GetReceipts(v1::GetReceipts { conversation: conversation.to_string() })
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What goes into the client: what its sockets met, and what its user wants.
+//!
+//! What must always hold: a wish is never lost in silence. Each ends in an event of its own (acknowledged, paged, listed …) or in
+//! [`crate::Event::Refused`], whatever happens to the connections meanwhile.
+
+use crate::item::Place;
+use bytes::Bytes;
+use crdt::{ConversationId, DeviceId, MessageId, PlacementId, UserId};
+use gateway_protocol::v1::ServerFrame;
+
+/// Names one attempt to connect; never used again after it, so that what an old socket still says is known to be old.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// What goes into a step.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// Once, first of all.
+    Start,
+    /// The WebSocket of that attempt is open.
+    Connected(ConnectionId),
+    /// It failed or closed; also answers [`crate::Output::Disconnect`], though that is not waited for.
+    Disconnected(ConnectionId),
+    /// A frame came.
+    Frame {
+        /// On which connection.
+        connection: ConnectionId,
+        /// The frame.
+        frame: ServerFrame,
+    },
+    /// [`crate::Client::deadline`] has come.
+    Timer,
+    /// The user wants something.
+    Act(Act),
+}
+
+/// What the user wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    /// Posts a message.
+    Send {
+        /// Where.
+        conversation: ConversationId,
+        /// Its id; drawn if not given.
+        message: Option<MessageId>,
+        /// Text or ciphertext.
+        body: Bytes,
+        /// The sender and id of the message it answers.
+        reply_to: Option<(UserId, MessageId)>,
+    },
+    /// Begins a group.
+    CreateGroup {
+        /// Its id, drawn by the application: [`ConversationId::group`].
+        conversation: ConversationId,
+        /// The command's id; drawn if not given.
+        command: Option<MessageId>,
+        /// The first members; the user need not be named.
+        members: Vec<UserId>,
+        /// Its name.
+        name: String,
+    },
+    /// Opens the conversation with one other user, [`ConversationId::direct`], which begins if it has not.
+    OpenDirect {
+        /// The placement it is to live in.
+        placement: PlacementId,
+        /// The other.
+        peer: UserId,
+    },
+    /// Adds a member.
+    Add {
+        /// Where.
+        conversation: ConversationId,
+        /// Whom.
+        user: UserId,
+    },
+    /// Leaves a group.
+    Leave {
+        /// Which.
+        conversation: ConversationId,
+    },
+    /// Everything shown of that conversation so far has been read.
+    MarkRead {
+        /// Which.
+        conversation: ConversationId,
+    },
+    /// Asks for messages of the past.
+    Page {
+        /// Of which conversation.
+        conversation: ConversationId,
+        /// From where, and which way.
+        from: PageFrom,
+        /// At most so many; 0 for the region's default.
+        limit: u32,
+    },
+    /// Asks for the user's conversations, on every connection.
+    List,
+    /// Takes part in a placement: opens a connection to a region of it, if the home region does not serve it.
+    TakePart {
+        /// Which.
+        placement: PlacementId,
+    },
+    /// Leaves the present region for another one, which is the home region from now on.
+    Move {
+        /// Which.
+        region: Address,
+    },
+    /// A newer token, for the next hello.
+    Renew {
+        /// The token.
+        token: String,
+    },
+}
+
+/// From where a page goes, and which way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PageFrom {
+    /// The newest messages.
+    Newest,
+    /// Messages before that place, nearest first.
+    Before(Place),
+    /// Messages after that place, nearest first.
+    After(Place),
+}
+
+/// A region and where it is reached.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Address {
+    /// Its name, as the cluster file has it.
+    pub region: String,
+    /// `ws://` or `wss://`.
+    pub url: String,
+}
+
+/// Who the client is, and where it begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The user that the token names.
+    pub user: UserId,
+    /// The device that the token names.
+    pub device: DeviceId,
+    /// The signed token.
+    pub token: String,
+    /// Name and version of the application, for the operator's eyes.
+    pub client: String,
+    /// The user's region, and further addresses to try in turn when it does not answer. At least one.
+    pub home: Vec<Address>,
+    /// Placements to take part in from the beginning, besides those that the home region serves.
+    pub placements: Vec<PlacementId>,
+}

@@ -1,0 +1,172 @@
+//! What a conversation is made of, as a device is given it, and how it is read off the wire.
+//!
+//! What must always hold: reading is total. A field that does not parse refuses the whole frame by name
+//! ([`MalformedFrame`]), and nothing of that frame is taken: a region that talks nonsense is left, not guessed at.
+
+use bytes::Bytes;
+use crdt::{ConversationId, Cut, Dot, MessageId, Timestamp, UserId};
+use gateway_protocol::v1;
+use std::fmt;
+use std::str::FromStr;
+
+/// A place in the display order: by timestamp, then dot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The operation's timestamp.
+    pub hlc: Timestamp,
+    /// The operation.
+    pub dot: Dot,
+}
+
+/// One entry of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// Who did it.
+    pub sender: UserId,
+    /// The command's id; with conversation and sender, its identity.
+    pub message: MessageId,
+    /// Where it is displayed.
+    pub place: Place,
+    /// What is displayed.
+    pub content: Content,
+}
+
+/// What an item shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// A message.
+    Post {
+        /// Text or ciphertext.
+        body: Bytes,
+        /// The sender's local time in milliseconds since 1970, for display alone.
+        sent_at_ms: i64,
+        /// The sender and id of what it answers.
+        reply_to: Option<(UserId, MessageId)>,
+        /// What its author's device had seen, if that was more than its region had.
+        seen: Option<Cut>,
+    },
+    /// The conversation began.
+    Created {
+        /// With these members.
+        members: Vec<UserId>,
+        /// Under this name.
+        name: String,
+        /// Whether it is the conversation of two users.
+        direct: bool,
+    },
+    /// A member was added.
+    Added {
+        /// Who.
+        user: UserId,
+        /// What that user is not shown.
+        since: Cut,
+    },
+    /// The sender left.
+    Left,
+}
+
+/// A conversation, as its list shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// Which.
+    pub conversation: ConversationId,
+    /// Its name; empty for a direct conversation.
+    pub name: String,
+    /// Whether it is the conversation of two users.
+    pub direct: bool,
+    /// Its members.
+    pub members: Vec<UserId>,
+    /// Its latest message, if any.
+    pub last: Option<Item>,
+    /// Messages of others that the user has not read.
+    pub unread: u64,
+}
+
+/// A frame whose field does not hold what the protocol says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("field `{field}` of a server frame is missing or does not parse")]
+pub struct MalformedFrame {
+    /// Which field.
+    pub field: &'static str,
+}
+
+/// Reads an id in its textual form.
+pub(crate) fn read_id<T: FromStr>(field: &'static str, text: &str) -> Result<T, MalformedFrame> {
+    text.parse().map_err(|_| MalformedFrame { field })
+}
+
+/// Reads several ids.
+pub(crate) fn read_ids<T: FromStr>(field: &'static str, texts: &[String]) -> Result<Vec<T>, MalformedFrame> {
+    texts.iter().map(|text| read_id(field, text)).collect()
+}
+
+/// Reads a cut; absent is empty.
+pub(crate) fn read_cut(field: &'static str, cut: Option<&v1::Cut>) -> Result<Cut, MalformedFrame> {
+    let dots = cut.map_or(&[][..], |cut| &cut.dots);
+    dots.iter().map(|text| read_id::<Dot>(field, text)).collect()
+}
+
+/// Reads a reference to a message.
+fn read_reference(reference: &v1::MessageRef) -> Result<(UserId, MessageId), MalformedFrame> {
+    Ok((read_id("sender", &reference.sender)?, read_id("message", &reference.message)?))
+}
+
+impl TryFrom<&v1::Item> for Item {
+    type Error = MalformedFrame;
+
+    fn try_from(item: &v1::Item) -> Result<Self, MalformedFrame> {
+        let content = match item.content.as_ref().ok_or(MalformedFrame { field: "content" })? {
+            v1::item::Content::Post(post) => Content::Post {
+                body: post.body.clone(),
+                sent_at_ms: post.sent_at_ms,
+                reply_to: post.reply_to.as_ref().map(read_reference).transpose()?,
+                seen: post.seen.as_ref().map(|cut| read_cut("seen", Some(cut))).transpose()?,
+            },
+            v1::item::Content::Created(created) => Content::Created {
+                members: read_ids("members", &created.members)?,
+                name: created.name.clone(),
+                direct: created.direct,
+            },
+            v1::item::Content::Added(added) => Content::Added {
+                user: read_id("user", &added.user)?,
+                since: read_cut("since", added.since.as_ref())?,
+            },
+            v1::item::Content::Left(v1::Left {}) => Content::Left,
+        };
+        let place = Place::new(read_id("hlc", &item.hlc)?, read_id("dot", &item.dot)?);
+        Ok(Self {
+            sender: read_id("sender", &item.sender)?,
+            message: read_id("message", &item.message)?,
+            place,
+            content,
+        })
+    }
+}
+
+impl TryFrom<&v1::Conversation> for Summary {
+    type Error = MalformedFrame;
+
+    fn try_from(summary: &v1::Conversation) -> Result<Self, MalformedFrame> {
+        Ok(Self {
+            conversation: read_id("conversation", &summary.conversation)?,
+            name: summary.name.clone(),
+            direct: summary.direct,
+            members: read_ids("members", &summary.members)?,
+            last: summary.last.as_ref().map(Item::try_from).transpose()?,
+            unread: summary.unread,
+        })
+    }
+}
+
+impl Place {
+    /// As frames carry it.
+    pub(crate) fn to_wire(self) -> v1::Place {
+        v1::Place { hlc: self.hlc.to_string(), dot: self.dot.to_string() }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.hlc, self.dot)
+    }
+}

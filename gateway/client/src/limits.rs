@@ -1,0 +1,81 @@
+//! Every limit of the client, each with its unit, why this number, and what happens at it.
+//!
+//! What must always hold: nothing that a region, a user or a network can make grow is without a limit here, and nothing that was
+//! acknowledged is dropped at any of them.
+
+/// Commands and messages that are not yet stable, over all conversations. A month of a busy user's messages while every bridge is
+/// down. At it, new ones are refused with `outbox_full`; what is in it stays and keeps being sent.
+pub const OUTBOX_ENTRIES_MAX: usize = 10_000;
+
+/// Bytes of the bodies in the outbox: 64 MiB, so that a full outbox of long messages does not fill a phone. At it, new ones are
+/// refused with `outbox_full`.
+pub const OUTBOX_BYTES_MAX: usize = 64 << 20;
+
+/// Bytes of a message's body, until a welcome names another number. Above it, sending is refused with `body_too_large`.
+pub const BODY_BYTES_DEFAULT: usize = 65_536;
+
+/// Commands sent on one connection and not yet answered: below what a region takes, so that resending a full outbox never meets
+/// that limit. At it, further commands wait in the outbox.
+pub const IN_FLIGHT_MAX: usize = 32;
+
+/// Questions (pages, lists) that wait for an answer on one connection. At it, asking is refused with `too_many_questions`.
+pub const QUESTIONS_MAX: usize = 16;
+
+/// Conversations whose state is kept. Above it, entries of further ones are not taken and not acknowledged, and
+/// `too_many_conversations` says so once per connection.
+pub const CONVERSATIONS_MAX: usize = 4_096;
+
+/// Identities remembered per conversation, to hide duplicates: about 5 MiB. At it, those whose message ids are oldest are
+/// forgotten; what is given again under a forgotten id is hidden as long as its dot tells that it was given before, so only a
+/// duplicate that another region took, of a message older than the last 65,536, is shown a second time. An application that
+/// keeps more messages than that keeps them under their identity and notices.
+pub const IDENTITIES_MAX: usize = 65_536;
+
+/// Own messages per conversation whose delivered and read ticks are followed: what a screen can show, many times over. At it, the
+/// oldest are not followed further.
+pub const OWN_MESSAGES_MAX: usize = 1_024;
+
+/// Dots remembered of one own message: its original and duplicates, at most one a region that took it. Further ones are ignored.
+pub const DOTS_OF_A_MESSAGE_MAX: usize = 64;
+
+/// Receipts (one per member and device) kept per conversation. Those of further devices are not followed.
+pub const RECEIPTS_MAX: usize = 2_048;
+
+/// Marked messages kept per conversation. Above it, the mark of further ones is not followed: it stays on them, which is
+/// wrong only on the safe side.
+pub const MARKED_MAX: usize = 4_096;
+
+/// Memberships of this user per conversation that are followed for what they hide. Above it nothing
+/// counts as hidden, so that marks may stay.
+pub const MEMBERSHIPS_MAX: usize = 64;
+
+/// Milliseconds after which what was delivered is acknowledged at the latest.
+pub const ACKNOWLEDGE_AFTER_MS: u64 = 1_000;
+
+/// Live items after which what was delivered is acknowledged at once.
+pub const ACKNOWLEDGE_AFTER_ITEMS: usize = 100;
+
+/// Milliseconds before the first try to reconnect is over at the latest; doubled with each failure.
+pub const RECONNECT_FIRST_MS: u64 = 1_000;
+
+/// Milliseconds between two tries at most. Trying never ends.
+pub const RECONNECT_MOST_MS: u64 = 64_000;
+
+/// Milliseconds that connecting and being welcomed may take together. After it the connection counts as failed.
+pub const WELCOME_WITHIN_MS: u64 = 20_000;
+
+/// Milliseconds without a byte from the region after which the connection is dead: three heartbeats.
+pub const SILENCE_MS: u64 = 90_000;
+
+/// Milliseconds between two heartbeats until a welcome names another number.
+pub const HEARTBEAT_MS_DEFAULT: u64 = 30_000;
+
+/// Milliseconds after which a refusal for the moment is tried again when the region names no time.
+pub const RETRY_MS_DEFAULT: u64 = 1_000;
+
+/// Milliseconds that a region may ask to wait at most; a longer wait is cut to this.
+pub const RETRY_MS_MAX: u64 = 60_000;
+
+const _: () = assert!(RECONNECT_FIRST_MS << 6 == RECONNECT_MOST_MS);
+const _: () = assert!(HEARTBEAT_MS_DEFAULT * 3 <= SILENCE_MS);
+const _: () = assert!(OUTBOX_BYTES_MAX / BODY_BYTES_DEFAULT >= IN_FLIGHT_MAX);

@@ -1,0 +1,132 @@
+//! A line: the standing wish to be connected to one region, through any number of connections.
+//!
+//! There is one for the home region and one for each further placement that the home region does not serve. What a line is
+//! waiting for is kept here; what it decides is in `keep_connected.rs`.
+//!
+//! What must always hold: at most one connection a line at any time; a request number is answered by at most one table.
+
+use crate::input::{Address, ConnectionId, PageFrom};
+use crate::limits;
+use crdt::{ConversationId, PlacementId};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Which line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum LineKey {
+    /// To the home region.
+    Home,
+    /// To a region of a placement that the home region does not serve.
+    Placement(PlacementId),
+}
+
+/// How far a line has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LineState {
+    /// Not connected; the reconnect timer is set.
+    Waiting,
+    /// A socket is being opened.
+    Connecting,
+    /// The hello has gone out.
+    Greeting,
+    /// Welcomed.
+    Live,
+}
+
+/// A question that waits for an answer; asked again when the connection is lost meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Question {
+    /// Messages of the past.
+    Page { conversation: ConversationId, from: PageFrom, limit: u32 },
+    /// The conversations.
+    List,
+    /// All receipts of a conversation, after a time of not hearing any.
+    Receipts { conversation: ConversationId },
+}
+
+/// One line.
+#[derive(Debug, Clone)]
+pub(crate) struct Line {
+    /// Addresses tried in turn.
+    pub(crate) addresses: Vec<Address>,
+    /// Where a redirect pointed: tried once, before them.
+    pub(crate) detour: Option<Address>,
+    /// How far it has come.
+    pub(crate) state: LineState,
+    /// The present attempt.
+    pub(crate) connection: Option<ConnectionId>,
+    /// Attempts since the last welcome.
+    pub(crate) failures: u32,
+    /// Redirects since the connection last stood for a heartbeat.
+    pub(crate) redirects: u32,
+    /// The region asked for at least this much patience.
+    pub(crate) patience_ms: u64,
+    /// The region that last welcomed.
+    pub(crate) region: Option<String>,
+    /// Send a ping when nothing else was sent for so long.
+    pub(crate) heartbeat_ms: u64,
+    /// Questions not sent yet.
+    pub(crate) unasked: VecDeque<Question>,
+    /// Questions sent, by request.
+    pub(crate) asked: BTreeMap<u64, Question>,
+    /// Commands sent, by request: their numbers in the outbox.
+    pub(crate) commands: BTreeMap<u64, u64>,
+    /// Acknowledgements and reads sent, by request.
+    pub(crate) receipts: BTreeMap<u64, ConversationId>,
+    /// The newest sync, by request.
+    pub(crate) sync: Option<u64>,
+    /// That there are too many conversations has been told on this connection.
+    pub(crate) crowded: bool,
+}
+
+impl Line {
+    /// Not connected yet.
+    pub(crate) fn new(addresses: Vec<Address>) -> Self {
+        Self {
+            addresses,
+            detour: None,
+            state: LineState::Waiting,
+            connection: None,
+            failures: 0,
+            redirects: 0,
+            patience_ms: 0,
+            region: None,
+            heartbeat_ms: limits::HEARTBEAT_MS_DEFAULT,
+            unasked: VecDeque::new(),
+            asked: BTreeMap::new(),
+            commands: BTreeMap::new(),
+            receipts: BTreeMap::new(),
+            sync: None,
+            crowded: false,
+        }
+    }
+
+    /// The connection, if frames other than a hello may go out on it.
+    pub(crate) fn live(&self) -> Option<ConnectionId> {
+        if self.state == LineState::Live { self.connection } else { None }
+    }
+
+    /// Where to connect next: the redirect's target if there is one, else the addresses in turn.
+    pub(crate) fn next_address(&mut self) -> Option<Address> {
+        let turn = usize::try_from(self.failures).unwrap_or(usize::MAX);
+        let in_turn = turn.checked_rem(self.addresses.len()).and_then(|index| self.addresses.get(index));
+        self.detour.take().or_else(|| in_turn.cloned())
+    }
+
+    /// Forgets what hung on the connection. Questions go back to the front, in the order in which they were asked.
+    pub(crate) fn drop_connection(&mut self) {
+        self.connection = None;
+        self.state = LineState::Waiting;
+        for (_, question) in std::mem::take(&mut self.asked).into_iter().rev() {
+            self.unasked.push_front(question);
+        }
+        self.commands.clear();
+        self.receipts.clear();
+        self.sync = None;
+        self.crowded = false;
+    }
+
+    /// Questions that wait for an answer, or to be asked.
+    pub(crate) fn questions(&self) -> usize {
+        self.unasked.len() + self.asked.len()
+    }
+}

@@ -1,0 +1,192 @@
+//! The mark of promise 4: a message whose author had seen what this device has not been given yet.
+//!
+//! A device that leaves a cut-off region may have seen more than its new region has. What it writes there carries what it had
+//! seen, as a cut: per origin, the last operation of this conversation. The message is marked until this device has been given all
+//! that the cut covers.
+//!
+//! How a device knows what it has been given, from the dots of delivered items alone:
+//! - Items of one origin come in the order of their sequences, in every region and across moves between regions: a region applies
+//!   each origin's operations in order, and a cursor names what has been given. So an item with sequence n means that every
+//!   earlier operation of that origin in this conversation has been given, or is hidden from this user for good.
+//! - Hidden for good is what the `since` of the user's own membership covers. It is never given, so a cut that reaches into it
+//!   would stay open for ever: what `since` covers counts as given. Of several memberships at once that is what all of them
+//!   hide (their meet), as the region has it; a first member is hidden nothing; leaving ends the memberships given before.
+//! - Duplicates count: each has an item and a dot of its own.
+//! - Pages of the past do not count: they may show a message without its causes.
+//!
+//! What must always hold: a mark that goes was settled. Where this device cannot tell, the mark stays.
+
+use crate::item::{Content, Item};
+use crate::limits;
+use crdt::{Cut, Dot, MessageId, UserId};
+use std::collections::BTreeMap;
+
+/// What a device has been given of a conversation, and which messages are marked.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Given {
+    cut: Cut,
+    /// What each of the user's memberships hides, by the dot that began it.
+    memberships: BTreeMap<Dot, Cut>,
+    marked: BTreeMap<(UserId, MessageId), Cut>,
+}
+
+impl Given {
+    /// Whether an operation has been given already.
+    pub(crate) fn covers(&self, dot: Dot) -> bool {
+        self.cut.covers(dot)
+    }
+
+    /// What has been given.
+    pub(crate) fn cut(&self) -> &Cut {
+        &self.cut
+    }
+
+    /// Marked messages, in order.
+    pub(crate) fn marked(&self) -> impl Iterator<Item = (UserId, MessageId)> + '_ {
+        self.marked.keys().copied()
+    }
+
+    /// Takes note of an item that is given now.
+    pub(crate) fn take(&mut self, me: UserId, item: &Item) {
+        self.cut.raise(item.place.dot);
+        match &item.content {
+            Content::Post { .. } => {}
+            Content::Created { members, .. } => {
+                if members.contains(&me) {
+                    self.begin_membership(item.place.dot, Cut::new());
+                }
+            }
+            Content::Added { user, since } => {
+                if *user == me {
+                    self.begin_membership(item.place.dot, since.clone());
+                }
+            }
+            Content::Left => {
+                if item.sender == me {
+                    self.memberships.clear();
+                }
+            }
+        }
+    }
+
+    /// Whether all that the cut covers has been given, or is hidden for good.
+    pub(crate) fn settles(&self, seen: &Cut) -> bool {
+        let hidden = self.hidden();
+        seen.iter().all(|dot| self.cut.covers(dot) || hidden.covers(dot))
+    }
+
+    /// Marks a message until its cut is settled.
+    pub(crate) fn mark(&mut self, sender: UserId, message: MessageId, seen: Cut) {
+        if self.marked.len() < limits::MARKED_MAX {
+            self.marked.insert((sender, message), seen);
+        }
+    }
+
+    /// Takes out the messages whose mark goes.
+    pub(crate) fn take_settled(&mut self) -> Vec<(UserId, MessageId)> {
+        if self.marked.is_empty() {
+            return Vec::new();
+        }
+        let settled =
+            |(identity, seen): (&(UserId, MessageId), &Cut)| self.settles(seen).then_some(*identity);
+        let settled: Vec<(UserId, MessageId)> = self.marked.iter().filter_map(settled).collect();
+        for identity in &settled {
+            self.marked.remove(identity);
+        }
+        settled
+    }
+
+    fn begin_membership(&mut self, dot: Dot, since: Cut) {
+        if self.memberships.len() < limits::MEMBERSHIPS_MAX {
+            self.memberships.insert(dot, since);
+        } else {
+            // Not followed: what it hides cannot be told, so nothing counts as hidden.
+            self.memberships.insert(dot, Cut::new());
+            self.memberships.pop_first();
+        }
+    }
+
+    fn hidden(&self) -> Cut {
+        let mut memberships = self.memberships.values();
+        let first = memberships.next().cloned().unwrap_or_default();
+        memberships.fold(first, |hidden, since| hidden.meet(since))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::item::Place;
+    use crdt::{PlacementId, Timestamp};
+
+    fn user(number: u64) -> UserId {
+        UserId::new(PlacementId(1), number)
+    }
+
+    fn dot(region: u16, sequence: u64) -> Dot {
+        format!("r{region}.0000000000000001:{sequence}").parse().unwrap()
+    }
+
+    fn item(sender: u64, dot: Dot, content: Content) -> Item {
+        let message = MessageId(u128::from(dot.sequence.0));
+        Item { sender: user(sender), message, place: Place::new(Timestamp(dot.sequence.0), dot), content }
+    }
+
+    fn post(region: u16, sequence: u64) -> Item {
+        let content = Content::Post { body: "x".into(), sent_at_ms: 0, reply_to: None, seen: None };
+        item(9, dot(region, sequence), content)
+    }
+
+    fn cut(dots: &[(u16, u64)]) -> Cut {
+        dots.iter().map(|(region, sequence)| dot(*region, *sequence)).collect()
+    }
+
+    #[test]
+    fn the_mark_goes_only_when_the_last_cause_has_come() {
+        let mut given = Given::default();
+        given.mark(user(2), MessageId(7), cut(&[(1, 5), (2, 3)]));
+        for cause in [post(1, 5), post(2, 2)] {
+            given.take(user(1), &cause);
+            assert!(given.take_settled().is_empty());
+        }
+        given.take(user(1), &post(2, 4));
+        assert_eq!(given.take_settled(), [(user(2), MessageId(7))]);
+        assert!(given.take_settled().is_empty());
+    }
+
+    #[test]
+    fn what_lies_before_the_membership_is_not_waited_for() {
+        let mut given = Given::default();
+        let seen = cut(&[(1, 5), (2, 3)]);
+        given.take(user(1), &item(2, dot(3, 1), Content::Added { user: user(1), since: cut(&[(1, 8)]) }));
+        assert!(!given.settles(&seen), "(r2, 3) is still to come");
+        given.take(user(1), &post(2, 3));
+        assert!(given.settles(&seen));
+    }
+
+    #[test]
+    fn of_two_memberships_only_what_both_hide_counts_as_hidden() {
+        let mut given = Given::default();
+        given.take(user(1), &item(2, dot(3, 1), Content::Added { user: user(1), since: cut(&[(1, 8)]) }));
+        given.take(user(1), &item(2, dot(4, 1), Content::Added { user: user(1), since: cut(&[(1, 2)]) }));
+        assert!(!given.settles(&cut(&[(1, 5)])));
+        assert!(given.settles(&cut(&[(1, 2)])));
+    }
+
+    #[test]
+    fn leaving_ends_what_the_membership_hid_and_being_added_again_begins_anew() {
+        let mut given = Given::default();
+        given.take(
+            user(1),
+            &item(
+                2,
+                dot(3, 1),
+                Content::Created { members: vec![user(1)], name: String::new(), direct: false },
+            ),
+        );
+        given.take(user(1), &item(1, dot(3, 2), Content::Left));
+        given.take(user(1), &item(2, dot(3, 9), Content::Added { user: user(1), since: cut(&[(1, 8)]) }));
+        assert!(given.settles(&cut(&[(1, 8)])), "the empty cut of the first membership no longer counts");
+    }
+}

@@ -1,0 +1,240 @@
+//! The outbox: every command of this device that is not yet stable, in the order in which the user gave them.
+//!
+//! The naive way keeps a message until a region acknowledges it. Then a region that burns down, or is cut off while the user
+//! moves, takes acknowledged messages with it as far as this user can tell. So an entry stays until it is durable in every region
+//! of its placement, and goes to every region the user moves to, under the same id.
+//!
+//! What must always hold:
+//! - Of one conversation at most one command is in flight. Were the next one sent before the answer, a refusal for the moment
+//!   would let it overtake, and one sender's messages would be shown out of order.
+//! - An entry that was acknowledged by any region leaves only by becoming stable.
+//! - Dots are those of the original and of every duplicate: any of them being stable makes the entry stable.
+
+use crate::limits;
+use bytes::Bytes;
+use crdt::{ConversationId, Cut, Dot, MessageId, UserId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// Post a message.
+    Post {
+        body: Bytes,
+        reply_to: Option<(UserId, MessageId)>,
+        sent_at_ms: i64,
+        /// The cursor of what the device had been shown when it was written.
+        seen: Option<Bytes>,
+    },
+    /// Begin a group.
+    Create { members: Vec<UserId>, name: String },
+    /// Open a direct conversation.
+    Direct { peer: UserId },
+    /// Add a member.
+    Add { user: UserId },
+    /// Leave.
+    Leave,
+}
+
+/// One command.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) conversation: ConversationId,
+    pub(crate) id: MessageId,
+    pub(crate) wish: Wish,
+    /// Under which it stands in regions; empty while no region has it.
+    pub(crate) dots: Vec<Dot>,
+}
+
+/// A conversation's part.
+#[derive(Debug, Clone, Default)]
+struct Queue {
+    /// All entries, by number.
+    all: BTreeSet<u64>,
+    /// Those that the present region has not answered.
+    to_send: BTreeSet<u64>,
+    /// The one that was sent and not answered.
+    in_flight: Option<u64>,
+    /// A refusal for the moment: wait for the retry timer.
+    held: bool,
+}
+
+/// All commands that are not yet stable.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Outbox {
+    entries: BTreeMap<u64, Entry>,
+    numbers: BTreeMap<(ConversationId, MessageId), u64>,
+    queues: BTreeMap<ConversationId, Queue>,
+    /// Conversations whose next command can be sent.
+    ready: BTreeSet<ConversationId>,
+    bytes: usize,
+    next: u64,
+}
+
+impl Wish {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Post { body, .. } => body.len(),
+            Self::Create { members, name } => members.len() * 8 + name.len(),
+            Self::Direct { .. } | Self::Add { .. } | Self::Leave => 0,
+        }
+    }
+}
+
+impl Outbox {
+    /// Whether another wish of that size has room.
+    pub(crate) fn has_room(&self, wish: &Wish) -> bool {
+        self.entries.len() < limits::OUTBOX_ENTRIES_MAX
+            && self.bytes + wish.bytes() <= limits::OUTBOX_BYTES_MAX
+    }
+
+    /// Entries and bytes in it.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        (self.entries.len(), self.bytes)
+    }
+
+    /// Adds a wish at the end. The caller has checked that there is room and that the id is free.
+    pub(crate) fn push(&mut self, conversation: ConversationId, id: MessageId, wish: Wish) {
+        let number = self.next;
+        self.next += 1;
+        self.bytes += wish.bytes();
+        self.numbers.insert((conversation, id), number);
+        self.entries.insert(number, Entry { conversation, id, wish, dots: Vec::new() });
+        let queue = self.queues.entry(conversation).or_default();
+        queue.all.insert(number);
+        queue.to_send.insert(number);
+        self.refresh(conversation);
+    }
+
+    /// The entry under that id.
+    pub(crate) fn find(&self, conversation: ConversationId, id: MessageId) -> Option<(u64, &Entry)> {
+        let number = *self.numbers.get(&(conversation, id))?;
+        self.entries.get(&number).map(|entry| (number, entry))
+    }
+
+    /// The entry of that number.
+    pub(crate) fn get(&self, number: u64) -> Option<&Entry> {
+        self.entries.get(&number)
+    }
+
+    /// Conversations with anything in it.
+    pub(crate) fn conversations(&self) -> impl Iterator<Item = ConversationId> + '_ {
+        self.queues.keys().copied()
+    }
+
+    /// Entries in order, for the state printer: number, entry, whether it awaits an answer of the present region.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &Entry, bool)> + '_ {
+        let waits = |number: &u64, entry: &Entry| {
+            self.queues.get(&entry.conversation).is_some_and(|queue| queue.to_send.contains(number))
+        };
+        self.entries.iter().map(move |(number, entry)| (*number, entry, waits(number, entry)))
+    }
+
+    /// A new connection will be asked for this conversation: everything of it is to be sent again, in order.
+    pub(crate) fn send_all_again(&mut self, conversation: ConversationId) {
+        if let Some(queue) = self.queues.get_mut(&conversation) {
+            queue.to_send.clone_from(&queue.all);
+            queue.in_flight = None;
+            queue.held = false;
+        }
+        self.refresh(conversation);
+    }
+
+    /// The next command that can be sent in one of the conversations that `takes` admits, marked as in flight.
+    pub(crate) fn take_next(&mut self, takes: impl Fn(ConversationId) -> bool) -> Option<u64> {
+        let conversation = self.ready.iter().copied().find(|conversation| takes(*conversation))?;
+        let queue = self.queues.get_mut(&conversation)?;
+        let number = *queue.to_send.first()?;
+        queue.in_flight = Some(number);
+        self.refresh(conversation);
+        Some(number)
+    }
+
+    /// The present region has answered that command for good, whichever way.
+    pub(crate) fn answered(&mut self, number: u64) {
+        let Some(conversation) = self.entries.get(&number).map(|entry| entry.conversation) else { return };
+        if let Some(queue) = self.queues.get_mut(&conversation) {
+            queue.to_send.remove(&number);
+            if queue.in_flight == Some(number) {
+                queue.in_flight = None;
+            }
+        }
+        self.refresh(conversation);
+    }
+
+    /// The region refused that command for the moment: nothing of its conversation is sent until [`Outbox::release`].
+    pub(crate) fn hold(&mut self, number: u64) -> Option<ConversationId> {
+        let conversation = self.entries.get(&number)?.conversation;
+        let queue = self.queues.get_mut(&conversation)?;
+        queue.in_flight = None;
+        queue.held = true;
+        self.refresh(conversation);
+        Some(conversation)
+    }
+
+    /// The wait is over.
+    pub(crate) fn release(&mut self, conversation: ConversationId) {
+        if let Some(queue) = self.queues.get_mut(&conversation) {
+            queue.held = false;
+        }
+        self.refresh(conversation);
+    }
+
+    /// A region has that command under this dot. Returns whether it is the first to have it.
+    pub(crate) fn note_dot(&mut self, conversation: ConversationId, id: MessageId, dot: Dot) -> bool {
+        let Some(number) = self.numbers.get(&(conversation, id)) else { return false };
+        let Some(entry) = self.entries.get_mut(number) else { return false };
+        let first = entry.dots.is_empty();
+        if !entry.dots.contains(&dot) && entry.dots.len() < limits::DOTS_OF_A_MESSAGE_MAX {
+            entry.dots.push(dot);
+        }
+        first
+    }
+
+    /// Takes out what that cut makes stable, in order.
+    pub(crate) fn take_stable(&mut self, conversation: ConversationId, stable: &Cut) -> Vec<MessageId> {
+        let Some(queue) = self.queues.get(&conversation) else { return Vec::new() };
+        let covered = |number: &&u64| {
+            self.entries.get(number).is_some_and(|entry| entry.dots.iter().any(|dot| stable.covers(*dot)))
+        };
+        let numbers: Vec<u64> = queue.all.iter().filter(covered).copied().collect();
+        numbers.into_iter().filter_map(|number| self.remove(number)).map(|entry| entry.id).collect()
+    }
+
+    /// Takes out what no region has acknowledged, in order.
+    pub(crate) fn drop_unacknowledged(&mut self, conversation: ConversationId) -> Vec<MessageId> {
+        let Some(queue) = self.queues.get(&conversation) else { return Vec::new() };
+        let unacknowledged = |number: &&u64| self.entries.get(number).is_some_and(|e| e.dots.is_empty());
+        let numbers: Vec<u64> = queue.all.iter().filter(unacknowledged).copied().collect();
+        numbers.into_iter().filter_map(|number| self.remove(number)).map(|entry| entry.id).collect()
+    }
+
+    /// Takes an entry out.
+    pub(crate) fn remove(&mut self, number: u64) -> Option<Entry> {
+        self.answered(number);
+        let entry = self.entries.remove(&number)?;
+        self.numbers.remove(&(entry.conversation, entry.id));
+        self.bytes -= entry.wish.bytes();
+        let empty = self.queues.get_mut(&entry.conversation).is_some_and(|queue| {
+            queue.all.remove(&number);
+            queue.all.is_empty()
+        });
+        if empty {
+            self.queues.remove(&entry.conversation);
+        }
+        self.refresh(entry.conversation);
+        Some(entry)
+    }
+
+    fn refresh(&mut self, conversation: ConversationId) {
+        let ready = self
+            .queues
+            .get(&conversation)
+            .is_some_and(|queue| !queue.held && queue.in_flight.is_none() && !queue.to_send.is_empty());
+        if ready {
+            self.ready.insert(conversation);
+        } else {
+            self.ready.remove(&conversation);
+        }
+    }
+}

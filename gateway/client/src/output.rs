@@ -1,0 +1,180 @@
+//! What comes out of the client: what its sockets are to do, and what its user is to see.
+//!
+//! What must always hold: outputs are obeyed in order. A frame goes out on a connection only between its
+//! [`Connected`](crate::Input::Connected) and its end.
+
+use crate::input::ConnectionId;
+use crate::item::{Item, Place, Summary};
+use crdt::{ConversationId, DeviceId, Dot, MessageId, PlacementId, Timestamp, UserId};
+use gateway_protocol::v1::ClientFrame;
+
+/// What comes out of a step.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// Open a WebSocket. Answer with `Connected` or `Disconnected`.
+    Connect {
+        /// The name of this attempt.
+        connection: ConnectionId,
+        /// Where: `ws://` or `wss://`.
+        url: String,
+    },
+    /// Close it; whatever still comes from it is ignored.
+    Disconnect {
+        /// Which attempt.
+        connection: ConnectionId,
+    },
+    /// Send a frame.
+    Send {
+        /// On which connection.
+        connection: ConnectionId,
+        /// The frame.
+        frame: ClientFrame,
+    },
+    /// Tell the application.
+    Show(Event),
+}
+
+/// What the application is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A region welcomed the user.
+    SignedIn {
+        /// None for the home region; else the placement whose own connection this is.
+        placement: Option<PlacementId>,
+        /// The region's name.
+        region: String,
+    },
+    /// A connection ended; another try follows by itself.
+    SignedOut {
+        /// None for the home region; else the placement whose own connection this was.
+        placement: Option<PlacementId>,
+        /// The next try begins after so many milliseconds.
+        retry_in_ms: u64,
+    },
+    /// The region sends this connection elsewhere; the client goes there by itself.
+    Redirected {
+        /// The region's name.
+        region: String,
+        /// Why.
+        reason: String,
+    },
+    /// Something new in a conversation, once per identity, after everything it depends on.
+    Shown {
+        /// Where.
+        conversation: ConversationId,
+        /// What, with its place in the display order.
+        item: Item,
+        /// Whether it carries the mark of promise 4: its author had seen what is still missing here.
+        marked: bool,
+    },
+    /// A duplicate taken by another region moves a shown item to an earlier place.
+    Moved {
+        /// Where.
+        conversation: ConversationId,
+        /// The item's sender.
+        sender: UserId,
+        /// The item's id.
+        message: MessageId,
+        /// It was shown here.
+        from: Place,
+        /// It belongs here.
+        to: Place,
+    },
+    /// Everything that the item's author had seen has been shown now: its mark goes.
+    MarkCleared {
+        /// Where.
+        conversation: ConversationId,
+        /// The item's sender.
+        sender: UserId,
+        /// The item's id.
+        message: MessageId,
+    },
+    /// All that was waiting in this conversation has been shown; from here on it is live.
+    CaughtUp {
+        /// Which.
+        conversation: ConversationId,
+    },
+    /// The user's own command or message is durable in the region that took it: one tick. Once per command.
+    Acknowledged {
+        /// Where.
+        conversation: ConversationId,
+        /// The command's or message's id.
+        command: MessageId,
+        /// Its place; none if nothing had to be done.
+        place: Option<Place>,
+    },
+    /// It is durable in every region of its placement, and has left the outbox. Once per command.
+    Stable {
+        /// Where.
+        conversation: ConversationId,
+        /// The command's or message's id.
+        command: MessageId,
+    },
+    /// An own message reached another user's device. Once per message and device.
+    Delivered {
+        /// Where.
+        conversation: ConversationId,
+        /// The message.
+        message: MessageId,
+        /// Whose device.
+        user: UserId,
+        /// Which.
+        device: DeviceId,
+    },
+    /// Another user has read an own message on that device. Once per message and device.
+    Read {
+        /// Where.
+        conversation: ConversationId,
+        /// The message.
+        message: MessageId,
+        /// Who.
+        user: UserId,
+        /// On which device.
+        device: DeviceId,
+    },
+    /// Something was refused for good, by a region or here. If it was a command that no region had acknowledged, it has left
+    /// the outbox and was not done.
+    Refused {
+        /// Where, if it was about a conversation.
+        conversation: Option<ConversationId>,
+        /// The command's or message's id, if it was one.
+        command: Option<MessageId>,
+        /// The stable code: of `docs/protocol.md`, or of [`crate::LocalRefusal`].
+        code: String,
+        /// What happened, and the way out.
+        message: String,
+    },
+    /// The user, or another member, came or went.
+    Membership {
+        /// Where.
+        conversation: ConversationId,
+        /// Who.
+        user: UserId,
+        /// Whether they are a member now.
+        member: bool,
+    },
+    /// Answers [`crate::Act::Page`].
+    Paged {
+        /// Of which conversation.
+        conversation: ConversationId,
+        /// In the display order.
+        items: Vec<Item>,
+        /// Whether more lies in the asked direction.
+        more: bool,
+    },
+    /// Answers [`crate::Act::List`], once per connection.
+    Listed {
+        /// None for the home region; else the placement whose own connection answered.
+        placement: Option<PlacementId>,
+        /// The most recently active first.
+        conversations: Vec<Summary>,
+    },
+}
+
+impl Place {
+    /// The place of an operation.
+    #[must_use]
+    pub const fn new(hlc: Timestamp, dot: Dot) -> Self {
+        Self { hlc, dot }
+    }
+}

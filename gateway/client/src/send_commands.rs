@@ -1,0 +1,251 @@
+//! What happens when the user sends: into the outbox, out to the region, and what its answer means.
+//!
+//! What must always hold:
+//! - Resent under the same id it is the same message; the same id with another content is refused here.
+//! - One acknowledgement is told per command, however often it was sent.
+//! - A refusal for the moment holds up the conversation and nothing overtakes. A refusal for good takes out what no region has
+//!   acknowledged; what one has acknowledged stays until it is stable.
+
+use crate::client::{Client, Step};
+use crate::error::LocalRefusal;
+use crate::input::Act;
+use crate::item::{MalformedFrame, Place, read_cut, read_id};
+use crate::limits;
+use crate::line::LineKey;
+use crate::outbox::{Entry, Wish};
+use crate::output::Event;
+use crate::timers::Timer;
+use crdt::{ConversationId, MessageId};
+use gateway_protocol::v1::{self, client_frame::Frame};
+
+impl Client {
+    /// Puts a command into the outbox.
+    pub(crate) fn take_command(&mut self, step: &mut Step<'_>, act: Act) {
+        let Some((conversation, id, wish)) = self.read_command(step, act) else { return };
+        let id = id.unwrap_or_else(|| step.draw_id());
+        if let Some((_, entry)) = self.outbox.find(conversation, id) {
+            if !entry.wish.is_same(&wish) {
+                step.refuse(Some(conversation), Some(id), &LocalRefusal::IdInUse { conversation });
+            }
+            return;
+        }
+        if let Err(why) = self.admit(conversation, &wish) {
+            step.refuse(Some(conversation), Some(id), &why);
+            return;
+        }
+        self.outbox.push(conversation, id, wish);
+        self.take_part(step, conversation.placement());
+    }
+
+    fn read_command(&self, step: &Step<'_>, act: Act) -> Option<(ConversationId, Option<MessageId>, Wish)> {
+        match act {
+            Act::Send { conversation, message, body, reply_to } => {
+                let seen = self.conversations.get(&conversation).and_then(|known| known.cursor.clone());
+                let sent_at_ms = i64::try_from(step.now.ms()).unwrap_or(i64::MAX);
+                Some((conversation, message, Wish::Post { body, reply_to, sent_at_ms, seen }))
+            }
+            Act::CreateGroup { conversation, command, members, name } => {
+                Some((conversation, command, Wish::Create { members, name }))
+            }
+            Act::OpenDirect { placement, peer } => {
+                let conversation = ConversationId::direct(placement, self.config.user, peer);
+                Some((conversation, None, Wish::Direct { peer }))
+            }
+            Act::Add { conversation, user } => Some((conversation, None, Wish::Add { user })),
+            Act::Leave { conversation } => Some((conversation, None, Wish::Leave)),
+            Act::MarkRead { .. }
+            | Act::Page { .. }
+            | Act::List
+            | Act::TakePart { .. }
+            | Act::Move { .. }
+            | Act::Renew { .. } => None,
+        }
+    }
+
+    fn admit(&self, conversation: ConversationId, wish: &Wish) -> Result<(), LocalRefusal> {
+        if let Wish::Post { body, .. } = wish
+            && body.len() > self.body_bytes
+        {
+            return Err(LocalRefusal::BodyTooLarge { bytes: body.len(), limit: self.body_bytes });
+        }
+        if self.routes.lacks(conversation.placement()) {
+            return Err(LocalRefusal::UnknownPlacement(conversation.placement()));
+        }
+        if !self.outbox.has_room(wish) {
+            let (entries, bytes) = self.outbox.size();
+            let (entries_max, bytes_max) = (limits::OUTBOX_ENTRIES_MAX, limits::OUTBOX_BYTES_MAX);
+            return Err(LocalRefusal::OutboxFull { entries, bytes, entries_max, bytes_max });
+        }
+        Ok(())
+    }
+
+    /// Sends what can be sent, on all live lines.
+    pub(crate) fn send_ready(&mut self, step: &mut Step<'_>) {
+        let live = self.lines.iter().filter(|(_, line)| line.live().is_some());
+        let keys: Vec<LineKey> = live.map(|(key, _)| *key).collect();
+        for key in keys {
+            while self.lines.get(&key).is_some_and(|line| line.commands.len() < limits::IN_FLIGHT_MAX) {
+                let routes = &self.routes;
+                let Some(number) = self.outbox.take_next(|conversation| routes.leads(key, conversation))
+                else {
+                    break;
+                };
+                let Some(frame) = self.outbox.get(number).map(write_command) else { break };
+                let Some(request) = self.send(step, key, frame) else { break };
+                if let Some(line) = self.lines.get_mut(&key) {
+                    line.commands.insert(request, number);
+                }
+            }
+        }
+    }
+
+    /// The region has done a command, or noted a receipt.
+    pub(crate) fn done(
+        &mut self,
+        step: &mut Step<'_>,
+        key: LineKey,
+        request: u64,
+        done: &v1::Done,
+    ) -> Result<(), MalformedFrame> {
+        let Some(line) = self.lines.get_mut(&key) else { return Ok(()) };
+        if line.receipts.contains_key(&request) {
+            self.receipt_answered(key, request);
+            return Ok(());
+        }
+        let Some(number) = line.commands.get(&request).copied() else { return Ok(()) };
+        let place = if done.dot.is_empty() {
+            None
+        } else {
+            Some(Place::new(read_id("hlc", &done.hlc)?, read_id("dot", &done.dot)?))
+        };
+        line.commands.remove(&request);
+        let Some(entry) = self.outbox.get(number) else { return Ok(()) };
+        let (conversation, id, acknowledged) = (entry.conversation, entry.id, !entry.dots.is_empty());
+        self.outbox.answered(number);
+        match place {
+            Some(place) => self.stands(step, conversation, id, place),
+            None => {
+                // Nothing had to be done: there is no operation that could become stable.
+                self.outbox.remove(number);
+                if !acknowledged {
+                    step.show(Event::Acknowledged { conversation, command: id, place: None });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// An own command stands in a region, as its answer or its delivery tells.
+    pub(crate) fn stands(
+        &mut self,
+        step: &mut Step<'_>,
+        conversation: ConversationId,
+        id: MessageId,
+        place: Place,
+    ) {
+        let is_post = self
+            .outbox
+            .find(conversation, id)
+            .is_some_and(|(_, entry)| matches!(entry.wish, Wish::Post { .. }));
+        if self.outbox.note_dot(conversation, id, place.dot) {
+            step.show(Event::Acknowledged { conversation, command: id, place: Some(place) });
+        }
+        if is_post {
+            self.follow(step, conversation, id, place);
+        }
+        self.release_stable(step, conversation);
+    }
+
+    /// Operations of a conversation are stable.
+    pub(crate) fn stable(
+        &mut self,
+        step: &mut Step<'_>,
+        key: LineKey,
+        stable: &v1::Stable,
+    ) -> Result<(), MalformedFrame> {
+        let conversation: ConversationId = read_id("conversation", &stable.conversation)?;
+        let cut = read_cut("cut", stable.cut.as_ref())?;
+        if let Some(known) = self.conversation_of(step, key, conversation) {
+            known.stable.join(&cut);
+            self.release_stable(step, conversation);
+        }
+        Ok(())
+    }
+
+    fn release_stable(&mut self, step: &mut Step<'_>, conversation: ConversationId) {
+        let Some(known) = self.conversations.get(&conversation) else { return };
+        for command in self.outbox.take_stable(conversation, &known.stable) {
+            step.show(Event::Stable { conversation, command });
+        }
+    }
+
+    /// The region refused a command.
+    pub(crate) fn command_refused(&mut self, step: &mut Step<'_>, number: u64, error: v1::Error) {
+        let Some(entry) = self.outbox.get(number) else { return };
+        let (conversation, id, acknowledged) = (entry.conversation, entry.id, !entry.dots.is_empty());
+        let known = self.conversations.get(&conversation);
+        let is_member = known.is_some_and(|known| known.member == Some(true));
+        // A region that was just moved to may not have heard yet of a conversation that this user is in.
+        let unheard = error.code == "unknown_conversation" && is_member;
+        if error.temporary || unheard {
+            let asked =
+                if error.retry_after_ms == 0 { limits::RETRY_MS_DEFAULT } else { error.retry_after_ms };
+            if let Some(held) = self.outbox.hold(number) {
+                let at = step.now.plus_ms(asked.min(limits::RETRY_MS_MAX));
+                self.timers.set(Timer::Retry(held), at);
+            }
+        } else if acknowledged {
+            self.outbox.answered(number);
+        } else {
+            self.outbox.remove(number);
+            let v1::Error { code, message, .. } = error;
+            step.show(Event::Refused { conversation: Some(conversation), command: Some(id), code, message });
+        }
+    }
+}
+
+impl Wish {
+    /// Whether it wishes for the same, told at another time.
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Post { body, reply_to, .. },
+                Self::Post { body: other_body, reply_to: other_reply, .. },
+            ) => body == other_body && reply_to == other_reply,
+            (one, other) => one == other,
+        }
+    }
+}
+
+/// The frame that asks for it.
+fn write_command(entry: &Entry) -> Frame {
+    let (conversation, command) = (entry.conversation.to_string(), entry.id.to_string());
+    match &entry.wish {
+        Wish::Post { body, reply_to, sent_at_ms, seen } => Frame::Send(v1::Send {
+            conversation,
+            message: command,
+            body: body.clone(),
+            reply_to: reply_to.map(|(sender, message)| v1::MessageRef {
+                sender: sender.to_string(),
+                message: message.to_string(),
+            }),
+            sent_at_ms: *sent_at_ms,
+            seen: seen.clone().unwrap_or_default(),
+        }),
+        Wish::Create { members, name } => Frame::CreateGroup(v1::CreateGroup {
+            conversation,
+            command,
+            members: members.iter().map(ToString::to_string).collect(),
+            name: name.clone(),
+        }),
+        Wish::Direct { peer } => Frame::OpenDirect(v1::OpenDirect {
+            placement: entry.conversation.placement().to_string(),
+            command,
+            peer: peer.to_string(),
+        }),
+        Wish::Add { user } => {
+            Frame::AddMember(v1::AddMember { conversation, command, user: user.to_string() })
+        }
+        Wish::Leave => Frame::Leave(v1::Leave { conversation, command }),
+    }
+}

@@ -1,0 +1,213 @@
+//! Showing what a region delivers: once, in causal order, with its place, its mark, and its ticks.
+//!
+//! What must always hold:
+//! - Items are shown in the order delivered, which is causal: each after everything its author's region had applied.
+//! - One identity is shown once; a duplicate at an earlier place moves it.
+//! - The cursor is taken with the items and not before; what is delivered twice is shown once.
+
+use crate::client::{Client, Step};
+use crate::conversation::Conversation;
+use crate::error::LocalRefusal;
+use crate::identities::Sighting;
+use crate::item::{Content, Item, MalformedFrame, Place, read_cut, read_id};
+use crate::limits;
+use crate::line::{LineKey, Question};
+use crate::output::Event;
+use crate::ticks::{Tick, TickKind};
+use crdt::{ConversationId, MessageId, UserId};
+use gateway_protocol::v1;
+
+impl Client {
+    /// New entries of a conversation.
+    pub(crate) fn deliver(
+        &mut self,
+        step: &mut Step<'_>,
+        key: LineKey,
+        deliver: &v1::Deliver,
+    ) -> Result<(), MalformedFrame> {
+        let id: ConversationId = read_id("conversation", &deliver.conversation)?;
+        let items: Vec<Item> = deliver.items.iter().map(Item::try_from).collect::<Result<_, _>>()?;
+        if self.conversation_of(step, key, id).is_none() {
+            return Ok(());
+        }
+        let count = items.len();
+        for item in items {
+            self.show_item(step, id, item);
+        }
+        let Some(conversation) = self.conversations.get_mut(&id) else { return Ok(()) };
+        conversation.cursor = Some(deliver.cursor.clone());
+        for (sender, message) in conversation.given.take_settled() {
+            step.show(Event::MarkCleared { conversation: id, sender, message });
+        }
+        self.given(step, id, count);
+        Ok(())
+    }
+
+    fn show_item(&mut self, step: &mut Step<'_>, id: ConversationId, item: Item) {
+        let me = self.config.user;
+        let Some(conversation) = self.conversations.get_mut(&id) else { return };
+        let (sender, message, place) = (item.sender, item.message, item.place);
+        let given = conversation.given.covers(place.dot);
+        conversation.given.take(me, &item);
+        note_membership(conversation, me, &item);
+        let is_post = matches!(item.content, Content::Post { .. });
+        match conversation.identities.see(sender, message, place, given) {
+            Sighting::New => {
+                let seen = match &item.content {
+                    Content::Post { seen, .. } => seen.clone(),
+                    Content::Created { .. } | Content::Added { .. } | Content::Left => None,
+                };
+                let unsettled = seen.filter(|seen| !conversation.given.settles(seen));
+                let marked = unsettled.is_some();
+                if let Some(seen) = unsettled {
+                    conversation.given.mark(sender, message, seen);
+                }
+                step.show(Event::Shown { conversation: id, item, marked });
+            }
+            Sighting::Moves { from } => {
+                step.show(Event::Moved { conversation: id, sender, message, from, to: place });
+            }
+            Sighting::Known => {}
+        }
+        if sender == me {
+            if is_post {
+                self.follow(step, id, message, place);
+            }
+            if self.outbox.find(id, message).is_some() {
+                self.stands(step, id, message, place);
+            }
+        }
+    }
+
+    /// An own message is followed for its ticks.
+    pub(crate) fn follow(
+        &mut self,
+        step: &mut Step<'_>,
+        id: ConversationId,
+        message: MessageId,
+        place: Place,
+    ) {
+        if let Some(conversation) = self.conversations.get_mut(&id) {
+            let ticks = conversation.ticks.note_dot(message, place.dot);
+            show_ticks(step, id, ticks);
+        }
+    }
+
+    /// All that was waiting has been given.
+    pub(crate) fn caught_up(
+        &mut self,
+        step: &mut Step<'_>,
+        key: LineKey,
+        caught_up: &v1::CaughtUp,
+    ) -> Result<(), MalformedFrame> {
+        let id: ConversationId = read_id("conversation", &caught_up.conversation)?;
+        let Some(conversation) = self.conversation_of(step, key, id) else { return Ok(()) };
+        conversation.live = true;
+        let follows = conversation.ticks.is_following();
+        step.show(Event::CaughtUp { conversation: id });
+        if follows {
+            self.ask(step, key, Question::Receipts { conversation: id });
+        }
+        Ok(())
+    }
+
+    /// Others' devices confirm own messages.
+    pub(crate) fn receipts(
+        &mut self,
+        step: &mut Step<'_>,
+        key: LineKey,
+        request: u64,
+        receipts: &v1::Receipts,
+    ) -> Result<(), MalformedFrame> {
+        let id: ConversationId = read_id("conversation", &receipts.conversation)?;
+        let me = self.config.user;
+        let mut read = Vec::with_capacity(receipts.receipts.len());
+        for receipt in &receipts.receipts {
+            let user: UserId = read_id("user", &receipt.user)?;
+            let device = read_id("device", &receipt.device)?;
+            let delivered = read_cut("delivered", receipt.delivered.as_ref())?;
+            let has_read = read_cut("read", receipt.read.as_ref())?;
+            read.push((user, device, TickKind::Delivered, delivered));
+            read.push((user, device, TickKind::Read, has_read));
+        }
+        if let Some(line) = self.lines.get_mut(&key) {
+            line.asked.remove(&request);
+        }
+        let Some(conversation) = self.conversation_of(step, key, id) else { return Ok(()) };
+        let mut ticks = Vec::new();
+        for (user, device, kind, cut) in read.into_iter().filter(|(user, ..)| *user != me) {
+            ticks.extend(conversation.ticks.note_receipt(user, device, kind, &cut));
+        }
+        show_ticks(step, id, ticks);
+        Ok(())
+    }
+
+    /// A member came or went.
+    pub(crate) fn membership(
+        &mut self,
+        step: &mut Step<'_>,
+        key: LineKey,
+        change: &v1::Membership,
+    ) -> Result<(), MalformedFrame> {
+        let id: ConversationId = read_id("conversation", &change.conversation)?;
+        let user: UserId = read_id("user", &change.user)?;
+        let me = self.config.user;
+        let Some(conversation) = self.conversation_of(step, key, id) else { return Ok(()) };
+        if user == me {
+            conversation.member = Some(change.member);
+        }
+        step.show(Event::Membership { conversation: id, user, member: change.member });
+        Ok(())
+    }
+
+    /// The conversation, begun if it is new and has room; none if this line does not lead to it.
+    pub(crate) fn conversation_of(
+        &mut self,
+        step: &mut Step<'_>,
+        key: LineKey,
+        id: ConversationId,
+    ) -> Option<&mut Conversation> {
+        if !self.routes.leads(key, id) {
+            return None;
+        }
+        if !self.conversations.contains_key(&id) && self.conversations.len() >= limits::CONVERSATIONS_MAX {
+            let line = self.lines.get_mut(&key)?;
+            if !std::mem::replace(&mut line.crowded, true) {
+                let limit = limits::CONVERSATIONS_MAX;
+                step.refuse(Some(id), None, &LocalRefusal::TooManyConversations { conversation: id, limit });
+            }
+            return None;
+        }
+        Some(self.conversations.entry(id).or_default())
+    }
+}
+
+fn note_membership(conversation: &mut Conversation, me: UserId, item: &Item) {
+    match &item.content {
+        Content::Post { .. } => {}
+        Content::Created { members, .. } => {
+            if members.contains(&me) {
+                conversation.member = Some(true);
+            }
+        }
+        Content::Added { user, .. } => {
+            if *user == me {
+                conversation.member = Some(true);
+            }
+        }
+        Content::Left => {
+            if item.sender == me {
+                conversation.member = Some(false);
+            }
+        }
+    }
+}
+
+fn show_ticks(step: &mut Step<'_>, conversation: ConversationId, ticks: Vec<Tick>) {
+    for Tick { message, kind, user, device } in ticks {
+        step.show(match kind {
+            TickKind::Delivered => Event::Delivered { conversation, message, user, device },
+            TickKind::Read => Event::Read { conversation, message, user, device },
+        });
+    }
+}
