@@ -4,8 +4,9 @@
 //! every envelope before it, their order, and the dots they carry although envelopes do not name their dot. The same
 //! sequence with another head is a fork.
 
-use crate::id::{PartitionId, ReplicaId};
+use crate::id::{ParseIdError, PartitionId, ReplicaId, parse_bytes};
 use std::fmt;
+use std::str::FromStr;
 
 /// The hash over all envelopes of one origin in one partition, up to some sequence.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,6 +44,13 @@ impl ChainHead {
 impl fmt::Display for ChainHead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for ChainHead {
+    type Err = ParseIdError;
+    fn from_str(text: &str) -> Result<Self, ParseIdError> {
+        parse_bytes(text, "chain head").map(Self)
     }
 }
 

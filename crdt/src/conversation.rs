@@ -12,12 +12,13 @@
 
 use crate::Timestamp;
 use crate::canonical::Encoder;
-use crate::id::ConversationId;
+use crate::id::{ConversationId, Dot, ParseIdError, parse_bytes};
 use crate::membership::{MemberChange, Membership};
 use crate::operation::{Body, Envelope, Kind, MalformedOperation, Operation};
 use crate::timeline::{Aliases, Entry, Identity, Inserted, Place, Timeline};
 use crate::version_vector::Cut;
 use std::fmt;
+use std::str::FromStr;
 
 /// One conversation, in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +50,7 @@ pub enum NotApplied {
     Malformed(#[from] MalformedOperation),
     /// Its payload has been cut, although its kind governs others.
     #[error("the payload of {0} is gone, although operations of its kind keep theirs for ever")]
-    PayloadGone(crate::Dot),
+    PayloadGone(Dot),
 }
 
 impl Conversation {
@@ -230,6 +231,13 @@ fn aliases_item(encoder: &mut Encoder, identity: Identity, aliases: &Aliases) {
 impl fmt::Display for StateDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for StateDigest {
+    type Err = ParseIdError;
+    fn from_str(text: &str) -> Result<Self, ParseIdError> {
+        parse_bytes(text, "state digest").map(Self)
     }
 }
 

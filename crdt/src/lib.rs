@@ -4,12 +4,15 @@
 //! What must always hold: the state of a conversation is a function of the *set* of its applied operations.
 //! Applied in any order that extends happened-before, the same operations give the same bytes.
 
+#![deny(clippy::float_arithmetic, clippy::iter_over_hash_type)]
+
 mod canonical;
 pub mod chain;
 pub mod clock;
 pub mod conversation;
 pub mod disciplined_clock;
 pub mod id;
+pub mod limits;
 pub mod membership;
 pub mod operation;
 pub mod receipt;

@@ -11,6 +11,7 @@
 
 use crate::Timestamp;
 use crate::id::{ConversationId, Dot, MessageId, UserId};
+use crate::limits::{BODY_BYTES_MAX, MEMBERS_MAX, NAME_BYTES_MAX};
 use crate::proto;
 use crate::version_vector::Cut;
 use bytes::Bytes;
@@ -206,8 +207,11 @@ impl Body {
             proto::payload::Body::Post(post) => Self::Post(Post::from_proto(message, post)?),
             proto::payload::Body::Create(create) => {
                 let members: Vec<UserId> = create.members.into_iter().map(UserId).collect();
-                if !members.is_sorted_by(|one, next| one < next) {
+                if members.len() > MEMBERS_MAX || !members.is_sorted_by(|one, next| one < next) {
                     return Err(MalformedOperation::Field("members"));
+                }
+                if create.name.len() > NAME_BYTES_MAX {
+                    return Err(MalformedOperation::Field("name"));
                 }
                 Self::Create { members, name: create.name, direct: create.direct }
             }
@@ -236,6 +240,9 @@ impl Body {
 
 impl Post {
     fn from_proto(message: MessageId, post: proto::Post) -> Result<Self, MalformedOperation> {
+        if post.body.len() > BODY_BYTES_MAX {
+            return Err(MalformedOperation::Field("body"));
+        }
         let reply_to = match post.reply_to {
             Some(target) => Some((UserId(target.sender), MessageId(sixteen(&target.message, "reply_to")?))),
             None => None,

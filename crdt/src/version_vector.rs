@@ -4,10 +4,12 @@
 //! so join is commutative, associative and idempotent; an absent replica stands at zero.
 
 use crate::canonical::{Decoder, Encoder, MalformedState, ascending};
-use crate::id::{Dot, ReplicaId, Sequence};
+use crate::id::{Dot, ParseIdError, ReplicaId, Sequence};
+use crate::limits::CUT_ENTRIES_MAX;
 use crate::proto;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
 /// Per replica, the highest sequence applied. Zero entries are never kept, so equal vectors are equal values.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -127,9 +129,12 @@ impl VersionVector {
     /// Reads the Protocol Buffers form.
     ///
     /// # Errors
-    /// [`MalformedCut`] when a region number is out of range, a sequence is zero, or the entries are not strictly sorted:
-    /// a vector has one encoding.
+    /// [`MalformedCut`] when a region number is out of range, a sequence is zero, the entries are not strictly sorted (a
+    /// vector has one encoding), or there are more than [`CUT_ENTRIES_MAX`].
     pub fn from_proto(cut: &proto::Cut) -> Result<Self, MalformedCut> {
+        if cut.entries.len() > CUT_ENTRIES_MAX {
+            return Err(MalformedCut);
+        }
         let mut vector = Self::new();
         let mut previous = None;
         for entry in &cut.entries {
@@ -158,6 +163,22 @@ impl FromIterator<Dot> for VersionVector {
     }
 }
 
+impl FromStr for VersionVector {
+    type Err = ParseIdError;
+    fn from_str(text: &str) -> Result<Self, ParseIdError> {
+        let refuse =
+            || ParseIdError::new(text, "version vector", "{r1.00000000000000ff:12 r2.00000000000000aa:7}");
+        let inside = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).ok_or_else(refuse)?;
+        let mut vector = BTreeMap::new();
+        for dot in inside.split(' ').filter(|_| !inside.is_empty()) {
+            let dot: Dot = dot.parse().map_err(|_| refuse())?;
+            ascending(vector.keys().next_back(), &dot.replica).map_err(|_| refuse())?;
+            vector.insert(dot.replica, dot.sequence);
+        }
+        Ok(Self(vector))
+    }
+}
+
 impl fmt::Display for VersionVector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("{")?;
@@ -168,7 +189,7 @@ impl fmt::Display for VersionVector {
     }
 }
 
-/// A cut whose entries are out of range, zero or unsorted.
+/// A cut whose entries are out of range, zero, unsorted or too many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a cut's entries must be sorted by replica, within range and above zero")]
+#[error("a cut's entries must be sorted by replica, within range, above zero and at most {CUT_ENTRIES_MAX}")]
 pub struct MalformedCut;

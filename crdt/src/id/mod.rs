@@ -17,7 +17,7 @@ pub use user::{DeviceId, UserId};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not a {expected}: it has the form `{form}`")]
 pub struct ParseIdError {
-    /// What was to be parsed, cut to 64 characters.
+    /// What was to be parsed: its first 64 characters, control characters escaped, since this goes to logs and clients.
     pub text: String,
     /// Which identifier was expected.
     pub expected: &'static str,
@@ -26,8 +26,8 @@ pub struct ParseIdError {
 }
 
 impl ParseIdError {
-    fn new(text: &str, expected: &'static str, form: &'static str) -> Self {
-        Self { text: text.chars().take(64).collect(), expected, form }
+    pub(crate) fn new(text: &str, expected: &'static str, form: &'static str) -> Self {
+        Self { text: text.chars().take(64).flat_map(char::escape_debug).collect(), expected, form }
     }
 }
 
@@ -38,6 +38,19 @@ fn hexadecimal(text: &str, digits: usize) -> Option<u128> {
         return None;
     }
     u128::from_str_radix(text, 16).ok()
+}
+
+/// Parses 32 bytes as 64 lower-case hexadecimal digits.
+pub(crate) fn parse_bytes(text: &str, expected: &'static str) -> Result<[u8; 32], ParseIdError> {
+    let halves = text
+        .split_at_checked(32)
+        .and_then(|(high, low)| Some((hexadecimal(high, 32)?, hexadecimal(low, 32)?)));
+    let (high, low) =
+        halves.ok_or_else(|| ParseIdError::new(text, expected, "64 digits of 0123456789abcdef"))?;
+    let mut bytes = [0; 32];
+    bytes[..16].copy_from_slice(&high.to_be_bytes());
+    bytes[16..].copy_from_slice(&low.to_be_bytes());
+    Ok(bytes)
 }
 
 /// Parses a decimal number without sign, leading zeros or spaces.

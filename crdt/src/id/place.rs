@@ -65,9 +65,25 @@ impl FromStr for PlacementId {
     }
 }
 
+impl fmt::Display for Bucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl FromStr for Bucket {
+    type Err = ParseIdError;
+    fn from_str(text: &str) -> Result<Self, ParseIdError> {
+        decimal(text)
+            .and_then(|number| u16::try_from(number).ok())
+            .and_then(Self::new)
+            .ok_or_else(|| ParseIdError::new(text, "bucket", "1023"))
+    }
+}
+
 impl fmt::Display for PartitionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.placement, self.bucket.0)
+        write!(f, "{}/{}", self.placement, self.bucket)
     }
 }
 
@@ -77,8 +93,7 @@ impl FromStr for PartitionId {
         let refuse = || ParseIdError::new(text, "partition id", "p1/1023");
         let (placement, bucket) = text.split_once('/').ok_or_else(refuse)?;
         let placement = placement.parse().map_err(|_| refuse())?;
-        let bucket =
-            decimal(bucket).and_then(|n| u16::try_from(n).ok()).and_then(Bucket::new).ok_or_else(refuse)?;
+        let bucket = bucket.parse().map_err(|_| refuse())?;
         Ok(Self { placement, bucket })
     }
 }

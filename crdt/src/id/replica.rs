@@ -34,16 +34,45 @@ impl Sequence {
     /// None issued yet.
     pub const NONE: Self = Self(0);
 
-    /// The number after this one. Sequences are 64-bit: one a nanosecond would last 584 years.
+    /// The number after this one. One a nanosecond would last 584 years; a peer may claim the last one all the same, so it saturates.
     #[must_use]
     pub const fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl FromStr for Incarnation {
+    type Err = ParseIdError;
+    fn from_str(text: &str) -> Result<Self, ParseIdError> {
+        // 16 hexadecimal digits always fit 64 bits.
+        hexadecimal(text, 16)
+            .map(|number| Self(number as u64))
+            .ok_or_else(|| ParseIdError::new(text, "incarnation", "00000000000000ff"))
+    }
+}
+
+impl fmt::Display for Sequence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl FromStr for Sequence {
+    type Err = ParseIdError;
+    fn from_str(text: &str) -> Result<Self, ParseIdError> {
+        decimal(text).map(Self).ok_or_else(|| ParseIdError::new(text, "sequence", "12"))
     }
 }
 
 impl fmt::Display for ReplicaId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:016x}", self.region, self.incarnation.0)
+        write!(f, "{}.{}", self.region, self.incarnation)
     }
 }
 
@@ -53,15 +82,14 @@ impl FromStr for ReplicaId {
         let refuse = || ParseIdError::new(text, "replica id", "r1.00000000000000ff");
         let (region, incarnation) = text.split_once('.').ok_or_else(refuse)?;
         let region = region.parse().map_err(|_| refuse())?;
-        let incarnation = hexadecimal(incarnation, 16).ok_or_else(refuse)?;
-        // 16 hexadecimal digits always fit 64 bits.
-        Ok(Self { region, incarnation: Incarnation(incarnation as u64) })
+        let incarnation = incarnation.parse().map_err(|_| refuse())?;
+        Ok(Self { region, incarnation })
     }
 }
 
 impl fmt::Display for Dot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.replica, self.sequence.0)
+        write!(f, "{}:{}", self.replica, self.sequence)
     }
 }
 
@@ -71,7 +99,7 @@ impl FromStr for Dot {
         let refuse = || ParseIdError::new(text, "dot", "r1.00000000000000ff:12");
         let (replica, sequence) = text.split_once(':').ok_or_else(refuse)?;
         let replica = replica.parse().map_err(|_| refuse())?;
-        let sequence = decimal(sequence).filter(|n| *n > 0).ok_or_else(refuse)?;
-        Ok(Self { replica, sequence: Sequence(sequence) })
+        let sequence = sequence.parse().map_err(|_| refuse())?;
+        if sequence == Sequence::NONE { Err(refuse()) } else { Ok(Self { replica, sequence }) }
     }
 }

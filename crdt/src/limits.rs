@@ -1,0 +1,24 @@
+//! How large what an operation carries may be, in whatever placement and under whatever settings.
+//!
+//! These are the outer walls: a region's door has lower, settable limits with errors that users see. What is beyond a wall
+//! can only come from a broken or hostile region, and is a malformed operation, which changes nothing. They may only ever be
+//! raised: an operation within them was acknowledged and is in logs.
+//!
+//! State derived from operations needs no wall of its own: what it grows with stands at the head of each type, and its
+//! decoders believe a count only as far as the bytes reach.
+
+/// Entries of a cut that travels: replica ids that ever issued in one partition. A region adds one each time its store is
+/// restored, so this is hundreds of restores in tens of regions. A longer cut is refused.
+pub const CUT_ENTRIES_MAX: usize = 1_024;
+
+/// First members of a group: four times the largest default. A creation with more is refused.
+pub const MEMBERS_MAX: usize = 4_096;
+
+/// Bytes of a group's name: 256 characters of up to four bytes. A longer one is refused.
+pub const NAME_BYTES_MAX: usize = 1_024;
+
+/// Bytes of a message's body: 64 KiB of text are 68 KiB as ciphertext. A longer one is refused.
+pub const BODY_BYTES_MAX: usize = 68 * 1_024;
+
+const _: () =
+    assert!(8 * MEMBERS_MAX + NAME_BYTES_MAX < BODY_BYTES_MAX, "a creation must fit where a message fits");

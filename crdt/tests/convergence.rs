@@ -1,0 +1,312 @@
+//! Promise 3 for one conversation: the same operations give the same bytes, in whatever order, how often, and with whatever
+//! payloads cut; and those bytes say what a slow reading of the rules says.
+
+#![allow(clippy::unwrap_used)]
+
+mod histories;
+
+use crdt::operation::{Body, Draft, Envelope};
+use crdt::*;
+use histories::{History, USERS, steps, user};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+
+fn state<'a>(history: &History, order: impl IntoIterator<Item = &'a Operation>) -> Conversation {
+    let mut state = Conversation::new(history.conversation);
+    for operation in order {
+        state.apply(operation).unwrap();
+    }
+    state
+}
+
+proptest! {
+    #[test]
+    fn any_order_that_extends_happened_before_gives_the_same_bytes(
+        steps in steps(),
+        extensions in prop::collection::vec(prop::collection::vec(any::<usize>(), 1..40), 4),
+    ) {
+        let history = History::play(&steps);
+        let expected = state(&history, history.operations());
+        for choices in extensions {
+            let other = state(&history, history.linear_extension(&choices));
+            prop_assert_eq!(other.canonical_bytes(), expected.canonical_bytes());
+            prop_assert_eq!(other.digest(), expected.digest());
+            prop_assert_eq!(other, expected.clone());
+        }
+    }
+
+    #[test]
+    fn even_an_order_that_breaks_happened_before_gives_the_same_bytes(
+        (steps, keys) in (steps(), prop::collection::vec(any::<u64>(), 60)),
+    ) {
+        let history = History::play(&steps);
+        let mut shuffled: Vec<(&u64, &Operation)> = keys.iter().cycle().zip(history.operations()).collect();
+        shuffled.sort_by_key(|(key, operation)| (**key, operation.dot));
+        let other = state(&history, shuffled.into_iter().map(|(_, operation)| operation));
+        prop_assert_eq!(other.canonical_bytes(), state(&history, history.operations()).canonical_bytes());
+    }
+
+    #[test]
+    fn an_operation_taken_twice_changes_nothing(steps in steps(), again in prop::collection::vec(any::<bool>(), 60)) {
+        let history = History::play(&steps);
+        let mut state = Conversation::new(history.conversation);
+        for (operation, again) in history.operations().zip(again.iter().cycle()) {
+            state.apply(operation).unwrap();
+            if *again {
+                let before = state.clone();
+                let applied = state.apply(operation).unwrap();
+                prop_assert_eq!(applied.inserted, timeline::Inserted::AlreadyThere);
+                prop_assert_eq!(applied.members, vec![]);
+                prop_assert_eq!(&state, &before);
+            }
+        }
+        let once = state.clone();
+        for operation in history.operations() {
+            state.apply(operation).unwrap();
+        }
+        prop_assert_eq!(state, once);
+    }
+
+    #[test]
+    fn a_region_that_has_cut_payloads_of_posts_holds_the_same_bytes(steps in steps(), cut in prop::collection::vec(any::<bool>(), 60)) {
+        let history = History::play(&steps);
+        let mut state_with_cuts = Conversation::new(history.conversation);
+        for (issued, cut) in history.issued.iter().zip(cut.iter().cycle()) {
+            let post = matches!(issued.draft.body, Body::Post(_));
+            let payload = issued.operation.payload.clone().filter(|_| !(post && *cut));
+            state_with_cuts.apply(&Operation { payload, ..issued.operation.clone() }).unwrap();
+        }
+        prop_assert_eq!(state_with_cuts.canonical_bytes(), state(&history, history.operations()).canonical_bytes());
+    }
+
+    #[test]
+    fn replicas_that_applied_the_same_hold_the_same_and_others_differ(steps in steps()) {
+        let history = History::play(&steps);
+        let states: Vec<_> = history.states().collect();
+        for (applied, state) in &states {
+            for (other_applied, other_state) in &states {
+                prop_assert_eq!(applied == other_applied, state.digest() == other_state.digest());
+            }
+        }
+    }
+
+    #[test]
+    fn the_tables_of_a_shard_stream_the_same_digest(steps in steps()) {
+        let history = History::play(&steps);
+        let state = state(&history, history.operations());
+        let mut builder = DigestBuilder::new(state.id(), state.cut(), state.highest(), state.membership());
+        for (place, entry) in state.timeline().entries() {
+            builder.entry(place, entry).unwrap();
+            prop_assert!(builder.entry(place, entry).is_err(), "not the same place twice");
+        }
+        for (identity, aliases) in state.timeline().identities() {
+            builder.aliases(identity, aliases).unwrap();
+            prop_assert!(builder.aliases(identity, aliases).is_err(), "not the same identity twice");
+        }
+        if let Some((place, entry)) = state.timeline().entries().next_back() {
+            prop_assert!(builder.entry(place, entry).is_err(), "no entries after aliases");
+        }
+        prop_assert_eq!(builder.finish(), state.digest());
+    }
+
+    #[test]
+    fn what_each_operation_reports_adds_up_to_the_state(steps in steps(), choices in prop::collection::vec(any::<usize>(), 1..40)) {
+        let history = History::play(&steps);
+        let mut state = Conversation::new(history.conversation);
+        let mut shown = std::collections::BTreeMap::new();
+        let mut standings = std::collections::BTreeMap::new();
+        for operation in history.linear_extension(&choices) {
+            let envelope = Envelope::decode(&operation.envelope).unwrap();
+            let place = envelope.place(operation.dot);
+            let applied = state.apply(operation).unwrap();
+            match applied.inserted {
+                timeline::Inserted::First => prop_assert_eq!(shown.insert(place, envelope.identity()), None),
+                timeline::Inserted::Moved { from } => {
+                    prop_assert_eq!(shown.remove(&from), Some(envelope.identity()));
+                    shown.insert(place, envelope.identity());
+                }
+                timeline::Inserted::AliasOnly => {}
+                timeline::Inserted::AlreadyThere => prop_assert!(false, "each operation is applied once"),
+            }
+            for change in applied.members {
+                prop_assert_ne!(&change.before, &change.after);
+                prop_assert_eq!(standings.get(&change.user).cloned(), change.before);
+                match change.after {
+                    Some(since) => standings.insert(change.user, since),
+                    None => standings.remove(&change.user),
+                };
+            }
+        }
+        let entries = state.timeline().entries().map(|(place, entry)| (place, entry.identity));
+        prop_assert!(entries.eq(shown));
+        let members = state.membership().members();
+        prop_assert!(members.map(|user| (user, state.membership().member(user).unwrap())).eq(standings));
+    }
+
+    #[test]
+    fn the_timeline_says_what_a_slow_reading_of_the_rule_says(steps in steps()) {
+        let history = History::play(&steps);
+        let state = state(&history, history.operations());
+        let mut expected: Vec<(Place, Identity, &[u8])> = Vec::new();
+        for issued in &history.issued {
+            let same = |other: &&histories::Issued| identity(&other.draft) == identity(&issued.draft);
+            let lowest = history.issued.iter().filter(same).map(place).min().unwrap();
+            if place(issued) == lowest {
+                expected.push((lowest, identity(&issued.draft), issued.operation.payload.as_ref().unwrap()));
+            }
+        }
+        expected.sort();
+        let entries: Vec<_> = state.timeline().entries().collect();
+        prop_assert_eq!(entries.len(), expected.len());
+        for ((place, entry), (expected_place, identity, payload)) in entries.into_iter().zip(expected) {
+            prop_assert_eq!(place, expected_place);
+            prop_assert_eq!(entry.identity, identity);
+            prop_assert_eq!(entry.payload_digest, operation::digest(payload));
+        }
+    }
+
+    #[test]
+    fn membership_says_what_a_slow_reading_of_the_rule_says(steps in steps()) {
+        let history = History::play(&steps);
+        let state = state(&history, history.operations());
+        let membership = state.membership();
+        let slow = SlowMembership(&history);
+        prop_assert_eq!(membership.exists(), slow.creation().is_some());
+        prop_assert_eq!(membership.creator(), slow.creation().map(|creation| creation.draft.sender));
+        for number in 0..USERS {
+            prop_assert_eq!(membership.member(user(number)), slow.member(user(number)));
+        }
+        let members: Vec<UserId> = membership.members().collect();
+        let expected: Vec<UserId> = (0..USERS).map(user).filter(|user| slow.member(*user).is_some()).collect();
+        prop_assert_eq!(members, expected);
+    }
+
+    #[test]
+    fn membership_comes_back_from_its_bytes(steps in steps()) {
+        let history = History::play(&steps);
+        for (_, state) in history.states() {
+            let bytes = state.membership().encode();
+            prop_assert_eq!(&Membership::decode(&bytes).unwrap(), state.membership());
+        }
+    }
+}
+
+fn place(issued: &histories::Issued) -> Place {
+    Place { hlc: issued.draft.hlc, dot: issued.operation.dot }
+}
+
+fn identity(draft: &Draft) -> Identity {
+    Identity { sender: draft.sender, message: draft.message }
+}
+
+/// The table of `membership.rs`, read word for word over the whole set of operations, every time anew.
+struct SlowMembership<'a>(&'a History);
+
+impl<'a> SlowMembership<'a> {
+    /// The creation that stands.
+    fn creation(&self) -> Option<&'a histories::Issued> {
+        let pair = BTreeSet::from([user(0), user(1)]);
+        let rank = |issued: &histories::Issued| match &issued.draft.body {
+            Body::Create { direct: false, .. } => Some((1, place(issued))),
+            Body::Create { direct: true, members, .. } => {
+                let valid = members.iter().copied().collect::<BTreeSet<_>>() == pair
+                    && pair.contains(&issued.draft.sender);
+                valid.then(|| (0, place(issued)))
+            }
+            Body::Post(_) | Body::Add { .. } | Body::Leave { .. } => None,
+        };
+        let creations = self.0.issued.iter().filter_map(|issued| Some((rank(issued)?, issued)));
+        creations.min_by_key(|(rank, _)| *rank).map(|(_, issued)| issued)
+    }
+
+    /// Whether some leave of the user has seen one of the operations that are this command for this user.
+    fn left_after(&self, who: UserId, same: impl Fn(&histories::Issued) -> bool) -> bool {
+        self.0.issued.iter().filter(|issued| same(issued)).any(|command| {
+            self.0.issued.iter().any(|leave| match &leave.draft.body {
+                Body::Leave { seen } => leave.draft.sender == who && seen.covers(command.operation.dot),
+                Body::Post(_) | Body::Create { .. } | Body::Add { .. } => false,
+            })
+        })
+    }
+
+    fn member(&self, who: UserId) -> Option<Cut> {
+        let creation = self.creation()?;
+        let Body::Create { members, direct, .. } = &creation.draft.body else { return None };
+        if *direct {
+            return members.contains(&who).then(Cut::new);
+        }
+        let mut shown: Vec<Cut> = Vec::new();
+        let same_creation = |other: &histories::Issued| {
+            matches!(other.draft.body, Body::Create { direct: false, .. })
+                && identity(&other.draft) == identity(&creation.draft)
+        };
+        if members.contains(&who) && !self.left_after(who, same_creation) {
+            shown.push(Cut::new());
+        }
+        for add in &self.0.issued {
+            let Body::Add { user: added, since } = &add.draft.body else { continue };
+            let same_add = |other: &histories::Issued| {
+                matches!(other.draft.body, Body::Add { user, .. } if user == who)
+                    && identity(&other.draft) == identity(&add.draft)
+            };
+            if *added == who && add.draft.sender == creation.draft.sender && !self.left_after(who, same_add) {
+                shown.push(since.clone());
+            }
+        }
+        shown.into_iter().reduce(|one, other| one.meet(&other))
+    }
+}
+
+/// The histories are worth something: what the rules are about does occur in them.
+#[test]
+fn the_histories_reach_what_the_rules_are_about() {
+    use proptest::strategy::ValueTree as _;
+    use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    let (mut aliases, mut moved, mut direct, mut readded, mut lost_creations, mut members_added) =
+        (0, 0, 0, 0, 0, 0);
+    for _ in 0..400 {
+        let history = History::play(&steps().new_tree(&mut runner).unwrap().current());
+        let mut state = Conversation::new(history.conversation);
+        for choices in [[0], [usize::MAX]] {
+            for operation in history.linear_extension(&choices) {
+                match state.apply(operation).unwrap().inserted {
+                    timeline::Inserted::AliasOnly => aliases += 1,
+                    timeline::Inserted::Moved { .. } => moved += 1,
+                    timeline::Inserted::First | timeline::Inserted::AlreadyThere => {}
+                }
+            }
+        }
+        let slow = SlowMembership(&history);
+        let creations: BTreeSet<UserId> = history
+            .issued
+            .iter()
+            .filter(|issued| matches!(issued.draft.body, Body::Create { .. }))
+            .map(|issued| issued.draft.sender)
+            .collect();
+        direct += usize::from(state.membership().direct());
+        lost_creations += usize::from(creations.len() > 1);
+        let left = |who| {
+            history
+                .issued
+                .iter()
+                .any(|issued| issued.draft.sender == who && matches!(issued.draft.body, Body::Leave { .. }))
+        };
+        for number in 0..USERS {
+            let since = slow.member(user(number));
+            members_added += usize::from(since.as_ref().is_some_and(|since| !since.is_empty()));
+            readded += usize::from(since.is_some() && left(user(number)) && !state.membership().direct());
+        }
+    }
+    for (what, times) in [
+        ("aliases", aliases),
+        ("moves", moved),
+        ("direct conversations", direct),
+        ("members who had left", readded),
+        ("creations by two users", lost_creations),
+        ("members who do not see all", members_added),
+    ] {
+        assert!(times >= 20, "{what} occurred {times} times in 400 histories");
+    }
+}
