@@ -52,8 +52,9 @@ impl DisciplinedClock {
             let slew_max = i64::try_from(earned / SLEW_ONE_IN).unwrap_or(i64::MAX);
             let unslewed = self.now.0.saturating_add(advanced);
             let slew = offset_us(reading.wall_ms, unslewed).clamp(-slew_max, slew_max);
-            // `earned / 1,000` is at most `advanced`, since what was unspent is below 1,000: this never goes back.
-            self.now = Now(unslewed.saturating_add_signed(slew));
+            // `earned / 1,000` is at most `advanced`, since what was unspent is below 1,000: so this does not go back, except
+            // where the end of the range cut the advance short.
+            self.now = self.now.max(Now(unslewed.saturating_add_signed(slew)));
             self.monotonic_us = Some(before.max(reading.monotonic_us));
         } else {
             self.now = self.now.max(Now(reading.wall_ms.saturating_mul(1_000)));

@@ -1,0 +1,162 @@
+//! The join laws of everything that is joined, and slow twins: a vector is a set of dots, a receipt two of them, aliases a set of places.
+
+#![allow(clippy::unwrap_used)]
+
+use crdt::timeline::Inserted;
+use crdt::*;
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+
+fn dot() -> impl Strategy<Value = Dot> {
+    (0..3_u16, 0..2_u64, 1..6_u64).prop_map(|(region, incarnation, sequence)| Dot {
+        replica: ReplicaId { region: RegionId(region), incarnation: Incarnation(incarnation) },
+        sequence: Sequence(sequence),
+    })
+}
+
+fn vector() -> impl Strategy<Value = VersionVector> {
+    prop::collection::vec(dot(), 0..6).prop_map(VersionVector::from_iter)
+}
+
+fn receipt() -> impl Strategy<Value = Receipt> {
+    (vector(), vector()).prop_map(|(delivered, read)| Receipt::new(delivered, read))
+}
+
+fn places() -> impl Strategy<Value = Vec<Place>> {
+    // A dot has one timestamp.
+    let place = dot().prop_map(|dot| Place { hlc: Timestamp(100 + dot.sequence.0 * 7 % 5), dot });
+    prop::collection::vec(place, 0..8)
+}
+
+/// Every dot the vector covers, one by one.
+fn dots(vector: &VersionVector) -> BTreeSet<Dot> {
+    let up_to = |last: Dot| (1..=last.sequence.0).map(move |n| Dot { sequence: Sequence(n), ..last });
+    vector.iter().flat_map(up_to).collect()
+}
+
+fn joined<T: Clone>(one: &T, other: &T, join: impl Fn(&mut T, &T) -> bool) -> T {
+    let mut one = one.clone();
+    join(&mut one, other);
+    one
+}
+
+/// Commutative, associative, idempotent, with a bottom; and the returned flag says whether anything changed.
+fn check_join_laws<T: Clone + PartialEq + std::fmt::Debug + Default>(
+    (a, b, c): (&T, &T, &T),
+    join: impl Fn(&mut T, &T) -> bool + Copy,
+) -> Result<(), TestCaseError> {
+    prop_assert_eq!(joined(a, b, join), joined(b, a, join));
+    prop_assert_eq!(joined(a, &joined(b, c, join), join), joined(&joined(a, b, join), c, join));
+    prop_assert_eq!(&joined(a, a, join), a);
+    prop_assert_eq!(&joined(a, &T::default(), join), a);
+    prop_assert_eq!(&joined(&T::default(), a, join), a);
+    let mut changed = a.clone();
+    let flag = join(&mut changed, b);
+    prop_assert_eq!(flag, &changed != a);
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn version_vectors_obey_the_join_laws(a in vector(), b in vector(), c in vector()) {
+        check_join_laws((&a, &b, &c), VersionVector::join)?;
+    }
+
+    #[test]
+    fn meet_and_join_of_version_vectors_make_a_distributive_lattice(a in vector(), b in vector(), c in vector()) {
+        let join = |a: &VersionVector, b: &VersionVector| joined(a, b, VersionVector::join);
+        prop_assert_eq!(a.meet(&b), b.meet(&a));
+        prop_assert_eq!(a.meet(&b.meet(&c)), a.meet(&b).meet(&c));
+        prop_assert_eq!(&a.meet(&a), &a);
+        prop_assert_eq!(a.meet(&VersionVector::new()), VersionVector::new());
+        prop_assert_eq!(&a.meet(&join(&a, &b)), &a);
+        prop_assert_eq!(&join(&a, &a.meet(&b)), &a);
+        prop_assert_eq!(a.meet(&join(&b, &c)), join(&a.meet(&b), &a.meet(&c)));
+        prop_assert_eq!(a.covers_all(&b), join(&a, &b) == a);
+        prop_assert_eq!(a.covers_all(&b), a.meet(&b) == b);
+    }
+
+    #[test]
+    fn a_version_vector_is_a_set_of_dots(a in vector(), b in vector(), dot in dot()) {
+        prop_assert_eq!(a.covers(dot), dots(&a).contains(&dot));
+        prop_assert_eq!(a.covers_all(&b), dots(&a).is_superset(&dots(&b)));
+        prop_assert_eq!(dots(&joined(&a, &b, VersionVector::join)), &dots(&a) | &dots(&b));
+        prop_assert_eq!(dots(&a.meet(&b)), &dots(&a) & &dots(&b));
+        prop_assert_eq!(a.is_empty(), dots(&a).is_empty());
+        let mut raised = a.clone();
+        prop_assert_eq!(raised.raise(dot), !a.covers(dot));
+        prop_assert!(raised.covers(dot) && raised.covers_all(&a));
+    }
+
+    #[test]
+    fn a_version_vector_has_one_form_of_each_sort(a in vector(), b in vector()) {
+        prop_assert_eq!(&VersionVector::decode(&a.encode()).unwrap(), &a);
+        prop_assert_eq!(&VersionVector::from_proto(&a.to_proto()).unwrap(), &a);
+        prop_assert_eq!(&a.to_string().parse::<VersionVector>().unwrap(), &a);
+        prop_assert_eq!(a == b, a.encode() == b.encode());
+        prop_assert_eq!(a == b, a.to_string() == b.to_string());
+    }
+
+    #[test]
+    fn receipts_obey_the_join_laws(a in receipt(), b in receipt(), c in receipt()) {
+        check_join_laws((&a, &b, &c), Receipt::join)?;
+    }
+
+    #[test]
+    fn whatever_was_read_was_delivered(a in receipt(), b in receipt()) {
+        let both = joined(&a, &b, Receipt::join);
+        for receipt in [&a, &b, &both] {
+            prop_assert!(receipt.delivered().covers_all(receipt.read()));
+            prop_assert_eq!(&Receipt::decode(&receipt.encode()).unwrap(), receipt);
+        }
+    }
+
+    #[test]
+    fn a_message_counts_when_an_alias_of_it_that_is_not_hidden_is_in_the_cut(
+        receipt in receipt(),
+        places in places(),
+        since in vector(),
+    ) {
+        let aliases = Aliases::from_iter(places.clone());
+        let in_cut = |cut: &Cut| {
+            let shown: BTreeSet<Dot> = &dots(cut) - &dots(&since);
+            places.iter().any(|place| shown.contains(&place.dot))
+        };
+        prop_assert_eq!(receipt.has_read(&aliases, &since), in_cut(receipt.read()));
+        prop_assert_eq!(receipt.has_delivered(&aliases, &since), in_cut(receipt.delivered()));
+        prop_assert!(!receipt.has_read(&aliases, &since) || receipt.has_delivered(&aliases, &since));
+        for place in places {
+            prop_assert_eq!(receipt.covers(place.dot), dots(receipt.delivered()).contains(&place.dot));
+        }
+    }
+
+    #[test]
+    fn aliases_are_a_sorted_set_of_places_whose_lowest_is_canonical(places in places(), rotation in any::<usize>()) {
+        let set: BTreeSet<Place> = places.iter().copied().collect();
+        let mut rotated = places.clone();
+        rotated.rotate_left(rotation.checked_rem(places.len()).unwrap_or(0));
+        rotated.reverse();
+        for order in [&places, &rotated] {
+            let aliases = Aliases::from_iter(order.iter().copied());
+            prop_assert!(aliases.iter().eq(set.iter().copied()));
+            prop_assert_eq!(aliases.canonical(), set.first().copied());
+            prop_assert_eq!(Aliases::decode(&aliases.encode()).unwrap(), aliases);
+        }
+    }
+
+    #[test]
+    fn an_insertion_says_where_the_identity_stood_before(places in places()) {
+        let mut aliases = Aliases::default();
+        for place in places {
+            let before = aliases.canonical();
+            let known = aliases.iter().any(|other| other == place);
+            let expected = match before {
+                None => Inserted::First,
+                Some(_) if known => Inserted::AlreadyThere,
+                Some(from) if place < from => Inserted::Moved { from },
+                Some(_) => Inserted::AliasOnly,
+            };
+            prop_assert_eq!(aliases.insert(place), expected);
+        }
+    }
+}
