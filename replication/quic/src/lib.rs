@@ -5,6 +5,20 @@
 //! - Whatever a peer sends, however fast, and however slowly it reads, a bridge's memory stays within its limits.
 //! - It decides nothing: what a frame means is the core's business.
 
+mod bridge_task;
+mod bridges;
+mod counters;
+mod dial;
+mod endpoint;
+mod identity;
+pub mod limits;
+mod link;
 mod notices;
+mod region_port;
 
+pub use bridges::{Bridges, BridgesConfig, PeerConfig};
+pub use counters::BridgeCounters;
+pub use endpoint::{BridgeSettings, EndpointRefused};
+pub use identity::{BridgeIdentity, IdentityRefused};
 pub use notices::{Notices, Told};
+pub use region_port::{Delivery, RegionPort};

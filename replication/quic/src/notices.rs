@@ -1,8 +1,8 @@
-//! What a shard tells a bridge: which partitions have grown, and that a peer's entries were refused. Coalesced.
+//! What a shard tells a bridge: which partitions have grown, which deliveries are durable, that a peer's entries were refused.
 //!
 //! What must always hold:
 //! - Telling never waits: a shard is not held up by a bridge, and a bridge that sleeps costs one entry a partition and no more,
-//!   since only the latest state of each partition is kept.
+//!   since only the latest state of each partition is kept; deliveries are bounded by the bridge core, which counts them.
 //! - Nothing told is forgotten: the bridge wakes up and takes all of it.
 
 use crdt::PartitionId;
@@ -17,6 +17,8 @@ use tokio::sync::Notify;
 pub struct Told {
     /// The latest state of each partition that has grown. At most one entry a partition of the shared placements.
     pub advanced: BTreeMap<PartitionId, PartitionState>,
+    /// The weights of deliveries that are durable now, one each.
+    pub taken: Vec<usize>,
     /// The first refusal of the peer's entries: its bridge must close with it.
     pub refused: Option<CommitRefused>,
 }
@@ -32,6 +34,12 @@ impl Notices {
     /// A partition has grown and stands like this now, durably.
     pub fn advanced(&self, partition: PartitionId, state: &PartitionState) {
         self.told().advanced.insert(partition, state.clone());
+        self.woken.notify_one();
+    }
+
+    /// A delivery of that weight is durable, or was refused.
+    pub fn taken(&self, bytes: usize) {
+        self.told().taken.push(bytes);
         self.woken.notify_one();
     }
 

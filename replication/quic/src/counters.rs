@@ -1,0 +1,72 @@
+//! What a bridge has carried, for metrics and for the counted costs.
+//!
+//! What must always hold: counting takes no lock on the path of a frame, and numbers only grow while the process lives.
+
+use quinn::Connection;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// The counters of one bridge.
+#[derive(Debug, Default)]
+pub struct BridgeCounters {
+    /// Frames received.
+    pub frames_in: AtomicU64,
+    /// Frames given to the connection.
+    pub frames_out: AtomicU64,
+    /// Bytes of frames received, length prefixes included, QUIC and below not.
+    pub bytes_in: AtomicU64,
+    /// Bytes of frames given to the connection, length prefixes included, QUIC and below not.
+    pub bytes_out: AtomicU64,
+    /// Operations handed to shards.
+    pub operations_in: AtomicU64,
+    /// Connections that stood.
+    pub connections: AtomicU64,
+    /// Alarms raised.
+    pub alarms: AtomicU64,
+    datagrams: Mutex<Datagrams>,
+}
+
+/// UDP payload bytes, both ways.
+#[derive(Debug, Default)]
+struct Datagrams {
+    ended_in: u64,
+    ended_out: u64,
+    live: Option<Connection>,
+}
+
+impl Datagrams {
+    fn end_live(&mut self) {
+        if let Some(connection) = self.live.take() {
+            let stats = connection.stats();
+            self.ended_in += stats.udp_rx.bytes;
+            self.ended_out += stats.udp_tx.bytes;
+        }
+    }
+}
+
+impl BridgeCounters {
+    /// Bytes of UDP payload received and sent by this bridge's connections: everything that QUIC adds is in it.
+    pub fn datagram_bytes(&self) -> (u64, u64) {
+        let datagrams = self.datagrams.lock().unwrap_or_else(PoisonError::into_inner);
+        let live = datagrams.live.as_ref().map(Connection::stats).unwrap_or_default();
+        (datagrams.ended_in + live.udp_rx.bytes, datagrams.ended_out + live.udp_tx.bytes)
+    }
+
+    /// From now on that connection counts; the one before it has ended.
+    pub(crate) fn connected(&self, connection: Connection) {
+        add(&self.connections, 1);
+        let mut datagrams = self.datagrams.lock().unwrap_or_else(PoisonError::into_inner);
+        datagrams.end_live();
+        datagrams.live = Some(connection);
+    }
+
+    /// The connection has ended.
+    pub(crate) fn disconnected(&self) {
+        self.datagrams.lock().unwrap_or_else(PoisonError::into_inner).end_live();
+    }
+}
+
+/// Adds to a counter.
+pub(crate) fn add(counter: &AtomicU64, amount: usize) {
+    counter.fetch_add(amount as u64, Ordering::Relaxed);
+}

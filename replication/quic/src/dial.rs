@@ -1,0 +1,133 @@
+//! Making connections: dialling a peer, and accepting the peers that dial.
+//!
+//! What must always hold: a connection reaches a bridge only when its certificate names that bridge's region; the region with the
+//! lower number dials; whoever else calls is refused by a code, at a bounded cost, and disturbs nobody.
+
+use crate::bridge_task::Arrival;
+use crate::counters::BridgeCounters;
+use crate::identity::certified_region;
+use crate::limits::HANDSHAKE_TIMEOUT;
+use crate::link::{Link, code_of};
+use crdt::RegionId;
+use quinn::{Connection, ConnectionError, Endpoint, Incoming, VarInt};
+use rustls_pki_types::CertificateDer;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
+
+/// The code for a caller whose certificate names no region that may call here: that of `Reason::WrongCertificate`.
+const CODE_WRONG_CERTIFICATE: u32 = 6;
+
+/// Dials one peer.
+#[derive(Debug, Clone)]
+pub(crate) struct Dialer {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) address: SocketAddr,
+    pub(crate) peer: RegionId,
+    pub(crate) names: Arc<BTreeMap<RegionId, String>>,
+    pub(crate) arrivals: mpsc::Sender<Arrival>,
+    pub(crate) counters: Arc<BridgeCounters>,
+}
+
+/// Where accepted connections go.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    pub(crate) own: RegionId,
+    pub(crate) names: Arc<BTreeMap<RegionId, String>>,
+    pub(crate) bridges: BTreeMap<RegionId, (mpsc::Sender<Arrival>, Arc<BridgeCounters>)>,
+    pub(crate) handshakes: Arc<Semaphore>,
+}
+
+impl Dialer {
+    /// Dials once, in a task of its own; how it went arrives at the bridge.
+    pub(crate) fn dial(&self) {
+        let dialer = self.clone();
+        tokio::spawn(async move {
+            let attempt = timeout(HANDSHAKE_TIMEOUT, dialer.connect()).await;
+            let arrival = attempt.unwrap_or(Arrival::Failed { code: None });
+            // A bridge that has ended needs no link.
+            let _ = dialer.arrivals.send(arrival).await;
+        });
+    }
+
+    async fn connect(&self) -> Arrival {
+        match self.try_connect().await {
+            Ok(Some(link)) => Arrival::Link(link),
+            Ok(None) => Arrival::Failed { code: None },
+            Err(error) => {
+                tracing::debug!(peer = %self.peer, address = %self.address, %error, "dialling failed");
+                Arrival::Failed { code: code_of(&error) }
+            }
+        }
+    }
+
+    async fn try_connect(&self) -> Result<Option<Link>, ConnectionError> {
+        let Some(name) = self.names.get(&self.peer) else { return Ok(None) };
+        let connecting = match self.endpoint.connect(self.address, name) {
+            Ok(connecting) => connecting,
+            Err(error) => {
+                tracing::warn!(peer = %self.peer, address = %self.address, %error, "this address cannot be dialled");
+                return Ok(None);
+            }
+        };
+        let connection = connecting.await?;
+        let Some(certified) = region_of(&connection, &self.names) else {
+            refuse(&connection, "your certificate names no single region of this cluster");
+            return Ok(None);
+        };
+        let streams = connection.open_bi().await?;
+        Ok(Some(Link::start(connection, certified, streams, &self.counters)))
+    }
+}
+
+impl Listener {
+    /// Accepts callers until the endpoint closes.
+    pub(crate) async fn run(self, endpoint: Endpoint) {
+        let listener = Arc::new(self);
+        while let Some(incoming) = endpoint.accept().await {
+            let Ok(permit) = Arc::clone(&listener.handshakes).try_acquire_owned() else {
+                incoming.refuse();
+                continue;
+            };
+            let listener = Arc::clone(&listener);
+            tokio::spawn(async move {
+                let caller = incoming.remote_address();
+                match timeout(HANDSHAKE_TIMEOUT, listener.admit(incoming)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::info!(%caller, %error, "a caller failed its handshake"),
+                    Err(_) => tracing::info!(%caller, "a caller did not finish its handshake in time"),
+                }
+                drop(permit);
+            });
+        }
+    }
+
+    async fn admit(&self, incoming: Incoming) -> Result<(), ConnectionError> {
+        let connection = incoming.accept()?.await?;
+        let certified = region_of(&connection, &self.names).filter(|region| *region < self.own);
+        let bridge = certified.and_then(|region| Some((region, self.bridges.get(&region)?)));
+        let Some((certified, (arrivals, counters))) = bridge else {
+            tracing::warn!(caller = %connection.remote_address(), "a caller's certificate names no region that dials this one");
+            refuse(&connection, "your certificate names no region that dials this one");
+            return Ok(());
+        };
+        let streams = connection.accept_bi().await?;
+        let link = Link::start(connection, certified, streams, counters);
+        // A bridge that has ended needs no link.
+        let _ = arrivals.send(Arrival::Link(link)).await;
+        Ok(())
+    }
+}
+
+fn refuse(connection: &Connection, text: &str) {
+    connection.close(VarInt::from_u32(CODE_WRONG_CERTIFICATE), text.as_bytes());
+}
+
+/// The region that the peer's certificate names. The handshake has verified the certificate against the cluster's authority.
+fn region_of(connection: &Connection, names: &BTreeMap<RegionId, String>) -> Option<RegionId> {
+    let identity = connection.peer_identity()?;
+    let chain = identity.downcast::<Vec<CertificateDer<'static>>>().ok()?;
+    certified_region(chain.first()?, names)
+}

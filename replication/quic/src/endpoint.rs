@@ -1,0 +1,108 @@
+//! The UDP socket of a region's bridges and how QUIC is set up on it.
+//!
+//! What must always hold: a cut link is noticed within the idle timeout, though nobody writes; windows reach the bandwidth-delay product of
+//! a wide-area link; callers may come from any port and move, since a relay or a translator may stand between.
+
+use crate::identity::{BridgeIdentity, IdentityRefused};
+use crate::limits::{
+    HANDSHAKES_MAX, IDLE_TIMEOUT, KEEP_ALIVE, RECEIVE_WINDOW_BYTES, SEND_WINDOW_BYTES, UDP_BUFFER_BYTES,
+};
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::{
+    ClientConfig, Endpoint, EndpointConfig, IdleTimeout, ServerConfig, TokioRuntime, TransportConfig, VarInt,
+};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+
+/// What an operator may choose about the bridges' socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BridgeSettings {
+    /// Whether the kernel may be handed bursts of datagrams at once. Cheaper; some rate limiters drop such bursts.
+    pub segmentation_offload: bool,
+}
+
+impl Default for BridgeSettings {
+    fn default() -> Self {
+        Self { segmentation_offload: true }
+    }
+}
+
+/// Why the bridges' socket cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum EndpointRefused {
+    /// The address cannot be had.
+    #[error(
+        "bridges cannot listen on {address}: {reason}: free the port, or change `bridge` in the cluster file"
+    )]
+    Address {
+        /// Which.
+        address: SocketAddr,
+        /// What the system said.
+        reason: std::io::Error,
+    },
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityRefused),
+}
+
+/// Opens the socket and sets QUIC up on it, for accepting and for dialling.
+pub(crate) fn open(
+    address: SocketAddr,
+    identity: &BridgeIdentity,
+    settings: BridgeSettings,
+) -> Result<Endpoint, EndpointRefused> {
+    let refused = |reason| EndpointRefused::Address { address, reason };
+    let (server, client) = identity.tls()?;
+    let unfit = |error: &dyn std::fmt::Display| IdentityRefused::Unfit(error.to_string());
+    let server = QuicServerConfig::try_from(server).map_err(|error| unfit(&error))?;
+    let client = QuicClientConfig::try_from(client).map_err(|error| unfit(&error))?;
+    let transport = Arc::new(transport(settings));
+    let mut accepting = ServerConfig::with_crypto(Arc::new(server));
+    accepting.transport_config(Arc::clone(&transport)).migration(true).max_incoming(HANDSHAKES_MAX);
+    let mut dialling = ClientConfig::new(Arc::new(client));
+    dialling.transport_config(transport);
+    let socket = socket(address).map_err(refused)?;
+    let mut endpoint =
+        Endpoint::new(EndpointConfig::default(), Some(accepting), socket, Arc::new(TokioRuntime))
+            .map_err(refused)?;
+    endpoint.set_default_client_config(dialling);
+    Ok(endpoint)
+}
+
+fn transport(settings: BridgeSettings) -> TransportConfig {
+    let mut transport = TransportConfig::default();
+    transport
+        .max_concurrent_bidi_streams(VarInt::from_u32(1))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .datagram_receive_buffer_size(None)
+        .stream_receive_window(VarInt::from_u32(RECEIVE_WINDOW_BYTES))
+        .receive_window(VarInt::from_u32(RECEIVE_WINDOW_BYTES))
+        .send_window(SEND_WINDOW_BYTES)
+        .keep_alive_interval(Some(KEEP_ALIVE))
+        // Six seconds always fit the format's 62 bits of milliseconds; without a timeout a cut link would go unnoticed for ever.
+        .max_idle_timeout(IdleTimeout::try_from(IDLE_TIMEOUT).ok())
+        .enable_segmentation_offload(settings.segmentation_offload);
+    transport
+}
+
+/// A UDP socket with the large buffers that bursts over long links need, or a line in the log that says what the kernel gave.
+fn socket(address: SocketAddr) -> std::io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    socket.bind(&address.into())?;
+    let socket: UdpSocket = socket.into();
+    let buffers = SockRef::from(&socket);
+    // A refusal shows in the sizes read back.
+    let _ = buffers.set_recv_buffer_size(UDP_BUFFER_BYTES);
+    let _ = buffers.set_send_buffer_size(UDP_BUFFER_BYTES);
+    let (receive, send) = (buffers.recv_buffer_size()?, buffers.send_buffer_size()?);
+    if receive < UDP_BUFFER_BYTES || send < UDP_BUFFER_BYTES {
+        tracing::info!(
+            receive_bytes = receive,
+            send_bytes = send,
+            wanted_bytes = UDP_BUFFER_BYTES,
+            "the kernel gave the bridges smaller UDP buffers than asked: raise net.core.rmem_max and net.core.wmem_max for long fast links"
+        );
+    }
+    Ok(socket)
+}

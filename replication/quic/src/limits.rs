@@ -1,0 +1,34 @@
+//! Every bound of a bridge's connection: its value and unit, why this number, and what happens at it.
+//!
+//! What must always hold: a peer that sends without end or reads nothing costs at most the windows below, one frame being read, one
+//! waiting, and one being written. The bounds of what is in the frames are the core's ([`replication::limits`]).
+
+use std::time::Duration;
+
+/// What a peer may send of its stream before it is read: the bandwidth-delay product of 200 Mbit/s at 300 ms. QUIC libraries'
+/// defaults are made for short links: 256 KiB would hold a link of 150 ms at 14 Mbit/s. At the limit the peer waits.
+pub const RECEIVE_WINDOW_BYTES: u32 = 8 << 20;
+
+/// What this side keeps of sent and unacknowledged bytes: the same product. At the limit writing waits, and with it the core's next frame.
+pub const SEND_WINDOW_BYTES: u64 = 8 << 20;
+
+/// Asked of the kernel for the UDP socket, each way: 4 MiB take 40 ms of 800 Mbit/s while this process is not scheduled. If the kernel gives less it is said
+/// in the log, with the setting to change; a burst may then be dropped and sent again.
+pub const UDP_BUFFER_BYTES: usize = 4 << 20;
+
+/// A quiet connection is shown alive this often.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(2);
+
+/// A connection on which nothing was heard for this long is dead: three lost keep-alives. A cut link is noticed within it.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(6);
+
+/// From dialling or accepting to a stream that stands; then the attempt has failed.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Handshakes of unproven callers at a time. One more is refused at once, before any cryptography.
+pub const HANDSHAKES_MAX: usize = 64;
+
+/// Deliveries of one bridge that wait for room in a shard's mailbox. Their bytes are bounded by the core; at this number the bridge waits.
+pub const DELIVERIES_MAX: usize = 1_024;
+
+const _: () = assert!(KEEP_ALIVE.as_millis() * 3 <= IDLE_TIMEOUT.as_millis());

@@ -1,0 +1,172 @@
+//! One connection to a peer: its single stream cut into frames, read and written by a task each.
+//!
+//! A frame is four bytes of length, big-endian, and so many bytes. What must always hold:
+//! - A frame above the limit is refused by its length alone; its bytes are never held.
+//! - One frame waits to be taken and one is being read; when nobody takes them, the stream's window fills and the peer waits.
+//! - One frame is being written, and the next is asked for when QUIC has taken all of it.
+
+use crate::counters::{BridgeCounters, add};
+use bytes::{Bytes, BytesMut};
+use crdt::RegionId;
+use quinn::{Connection, ConnectionError, ReadExactError, RecvStream, SendStream, VarInt};
+use replication::limits::FRAME_BYTES_MAX;
+use replication::reason::CODE_STOPPING;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Bytes of a frame's length.
+const PREFIX_BYTES: usize = 4;
+
+/// A connection that stands, with its stream.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) connection: Connection,
+    /// Whom the peer's certificate names.
+    pub(crate) certified: RegionId,
+    frames: mpsc::Receiver<Heard>,
+    outgoing: mpsc::Sender<Bytes>,
+    written: mpsc::Receiver<()>,
+}
+
+/// What is heard on a link.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// One frame.
+    Frame(Bytes),
+    /// A frame of so many bytes is announced, which is too long. Nothing more is read.
+    Oversized(usize),
+    /// The connection ended, with the code that the peer gave if it closed it.
+    Ended { code: Option<u32> },
+}
+
+/// What a link has to tell.
+#[derive(Debug)]
+pub(crate) enum LinkEvent {
+    /// Something was heard.
+    Heard(Heard),
+    /// The last frame has been taken by QUIC: there is room for one more.
+    Written,
+}
+
+impl Link {
+    /// Starts reading and writing.
+    pub(crate) fn start(
+        connection: Connection,
+        certified: RegionId,
+        (send, receive): (SendStream, RecvStream),
+        counters: &Arc<BridgeCounters>,
+    ) -> Self {
+        let (heard, frames) = mpsc::channel(1);
+        let (outgoing, to_write) = mpsc::channel(1);
+        let (wrote, written) = mpsc::channel(1);
+        tokio::spawn(read_frames(connection.clone(), receive, heard, Arc::clone(counters)));
+        tokio::spawn(write_frames(connection.clone(), send, to_write, wrote, Arc::clone(counters)));
+        Self { connection, certified, frames, outgoing, written }
+    }
+
+    /// Waits for the next event; frames only if `reading`. Cancelling loses nothing.
+    pub(crate) async fn event(&mut self, reading: bool) -> LinkEvent {
+        tokio::select! {
+            Some(()) = self.written.recv() => LinkEvent::Written,
+            heard = self.frames.recv(), if reading => {
+                LinkEvent::Heard(heard.unwrap_or(Heard::Ended { code: None }))
+            }
+            // Neither reading nor writing: the other arm's pattern fails only when the writer has ended, which ends the reader too.
+            else => std::future::pending().await,
+        }
+    }
+
+    /// Gives the writer one frame. Only called when it asked for one, so there is room.
+    pub(crate) fn send(&self, frame: Bytes) {
+        // A writer that has ended has closed the connection, and the reader tells.
+        let _ = self.outgoing.try_send(frame);
+    }
+
+    /// Ends the connection.
+    pub(crate) fn close(self, code: u32, text: &str) {
+        self.connection.close(VarInt::from_u32(code), text.as_bytes());
+    }
+}
+
+async fn read_frames(
+    connection: Connection,
+    mut stream: RecvStream,
+    heard: mpsc::Sender<Heard>,
+    counters: Arc<BridgeCounters>,
+) {
+    loop {
+        let next = match read_frame(&mut stream).await {
+            Ok(frame) => {
+                add(&counters.frames_in, 1);
+                if let Heard::Frame(bytes) = &frame {
+                    add(&counters.bytes_in, PREFIX_BYTES + bytes.len());
+                }
+                frame
+            }
+            Err(_) => {
+                // A stream that ends without its connection is of no more use.
+                connection.close(VarInt::from_u32(CODE_STOPPING), b"stream ended");
+                Heard::Ended { code: close_code(&connection) }
+            }
+        };
+        let last = !matches!(next, Heard::Frame(_));
+        if heard.send(next).await.is_err() || last {
+            return;
+        }
+    }
+}
+
+async fn read_frame(stream: &mut RecvStream) -> Result<Heard, ReadExactError> {
+    let mut prefix = [0; PREFIX_BYTES];
+    stream.read_exact(&mut prefix).await?;
+    let length = u32::from_be_bytes(prefix) as usize;
+    if length > FRAME_BYTES_MAX {
+        return Ok(Heard::Oversized(length));
+    }
+    let mut frame = BytesMut::zeroed(length);
+    stream.read_exact(&mut frame).await?;
+    Ok(Heard::Frame(frame.freeze()))
+}
+
+async fn write_frames(
+    connection: Connection,
+    mut stream: SendStream,
+    mut to_write: mpsc::Receiver<Bytes>,
+    wrote: mpsc::Sender<()>,
+    counters: Arc<BridgeCounters>,
+) {
+    while let Some(frame) = to_write.recv().await {
+        debug_assert!(frame.len() <= FRAME_BYTES_MAX, "the core makes no frame above the limit");
+        let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+        let written = frame.len() + PREFIX_BYTES;
+        let mut pieces = [Bytes::copy_from_slice(&length.to_be_bytes()), frame];
+        if stream.write_all_chunks(&mut pieces).await.is_err() {
+            connection.close(VarInt::from_u32(CODE_STOPPING), b"stream ended");
+            return;
+        }
+        add(&counters.frames_out, 1);
+        add(&counters.bytes_out, written);
+        if wrote.send(()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The code with which the peer closed the connection, if that is how it ended.
+pub(crate) fn close_code(connection: &Connection) -> Option<u32> {
+    connection.close_reason().as_ref().and_then(code_of)
+}
+
+/// The code that a peer gave, if it ended the connection.
+pub(crate) fn code_of(error: &ConnectionError) -> Option<u32> {
+    match error {
+        ConnectionError::ApplicationClosed(close) => u32::try_from(close.error_code.into_inner()).ok(),
+        ConnectionError::VersionMismatch
+        | ConnectionError::TransportError(_)
+        | ConnectionError::ConnectionClosed(_)
+        | ConnectionError::Reset
+        | ConnectionError::TimedOut
+        | ConnectionError::LocallyClosed
+        | ConnectionError::CidsExhausted => None,
+    }
+}
