@@ -7,11 +7,14 @@
 
 mod bridges;
 pub mod clock;
+mod data_folder;
+pub mod ending;
 pub mod engine;
 mod entropy;
 pub mod handle;
 pub mod lock;
 pub mod mailbox;
+mod port;
 mod shard_thread;
 pub mod store;
 mod torn_tail;

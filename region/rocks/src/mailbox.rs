@@ -6,6 +6,10 @@
 use crdt::{DeviceId, UserId};
 use region::command::{Command, Done, Refusal};
 use region::shard::Input;
+use replication_quic::Notices;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 /// Letters in a shard's mailbox. At 64 KiB of body each this is 64 MiB at the very worst; a shard empties it in some ten steps.
@@ -26,10 +30,15 @@ pub(crate) enum Letter {
         command: Command,
         answer: oneshot::Sender<Result<Done, Refusal>>,
     },
-    /// From a bridge; the bridge is told when it has been committed.
-    Replicated { input: Input, committed: oneshot::Sender<()> },
-    /// Time has passed.
-    Tick,
+    /// From a bridge, which is told once it is durable if it asked to be.
+    Replicated { input: Input, taken: Option<Taken> },
+}
+
+/// Whom to tell that a delivery is durable.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    pub(crate) notices: Arc<Notices>,
+    pub(crate) bytes: usize,
 }
 
 /// The sending side. Cheap to clone.
@@ -58,9 +67,36 @@ impl Mailbox {
     }
 }
 
+/// Why a shard woke up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Woken {
+    /// There are letters.
+    Letters,
+    /// The time was up.
+    Due,
+    /// Nobody can send any more.
+    Closed,
+}
+
 impl Inbox {
-    /// Waits for a letter and takes what else is there, up to [`LETTERS_A_STEP`]. False when nobody can send any more.
-    pub(crate) fn take(&mut self, letters: &mut Vec<Letter>) -> bool {
-        self.0.blocking_recv_many(letters, LETTERS_A_STEP) > 0
+    /// Waits for a letter, for so long at most, and takes what else is there, up to [`LETTERS_A_STEP`].
+    pub(crate) fn take(
+        &mut self,
+        runtime: &Handle,
+        letters: &mut Vec<Letter>,
+        wait: Option<Duration>,
+    ) -> Woken {
+        let received = match wait {
+            None => Some(self.0.blocking_recv_many(letters, LETTERS_A_STEP)),
+            Some(wait) => {
+                let letters = self.0.recv_many(letters, LETTERS_A_STEP);
+                runtime.block_on(async { tokio::time::timeout(wait, letters).await.ok() })
+            }
+        };
+        match received {
+            None => Woken::Due,
+            Some(0) => Woken::Closed,
+            Some(_) => Woken::Letters,
+        }
     }
 }

@@ -3,12 +3,13 @@
 //! What must always hold:
 //! - Nothing of a step leaves before its batch is synced; no step starts before the last batch is.
 //! - What arrives while a sync runs goes into the next batch, so the more load, the more each sync carries.
-//! - A failed commit or a read of damaged state ends the process: nobody knows what is on the disk, and peers and devices must not be told more.
+//! - A failed commit or a read of damaged state ends the region: nobody knows what is on the disk, and peers and devices must not be told more.
 
 use crate::bridges::BridgeHub;
 use crate::clock::RegionClock;
+use crate::ending::Ending;
 use crate::handle::DeviceSink;
-use crate::mailbox::{Inbox, Letter};
+use crate::mailbox::{Inbox, Letter, Taken, Woken};
 use crate::store::RocksStore;
 use crdt::{Now, PlacementId};
 use rand_chacha::ChaCha20Rng;
@@ -19,6 +20,8 @@ use region::store::{Store as _, StoreError, View};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 /// The deciding part of a shard, which this thread drives.
@@ -42,13 +45,16 @@ pub(crate) struct ShardThread<S> {
     pub(crate) entropy: ChaCha20Rng,
     pub(crate) devices: DeviceSink,
     pub(crate) bridges: BridgeHub,
+    pub(crate) ending: Ending,
+    /// Whose timers wake the thread.
+    pub(crate) runtime: Handle,
 }
 
 /// Who waits for the outcome of the running step.
 #[derive(Default)]
 struct Waiting {
     answers: BTreeMap<Ticket, oneshot::Sender<Result<Done, Refusal>>>,
-    committed: Vec<oneshot::Sender<()>>,
+    taken: Vec<Taken>,
 }
 
 impl<S: Steps> ShardThread<S> {
@@ -62,15 +68,37 @@ impl<S: Steps> ShardThread<S> {
 
     fn run(mut self) {
         let mut letters = Vec::new();
-        while self.inbox.take(&mut letters) {
-            let (inputs, waiting) = open(&mut letters);
+        // The first tick lets a shard take up after a restart what waits for time.
+        let mut next_tick = Some(Now(0));
+        loop {
+            let wait = next_tick.map(|at| until(at, self.clock.now()));
+            let woken = self.inbox.take(&self.runtime, &mut letters, wait);
+            if woken == Woken::Closed {
+                return;
+            }
+            let (mut inputs, waiting) = open(&mut letters);
             let now = self.clock.now();
-            let outcome = self.shard.step(now, &mut self.entropy, inputs, &self.store);
-            let outcome = outcome.unwrap_or_else(|error| end_process(self.placement, &error));
-            let committed = self.store.commit(&outcome.batch);
-            committed.unwrap_or_else(|error| end_process(self.placement, &error));
-            self.release(outcome.effects, waiting);
+            if next_tick.is_some_and(|at| at <= now) {
+                inputs.push(Input::Tick);
+            }
+            match self.step(now, inputs) {
+                Ok(outcome) => {
+                    next_tick = outcome.next_tick;
+                    self.release(outcome.effects, waiting);
+                }
+                Err(error) => {
+                    self.ending.end(&format!("the store of placement {} failed: {error}", self.placement));
+                    return;
+                }
+            }
         }
+    }
+
+    /// Steps and makes the outcome durable.
+    fn step(&mut self, now: Now, inputs: Vec<Input>) -> Result<Outcome, StoreError> {
+        let outcome = self.shard.step(now, &mut self.entropy, inputs, &self.store)?;
+        self.store.commit(&outcome.batch)?;
+        Ok(outcome)
     }
 
     fn release(&self, effects: Vec<Effect>, mut waiting: Waiting) {
@@ -92,9 +120,8 @@ impl<S: Steps> ShardThread<S> {
             }
         }
         self.devices.release(self.placement, for_devices);
-        for committed in waiting.committed {
-            // A bridge that has closed meanwhile needs no word.
-            let _ = committed.send(());
+        for Taken { notices, bytes } in waiting.taken {
+            notices.taken(bytes);
         }
     }
 }
@@ -110,19 +137,16 @@ fn open(letters: &mut Vec<Letter>) -> (Vec<Input>, Waiting) {
                 waiting.answers.insert(ticket, answer);
                 inputs.push(Input::Command { ticket, user, device, command });
             }
-            Letter::Replicated { input, committed } => {
-                waiting.committed.push(committed);
+            Letter::Replicated { input, taken } => {
+                waiting.taken.extend(taken);
                 inputs.push(input);
             }
-            Letter::Tick => inputs.push(Input::Tick),
         }
     }
     (inputs, waiting)
 }
 
-/// Ends the process at once, without running anything else: no destructor may write, no thread may go on telling.
-fn end_process(placement: PlacementId, error: &StoreError) -> ! {
-    tracing::error!(%placement, %error, "the store failed: this region ends here and must be started again");
-    eprintln!("archipelago: the store of placement {placement} failed and the region ends: {error}");
-    std::process::abort()
+/// From now until then; nothing if it is past.
+fn until(at: Now, now: Now) -> Duration {
+    Duration::from_micros(at.0.saturating_sub(now.0))
 }
