@@ -1,1 +1,17 @@
-//! The client's sockets.
+//! The client's sockets: drives `gateway-client` over WebSocket connections, one task a client.
+//!
+//! What must always hold: it decides nothing. It obeys outputs in order, feeds what happened, and keeps every buffer small, so that
+//! thousands of clients fit into one process (about 10 KiB each while idle).
+
+mod connect;
+mod drive;
+mod handle;
+pub mod limits;
+mod socket;
+
+pub use connect::{TrustError, trust};
+pub use gateway_client::{
+    Act, Address, Config, Content, Event, Item, LocalRefusal, PageFrom, Place, Summary,
+};
+pub use gateway_protocol::Subprotocol;
+pub use handle::{ClientHandle, Events, Settings, Stopped};
