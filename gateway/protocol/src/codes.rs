@@ -135,6 +135,7 @@ pub const CODES: &[Code] = &[
         "send the cut exactly as it was received",
     ),
     code("missing_field", "a field that must be filled is empty", "fill it in"),
+    code("contradictory_fields", "two fields are filled of which only one may be", "fill one"),
     code("too_many_entries", "a list has more entries than allowed", "split the frame"),
     code("cursor_malformed", "the bytes are not a cursor", "send cursors exactly as they were received"),
     code(
@@ -270,6 +271,7 @@ mod tests {
             FieldError::Id { field: "dot", source: id }.code(),
             FieldError::Missing("dot").code(),
             FieldError::Unsorted("cut").code(),
+            FieldError::Contradiction("before", "after").code(),
             FieldError::TooMany { field: "members", count: 2, limit: 1 }.code(),
         ];
         for code in frames {

@@ -25,6 +25,9 @@ pub enum FieldError {
     /// A cut whose dots are not strictly sorted by replica.
     #[error("field `{0}` is not a cut: its dots must be sorted by replica, one a replica")]
     Unsorted(&'static str),
+    /// Two fields of which only one may be filled.
+    #[error("fields `{0}` and `{1}` exclude each other: fill one")]
+    Contradiction(&'static str, &'static str),
     /// More entries than the field may have.
     #[error("field `{field}` has {count} entries, the limit is {limit}: split the frame")]
     TooMany {
@@ -45,6 +48,7 @@ impl FieldError {
             Self::Id { .. } => "malformed_id",
             Self::Missing(_) => "missing_field",
             Self::Unsorted(_) => "malformed_cut",
+            Self::Contradiction(..) => "contradictory_fields",
             Self::TooMany { .. } => "too_many_entries",
         }
     }

@@ -1,0 +1,329 @@
+//! Catching up: conversation by conversation, newest conversations first, oldest entry first, in acknowledged batches; then live.
+//!
+//! The naive way, to subscribe and then send what is missing, shows message 501 before its causes (history 26); to send first and
+//! then subscribe loses what comes between. Here a stream is subscribed first, and changes that come while it is read are not kept but only
+//! noted by number: it is live once a read has reached both its own end and the newest number noted.
+//!
+//! What must always hold:
+//! - One read at a time, at most [`UNACKNOWLEDGED_BATCHES_MAX`](limits::UNACKNOWLEDGED_BATCHES_MAX) batches unacknowledged, nothing read while much is unsent.
+//! - Every read either moves the stream on, ends it, or makes it live.
+
+use crate::cursor::{Cursor, named_conversation};
+use crate::error::SessionError;
+use crate::forward_ticks::Ticks;
+use crate::limits;
+use crate::query::{Answer, Query, QueryId};
+use crate::site::{HeldPlacement, Site};
+use crate::stream::{Around, Delivery, Listing, Progress, Stream};
+use crate::wait_for_answers::Purpose;
+use crate::write_frame;
+use crdt::{ConversationId, Cut, PlacementId, VersionVector};
+use gateway_protocol::fields;
+use gateway_protocol::v1::server_frame::Frame;
+use gateway_protocol::v1::{self, ServerFrame};
+use region::command::Refusal;
+use region::item::{ArrivalNumber, Item};
+use region::read::{Changes, Membership, Standing};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Opens a cursor with the keys of the placement that it names.
+pub(crate) fn open_cursor(site: &Site, token: &[u8]) -> Result<Cursor, SessionError> {
+    let conversation = named_conversation(token)?;
+    Ok(site.held(conversation)?.keys.open(token)?)
+}
+
+/// A cursor as it stands towards this region's replica.
+pub(crate) fn standing(site: &Site, cursor: Cursor) -> Result<Standing, SessionError> {
+    let here = site.held(cursor.conversation)?.replica;
+    Ok(cursor.standing(here))
+}
+
+impl Delivery {
+    /// The device asks for delivery. Refused as a whole, or taken as a whole.
+    pub(crate) fn sync(
+        &mut self,
+        request: u64,
+        sync: &v1::Sync,
+        around: &mut Around<'_>,
+    ) -> Result<(), SessionError> {
+        if sync.cursors.len() > limits::CURSORS_MAX {
+            let count = sync.cursors.len();
+            return Err(
+                fields::FieldError::TooMany { field: "cursors", count, limit: limits::CURSORS_MAX }.into()
+            );
+        }
+        let mut presented = BTreeMap::new();
+        for token in &sync.cursors {
+            let cursor = open_cursor(around.site, token)?;
+            presented.insert(cursor.conversation, standing(around.site, cursor)?);
+        }
+        let named: Vec<ConversationId> =
+            fields::ids("conversations", &sync.conversations, limits::CONVERSATIONS_MAX)?;
+        for conversation in &named {
+            around.site.held(*conversation)?;
+        }
+        self.wanted = true;
+        if named.is_empty() {
+            self.behind.clear();
+            self.presented.extend(presented);
+            self.list(Some(request), around);
+        } else {
+            self.begin_named(named, &mut presented);
+            acknowledge_sync(request, around);
+        }
+        self.advance(around);
+        Ok(())
+    }
+
+    fn begin_named(
+        &mut self,
+        mut named: Vec<ConversationId>,
+        presented: &mut BTreeMap<ConversationId, Standing>,
+    ) {
+        let highest = |conversation: &ConversationId| presented.get(conversation).map(|at| at.highest);
+        // Those without a cursor are new to the device: first, as the newest are.
+        named.sort_by_key(|conversation| (highest(conversation).is_some(), Reverse(highest(conversation))));
+        for conversation in named {
+            self.begin(conversation, presented.remove(&conversation).unwrap_or_default(), false);
+        }
+    }
+
+    /// Asks the region which conversations there are.
+    pub(crate) fn list(&mut self, request: Option<u64>, around: &mut Around<'_>) {
+        if let Some(listing) = &mut self.listing {
+            // Bounded: each waiting request is one frame of a client that may have 64 unanswered, the rest go unanswered.
+            if listing.requests.len() < limits::OUTSTANDING_MAX {
+                listing.requests.extend(request);
+            }
+            return;
+        }
+        let placements: Vec<PlacementId> = around.site.placements.keys().copied().collect();
+        self.listing = Some(Listing {
+            requests: request.into_iter().collect(),
+            missing: placements.iter().copied().collect(),
+            found: Vec::new(),
+        });
+        for placement in placements {
+            let user = around.identity.user;
+            let query = Query::Memberships { placement, user, limit: limits::CONVERSATIONS_MAX };
+            around.asked.query(Purpose::Memberships(placement), query, around.out);
+        }
+    }
+
+    /// A part of the list came.
+    pub(crate) fn listed(
+        &mut self,
+        placement: PlacementId,
+        result: Option<Vec<Membership>>,
+        around: &mut Around<'_>,
+    ) -> Result<(), SessionError> {
+        let Some(listing) = &mut self.listing else { return Ok(()) };
+        let Some(memberships) = result else {
+            self.listing = None;
+            return Err(SessionError::RegionUnavailable);
+        };
+        listing.missing.remove(&placement);
+        listing.found.extend(memberships);
+        if !listing.missing.is_empty() {
+            return Ok(());
+        }
+        let Some(Listing { requests, mut found, .. }) = self.listing.take() else { return Ok(()) };
+        found.sort_by_key(|membership| (Reverse(membership.highest), membership.conversation));
+        let mut presented = std::mem::take(&mut self.presented);
+        for Membership { conversation, .. } in found {
+            if !self.behind.contains(&conversation) {
+                self.begin(conversation, presented.remove(&conversation).unwrap_or_default(), false);
+            }
+        }
+        for request in requests {
+            acknowledge_sync(request, around);
+        }
+        self.advance(around);
+        Ok(())
+    }
+
+    /// Reads on, if there is something to read and room for it.
+    pub(crate) fn advance(&mut self, around: &mut Around<'_>) {
+        if self.reading.is_some()
+            || self.unacknowledged.len() >= limits::UNACKNOWLEDGED_BATCHES_MAX
+            || around.unsent_bytes > limits::UNSENT_BYTES_RESUME
+        {
+            return;
+        }
+        let Some(conversation) = self.current.or_else(|| self.waiting.pop_front()) else { return };
+        let Some(stream) = self.streams.get_mut(&conversation) else { return };
+        self.current = Some(conversation);
+        stream.progress = Progress::CatchingUp;
+        if !stream.subscribed {
+            stream.subscribed = true;
+            around.out.push(crate::Output::Subscribe { conversation, on: true });
+        }
+        let query = Query::Changes {
+            conversation,
+            user: around.identity.user,
+            standing: stream.standing(),
+            limit: limits::BATCH_ITEMS_MAX,
+        };
+        self.reading = Some(around.asked.query(Purpose::CatchUp(conversation), query, around.out));
+    }
+
+    /// A read came back.
+    pub(crate) fn caught_up(
+        &mut self,
+        query: QueryId,
+        conversation: ConversationId,
+        answer: Option<Answer>,
+        ticks: &mut Ticks,
+        around: &mut Around<'_>,
+    ) -> Result<(), SessionError> {
+        if self.reading != Some(query) {
+            return Ok(()); // the stream was ended meanwhile
+        }
+        self.reading = None;
+        let result = match answer {
+            Some(Answer::Changes(Some((changes, stable)))) => {
+                self.take_changes(conversation, changes, &stable, ticks, around)
+            }
+            Some(_) => {
+                self.end(conversation, around.out);
+                Err(Refusal::UnknownConversation(conversation).into())
+            }
+            None => {
+                self.fall_behind(&[conversation], around);
+                Err(SessionError::RegionUnavailable)
+            }
+        };
+        self.advance(around);
+        result
+    }
+
+    fn take_changes(
+        &mut self,
+        conversation: ConversationId,
+        changes: Changes,
+        stable: &VersionVector,
+        ticks: &mut Ticks,
+        around: &mut Around<'_>,
+    ) -> Result<(), SessionError> {
+        let placement = around.site.held(conversation)?;
+        let Some(stream) = self.streams.get_mut(&conversation) else { return Ok(()) };
+        if stream.after > changes.end {
+            self.end(conversation, around.out);
+            return Err(Refusal::CursorAhead(conversation).into());
+        }
+        let before = stream.after;
+        let room = limits::UNACKNOWLEDGED_BATCHES_MAX - self.unacknowledged.len();
+        let (batches, whole) = cut_into_batches(changes.items, room);
+        for batch in batches {
+            for entry in &batch {
+                ticks.note_item(around.identity.user, conversation, &entry.item, around.out);
+            }
+            if let Some(frame) = send_batch(conversation, placement, stream, batch) {
+                self.unacknowledged.push_back((conversation, stream.after));
+                around.send(frame);
+            }
+        }
+        if !whole {
+            return Ok(());
+        }
+        stream.after = stream.after.max(changes.through);
+        stream.cut = Arc::new(joined(&stream.cut, &changes.cut));
+        stream.highest = stream.highest.max(changes.highest);
+        if stream.after >= changes.end && stream.after >= stream.newest {
+            stream.progress = Progress::Live;
+            let cut = stable.meet(&stream.cut);
+            self.current = None;
+            around.send(Frame::CaughtUp(v1::CaughtUp { conversation: conversation.to_string() }));
+            if !cut.is_empty() {
+                around.out.push(crate::Output::Send(write_frame::stable(conversation, &cut)));
+            }
+            ticks.note_stable(conversation.partition(), Arc::new(stable.clone()));
+        } else if stream.after == before {
+            // A read that gives nothing, though there is more, would be repeated for ever.
+            self.fall_behind(&[conversation], around);
+        }
+        Ok(())
+    }
+
+    /// The device has acknowledged everything of a conversation up to this cursor.
+    pub(crate) fn acknowledged(&mut self, cursor: &Cursor, around: &mut Around<'_>) {
+        let here = around.site.held(cursor.conversation).is_ok_and(|held| held.replica == cursor.replica);
+        if here {
+            self.unacknowledged
+                .retain(|(of, through)| *of != cursor.conversation || *through > cursor.arrival);
+            self.advance(around);
+        }
+    }
+}
+
+fn acknowledge_sync(request: u64, around: &mut Around<'_>) {
+    if request != 0 {
+        let frame = Some(Frame::Done(v1::Done::default()));
+        around.out.push(crate::Output::Send(ServerFrame { request, frame }));
+    }
+}
+
+fn joined(one: &Cut, other: &Cut) -> Cut {
+    let mut joined = one.clone();
+    joined.join(other);
+    joined
+}
+
+/// An entry that was read, and how it looks on the wire.
+struct Entry {
+    arrival: ArrivalNumber,
+    item: Item,
+    wire: v1::Item,
+}
+
+/// Cuts what was read into batches that fit a frame, at most so many. Tells whether that was all.
+fn cut_into_batches(items: Vec<(ArrivalNumber, Item)>, room: usize) -> (Vec<Vec<Entry>>, bool) {
+    let entry = |(arrival, item)| Entry { arrival, wire: write_frame::item(&item), item };
+    let mut entries: Vec<Entry> = items.into_iter().map(entry).collect();
+    let mut batches = Vec::new();
+    while !entries.is_empty() {
+        if batches.len() == room {
+            return (batches, false);
+        }
+        let rest = entries.split_off(write_frame::fitting(entries.iter().map(|entry| &entry.wire)));
+        batches.push(std::mem::replace(&mut entries, rest));
+    }
+    (batches, true)
+}
+
+/// Moves the stream over one batch, and gives its frame.
+fn send_batch(
+    conversation: ConversationId,
+    placement: &HeldPlacement,
+    stream: &mut Stream,
+    batch: Vec<Entry>,
+) -> Option<Frame> {
+    let mut cut = (*stream.cut).clone();
+    for entry in &batch {
+        cut.raise(entry.item.dot);
+        stream.highest = stream.highest.max(entry.item.hlc);
+    }
+    stream.after = batch.last()?.arrival;
+    stream.cut = Arc::new(cut);
+    let items = batch.into_iter().map(|entry| entry.wire).collect();
+    Some(Frame::Deliver(deliver(conversation, placement, stream, items)))
+}
+
+/// A delivery to this device alone.
+pub(crate) fn deliver(
+    conversation: ConversationId,
+    placement: &HeldPlacement,
+    stream: &Stream,
+    items: Vec<v1::Item>,
+) -> v1::Deliver {
+    let cursor = Cursor {
+        conversation,
+        replica: placement.replica,
+        arrival: stream.after,
+        cut: (*stream.cut).clone(),
+        highest: stream.highest,
+    };
+    v1::Deliver { conversation: conversation.to_string(), items, cursor: placement.keys.seal(&cursor).into() }
+}

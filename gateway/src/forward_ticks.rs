@@ -1,0 +1,183 @@
+//! Ticks: receipts and stability, forwarded to a device only where they cover messages of its user, and gathered.
+//!
+//! A group of 1,000 gives a thousand receipts a message. They go only to sessions that posted in the conversation (or were given their
+//! user's own posts), cut down to what they say about those posts, and only if that is news; within 250 ms the latest of each register
+//! alone is sent.
+//!
+//! What must always hold: a tick is never sent for what is not covered; a tick that is forgotten at a limit is one that a
+//! later one includes, since every tick is a cut.
+
+use crate::limits;
+use crate::output::Output;
+use crate::write_frame;
+use crdt::{ConversationId, Cut, DeviceId, Dot, PartitionId, UserId, VersionVector};
+use gateway_protocol::v1;
+use gateway_protocol::v1::server_frame::Frame;
+use region::item::{Content, Item};
+use region::read::Receipt;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+type Register = (ConversationId, UserId, DeviceId);
+
+/// The user's posts in one conversation.
+#[derive(Debug)]
+struct Own {
+    partition: PartitionId,
+    /// Per origin, the last of them.
+    posted: Cut,
+    /// What of that has been told to be stable.
+    told: Cut,
+}
+
+/// What is known of the user's own posts, and what waits to be told.
+#[derive(Debug, Default)]
+pub(crate) struct Ticks {
+    own: BTreeMap<ConversationId, Own>,
+    /// The last forwarded value of each register.
+    forwarded: BTreeMap<Register, (Cut, Cut)>,
+    receipts: BTreeMap<Register, (Cut, Cut)>,
+    stable_due: BTreeSet<ConversationId>,
+    stable: BTreeMap<PartitionId, Arc<VersionVector>>,
+}
+
+/// When gathered ticks must be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// Nothing waits.
+    Nothing,
+    /// After the usual time.
+    Later,
+    /// Now: there is no room to gather more.
+    Now,
+}
+
+impl Ticks {
+    /// How many conversations with own posts are watched.
+    pub(crate) fn watched(&self) -> usize {
+        self.own.len()
+    }
+
+    /// The user's own post was delivered to this device.
+    pub(crate) fn note_item(
+        &mut self,
+        user: UserId,
+        conversation: ConversationId,
+        item: &Item,
+        out: &mut Vec<Output>,
+    ) {
+        let post = match item.content {
+            Content::Post { .. } => true,
+            Content::Created { .. } | Content::Added { .. } | Content::Left => false,
+        };
+        if post && item.sender == user {
+            self.note_own(conversation, item.dot, out);
+        }
+    }
+
+    /// The user posted this.
+    pub(crate) fn note_own(&mut self, conversation: ConversationId, dot: Dot, out: &mut Vec<Output>) {
+        if !self.own.contains_key(&conversation) {
+            if self.own.len() >= limits::OWN_CONVERSATIONS_MAX
+                && let Some((forgotten, _)) = self.own.pop_first()
+            {
+                self.stable_due.remove(&forgotten);
+                out.push(Output::WatchTicks { conversation: forgotten, on: false });
+            }
+            let partition = conversation.partition();
+            self.own.insert(conversation, Own { partition, posted: Cut::new(), told: Cut::new() });
+            out.push(Output::WatchTicks { conversation, on: true });
+        }
+        let Some(own) = self.own.get_mut(&conversation) else { return };
+        own.posted.raise(dot);
+        if self.stable.get(&own.partition).is_some_and(|stable| stable.covers(dot)) && !own.told.covers(dot) {
+            self.stable_due.insert(conversation);
+        }
+    }
+
+    /// So much of a partition is stable, as a read showed; the device has been told by the read's own frame.
+    pub(crate) fn note_stable(&mut self, partition: PartitionId, cut: Arc<VersionVector>) {
+        if self.stable.len() >= limits::STABLE_REMEMBERED_MAX && !self.stable.contains_key(&partition) {
+            self.stable.pop_first();
+        }
+        let known = self.stable.entry(partition).or_default();
+        if !known.covers_all(&cut) {
+            *known = cut;
+        }
+    }
+
+    /// More of a partition is stable.
+    pub(crate) fn stable(&mut self, partition: PartitionId, cut: &Arc<VersionVector>) -> Due {
+        self.note_stable(partition, Arc::clone(cut));
+        for (conversation, own) in &self.own {
+            if own.partition == partition && !own.told.covers_all(&cut.meet(&own.posted)) {
+                self.stable_due.insert(*conversation);
+            }
+        }
+        self.due()
+    }
+
+    /// A receipt grew.
+    pub(crate) fn receipt(
+        &mut self,
+        user: UserId,
+        (conversation, of, device): Register,
+        delivered: &Cut,
+        read: &Cut,
+    ) -> Due {
+        let Some(own) = self.own.get(&conversation) else { return Due::Nothing };
+        if of == user {
+            return Due::Nothing;
+        }
+        let news = (delivered.meet(&own.posted), read.meet(&own.posted));
+        let register = (conversation, of, device);
+        let known = self.receipts.get(&register).or_else(|| self.forwarded.get(&register));
+        let covered = known.map_or(news.0.is_empty() && news.1.is_empty(), |(delivered, read)| {
+            delivered.covers_all(&news.0) && read.covers_all(&news.1)
+        });
+        if !covered {
+            self.receipts.insert(register, news);
+        }
+        self.due()
+    }
+
+    /// When something must be sent.
+    pub(crate) fn due(&self) -> Due {
+        if self.receipts.len() >= limits::RECEIPTS_GATHERED_MAX {
+            Due::Now
+        } else if self.receipts.is_empty() && self.stable_due.is_empty() {
+            Due::Nothing
+        } else {
+            Due::Later
+        }
+    }
+
+    /// Sends what was gathered.
+    pub(crate) fn flush(&mut self, out: &mut Vec<Output>) {
+        let mut frames: BTreeMap<ConversationId, Vec<v1::Receipt>> = BTreeMap::new();
+        for (register, (delivered, read)) in std::mem::take(&mut self.receipts) {
+            let (conversation, user, device) = register;
+            let receipt = Receipt { user, device, delivered: delivered.clone(), read: read.clone() };
+            frames.entry(conversation).or_default().push(write_frame::receipt(&receipt));
+            if self.forwarded.len() >= limits::RECEIPTS_REMEMBERED_MAX
+                && !self.forwarded.contains_key(&register)
+            {
+                self.forwarded.pop_first();
+            }
+            self.forwarded.insert(register, (delivered, read));
+        }
+        for (conversation, receipts) in frames {
+            for receipts in write_frame::in_frames(receipts) {
+                let receipts = v1::Receipts { conversation: conversation.to_string(), receipts, more: false };
+                out.push(Output::Send(write_frame::unasked(Frame::Receipts(receipts))));
+            }
+        }
+        for conversation in std::mem::take(&mut self.stable_due) {
+            let Some(own) = self.own.get_mut(&conversation) else { continue };
+            let Some(stable) = self.stable.get(&own.partition) else { continue };
+            let cut = stable.meet(&own.posted);
+            out.push(Output::Send(write_frame::stable(conversation, &cut)));
+            own.told.join(&cut);
+        }
+    }
+}

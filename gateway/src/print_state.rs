@@ -1,0 +1,86 @@
+//! A session as people and golden tests read it: one line a fact, nothing that differs from run to run.
+
+use crate::output::Output;
+use crate::session::Session;
+use crate::stream::Progress;
+use gateway_protocol::v1::server_frame::Frame;
+use gateway_protocol::v1::{self, ServerFrame};
+use std::fmt;
+
+impl fmt::Display for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.opening.identity {
+            Some(identity) => write!(f, "{} on {}", identity.user, identity.device)?,
+            None => f.write_str("not welcomed")?,
+        }
+        if self.closed {
+            f.write_str(", closed")?;
+        }
+        writeln!(
+            f,
+            "\nunder way {} · unsent {} B · unacknowledged {} · behind {} · ticks of {}",
+            self.asked.outstanding(),
+            self.unsent_bytes,
+            self.delivery.unacknowledged.len(),
+            self.delivery.behind.len(),
+            self.ticks.watched(),
+        )?;
+        for (conversation, stream) in &self.delivery.streams {
+            let progress = match stream.progress {
+                Progress::Waiting => "waiting",
+                Progress::CatchingUp => "catching up",
+                Progress::Live => "live",
+            };
+            writeln!(f, "{conversation}: {progress} after {}, given {}", stream.after.0, stream.cut)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Send(frame) => write!(f, "send {}", describe(frame)),
+            Self::Deliver(delivery) => write!(f, "send shared {}", describe(delivery.frame())),
+            Self::Authenticate(token) => write!(f, "authenticate a token of {} bytes", token.len()),
+            Self::Submit { ticket, placement, command, .. } => {
+                write!(f, "submit {} to {placement}: {command:?}", ticket.0)
+            }
+            Self::Query { id, query } => write!(f, "query {}: {query:?}", id.0),
+            Self::Subscribe { conversation, on } => {
+                write!(f, "{} {conversation}", if *on { "subscribe" } else { "unsubscribe" })
+            }
+            Self::WatchTicks { conversation, on } => {
+                write!(f, "{} ticks of {conversation}", if *on { "watch" } else { "unwatch" })
+            }
+            Self::WatchUser(user) => write!(f, "watch {user}"),
+            Self::SetTimer(at) => write!(f, "timer at {} ms", at.ms()),
+            Self::Close(code) => write!(f, "close {code}"),
+        }
+    }
+}
+
+fn describe(frame: &ServerFrame) -> String {
+    let text = match &frame.frame {
+        Some(Frame::Welcome(welcome)) => format!("Welcome {} to {}", welcome.user, welcome.region),
+        Some(Frame::Pong(_)) => "Pong".to_owned(),
+        Some(Frame::Done(done)) => format!("Done {} {}", done.command, done.dot),
+        Some(Frame::Conversations(list)) => format!("Conversations {}", list.conversations.len()),
+        Some(Frame::Messages(page)) => format!("Messages {} more {}", items(&page.items), page.more),
+        Some(Frame::Deliver(deliver)) => format!("Deliver {}", items(&deliver.items)),
+        Some(Frame::CaughtUp(_)) => "CaughtUp".to_owned(),
+        Some(Frame::Receipts(receipts)) => format!("Receipts {:?}", receipts.receipts),
+        Some(Frame::Stable(stable)) => format!("Stable {:?}", stable.cut),
+        Some(Frame::Behind(behind)) => format!("Behind {:?}", behind.conversations),
+        Some(Frame::Redirect(redirect)) => format!("Redirect to {}", redirect.region),
+        Some(Frame::Error(error)) => format!("Error {}: {}", error.code, error.message),
+        Some(Frame::Membership(change)) => format!("Membership {}", change.member),
+        None => "nothing".to_owned(),
+    };
+    if frame.request == 0 { text } else { format!("#{} {text}", frame.request) }
+}
+
+fn items(items: &[v1::Item]) -> String {
+    let texts: Vec<&str> = items.iter().map(|item| item.dot.as_str()).collect();
+    format!("[{}]", texts.join(" "))
+}

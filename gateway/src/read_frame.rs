@@ -1,0 +1,281 @@
+//! What a frame of a signed-in client asks for: each kind becomes a command, a query, or an answer at once.
+//!
+//! What must always hold: every field is checked before anything is submitted; a frame for a placement that this region has no part in is
+//! refused here, so nothing about it goes further (promise 8).
+
+use crate::catch_up::open_cursor;
+use crate::cursor::{Cursor, CursorError};
+use crate::error::SessionError;
+use crate::greet::server_time_ms;
+use crate::limits;
+use crate::output::Output;
+use crate::query::Query;
+use crate::session::Session;
+use crate::stream::Around;
+use crate::wait_for_answers::{AskedCommand, Purpose};
+use crdt::{ConversationId, MessageId, Now, PlacementId, UserId};
+use gateway_protocol::v1::client_frame::Frame;
+use gateway_protocol::v1::server_frame::Frame as Reply;
+use gateway_protocol::v1::{self, ServerFrame};
+use gateway_protocol::{FieldError, FrameError, fields};
+use region::command::{Command, Refusal, Seen};
+use region::read::PageFrom;
+
+impl Session {
+    /// One frame of a signed-in client.
+    pub(crate) fn frame(
+        &mut self,
+        now: Now,
+        request: u64,
+        frame: Frame,
+        out: &mut Vec<Output>,
+    ) -> Result<(), SessionError> {
+        match frame {
+            Frame::Hello(hello) => self.opening.hello(request, hello, out),
+            Frame::Ping(v1::Ping {}) => {
+                let pong = v1::Pong { server_time_ms: server_time_ms(now) };
+                out.push(Output::Send(ServerFrame { request, frame: Some(Reply::Pong(pong)) }));
+                Ok(())
+            }
+            Frame::CreateGroup(create) => self.create_group(request, create, out),
+            Frame::OpenDirect(open) => self.open_direct(request, &open, out),
+            Frame::AddMember(add) => {
+                let conversation = fields::id("conversation", &add.conversation)?;
+                let command = fields::id("command", &add.command)?;
+                let user = fields::id("user", &add.user)?;
+                let asked = asked(request, conversation, Some(command));
+                self.submit(asked, Command::Add { conversation, command, user }, out)
+            }
+            Frame::Leave(leave) => {
+                let conversation = fields::id("conversation", &leave.conversation)?;
+                let command = fields::id("command", &leave.command)?;
+                let asked = asked(request, conversation, Some(command));
+                self.submit(asked, Command::Leave { conversation, command }, out)
+            }
+            Frame::Send(send) => self.post(request, send, out),
+            Frame::List(list) => self.ask_list(request, &list, out),
+            Frame::Page(page) => self.ask_page(request, &page, out),
+            Frame::GetReceipts(get) => self.ask_receipts(request, &get, out),
+            Frame::Sync(sync) => {
+                let Some((delivery, _, mut around)) = self.parts(out) else { return Ok(()) };
+                delivery.sync(request, &sync, &mut around)
+            }
+            Frame::Acknowledge(v1::Acknowledge { cursor }) => {
+                let cursor = open_cursor(&self.site, &cursor)?;
+                if let Some((delivery, _, mut around)) = self.parts(out) {
+                    delivery.acknowledged(&cursor, &mut around);
+                }
+                self.receipt(request, cursor, false, out)
+            }
+            Frame::Read(v1::Read { cursor }) => {
+                let cursor = open_cursor(&self.site, &cursor)?;
+                self.receipt(request, cursor, true, out)
+            }
+        }
+    }
+
+    fn create_group(
+        &mut self,
+        request: u64,
+        create: v1::CreateGroup,
+        out: &mut Vec<Output>,
+    ) -> Result<(), SessionError> {
+        let conversation = fields::id("conversation", &create.conversation)?;
+        let command = fields::id("command", &create.command)?;
+        // How many members a group may have is the region's rule; a frame cannot hold more than a few thousand.
+        let members: Vec<UserId> = fields::ids("members", &create.members, usize::MAX)?;
+        let asked = asked(request, conversation, Some(command));
+        let command = Command::CreateGroup { conversation, command, members, name: create.name };
+        self.submit(asked, command, out)
+    }
+
+    fn open_direct(
+        &mut self,
+        request: u64,
+        open: &v1::OpenDirect,
+        out: &mut Vec<Output>,
+    ) -> Result<(), SessionError> {
+        let placement: PlacementId = fields::id("placement", &open.placement)?;
+        let command = fields::id("command", &open.command)?;
+        let peer: UserId = fields::id("peer", &open.peer)?;
+        let Some(identity) = self.opening.identity else { return Ok(()) };
+        let conversation = ConversationId::direct(placement, identity.user, peer);
+        let asked = asked(request, conversation, Some(command));
+        self.submit(asked, Command::OpenDirect { placement, command, peer }, out)
+    }
+
+    fn post(&mut self, request: u64, send: v1::Send, out: &mut Vec<Output>) -> Result<(), SessionError> {
+        let conversation = fields::id("conversation", &send.conversation)?;
+        let message: MessageId = fields::id("message", &send.message)?;
+        let reply_to = send.reply_to.as_ref().map(fields::message_ref).transpose()?;
+        self.site.held(conversation)?;
+        let seen = if send.seen.is_empty() {
+            None
+        } else {
+            let cursor = open_cursor(&self.site, &send.seen)?;
+            if cursor.conversation != conversation {
+                let found = cursor.conversation;
+                return Err(CursorError::WrongConversation { expected: conversation, found }.into());
+            }
+            Some(Seen { cut: cursor.cut, highest: cursor.highest })
+        };
+        let asked = AskedCommand { post: true, ..asked(request, conversation, Some(message)) };
+        let command = Command::Post {
+            conversation,
+            message,
+            body: send.body,
+            reply_to,
+            sent_at_ms: send.sent_at_ms,
+            seen,
+        };
+        self.submit(asked, command, out)
+    }
+
+    fn receipt(
+        &mut self,
+        request: u64,
+        cursor: Cursor,
+        read: bool,
+        out: &mut Vec<Output>,
+    ) -> Result<(), SessionError> {
+        let asked = asked(request, cursor.conversation, None);
+        let command = Command::Receipt {
+            conversation: cursor.conversation,
+            // What was read was delivered.
+            delivered: Some(cursor.cut.clone()),
+            read: read.then_some(cursor.cut),
+        };
+        self.submit(asked, command, out)
+    }
+
+    fn submit(
+        &mut self,
+        asked: AskedCommand,
+        command: Command,
+        out: &mut Vec<Output>,
+    ) -> Result<(), SessionError> {
+        let Some(identity) = self.opening.identity else { return Ok(()) };
+        self.asked.admit()?;
+        let conversation = asked.conversation;
+        if let Some(conversation) = conversation {
+            self.site.held(conversation)?;
+        }
+        let Some(placement) = conversation.map(ConversationId::placement) else { return Ok(()) };
+        let ticket = self.asked.command(asked);
+        let (user, device) = (identity.user, identity.device);
+        out.push(Output::Submit { ticket, placement, user, device, command });
+        Ok(())
+    }
+
+    /// Whether a question may be asked: not while the answers to the last ones are unread.
+    fn admit_question(&self) -> Result<(), SessionError> {
+        if self.unsent_bytes > limits::UNSENT_BYTES_MAX {
+            return Err(SessionError::TooManyOutstanding);
+        }
+        self.asked.admit()
+    }
+
+    fn ask_list(&mut self, request: u64, list: &v1::List, out: &mut Vec<Output>) -> Result<(), SessionError> {
+        self.admit_question()?;
+        let only: Option<PlacementId> = fields::optional_id("placement", &list.placement)?;
+        let limit = limit_or(list.limit, limits::LIST_MAX);
+        let placements: Vec<PlacementId> = match only {
+            Some(placement) if self.site.placements.contains_key(&placement) => vec![placement],
+            Some(placement) => return Err(SessionError::PlacementNotHere(placement)),
+            None => self.site.placements.keys().copied().collect(),
+        };
+        let Some(identity) = self.opening.identity else { return Ok(()) };
+        let number = self.asked.open_list(placements.len(), limit);
+        for placement in placements {
+            let query = Query::List { placement, user: identity.user, limit };
+            self.asked.query(Purpose::List { request, list: number }, query, out);
+        }
+        Ok(())
+    }
+
+    fn ask_page(&mut self, request: u64, page: &v1::Page, out: &mut Vec<Output>) -> Result<(), SessionError> {
+        self.admit_question()?;
+        let conversation = fields::id("conversation", &page.conversation)?;
+        self.site.held(conversation)?;
+        let from = match (&page.before, &page.after) {
+            (None, None) => PageFrom::Newest,
+            (Some(place), None) => {
+                let (hlc, dot) = fields::place(place)?;
+                PageFrom::Before(hlc, dot)
+            }
+            (None, Some(place)) => {
+                let (hlc, dot) = fields::place(place)?;
+                PageFrom::After(hlc, dot)
+            }
+            (Some(_), Some(_)) => return Err(FieldError::Contradiction("before", "after").into()),
+        };
+        let limit = limit_or(page.limit, limits::PAGE_MAX);
+        let Some(identity) = self.opening.identity else { return Ok(()) };
+        let purpose = Purpose::Page { request, conversation, from, limit };
+        // One more than asked for tells whether there is more.
+        let query = Query::Page { conversation, user: identity.user, from, limit: limit + 1 };
+        self.asked.query(purpose, query, out);
+        Ok(())
+    }
+
+    fn ask_receipts(
+        &mut self,
+        request: u64,
+        get: &v1::GetReceipts,
+        out: &mut Vec<Output>,
+    ) -> Result<(), SessionError> {
+        self.admit_question()?;
+        let conversation = fields::id("conversation", &get.conversation)?;
+        self.site.held(conversation)?;
+        let Some(identity) = self.opening.identity else { return Ok(()) };
+        let query = Query::Receipts { conversation, user: identity.user };
+        self.asked.query(Purpose::Receipts { request, conversation }, query, out);
+        Ok(())
+    }
+
+    /// Everything that delivery is decided on; nothing before the welcome.
+    pub(crate) fn parts<'a>(
+        &'a mut self,
+        out: &'a mut Vec<Output>,
+    ) -> Option<(&'a mut crate::stream::Delivery, &'a mut crate::forward_ticks::Ticks, Around<'a>)> {
+        let identity = self.opening.identity?;
+        let around = Around {
+            site: &self.site,
+            identity,
+            unsent_bytes: self.unsent_bytes,
+            asked: &mut self.asked,
+            out,
+        };
+        Some((&mut self.delivery, &mut self.ticks, around))
+    }
+}
+
+/// A frame that was refused before it had a number, and which one it was.
+pub(crate) const fn request_of(error: &FrameError) -> u64 {
+    match error {
+        FrameError::Unknown { request } => *request,
+        FrameError::Malformed { .. } | FrameError::TooLarge { .. } | FrameError::WrongKind(_) => 0,
+    }
+}
+
+/// The conversation and command that a refusal is told to be about.
+pub(crate) fn about(refusal: &Refusal, asked: &AskedCommand) -> v1::Error {
+    let mut frame = SessionError::from(refusal.clone()).to_frame();
+    if frame.conversation.is_empty() {
+        frame.conversation = asked.conversation.map(|id| id.to_string()).unwrap_or_default();
+    }
+    frame.command = asked.command.map(|id| id.to_string()).unwrap_or_default();
+    frame
+}
+
+fn asked(request: u64, conversation: ConversationId, command: Option<MessageId>) -> AskedCommand {
+    AskedCommand { request, conversation: Some(conversation), command, post: false }
+}
+
+/// The number asked for, if it is one and within the limit.
+fn limit_or(asked: u32, limit: usize) -> usize {
+    match usize::try_from(asked) {
+        Ok(0) | Err(_) => limit,
+        Ok(asked) => asked.min(limit),
+    }
+}

@@ -1,0 +1,173 @@
+//! The state of delivery: of each conversation, where the device stands and whether it is live.
+//!
+//! ```text
+//!              sync, membership, gap                    room            read to the end
+//!   (unknown) ─────────────────────▶ Waiting ────────────────▶ CatchingUp ─────────────▶ Live
+//!       ▲                               ▲                          │  ▲ └─ more: read on ─┘ │
+//!       └── left, or fell behind ───────┼──────────────────────────┴──┼─────────────────────┤
+//!                                       └───── a change was missed ───┴─────────────────────┘
+//! ```
+//! What must always hold:
+//! - `at` is what the device has been sent, and everything up to it: the next entry sent has the next arrival number, or all
+//!   numbers between are covered by what the device has or may not see.
+//! - A stream is subscribed before its first read, so nothing falls between catch-up and live (history 26).
+
+use crate::input::Identity;
+use crate::output::Output;
+use crate::site::Site;
+use crate::wait_for_answers::Asked;
+use crate::write_frame;
+use crdt::{ConversationId, Cut, PlacementId, Timestamp};
+use gateway_protocol::v1;
+use gateway_protocol::v1::server_frame::Frame;
+use region::item::ArrivalNumber;
+use region::read::{Membership, Standing};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// Where a stream is on its way to being live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// In the queue.
+    Waiting,
+    /// Being read.
+    CatchingUp,
+    /// Changes are delivered as they come.
+    Live,
+}
+
+/// One conversation that is being delivered.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) progress: Progress,
+    pub(crate) subscribed: bool,
+    /// The last entry sent.
+    pub(crate) after: ArrivalNumber,
+    /// What the device has been given, here or elsewhere. Shared with the change it came from.
+    pub(crate) cut: Arc<Cut>,
+    /// The highest timestamp it has been given.
+    pub(crate) highest: Timestamp,
+    /// The newest entry heard of while catching up.
+    pub(crate) newest: ArrivalNumber,
+}
+
+/// Which conversations are to be delivered, while the region is being asked.
+#[derive(Debug)]
+pub(crate) struct Listing {
+    pub(crate) requests: Vec<u64>,
+    pub(crate) missing: BTreeSet<PlacementId>,
+    pub(crate) found: Vec<Membership>,
+}
+
+/// All that is delivered to a device.
+#[derive(Debug, Default)]
+pub(crate) struct Delivery {
+    /// The device has asked for delivery.
+    pub(crate) wanted: bool,
+    pub(crate) streams: BTreeMap<ConversationId, Stream>,
+    /// Streams whose turn is to come, the next first.
+    pub(crate) waiting: VecDeque<ConversationId>,
+    /// The stream whose turn it is.
+    pub(crate) current: Option<ConversationId>,
+    /// Its read, under way.
+    pub(crate) reading: Option<crate::query::QueryId>,
+    /// Batches of catch-up that the device has not acknowledged.
+    pub(crate) unacknowledged: VecDeque<(ConversationId, ArrivalNumber)>,
+    pub(crate) listing: Option<Listing>,
+    /// Presented cursors of conversations that the listing is to confirm.
+    pub(crate) presented: BTreeMap<ConversationId, Standing>,
+    /// Conversations that wait for the device to sync them again.
+    pub(crate) behind: BTreeSet<ConversationId>,
+}
+
+/// What delivery needs of the rest of the session.
+#[derive(Debug)]
+pub(crate) struct Around<'a> {
+    pub(crate) site: &'a Site,
+    pub(crate) identity: Identity,
+    pub(crate) unsent_bytes: usize,
+    pub(crate) asked: &'a mut Asked,
+    pub(crate) out: &'a mut Vec<Output>,
+}
+
+impl Around<'_> {
+    pub(crate) fn send(&mut self, frame: Frame) {
+        self.out.push(Output::Send(write_frame::unasked(frame)));
+    }
+}
+
+impl Stream {
+    pub(crate) fn from(standing: Standing) -> Self {
+        Self {
+            progress: Progress::Waiting,
+            subscribed: false,
+            after: standing.after,
+            cut: Arc::new(standing.cut),
+            highest: standing.highest,
+            newest: ArrivalNumber(0),
+        }
+    }
+
+    pub(crate) fn standing(&self) -> Standing {
+        Standing { after: self.after, cut: (*self.cut).clone(), highest: self.highest }
+    }
+}
+
+impl Delivery {
+    /// Begins a stream, unless the conversation has one.
+    pub(crate) fn begin(&mut self, conversation: ConversationId, standing: Standing, first: bool) {
+        self.behind.remove(&conversation);
+        if self.streams.contains_key(&conversation) || self.streams.len() >= crate::limits::CONVERSATIONS_MAX
+        {
+            return;
+        }
+        self.streams.insert(conversation, Stream::from(standing));
+        if first {
+            self.waiting.push_front(conversation);
+        } else {
+            self.waiting.push_back(conversation);
+        }
+    }
+
+    /// Ends a stream and everything about it. Tells whether there was one.
+    pub(crate) fn end(&mut self, conversation: ConversationId, out: &mut Vec<Output>) -> bool {
+        self.unacknowledged.retain(|(of, _)| *of != conversation);
+        self.presented.remove(&conversation);
+        if self.current == Some(conversation) {
+            self.current = None;
+            self.reading = None;
+        }
+        let Some(stream) = self.streams.remove(&conversation) else { return false };
+        if stream.progress == Progress::Waiting {
+            self.waiting.retain(|waiting| *waiting != conversation);
+        }
+        if stream.subscribed {
+            out.push(Output::Subscribe { conversation, on: false });
+        }
+        true
+    }
+
+    /// Ends streams that the device must sync again.
+    pub(crate) fn fall_behind(&mut self, conversations: &[ConversationId], around: &mut Around<'_>) {
+        let mut fallen = Vec::new();
+        for conversation in conversations {
+            if self.end(*conversation, around.out) {
+                self.behind.insert(*conversation);
+                fallen.push(conversation.to_string());
+            }
+        }
+        if !fallen.is_empty() {
+            around.send(Frame::Behind(v1::Behind { conversations: fallen }));
+        }
+    }
+
+    /// Sends a live stream back to reading, because a change of it is missing.
+    pub(crate) fn read_again(&mut self, conversation: ConversationId) {
+        if let Some(stream) = self.streams.get_mut(&conversation)
+            && stream.progress == Progress::Live
+        {
+            stream.progress = Progress::Waiting;
+            self.waiting.push_front(conversation);
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Commands and questions under way: what each answer is for, and whom it is sent to.
+//!
+//! What must always hold: at most [`OUTSTANDING_MAX`](limits::OUTSTANDING_MAX) of the client's are under way; the session's own reads are one
+//! at a time and one a placement, so they are bounded without counting.
+
+use crate::error::SessionError;
+use crate::limits;
+use crate::output::Output;
+use crate::query::{Query, QueryId};
+use crdt::{ConversationId, MessageId, PlacementId};
+use region::read::{PageFrom, Summary};
+use region::shard::Ticket;
+use std::collections::BTreeMap;
+
+/// A command under way.
+#[derive(Debug, Clone)]
+pub(crate) struct AskedCommand {
+    /// The client's number of it.
+    pub(crate) request: u64,
+    /// Where, if that is known before it is done.
+    pub(crate) conversation: Option<ConversationId>,
+    /// The command's id; none for receipts.
+    pub(crate) command: Option<MessageId>,
+    /// Whether it posts, so that its ticks are forwarded.
+    pub(crate) post: bool,
+}
+
+/// What a query is for.
+#[derive(Debug, Clone)]
+pub(crate) enum Purpose {
+    /// A part of a list.
+    List { request: u64, list: u64 },
+    /// A page.
+    Page { request: u64, conversation: ConversationId, from: PageFrom, limit: usize },
+    /// All receipts.
+    Receipts { request: u64, conversation: ConversationId },
+    /// Which conversations are to be delivered.
+    Memberships(PlacementId),
+    /// What the device lacks of one.
+    CatchUp(ConversationId),
+}
+
+/// A list that is asked of several placements.
+#[derive(Debug)]
+struct List {
+    missing: usize,
+    limit: usize,
+    found: Vec<Summary>,
+}
+
+/// Everything under way.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    next: u64,
+    commands: BTreeMap<Ticket, AskedCommand>,
+    queries: BTreeMap<QueryId, Purpose>,
+    lists: BTreeMap<u64, List>,
+    questions: usize,
+}
+
+impl Asked {
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    /// Whether the client may ask one thing more.
+    pub(crate) fn admit(&self) -> Result<(), SessionError> {
+        if self.outstanding() >= limits::OUTSTANDING_MAX {
+            Err(SessionError::TooManyOutstanding)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// How many of the client's are under way.
+    pub(crate) fn outstanding(&self) -> usize {
+        self.commands.len() + self.questions
+    }
+
+    /// Takes a number for a command.
+    pub(crate) fn command(&mut self, asked: AskedCommand) -> Ticket {
+        let ticket = Ticket(self.number());
+        self.commands.insert(ticket, asked);
+        ticket
+    }
+
+    /// The command of that ticket, which is answered now.
+    pub(crate) fn answered(&mut self, ticket: Ticket) -> Option<AskedCommand> {
+        self.commands.remove(&ticket)
+    }
+
+    /// Puts a query.
+    pub(crate) fn query(&mut self, purpose: Purpose, query: Query, out: &mut Vec<Output>) -> QueryId {
+        let id = QueryId(self.number());
+        self.questions += usize::from(purpose.is_the_clients());
+        self.queries.insert(id, purpose);
+        out.push(Output::Query { id, query });
+        id
+    }
+
+    /// What the query was for, which is answered now.
+    pub(crate) fn read(&mut self, id: QueryId) -> Option<Purpose> {
+        let purpose = self.queries.remove(&id)?;
+        self.questions -= usize::from(purpose.is_the_clients());
+        Some(purpose)
+    }
+
+    /// Opens a list of so many parts.
+    pub(crate) fn open_list(&mut self, parts: usize, limit: usize) -> u64 {
+        let list = self.number();
+        self.lists.insert(list, List { missing: parts, limit, found: Vec::new() });
+        list
+    }
+
+    /// Adds a part; gives the whole list, the most recently active first, with the last one.
+    pub(crate) fn add_to_list(&mut self, list: u64, part: Vec<Summary>) -> Option<Vec<Summary>> {
+        let open = self.lists.get_mut(&list)?;
+        open.missing -= 1;
+        open.found.extend(part);
+        if open.missing > 0 {
+            return None;
+        }
+        let List { mut found, limit, .. } = self.lists.remove(&list)?;
+        found.sort_by_key(|summary| (std::cmp::Reverse(summary.highest), summary.conversation));
+        found.truncate(limit);
+        Some(found)
+    }
+
+    /// Forgets a list, one part of which failed. Tells whether it was still open.
+    pub(crate) fn drop_list(&mut self, list: u64) -> bool {
+        self.lists.remove(&list).is_some()
+    }
+}
+
+impl Purpose {
+    const fn is_the_clients(&self) -> bool {
+        match self {
+            Self::List { .. } | Self::Page { .. } | Self::Receipts { .. } => true,
+            Self::Memberships(_) | Self::CatchUp(_) => false,
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! From what a region says to what the wire carries. Total, and without decisions.
+
+use crate::limits;
+use crdt::{ConversationId, Cut};
+use gateway_protocol::fields::{write_cut, write_message_ref};
+use gateway_protocol::v1::server_frame::Frame;
+use gateway_protocol::v1::{self, ServerFrame};
+use prost::Message as _;
+use region::command::Done;
+use region::item::{Content, Item};
+use region::read::{Receipt, Summary};
+
+/// A frame that comes by itself.
+pub(crate) fn unasked(frame: Frame) -> ServerFrame {
+    ServerFrame { request: 0, frame: Some(frame) }
+}
+
+/// An entry of a conversation.
+pub(crate) fn item(item: &Item) -> v1::Item {
+    v1::Item {
+        sender: item.sender.to_string(),
+        message: item.message.to_string(),
+        dot: item.dot.to_string(),
+        hlc: item.hlc.to_string(),
+        content: Some(content(&item.content)),
+    }
+}
+
+fn content(content: &Content) -> v1::item::Content {
+    match content {
+        Content::Post { body, sent_at_ms, reply_to, seen } => v1::item::Content::Post(v1::Post {
+            body: body.clone(),
+            sent_at_ms: *sent_at_ms,
+            reply_to: reply_to.map(write_message_ref),
+            seen: seen.as_ref().map(write_cut),
+        }),
+        Content::Created { members, name, direct } => v1::item::Content::Created(v1::Created {
+            members: members.iter().map(ToString::to_string).collect(),
+            name: name.clone(),
+            direct: *direct,
+        }),
+        Content::Added { user, since } => {
+            v1::item::Content::Added(v1::Added { user: user.to_string(), since: Some(write_cut(since)) })
+        }
+        Content::Left => v1::item::Content::Left(v1::Left {}),
+    }
+}
+
+/// A conversation of a list.
+pub(crate) fn summary(summary: &Summary) -> v1::Conversation {
+    v1::Conversation {
+        conversation: summary.conversation.to_string(),
+        name: summary.name.clone(),
+        direct: summary.direct,
+        members: summary.members.iter().map(ToString::to_string).collect(),
+        last: summary.last.as_ref().map(item),
+        unread: summary.unread,
+    }
+}
+
+/// A receipt.
+pub(crate) fn receipt(receipt: &Receipt) -> v1::Receipt {
+    v1::Receipt {
+        user: receipt.user.to_string(),
+        device: receipt.device.to_string(),
+        delivered: Some(write_cut(&receipt.delivered)),
+        read: Some(write_cut(&receipt.read)),
+    }
+}
+
+/// What is stable of a conversation.
+pub(crate) fn stable(conversation: ConversationId, cut: &Cut) -> ServerFrame {
+    unasked(Frame::Stable(v1::Stable { conversation: conversation.to_string(), cut: Some(write_cut(cut)) }))
+}
+
+/// That a command was done. `conversation` is that of a receipt, which does not name it.
+pub(crate) fn done(done: &Done, conversation: Option<ConversationId>) -> v1::Done {
+    match done {
+        Done::Operation { conversation, command, dot, hlc } => v1::Done {
+            conversation: conversation.to_string(),
+            command: command.to_string(),
+            dot: dot.to_string(),
+            hlc: hlc.to_string(),
+        },
+        Done::Exists { conversation } => {
+            v1::Done { conversation: conversation.to_string(), ..v1::Done::default() }
+        }
+        Done::Receipt => v1::Done {
+            conversation: conversation.map(|id| id.to_string()).unwrap_or_default(),
+            ..v1::Done::default()
+        },
+    }
+}
+
+/// Cuts a list into parts that each fit a frame; an element larger than that stands alone. One empty part if there is nothing.
+pub(crate) fn in_frames<T: prost::Message>(elements: Vec<T>) -> Vec<Vec<T>> {
+    let mut parts = vec![Vec::new()];
+    let mut bytes = 0;
+    for element in elements {
+        let length = element.encoded_len();
+        let part = parts.last_mut().filter(|part| {
+            part.is_empty()
+                || (bytes + length <= limits::BATCH_BYTES_MAX && part.len() < limits::BATCH_ITEMS_MAX)
+        });
+        match part {
+            Some(part) => part.push(element),
+            None => {
+                parts.push(vec![element]);
+                bytes = 0;
+            }
+        }
+        bytes += length;
+    }
+    parts
+}
+
+/// The number of leading (or trailing) items that fit one frame, at least one of any.
+pub(crate) fn fitting<'a>(items: impl Iterator<Item = &'a v1::Item>) -> usize {
+    let mut bytes = 0;
+    let mut count = 0;
+    for item in items {
+        bytes += item.encoded_len();
+        if count == limits::BATCH_ITEMS_MAX || (count > 0 && bytes > limits::BATCH_BYTES_MAX) {
+            break;
+        }
+        count += 1;
+    }
+    count
+}
