@@ -6,9 +6,12 @@
 //! What must always hold: the checks judge by what clients were told and shown, and by what lies in exports and on disks, never by
 //! what servers say of themselves; workload and checks know nothing of each other but the documented formats.
 
+pub mod checks;
 pub mod conversation_log;
+pub mod evidence;
 pub mod faults;
 pub mod history;
 pub mod limits;
 pub mod plan;
+pub mod scan;
 pub mod schedule;
