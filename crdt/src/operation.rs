@@ -7,7 +7,7 @@
 //! - Decoding is total: bytes that are not an operation are a [`MalformedOperation`], never a panic.
 //!
 //! Cost of a post of 1,024 bytes: 76 bytes of envelope and 24 of payload around the body (2 to 6 more when its local time is not the one in
-//! its message id, 30 when it is a reply), one allocation each.
+//! its message id, 29 when it is a reply), one allocation each.
 
 use crate::Timestamp;
 use crate::id::{ConversationId, Dot, MessageId, UserId};

@@ -1,0 +1,288 @@
+//! The bytes as they are today. A change here is a change of what regions store, hash and compare: old stores must
+//! still be readable, and regions of both versions must agree on digests.
+
+#![allow(clippy::unwrap_used)]
+
+use bytes::Bytes;
+use crdt::operation::{Body, Draft, Envelope, MalformedOperation, Post};
+use crdt::*;
+use expect_test::{Expect, expect};
+
+fn hex(bytes: &[u8]) -> String {
+    let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    digits.chunks(32).map(<[String]>::concat).collect::<Vec<_>>().join("\n")
+}
+
+fn check(bytes: &[u8], expected: &Expect) {
+    expected.assert_eq(&hex(bytes));
+}
+
+fn user(number: u64) -> UserId {
+    UserId::new(PlacementId(1), number)
+}
+
+fn dot(region: u16, sequence: u64) -> Dot {
+    let replica =
+        ReplicaId { region: RegionId(region), incarnation: Incarnation(0xf00d_0000 + u64::from(region)) };
+    Dot { replica, sequence: Sequence(sequence) }
+}
+
+fn cut() -> Cut {
+    Cut::from_iter([dot(1, 300), dot(2, 7)])
+}
+
+fn message(number: u128) -> MessageId {
+    MessageId::new(1_732_500_000_000, number)
+}
+
+fn draft(hlc_ms: u64, sender: u64, number: u128, body: Body) -> Draft {
+    let conversation = ConversationId::group(PlacementId(1), 0xabc);
+    Draft {
+        conversation,
+        hlc: Timestamp::from_ms(hlc_ms),
+        sender: user(sender),
+        message: message(number),
+        body,
+    }
+}
+
+fn post(body: impl Into<Bytes>) -> Post {
+    Post { body: body.into(), sent_at_ms: 1_732_500_000_000, reply_to: None, seen: None }
+}
+
+fn create() -> Body {
+    Body::Create { members: vec![user(1), user(2)], name: "Lagoon".into(), direct: false }
+}
+
+fn sealed(draft: &Draft, dot: Dot) -> Operation {
+    let (envelope, payload) = draft.seal([0x5a; 16]);
+    Operation { dot, envelope, payload: Some(payload) }
+}
+
+#[test]
+fn an_envelope() {
+    let (envelope, _) = draft(1_732_500_000_123, 1, 1, Body::Post(post("hello"))).seal([0x5a; 16]);
+    check(
+        &envelope,
+        &expect![[r#"
+        0a1000010000000000000000000000000abc1100007b0d0c6193012101000000
+        000001002a100193610c0d007000800000000000000132149968130c0c29245e
+        9102f63d725c81a6e24dfa26"#]],
+    );
+}
+
+#[test]
+fn a_post() {
+    let (_, payload) = draft(1_732_500_000_123, 1, 1, Body::Post(post("hello"))).seal([0x5a; 16]);
+    check(&payload, &expect!["0a105a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a12070a0568656c6c6f"]);
+}
+
+#[test]
+fn a_reply_by_a_device_that_had_seen_more() {
+    let full = Post {
+        sent_at_ms: 1_732_499_999_999,
+        reply_to: Some((user(2), message(9))),
+        seen: Some(cut()),
+        ..post("hello")
+    };
+    let (_, payload) = draft(1_732_500_000_123, 1, 1, Body::Post(full)).seal([0x5a; 16]);
+    check(
+        &payload,
+        &expect![[r#"
+        0a105a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a12470a0568656c6c6f10011a1b09
+        020000000000010012100193610c0d0070008000000000000009221f0a0e0801
+        1101000df00000000018ac020a0d08021102000df0000000001807"#]],
+    );
+}
+
+#[test]
+fn a_creation_an_add_and_a_leave() {
+    let (_, payload) = draft(1_732_500_000_123, 1, 1, create()).seal([0x5a; 16]);
+    check(
+        &payload,
+        &expect![[r#"
+        0a105a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a1a1a0a1001000000000001000200
+        00000000010012064c61676f6f6e"#]],
+    );
+    let (_, payload) =
+        draft(1_732_500_000_123, 1, 1, Body::Add { user: user(3), since: cut() }).seal([0x5a; 16]);
+    check(
+        &payload,
+        &expect![[r#"
+        0a105a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a222a090300000000000100121f0a
+        0e08011101000df00000000018ac020a0d08021102000df0000000001807"#]],
+    );
+    let (_, payload) = draft(1_732_500_000_123, 1, 1, Body::Leave { seen: cut() }).seal([0x5a; 16]);
+    check(
+        &payload,
+        &expect![[r#"
+        0a105a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a2a210a1f0a0e08011101000df000
+        00000018ac020a0d08021102000df0000000001807"#]],
+    );
+}
+
+#[test]
+fn a_cut_aliases_and_a_receipt() {
+    check(&cut().encode(), &expect!["02000100000000f00d0001ac02000200000000f00d000207"]);
+    let place = |dot: Dot| Place { hlc: Timestamp::from_ms(1_732_500_000_123), dot };
+    check(
+        &Aliases::from_iter([place(dot(2, 9)), place(dot(1, 4))]).encode(),
+        &expect![[r#"
+        020193610c0d7b0000000100000000f00d0001040193610c0d7b000000020000
+        0000f00d000209"#]],
+    );
+    check(
+        &Receipt::new(Cut::new(), cut()).encode(),
+        &expect![[r#"
+        02000100000000f00d0001ac02000200000000f00d00020702000100000000f0
+        0d0001ac02000200000000f00d000207"#]],
+    );
+}
+
+/// A creation, two posts, an add, a leave that undoes it, and a resend of the first post.
+fn conversation() -> Conversation {
+    let mut state = Conversation::new(ConversationId::group(PlacementId(1), 0xabc));
+    for operation in [
+        sealed(&draft(1_000, 1, 1, create()), dot(1, 1)),
+        sealed(&draft(1_001, 1, 2, Body::Post(post("hello"))), dot(1, 2)),
+        sealed(
+            &draft(1_002, 1, 3, Body::Add { user: user(3), since: Cut::from_iter([dot(1, 2)]) }),
+            dot(1, 3),
+        ),
+        sealed(&draft(1_003, 3, 4, Body::Leave { seen: Cut::from_iter([dot(1, 3)]) }), dot(1, 4)),
+        sealed(
+            &draft(1_004, 1, 5, Body::Add { user: user(4), since: Cut::from_iter([dot(1, 2)]) }),
+            dot(1, 5),
+        ),
+        sealed(&draft(1_002, 1, 2, Body::Post(post("hello"))), dot(2, 1)),
+    ] {
+        state.apply(&operation).unwrap();
+    }
+    state
+}
+
+#[test]
+fn a_membership() {
+    check(
+        &conversation().membership().encode(),
+        &expect![[r#"
+        01010000000003e80000000100000000f00d0001010001000000000001019361
+        0c0d0070008000000000000001064c61676f6f6e020001000000000001000100
+        000000000202000100000000000300010000000000010193610c0d0070008000
+        00000000000300000100000000000400010000000000010193610c0d00700080
+        0000000000000501000100000000f00d00010501000100000000f00d00010201
+        000100000000000301000100000000f00d000103"#]],
+    );
+}
+
+#[test]
+fn the_state_of_a_conversation() {
+    let state = conversation();
+    check(
+        &state.canonical_bytes(),
+        &expect![[r#"
+        00010000000000000000000000000abc02000100000000f00d00010500020000
+        0000f00d0002010000000003ec000001010000000003e80000000100000000f0
+        0d00010100010000000000010193610c0d0070008000000000000001064c6167
+        6f6f6e0200010000000000010001000000000002020001000000000003000100
+        00000000010193610c0d00700080000000000000030000010000000000040001
+        0000000000010193610c0d007000800000000000000501000100000000f00d00
+        010501000100000000f00d00010201000100000000000301000100000000f00d
+        000103010000000003e80000000100000000f00d000101000100000000000101
+        93610c0d007000800000000000000101ec0ae7fc8dc2dc57fa52d49aa41a04c9
+        3bc1bcb6010000000003e90000000100000000f00d0001020001000000000001
+        0193610c0d0070008000000000000002009968130c0c29245e9102f63d725c81
+        a6e24dfa26010000000003ea0000000100000000f00d00010300010000000000
+        010193610c0d00700080000000000000030292c7e6b4bcdd4c7c615571cdd330
+        9d5b107bced9010000000003eb0000000100000000f00d000104000100000000
+        00030193610c0d007000800000000000000403240cecab9341ef45e4bf22884a
+        df8d8152ef328c010000000003ec0000000100000000f00d0001050001000000
+        0000010193610c0d0070008000000000000005025ad48487ec86491bc8eeb989
+        7eeb982330b2d04e0200010000000000010193610c0d00700080000000000000
+        01010000000003e80000000100000000f00d0001010200010000000000010193
+        610c0d0070008000000000000002020000000003e90000000100000000f00d00
+        01020000000003ea0000000200000000f00d0002010200010000000000010193
+        610c0d0070008000000000000003010000000003ea0000000100000000f00d00
+        01030200010000000000010193610c0d00700080000000000000050100000000
+        03ec0000000100000000f00d0001050200010000000000030193610c0d007000
+        8000000000000004010000000003eb0000000100000000f00d000104"#]],
+    );
+    expect!["7c3a0790483ddbffa6451f0d3f32aef30819518807d77b795ef5fdda7981dd87"]
+        .assert_eq(&state.digest().to_string());
+}
+
+#[test]
+fn chain_heads() {
+    let partition = PartitionId { placement: PlacementId(1), bucket: Bucket::new(7).unwrap() };
+    let genesis = ChainHead::genesis(partition, dot(1, 1).replica);
+    let after = genesis.extend(b"an envelope");
+    expect![[r#"
+        58c8ab168ad761969c6a3306047331b283d0c2c8f982ebcf5de44930ca82b937
+        d10b5afdef9312112d7a6746fb1297035c050012eb7c6629338312787db716e9
+        d10b5afd"#]]
+    .assert_eq(&format!("{genesis}\n{after}\n{:08x}", after.check()));
+}
+
+#[test]
+fn derived_ids() {
+    let direct = ConversationId::direct(PlacementId(1), user(1), user(2));
+    let partition = direct.partition();
+    expect![[r#"
+        c0001c5a1e1c23db41737f9b162e9e22e
+        p1/408
+        p2/778
+        0193610c-0d00-7000-8000-000000000001"#]]
+    .assert_eq(&format!("{direct}\n{partition}\n{}\n{}", user(1).partition(PlacementId(2)), message(1)));
+}
+
+/// The figures in the head of `operation.rs`.
+#[test]
+fn the_bytes_around_a_post_of_1024_bytes_are_as_stated() {
+    let bytes = |post: Post| {
+        let (envelope, payload) = draft(1_732_500_000_123, 1, 1, Body::Post(post)).seal([0x5a; 16]);
+        (envelope.len(), payload.len() - 1_024)
+    };
+    let body = vec![0xee; 1_024];
+    assert_eq!(bytes(post(body.clone())), (76, 24));
+    let sent_at = |sent_at_ms| bytes(Post { sent_at_ms, ..post(body.clone()) }).1 - 24;
+    assert_eq!(sent_at(1_732_500_000_001), 2, "a millisecond later");
+    assert_eq!(sent_at(1_735_092_000_000), 6, "30 days later");
+    let reply = Post { reply_to: Some((user(2), message(9))), ..post(body.clone()) };
+    assert_eq!(bytes(reply).1 - 24, 29);
+    let marked = Post { seen: Some(cut()), ..post(body) };
+    assert_eq!(bytes(marked).1 - 24, 33);
+}
+
+#[test]
+fn what_was_sealed_reads_back() {
+    let full = Post {
+        sent_at_ms: i64::MIN,
+        reply_to: Some((user(2), message(9))),
+        seen: Some(cut()),
+        ..post("hello")
+    };
+    for body in [
+        Body::Post(post("")),
+        Body::Post(full),
+        create(),
+        Body::Add { user: user(3), since: cut() },
+        Body::Leave { seen: Cut::new() },
+    ] {
+        let draft = draft(1_732_500_000_123, 1, 1, body);
+        let (envelope_bytes, payload) = draft.seal([0x5a; 16]);
+        let envelope = Envelope::decode(&envelope_bytes).unwrap();
+        let expected = Envelope {
+            conversation: draft.conversation,
+            hlc: draft.hlc,
+            kind: draft.body.kind(),
+            sender: draft.sender,
+            message: draft.message,
+            payload_digest: operation::digest(&payload),
+        };
+        assert_eq!(envelope, expected);
+        assert_eq!(Body::decode(&envelope, &payload), Ok(draft.body.clone()));
+        let (_, other) = draft.seal([0x5b; 16]);
+        assert_ne!(operation::digest(&other), envelope.payload_digest, "the salt is in the digest");
+        assert_eq!(Body::decode(&envelope, &other), Err(MalformedOperation::Digest));
+    }
+}
