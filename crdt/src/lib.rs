@@ -39,3 +39,9 @@ pub use operation::{Kind, Operation};
 pub use receipt::Receipt;
 pub use timeline::{Aliases, Identity, Place, Timeline};
 pub use version_vector::{Cut, VersionVector};
+
+/// The example in the README is compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+#[derive(Debug)]
+pub struct Readme;

@@ -1,4 +1,8 @@
 //! Conversations and the messages in them.
+//!
+//! What must always hold: a conversation's placement is in its id and never changes, so any region routes it, or refuses it, without a
+//! look-up; the bucket is a hash of the rest, so that ids drawn by hostile clients still spread. The id of a conversation of
+//! two users is a hash of the pair: both sides, cut off from each other, open the same one.
 
 use super::user::first_eight;
 use super::{Bucket, ParseIdError, PartitionId, PlacementId, UserId, hexadecimal};

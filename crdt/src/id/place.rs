@@ -1,4 +1,7 @@
 //! Where a thing may live: placements, their partitions, and regions.
+//!
+//! What must always hold: numbers, not names, stand in ids, so that renaming a placement or a region touches the cluster file alone;
+//! and a bucket is below [`BUCKETS`] by construction.
 
 use super::{ParseIdError, decimal};
 use std::fmt;

@@ -1,4 +1,7 @@
 //! Who issued an operation: replica ids, sequences and dots.
+//!
+//! What must always hold: a dot names one operation for ever. A store that lost data must not issue a dot again, so it
+//! comes back under another incarnation, which is random: a backup restored twice is two replicas.
 
 use super::{ParseIdError, RegionId, decimal, hexadecimal};
 use std::fmt;

@@ -1,4 +1,7 @@
 //! Users and their devices.
+//!
+//! What must always hold: an id says where its user's bytes may be (the pin) and nothing else about them, because ids
+//! travel wherever conversations do.
 
 use super::{Bucket, ParseIdError, PartitionId, PlacementId, hexadecimal};
 use std::fmt;
