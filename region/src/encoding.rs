@@ -5,9 +5,7 @@
 //! Numbers are variable-length, seven bits a byte, smallest first; ids and hashes have their full length.
 
 use bytes::Bytes;
-use crdt::{
-    ConversationId, Cut, Dot, Incarnation, MessageId, RegionId, ReplicaId, Sequence, Timestamp, UserId,
-};
+use crdt::{Cut, Dot, Incarnation, MessageId, RegionId, ReplicaId, Sequence, Timestamp, UserId};
 
 /// Writes fields one after the other.
 #[derive(Debug, Default)]
@@ -49,10 +47,6 @@ impl Writer {
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         self.number(bytes.len() as u64);
         self.fixed(bytes);
-    }
-
-    pub(crate) fn conversation(&mut self, conversation: ConversationId) {
-        self.fixed(&conversation.0.to_be_bytes());
     }
 
     pub(crate) fn user(&mut self, user: UserId) {
@@ -102,6 +96,11 @@ impl Reader {
         self.0.is_empty().then_some(())
     }
 
+    /// Leaves out what a later version wrote after what this one knows.
+    pub(crate) fn skip_rest(&mut self) {
+        self.0.clear();
+    }
+
     pub(crate) fn take(&mut self, count: usize) -> Option<Bytes> {
         (count <= self.0.len()).then(|| self.0.split_to(count))
     }
@@ -146,10 +145,6 @@ impl Reader {
 
     pub(crate) fn text(&mut self) -> Option<String> {
         String::from_utf8(self.bytes()?.to_vec()).ok()
-    }
-
-    pub(crate) fn conversation(&mut self) -> Option<ConversationId> {
-        self.array().map(u128::from_be_bytes).map(ConversationId)
     }
 
     pub(crate) fn user(&mut self) -> Option<UserId> {

@@ -29,7 +29,8 @@ pub(crate) enum Table {
     Cursors = 5,
     Registers = 6,
     Feed = 7,
-    Believed = 8,
+    Acknowledgements = 8,
+    Stable = 17,
     Conversations = 9,
     Members = 10,
     Timeline = 11,
@@ -57,8 +58,10 @@ pub(crate) enum Key {
     Register(Bucket, RegisterKey),
     /// Which register changed with that number, if it has not changed since.
     Feed(Bucket, ChangeNumber),
-    /// The last pair of a replica that may be believed here.
-    Believed(Bucket, ReplicaId),
+    /// What is known of a replica's acknowledgements, and believed.
+    Acknowledgement(Bucket, ReplicaId),
+    /// What of the partition is stable.
+    Stable(Bucket),
     /// A conversation's counters, clock and cut.
     Conversation(ConversationId),
     /// A conversation's name and members.
@@ -85,7 +88,7 @@ pub(crate) struct KeyRange {
 }
 
 impl Table {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Log,
         Self::Dots,
         Self::Chains,
@@ -93,7 +96,8 @@ impl Table {
         Self::Cursors,
         Self::Registers,
         Self::Feed,
-        Self::Believed,
+        Self::Acknowledgements,
+        Self::Stable,
         Self::Conversations,
         Self::Members,
         Self::Timeline,
@@ -114,7 +118,8 @@ impl Table {
             Self::Cursors => "cursors",
             Self::Registers => "registers",
             Self::Feed => "feed",
-            Self::Believed => "believed",
+            Self::Acknowledgements => "acknowledgements",
+            Self::Stable => "stable",
             Self::Conversations => "conversations",
             Self::Members => "members",
             Self::Timeline => "timeline",
@@ -144,7 +149,8 @@ impl Key {
             Self::Cursor(..) => Table::Cursors,
             Self::Register(..) => Table::Registers,
             Self::Feed(..) => Table::Feed,
-            Self::Believed(..) => Table::Believed,
+            Self::Acknowledgement(..) => Table::Acknowledgements,
+            Self::Stable(..) => Table::Stable,
             Self::Conversation(..) => Table::Conversations,
             Self::Members(..) => Table::Members,
             Self::Timeline(..) => Table::Timeline,
@@ -164,10 +170,10 @@ impl Key {
             Self::Dot(bucket, dot) => push_dot(start(&mut out, *bucket, self), *dot),
             Self::Chain(bucket, replica)
             | Self::Cursor(bucket, replica)
-            | Self::Believed(bucket, replica) => {
+            | Self::Acknowledgement(bucket, replica) => {
                 push_replica(start(&mut out, *bucket, self), *replica);
             }
-            Self::Reach(bucket) => {
+            Self::Reach(bucket) | Self::Stable(bucket) => {
                 start(&mut out, *bucket, self);
             }
             Self::Register(bucket, register) => register.write(start(&mut out, *bucket, self)),
@@ -220,7 +226,8 @@ impl Key {
                 Self::Register(bucket?, register)
             }
             Table::Feed => Self::Feed(bucket?, ChangeNumber(fields.u64()?)),
-            Table::Believed => Self::Believed(bucket?, fields.replica()?),
+            Table::Acknowledgements => Self::Acknowledgement(bucket?, fields.replica()?),
+            Table::Stable => Self::Stable(bucket?),
             Table::Conversations => Self::Conversation(fields.conversation()?),
             Table::Members => Self::Members(fields.conversation()?),
             Table::Timeline => {
@@ -254,19 +261,6 @@ impl KeyRange {
     /// The chains of all origins.
     pub(crate) fn chains(bucket: Bucket) -> Self {
         Self::table(bucket, Table::Chains)
-    }
-
-    /// The believed pairs of all replicas.
-    pub(crate) fn believed(bucket: Bucket) -> Self {
-        Self::table(bucket, Table::Believed)
-    }
-
-    /// The newest pairs of all replicas.
-    pub(crate) fn acknowledgements(bucket: Bucket) -> Self {
-        let mut from = Vec::new();
-        prefix(&mut from, bucket.number(), Table::Registers);
-        from.push(RegisterKey::ACKNOWLEDGEMENT);
-        Self::of_prefix(from)
     }
 
     /// The receipts of a conversation.

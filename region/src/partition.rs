@@ -5,9 +5,10 @@
 //! A log that says otherwise is damaged and is refused by name.
 
 use crate::keys::{Key, KeyRange};
-use crate::record::{self, ChainRecord, LogRecord, ReachRecord};
+use crate::record::{self, ChainRecord, LogRecord, OpaqueRecord, ReachRecord};
 use crate::store::{Direction, StoreError, View};
-use crdt::{Bucket, Dot, PartitionId, ReplicaId, Sequence, VersionVector};
+use crdt::operation::{Body, Envelope, MalformedOperation};
+use crdt::{Bucket, ConversationId, Dot, Membership, PartitionId, ReplicaId, Sequence, VersionVector};
 use replication::commit::{Commit, OperationBytes};
 use replication::log::{LoggedCommit, PartitionState, Position};
 use std::collections::BTreeMap;
@@ -45,6 +46,17 @@ pub(crate) fn state(view: &dyn View, bucket: Bucket) -> Result<PartitionState, S
     Ok(PartitionState { log_end: reach.log_end, feed_end: reach.feed_end, applied })
 }
 
+/// Who is in a conversation: nobody if it is not known.
+pub(crate) fn members(view: &dyn View, conversation: ConversationId) -> Result<Membership, StoreError> {
+    let key = Key::Members(conversation);
+    match record::load(view, &key)? {
+        None => Ok(Membership::default()),
+        Some(OpaqueRecord(bytes)) => {
+            Membership::decode(&bytes).map_err(|error| record::damaged(&key.encode(), &error.to_string()))
+        }
+    }
+}
+
 /// The log entry at that position, which another record names.
 pub(crate) fn entry(
     view: &dyn View,
@@ -53,6 +65,20 @@ pub(crate) fn entry(
     named_by: &str,
 ) -> Result<LogRecord, StoreError> {
     record::load_named(view, &Key::Log(bucket, position), named_by)
+}
+
+/// What a log entry says, checked again against the digest that its envelope names.
+pub(crate) fn decode(
+    bucket: Bucket,
+    position: Position,
+    entry: &LogRecord,
+) -> Result<(Envelope, Body), StoreError> {
+    let wrong =
+        |error: MalformedOperation| record::damaged(&Key::Log(bucket, position).encode(), &error.to_string());
+    let envelope = Envelope::decode(&entry.envelope).map_err(wrong)?;
+    let payload = entry.payload.as_ref().ok_or_else(|| wrong(MalformedOperation::Field("payload")))?;
+    let body = Body::decode(&envelope, payload).map_err(wrong)?;
+    Ok((envelope, body))
 }
 
 /// Where an operation stands in the log, if it is here.

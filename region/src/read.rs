@@ -1,8 +1,27 @@
 //! What may be read of a region: conversations, changes since a cursor, pages of history, receipts. Pure functions over a durable view.
+//!
+//! What must always hold: a user reads only conversations they are a member of, and nothing that their membership hides (what the
+//! conversation held where they were added). A read ends at a limit, and says how to go on.
+//!
+//! Cost: a read costs what it shows and what lies between, not what a conversation holds (see `read/origins.rs`).
 
-use crate::item::{ArrivalNumber, Item};
-use crate::store::{StoreError, View};
+mod changes;
+mod origins;
+mod page;
+mod summary;
+
+use crate::acknowledge;
+use crate::apply_operation;
+use crate::item::{ArrivalNumber, Content, Item};
+use crate::keys::{Key, KeyRange};
+use crate::partition;
+use crate::record::{self, ConversationRecord, MembershipRecord, RegisterRecord};
+use crate::register_key::RegisterKey;
+use crate::store::{Direction, StoreError, View};
 use crdt::{ConversationId, Cut, DeviceId, Dot, PartitionId, PlacementId, Timestamp, UserId, VersionVector};
+use replication::log::Position;
+use std::cmp::Reverse;
+use std::ops::ControlFlow;
 
 /// A read of changes or of a page ends after the item whose body brings it past this many bytes, whatever its limit of items: a
 /// hundred of the largest bodies would be 6.4 MiB for one device. The reader asks again for what follows.
@@ -21,7 +40,7 @@ pub struct Summary {
     pub members: Vec<UserId>,
     /// Its latest message in the display order, if any.
     pub last: Option<Item>,
-    /// Messages of others that the user has not read.
+    /// Messages of others that the user has not read, among the newest [`UNREAD_LOOKED_AT_MAX`](crate::limits::UNREAD_LOOKED_AT_MAX) entries.
     pub unread: u64,
     /// The arrival number of its newest entry here.
     pub arrival: ArrivalNumber,
@@ -79,16 +98,6 @@ pub enum PageFrom {
     After(Timestamp, Dot),
 }
 
-/// The user's conversations in that placement, the most recently active first.
-pub fn conversations(
-    view: &dyn View,
-    placement: PlacementId,
-    user: UserId,
-    limit: usize,
-) -> Result<Vec<Summary>, StoreError> {
-    todo!("{:?}", (view.get(&[]), placement, user, limit))
-}
-
 /// A conversation that a user is in, with how far it reaches here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Membership {
@@ -100,6 +109,20 @@ pub struct Membership {
     pub highest: Timestamp,
 }
 
+/// The user's conversations in that placement, the most recently active first.
+///
+/// # Errors
+/// [`StoreError`] when the store cannot be read or is damaged. So for every read here.
+pub fn conversations(
+    view: &dyn View,
+    placement: PlacementId,
+    user: UserId,
+    limit: usize,
+) -> Result<Vec<Summary>, StoreError> {
+    let memberships = memberships(view, placement, user, limit)?;
+    memberships.into_iter().map(|membership| summary::summary(view, user, membership.conversation)).collect()
+}
+
 /// The user's conversations in that placement without their content, the most recently active first: what a sign-in reads.
 pub fn memberships(
     view: &dyn View,
@@ -107,12 +130,24 @@ pub fn memberships(
     user: UserId,
     limit: usize,
 ) -> Result<Vec<Membership>, StoreError> {
-    todo!("{:?}", (view.get(&[]), placement, user, limit))
+    let mut found = Vec::new();
+    record::scan(view, &KeyRange::memberships(user), Direction::Ascending, |key, _: MembershipRecord| {
+        if let Key::Membership(_, conversation) = key
+            && conversation.placement() == placement
+        {
+            let held = held(view, conversation)?;
+            found.push(Membership { conversation, arrival: held.arrival, highest: held.highest });
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    found.sort_by_key(|membership| (Reverse(membership.highest), membership.conversation));
+    found.truncate(limit);
+    Ok(found)
 }
 
 /// What of a partition is stable, as far as this region knows: the cut of the last [`Effect::Stable`](crate::shard::Effect::Stable).
 pub fn stable(view: &dyn View, partition: PartitionId) -> Result<VersionVector, StoreError> {
-    todo!("{:?}", (view.get(&[]), partition))
+    acknowledge::stable(view, partition.bucket)
 }
 
 /// Up to `limit` entries that the standing lacks, in arrival order. None if the user is not a member.
@@ -123,10 +158,11 @@ pub fn changes(
     standing: &Standing,
     limit: usize,
 ) -> Result<Option<Changes>, StoreError> {
-    todo!("{:?}", (view.get(&[]), conversation, user, standing, limit))
+    let Some(MembershipRecord { since }) = membership(view, conversation, user)? else { return Ok(None) };
+    changes::changes(view, conversation, &since, standing, limit).map(Some)
 }
 
-/// Up to `limit` messages in the display order. None if the user is not a member.
+/// Up to `limit` messages, nearest to where the page begins, in the display order. None if the user is not a member.
 pub fn page(
     view: &dyn View,
     conversation: ConversationId,
@@ -134,7 +170,8 @@ pub fn page(
     from: PageFrom,
     limit: usize,
 ) -> Result<Option<Vec<Item>>, StoreError> {
-    todo!("{:?}", (view.get(&[]), conversation, user, from, limit))
+    let Some(MembershipRecord { since }) = membership(view, conversation, user)? else { return Ok(None) };
+    page::page(view, conversation, &since, from, limit).map(Some)
 }
 
 /// All receipts of a conversation. None if the user is not a member.
@@ -143,5 +180,54 @@ pub fn receipts(
     conversation: ConversationId,
     user: UserId,
 ) -> Result<Option<Vec<Receipt>>, StoreError> {
-    todo!("{:?}", (view.get(&[]), conversation, user))
+    if membership(view, conversation, user)?.is_none() {
+        return Ok(None);
+    }
+    receipts_in(view, &KeyRange::receipts(conversation)).map(Some)
+}
+
+/// The receipts in a range of keys.
+pub(crate) fn receipts_in(view: &dyn View, range: &KeyRange) -> Result<Vec<Receipt>, StoreError> {
+    let mut receipts = Vec::new();
+    record::scan(view, range, Direction::Ascending, |key, register: RegisterRecord| {
+        if let Key::Register(_, RegisterKey::Receipt(_, user, device)) = key {
+            let receipt = crdt::Receipt::decode(&register.value)
+                .map_err(|error| record::damaged(&key.encode(), &error.to_string()))?;
+            let (delivered, read) = (receipt.delivered().clone(), receipt.read().clone());
+            receipts.push(Receipt { user, device, delivered, read });
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(receipts)
+}
+
+/// What is hidden from that member; none if they are not one.
+fn membership(
+    view: &dyn View,
+    conversation: ConversationId,
+    user: UserId,
+) -> Result<Option<MembershipRecord>, StoreError> {
+    record::load(view, &Key::Membership(user, conversation))
+}
+
+/// A conversation's counters, clock and cut.
+pub(crate) fn held(view: &dyn View, conversation: ConversationId) -> Result<ConversationRecord, StoreError> {
+    Ok(record::load(view, &Key::Conversation(conversation))?.unwrap_or_default())
+}
+
+/// What the operation at that position of the log shows.
+fn item_at(view: &dyn View, conversation: ConversationId, position: Position) -> Result<Item, StoreError> {
+    let bucket = conversation.partition().bucket;
+    let entry = partition::entry(view, bucket, position, "its conversation")?;
+    let (envelope, body) = partition::decode(bucket, position, &entry)?;
+    Ok(apply_operation::item(entry.dot, &envelope, body))
+}
+
+/// The bytes of an item that count towards [`READ_BYTES_MAX`].
+fn body_bytes(item: &Item) -> usize {
+    match &item.content {
+        Content::Post { body, .. } => body.len(),
+        Content::Created { members, name, .. } => members.len() * 8 + name.len(),
+        Content::Added { .. } | Content::Left => 0,
+    }
 }

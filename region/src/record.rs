@@ -13,7 +13,8 @@ use crate::item::ArrivalNumber;
 use crate::keys::{Key, KeyRange, Table};
 use crate::store::{Direction, StoreError, View};
 use bytes::Bytes;
-use crdt::{ChainHead, Cut, Dot, Kind, MessageId, Sequence, Timestamp, UserId};
+use crdt::timeline::Inserted;
+use crdt::{Aliases, ChainHead, Cut, Dot, Kind, MessageId, Place, Sequence, Timestamp, UserId};
 use replication::log::{ChangeNumber, PeerCursor, Position};
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
@@ -93,14 +94,13 @@ pub(crate) struct TimelineRecord {
 /// The operations of one identity, lowest place first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct IdentityRecord {
-    pub(crate) places: Vec<Place>,
+    pub(crate) places: Vec<LoggedPlace>,
 }
 
 /// A place in the display order and where its operation stands in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
-    pub(crate) hlc: Timestamp,
-    pub(crate) dot: Dot,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LoggedPlace {
+    pub(crate) place: Place,
     pub(crate) position: Position,
 }
 
@@ -275,6 +275,16 @@ impl Record for u64 {
     }
 }
 
+impl Record for Cut {
+    fn write(&self, out: &mut Writer) {
+        out.cut(self);
+    }
+
+    fn read(fields: &mut Reader) -> Option<Self> {
+        fields.cut()
+    }
+}
+
 impl Record for RegisterRecord {
     fn write(&self, out: &mut Writer) {
         out.number(self.change.0);
@@ -316,12 +326,33 @@ impl Record for ConversationRecord {
 
 impl Record for TimelineRecord {
     fn write(&self, out: &mut Writer) {
-        out.byte(kind_number(self.kind));
+        out.byte(self.kind.code());
         out.number(self.position.0);
     }
 
     fn read(fields: &mut Reader) -> Option<Self> {
-        Some(Self { kind: kind_of(fields.byte()?)?, position: Position(fields.number()?) })
+        Some(Self { kind: Kind::of_code(fields.byte()?)?, position: Position(fields.number()?) })
+    }
+}
+
+impl IdentityRecord {
+    /// Takes one more operation of the identity, as [`Aliases`] does.
+    pub(crate) fn insert(&mut self, new: LoggedPlace) -> Inserted {
+        let inserted = self.aliases().insert(new.place);
+        if inserted != Inserted::AlreadyThere {
+            self.places.push(new);
+            self.places.sort_unstable_by_key(|logged| logged.place);
+        }
+        inserted
+    }
+
+    /// The operations without where they stand here.
+    pub(crate) fn aliases(&self) -> Aliases {
+        let mut aliases = Aliases::default();
+        for logged in &self.places {
+            aliases.insert(logged.place);
+        }
+        aliases
     }
 }
 
@@ -329,8 +360,8 @@ impl Record for IdentityRecord {
     fn write(&self, out: &mut Writer) {
         out.number(self.places.len() as u64);
         for place in &self.places {
-            out.timestamp(place.hlc);
-            out.dot(place.dot);
+            out.timestamp(place.place.hlc);
+            out.dot(place.place.dot);
             out.number(place.position.0);
         }
     }
@@ -339,10 +370,10 @@ impl Record for IdentityRecord {
         let count = fields.number()?;
         let mut places = Vec::new();
         for _ in 0..count {
-            let (hlc, dot) = (fields.timestamp()?, fields.dot()?);
-            places.push(Place { hlc, dot, position: Position(fields.number()?) });
+            let place = Place { hlc: fields.timestamp()?, dot: fields.dot()? };
+            places.push(LoggedPlace { place, position: Position(fields.number()?) });
         }
-        places.is_sorted_by(|one, next| one < next).then_some(Self { places })
+        places.is_sorted_by(|one, next| one.place < next.place).then_some(Self { places })
     }
 }
 
@@ -350,7 +381,7 @@ impl Record for ChangeRecord {
     fn write(&self, out: &mut Writer) {
         out.number(self.position.0);
         out.dot(self.dot);
-        out.byte(kind_number(self.kind));
+        out.byte(self.kind.code());
         out.user(self.sender);
         out.message(self.message);
         out.flag(self.repeated);
@@ -360,7 +391,7 @@ impl Record for ChangeRecord {
         Some(Self {
             position: Position(fields.number()?),
             dot: fields.dot()?,
-            kind: kind_of(fields.byte()?)?,
+            kind: Kind::of_code(fields.byte()?)?,
             sender: fields.user()?,
             message: fields.message()?,
             repeated: fields.flag()?,
@@ -375,26 +406,5 @@ impl Record for MembershipRecord {
 
     fn read(fields: &mut Reader) -> Option<Self> {
         Some(Self { since: fields.cut()? })
-    }
-}
-
-/// A kind's number in records.
-const fn kind_number(kind: Kind) -> u8 {
-    match kind {
-        Kind::Post => 0,
-        Kind::Create => 1,
-        Kind::Add => 2,
-        Kind::Leave => 3,
-    }
-}
-
-/// The kind of that number, if there is one.
-const fn kind_of(number: u8) -> Option<Kind> {
-    match number {
-        0 => Some(Kind::Post),
-        1 => Some(Kind::Create),
-        2 => Some(Kind::Add),
-        3 => Some(Kind::Leave),
-        _ => None,
     }
 }

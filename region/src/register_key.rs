@@ -7,7 +7,7 @@ use crdt::{ConversationId, DeviceId, Incarnation, RegionId, ReplicaId, UserId};
 
 /// Which register, within its partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum RegisterKey {
+pub(crate) enum RegisterKey {
     /// The last acknowledgement of a replica.
     Acknowledgement(ReplicaId),
     /// What a member's device has been given and has read.
@@ -21,8 +21,7 @@ impl RegisterKey {
     pub(crate) const RECEIPT: u8 = 2;
 
     /// Its bytes.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(33);
         self.write(&mut out);
         out
@@ -45,8 +44,7 @@ impl RegisterKey {
     }
 
     /// Reads it; none if the bytes are not the name of a register that this version knows.
-    #[must_use]
-    pub fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let (kind, rest) = bytes.split_first()?;
         match (*kind, rest.len()) {
             (Self::ACKNOWLEDGEMENT, 10) => {

@@ -10,7 +10,7 @@ pub use memory::MemoryStore;
 
 use bytes::Bytes;
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
+use std::ops::{Bound, ControlFlow};
 use std::path::Path;
 
 /// Which way a scan goes.
@@ -118,6 +118,18 @@ impl Batch {
     #[must_use]
     pub fn get(&self, key: &[u8]) -> Option<Option<&Bytes>> {
         self.writes.get(key).map(Option::as_ref)
+    }
+
+    /// The writes from `from` (included) up to `to` (excluded), in key order.
+    pub(crate) fn range<'a>(
+        &'a self,
+        from: &[u8],
+        to: &[u8],
+    ) -> impl Iterator<Item = (&'a [u8], Option<&'a Bytes>)> {
+        // A map's range panics when it is reversed; here such a range has nothing.
+        let bounds = (from < to).then_some((Bound::Included(from), Bound::Excluded(to)));
+        let range = bounds.map(|bounds| self.writes.range::<[u8], _>(bounds));
+        range.into_iter().flatten().map(|(key, value)| (&key[..], value.as_ref()))
     }
 
     /// Whether there is nothing to write.

@@ -1,0 +1,160 @@
+//! Accepts or refuses a device's command: what all commands have in common, and one call into the file of each.
+//!
+//! What must always hold:
+//! - A command that was done before, here or in another region whose operation has arrived, gets the original's answer, also when
+//!   both are in one step.
+//! - A refusal changes nothing: every check comes before the first write.
+//! - Windows on ids are judged here, at the door, on `now`, and never again.
+
+use crate::accept_post;
+use crate::accept_receipt;
+use crate::change_membership;
+use crate::command::{Command, Done, Refusal};
+use crate::create_conversation;
+use crate::issue_operation::Author;
+use crate::keys::Key;
+use crate::limits::DAY_MS;
+use crate::pending::Pending;
+use crate::record::{IdentityRecord, MembershipRecord};
+use crate::shard::{Effect, Ticket};
+use crate::store::StoreError;
+use crdt::{ConversationId, Cut, DeviceId, MessageId, UserId};
+use rand_core::RngCore;
+
+/// Why a command was not done: the user's affair, or the store's.
+#[derive(Debug)]
+pub(crate) enum NotDone {
+    Refused(Refusal),
+    Store(StoreError),
+}
+
+impl From<Refusal> for NotDone {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<StoreError> for NotDone {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// Does a command or refuses it, and answers.
+pub(crate) fn accept(
+    pending: &mut Pending<'_>,
+    entropy: &mut dyn RngCore,
+    ticket: Ticket,
+    (user, device): (UserId, DeviceId),
+    command: Command,
+) -> Result<(), StoreError> {
+    let done = match command {
+        Command::CreateGroup { conversation, command, members, name } => {
+            let author = Author { conversation, sender: user, message: command };
+            create_conversation::group(pending, entropy, author, members, name)
+        }
+        Command::OpenDirect { placement, command, peer } => {
+            let conversation = ConversationId::direct(placement, user, peer);
+            let author = Author { conversation, sender: user, message: command };
+            create_conversation::direct(pending, entropy, author, peer)
+        }
+        Command::Add { conversation, command, user: added } => {
+            let author = Author { conversation, sender: user, message: command };
+            change_membership::add(pending, entropy, author, added)
+        }
+        Command::Leave { conversation, command } => {
+            let author = Author { conversation, sender: user, message: command };
+            change_membership::leave(pending, entropy, author)
+        }
+        Command::Post { conversation, message, body, reply_to, sent_at_ms, seen } => {
+            let author = Author { conversation, sender: user, message };
+            let seen = seen.unwrap_or_default();
+            let post = crdt::operation::Post { body, sent_at_ms, reply_to, seen: None };
+            accept_post::accept(pending, entropy, author, post, seen)
+        }
+        Command::Receipt { conversation, delivered, read } => {
+            let register = (conversation, user, device);
+            accept_receipt::accept(pending, register, delivered.unwrap_or_default(), read.unwrap_or_default())
+        }
+    };
+    let result = match done {
+        Ok(done) => Ok(done),
+        Err(NotDone::Refused(refusal)) => Err(refusal),
+        Err(NotDone::Store(error)) => return Err(error),
+    };
+    pending.effects.push(Effect::Reply { ticket, result });
+    Ok(())
+}
+
+/// The answer of the operation that this command already was, if it was; otherwise whether its id may be used.
+pub(crate) fn done_before(pending: &Pending<'_>, author: Author) -> Result<Option<Done>, NotDone> {
+    let Author { conversation, sender, message } = author;
+    here(pending, conversation)?;
+    let known: Option<IdentityRecord> = pending.load(&Key::Identity(conversation, sender, message))?;
+    if let Some(original) = known.and_then(|identity| identity.places.first().copied()) {
+        let (dot, hlc) = (original.place.dot, original.place.hlc);
+        return Ok(Some(Done::Operation { conversation, command: message, dot, hlc }));
+    }
+    in_time(pending, message)?;
+    Ok(None)
+}
+
+/// Whether this region holds that conversation's placement.
+pub(crate) fn here(pending: &Pending<'_>, conversation: ConversationId) -> Result<(), Refusal> {
+    if conversation.placement() == pending.config.placement.id {
+        Ok(())
+    } else {
+        Err(Refusal::WrongPlacement(conversation))
+    }
+}
+
+/// What is hidden from that member.
+pub(crate) fn membership(
+    pending: &Pending<'_>,
+    conversation: ConversationId,
+    user: UserId,
+) -> Result<MembershipRecord, NotDone> {
+    let row: Option<MembershipRecord> = pending.load(&Key::Membership(user, conversation))?;
+    Ok(row.ok_or(Refusal::UnknownConversation(conversation))?)
+}
+
+/// Whether all of these users' pins allow the placement of the conversation.
+pub(crate) fn placement_allows(
+    pending: &Pending<'_>,
+    conversation: ConversationId,
+    users: &[UserId],
+) -> Result<(), Refusal> {
+    let allowed = &pending.config.allowed_pins;
+    match users.iter().copied().find(|user| !allowed.contains(&user.placement())) {
+        None => Ok(()),
+        Some(user) => Err(Refusal::PlacementFixed { user, conversation }),
+    }
+}
+
+/// Whether a cut is one that some device could have been given: it may cover what has not arrived here yet, but only operations
+/// of active replicas, and no more of this region's own than it has issued in the conversation.
+pub(crate) fn possible(
+    pending: &mut Pending<'_>,
+    conversation: ConversationId,
+    cut: &Cut,
+) -> Result<(), NotDone> {
+    let (own, active) = (pending.config.replica, &pending.config.placement.active);
+    let foreign = cut.iter().any(|dot| !active.contains_key(&dot.replica));
+    let held = pending.conversation(conversation)?.cut.get(own);
+    if foreign || cut.get(own) > held {
+        return Err(Refusal::CursorAhead(conversation).into());
+    }
+    Ok(())
+}
+
+fn in_time(pending: &Pending<'_>, message: MessageId) -> Result<(), Refusal> {
+    let (now_ms, limits) = (pending.now.ms(), &pending.config.limits);
+    let days = limits.outbox_days_max;
+    if message.created_ms().saturating_add(days.saturating_mul(DAY_MS)) < now_ms {
+        return Err(Refusal::MessageTooOld { message, limit_days: days });
+    }
+    if message.created_ms() > now_ms.saturating_add(limits.ahead_ms_max) {
+        return Err(Refusal::MessageFromFuture(message));
+    }
+    Ok(())
+}

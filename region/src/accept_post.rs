@@ -1,0 +1,57 @@
+//! Accepts a post: checks it, gives it a place above all that its author's region and device had seen, and issues it.
+//!
+//! What must always hold:
+//! - A post sorts after everything its conversation holds here and everything its author's device was given.
+//! - When the device was given more than this region has applied (it roamed from a region that is cut off), the post carries that
+//!   cut, so that readers show the mark of promise 4 until they have it.
+//!
+//! What happens when it is sent twice: the second finds the identity and is answered with the first one's dot.
+
+use crate::accept_command::{self, NotDone};
+use crate::command::{Done, Refusal, Seen};
+use crate::issue_operation::{self, Author};
+use crate::pending::Pending;
+use crdt::Timestamp;
+use crdt::operation::{Body, Post};
+use rand_core::RngCore;
+
+/// Accepts a post or refuses it.
+pub(crate) fn accept(
+    pending: &mut Pending<'_>,
+    entropy: &mut dyn RngCore,
+    author: Author,
+    mut post: Post,
+    seen: Seen,
+) -> Result<Done, NotDone> {
+    if let Some(done) = accept_command::done_before(pending, author)? {
+        return Ok(done);
+    }
+    let conversation = author.conversation;
+    let limit = pending.config.limits.body_bytes_max;
+    if post.body.len() > limit {
+        return Err(Refusal::BodyTooLarge { bytes: post.body.len(), limit }.into());
+    }
+    accept_command::membership(pending, conversation, author.sender)?;
+    accept_command::possible(pending, conversation, &seen.cut)?;
+    let held = pending.conversation(conversation)?;
+    if !held.cut.covers_all(&seen.cut) {
+        post.seen = Some(seen.cut);
+    }
+    issue(pending, entropy, author, seen.highest, Body::Post(post))
+}
+
+/// Issues an operation at the next place of its conversation.
+pub(crate) fn issue(
+    pending: &mut Pending<'_>,
+    entropy: &mut dyn RngCore,
+    author: Author,
+    seen: Timestamp,
+    body: Body,
+) -> Result<Done, NotDone> {
+    let Author { conversation, message, .. } = author;
+    let now_ms = pending.now.ms();
+    let highest = pending.conversation(conversation)?.highest;
+    let hlc = Timestamp::issue(now_ms, highest, seen).map_err(|_| Refusal::ClockExhausted(conversation))?;
+    let dot = issue_operation::issue(pending, entropy, author, hlc, body)?;
+    Ok(Done::Operation { conversation, command: message, dot, hlc })
+}

@@ -1,0 +1,124 @@
+//! Acknowledges what this region has applied, learns what others have, and works out what is stable.
+//!
+//! What must always hold:
+//! - An acknowledgement is written in a batch with or after what it acknowledges, so it never says more than is durable.
+//! - A pair counts only once this region has applied all of it (`replication::stability` says why).
+//! - A partition's acknowledgement waits for `acknowledge_after_ms` for more to acknowledge, and then all that wait go in one
+//!   batch. Acknowledging makes nothing else to be acknowledged, so it comes to rest.
+//!
+//! Bounded: at most one entry a partition waits, so 1,024.
+
+use crate::keys::Key;
+use crate::partition;
+use crate::pending::{Pending, opaque};
+use crate::record::{self, OpaqueRecord, RegisterRecord, damaged};
+use crate::register_key::RegisterKey;
+use crate::shard::{Effect, ShardConfig};
+use crate::store::{StoreError, View};
+use crdt::id::BUCKETS;
+use crdt::{Bucket, Cut, Now, ReplicaId, VersionVector};
+use replication::stability::{Acknowledgement, Acknowledgements, Pair};
+use std::collections::BTreeMap;
+
+/// The partitions whose acknowledgement waits, with when it began to.
+#[derive(Debug, Default)]
+pub(crate) struct Unacknowledged(BTreeMap<Bucket, Now>);
+
+impl Unacknowledged {
+    /// What a store holds and has not acknowledged: due at once, since nobody knows for how long.
+    pub(crate) fn load(config: &ShardConfig, view: &dyn View) -> Result<Self, StoreError> {
+        let mut waiting = Self::default();
+        for bucket in (0..BUCKETS).filter_map(Bucket::new) {
+            let applied = partition::applied(&partition::chains(view, bucket)?);
+            let known = known(view, bucket, config.replica)?;
+            if known.newest().applied != applied {
+                waiting.note(bucket, Now(0));
+            }
+        }
+        Ok(waiting)
+    }
+
+    /// Operations were applied to that partition.
+    pub(crate) fn note(&mut self, bucket: Bucket, now: Now) {
+        self.0.entry(bucket).or_insert(now);
+    }
+
+    /// When the next acknowledgement is due.
+    pub(crate) fn due(&self, config: &ShardConfig) -> Option<Now> {
+        self.0.values().min().map(|since| since.plus_ms(config.limits.acknowledge_after_ms))
+    }
+}
+
+/// Acknowledges all that waits, if the first of it is due.
+pub(crate) fn acknowledge(pending: &mut Pending<'_>, waiting: &mut Unacknowledged) -> Result<(), StoreError> {
+    if waiting.due(pending.config).is_none_or(|due| due > pending.now) {
+        return Ok(());
+    }
+    for bucket in std::mem::take(&mut waiting.0).into_keys() {
+        let applied = pending.partition(bucket)?.vector();
+        let pair = Pair { epoch: pending.config.placement.epoch, applied };
+        learn(pending, bucket, pending.config.replica, &pair)?;
+    }
+    Ok(())
+}
+
+/// Joins a replica's acknowledgement into its register.
+pub(crate) fn learn(
+    pending: &mut Pending<'_>,
+    bucket: Bucket,
+    replica: ReplicaId,
+    pair: &Pair,
+) -> Result<(), StoreError> {
+    let mut known = known(pending.view(), bucket, replica)?;
+    if !known.join(pair) {
+        return Ok(());
+    }
+    let register = RegisterKey::Acknowledgement(replica);
+    let standing: Option<RegisterRecord> = pending.load(&Key::Register(bucket, register))?;
+    let value = known.newest().encode();
+    crate::join_registers::rewrite(pending, bucket, register, standing.map(|record| record.change), value)?;
+    pending.put(&Key::Acknowledgement(bucket, replica), &opaque(known.encode()));
+    pending.partition(bucket)?.weigh_stability = true;
+    Ok(())
+}
+
+/// Believes what can be believed now, and tells if more is stable.
+pub(crate) fn weigh(pending: &mut Pending<'_>) -> Result<(), StoreError> {
+    let weighed = pending.partitions.iter().filter(|(_, work)| work.weigh_stability);
+    for bucket in weighed.map(|(bucket, _)| *bucket).collect::<Vec<_>>() {
+        let placement = &pending.config.placement;
+        let mut all = Acknowledgements::default();
+        for replica in placement.active.keys() {
+            all.insert(*replica, known(pending.view(), bucket, *replica)?);
+        }
+        let applied = pending.partition(bucket)?.vector();
+        for replica in all.believe(placement.epoch, &applied) {
+            if let Some(known) = all.get(replica) {
+                pending.put(&Key::Acknowledgement(bucket, replica), &opaque(known.encode()));
+            }
+        }
+        let stable = all.stable(placement.epoch, placement.active.keys().copied());
+        let mut known: Cut = self::stable(pending.view(), bucket)?;
+        if known.join(&stable) {
+            pending.put(&Key::Stable(bucket), &known);
+            let partition = pending.partition_id(bucket);
+            pending.effects.push(Effect::Stable { partition, cut: known });
+        }
+    }
+    Ok(())
+}
+
+/// What of a partition is stable, as far as is known here.
+pub(crate) fn stable(view: &dyn View, bucket: Bucket) -> Result<VersionVector, StoreError> {
+    Ok(record::load(view, &Key::Stable(bucket))?.unwrap_or_default())
+}
+
+fn known(view: &dyn View, bucket: Bucket, replica: ReplicaId) -> Result<Acknowledgement, StoreError> {
+    let key = Key::Acknowledgement(bucket, replica);
+    match record::load(view, &key)? {
+        None => Ok(Acknowledgement::default()),
+        Some(OpaqueRecord(bytes)) => {
+            Acknowledgement::decode(&bytes).map_err(|error| damaged(&key.encode(), &error.to_string()))
+        }
+    }
+}

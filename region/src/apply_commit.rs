@@ -1,0 +1,205 @@
+//! Applies entries of a peer's log: whole commits, verified, at the end of this region's log.
+//!
+//! What must always hold:
+//! - Everything of an input is checked before anything of it is applied, so a refusal changes nothing.
+//! - A commit is the next of its origin's chain as this region has it, signed by the origin, or it is one this region has
+//!   already. The same sequences under another head are a fork: refused, whatever else the input holds.
+//! - The peer's cursor moves in the same batch as what it stands for.
+//!
+//! Refused: an origin that is not active, entries out of order, a wrong signature, a fork, a payload that is not the one its envelope names, bytes that are
+//! no operation, a kind of a later version (its partition's stream stops there until this region is upgraded).
+
+use crate::apply_operation::{self, Checked};
+use crate::issue_operation;
+use crate::keys::Key;
+use crate::partition;
+use crate::pending::Pending;
+use crate::record::LogRecord;
+use crate::shard::Effect;
+use crate::store::StoreError;
+use crdt::operation::{Body, Envelope, MalformedOperation};
+use crdt::{ChainHead, Dot, PartitionId, ReplicaId, Sequence};
+use replication::commit::{Commit, CommitRefused};
+use replication::log::{PeerCursor, Position};
+use std::collections::BTreeMap;
+
+/// A commit that may be applied.
+struct Verified {
+    commit: Commit,
+    head: ChainHead,
+    operations: Vec<Checked>,
+}
+
+/// Per origin, the last sequence and its chain head, as they will be once everything verified so far is applied.
+type Heads = BTreeMap<ReplicaId, (Sequence, ChainHead)>;
+
+/// Applies commits of a peer's log, or refuses all of them.
+pub(crate) fn apply(
+    pending: &mut Pending<'_>,
+    peer: ReplicaId,
+    partition: PartitionId,
+    commits: Vec<Commit>,
+    cursor: Option<Position>,
+) -> Result<(), StoreError> {
+    match verify(pending, peer, partition, commits)? {
+        Err(reason) => pending.effects.push(Effect::Refused { peer, reason }),
+        Ok(verified) => {
+            for commit in verified {
+                append(pending, commit)?;
+            }
+            if let Some(log) = cursor {
+                move_cursor(pending, peer, partition, |cursor| cursor.log = cursor.log.max(log))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Moves this region's cursor in a peer's log or feed.
+pub(crate) fn move_cursor(
+    pending: &mut Pending<'_>,
+    peer: ReplicaId,
+    partition: PartitionId,
+    advance: impl FnOnce(&mut PeerCursor),
+) -> Result<(), StoreError> {
+    let key = Key::Cursor(partition.bucket, peer);
+    let before: PeerCursor = pending.load(&key)?.unwrap_or_default();
+    let mut cursor = before;
+    advance(&mut cursor);
+    if cursor != before {
+        pending.put(&key, &cursor);
+    }
+    Ok(())
+}
+
+/// Checks everything and changes nothing. Commits that this region has already are left out.
+fn verify(
+    pending: &mut Pending<'_>,
+    peer: ReplicaId,
+    partition: PartitionId,
+    commits: Vec<Commit>,
+) -> Result<Result<Vec<Verified>, CommitRefused>, StoreError> {
+    if partition.placement != pending.config.placement.id
+        || !pending.config.placement.active.contains_key(&peer)
+    {
+        return Ok(Err(CommitRefused::UnknownOrigin { partition, origin: peer }));
+    }
+    let chains = &pending.partition(partition.bucket)?.chains;
+    let mut heads: Heads =
+        chains.iter().map(|(origin, chain)| (*origin, (chain.sequence, chain.end.head))).collect();
+    let mut verified = Vec::new();
+    for commit in commits {
+        let (origin, own) = (commit.origin, pending.config.replica);
+        if commit.partition != partition {
+            return Ok(Err(CommitRefused::WrongPartition {
+                partition,
+                dot: Dot { replica: origin, sequence: commit.first },
+            }));
+        }
+        let Some(key) = pending.config.placement.active.get(&origin).copied() else {
+            return Ok(Err(CommitRefused::UnknownOrigin { partition, origin }));
+        };
+        let genesis = (Sequence::NONE, ChainHead::genesis(partition, origin));
+        let (applied, head) = heads.get(&origin).copied().unwrap_or(genesis);
+        if commit.first <= applied {
+            match compare(pending, &commit, &key, applied)? {
+                Ok(()) => continue,
+                Err(reason) => return Ok(Err(reason)),
+            }
+        }
+        let head = match commit.verify(applied, head, &key) {
+            // A peer that has more of this very replica than this region itself: its store was rolled back.
+            Ok(_) if origin == own => {
+                return Ok(Err(CommitRefused::Fork { partition, origin, last: commit.last().0 }));
+            }
+            Ok(head) => head,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let operations = match decode(&commit) {
+            Ok(operations) => operations,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        heads.insert(origin, (commit.last(), head));
+        verified.push(Verified { commit, head, operations });
+    }
+    Ok(Ok(verified))
+}
+
+/// Compares a commit with what this region has under the same sequences.
+fn compare(
+    pending: &Pending<'_>,
+    commit: &Commit,
+    key: &ed25519_dalek::VerifyingKey,
+    applied: Sequence,
+) -> Result<Result<(), CommitRefused>, StoreError> {
+    let (partition, origin) = (commit.partition, commit.origin);
+    if commit.operations.is_empty() {
+        return Ok(Err(CommitRefused::Empty { partition, origin }));
+    }
+    let Some(previous) = commit.first.0.checked_sub(1).map(Sequence) else {
+        let (first, expected) = (commit.first.0, applied.next().0);
+        return Ok(Err(CommitRefused::OutOfOrder { partition, origin, first, expected }));
+    };
+    let kept = |sequence| kept_head(pending, partition, Dot { replica: origin, sequence });
+    // A commit is kept whole, so both of its ends are kept, unless the origin cut its chain in two different ways.
+    let before = if previous == Sequence::NONE {
+        Some(ChainHead::genesis(partition, origin))
+    } else {
+        kept(previous)?
+    };
+    let last = commit.last();
+    let Some(before) = before else {
+        return Ok(Err(CommitRefused::Fork { partition, origin, last: last.0 }));
+    };
+    if kept(last)? == Some(commit.head_after(before)) {
+        return Ok(Ok(()));
+    }
+    Ok(Err(match commit.verify(previous, before, key) {
+        Ok(_) => CommitRefused::Fork { partition, origin, last: last.0 },
+        Err(reason) => reason,
+    }))
+}
+
+/// The chain head after that operation, if it ended a commit here.
+fn kept_head(
+    pending: &Pending<'_>,
+    partition: PartitionId,
+    dot: Dot,
+) -> Result<Option<ChainHead>, StoreError> {
+    let Some(position) = partition::position_of(pending.view(), partition.bucket, dot)? else {
+        return Ok(None);
+    };
+    let entry: LogRecord = partition::entry(pending.view(), partition.bucket, position, "a dot")?;
+    Ok(entry.end.map(|end| end.head))
+}
+
+/// Decodes every operation of a commit.
+fn decode(commit: &Commit) -> Result<Vec<Checked>, CommitRefused> {
+    let partition = commit.partition;
+    let mut operations = Vec::with_capacity(commit.operations.len());
+    for (dot, operation) in commit.dots().zip(&commit.operations) {
+        let malformed = |reason| CommitRefused::Malformed { partition, dot, reason };
+        let envelope = Envelope::decode(&operation.envelope).map_err(malformed)?;
+        if envelope.conversation.partition() != partition {
+            return Err(CommitRefused::WrongPartition { partition, dot });
+        }
+        let payload =
+            operation.payload.as_ref().ok_or_else(|| malformed(MalformedOperation::Field("payload")))?;
+        let body = Body::decode(&envelope, payload).map_err(malformed)?;
+        operations.push(Checked { dot, envelope, body });
+    }
+    Ok(operations)
+}
+
+/// Appends a verified commit to the log and applies its operations.
+fn append(pending: &mut Pending<'_>, verified: Verified) -> Result<(), StoreError> {
+    let Verified { commit, head, operations } = verified;
+    let work = pending.partition(commit.partition.bucket)?;
+    work.weigh_stability = true;
+    let first = Position(work.reach.log_end.0 + 1);
+    for operation in operations {
+        let position = pending.partition(commit.partition.bucket)?.next_position();
+        apply_operation::apply(pending, position, operation)?;
+    }
+    issue_operation::log(pending, first, &commit, head)
+}

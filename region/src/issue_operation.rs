@@ -1,0 +1,99 @@
+//! Issues this region's own operations: at the end of the log, on top of everything applied, one signed commit a step and partition.
+//!
+//! What must always hold: a dot is issued once. The next sequence comes from the durable chain and what this step has issued
+//! itself; if the batch is lost, nothing of it has left, so the same dots may be issued again.
+
+use crate::apply_operation::{self, Checked};
+use crate::keys::Key;
+use crate::pending::Pending;
+use crate::record::{ChainRecord, CommitEnd, LogRecord};
+use crate::store::StoreError;
+use crdt::operation::{Body, Draft, Envelope, SALT_BYTES};
+use crdt::{Bucket, ChainHead, ConversationId, Dot, MessageId, Sequence, Timestamp, UserId};
+use rand_core::RngCore;
+use replication::commit::{Commit, OperationBytes};
+use replication::log::Position;
+
+/// Who does it, and under which id.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Author {
+    pub(crate) conversation: ConversationId,
+    pub(crate) sender: UserId,
+    pub(crate) message: MessageId,
+}
+
+/// Issues an operation and applies it.
+pub(crate) fn issue(
+    pending: &mut Pending<'_>,
+    entropy: &mut dyn RngCore,
+    author: Author,
+    hlc: Timestamp,
+    body: Body,
+) -> Result<Dot, StoreError> {
+    let Author { conversation, sender, message } = author;
+    let mut salt = [0; SALT_BYTES];
+    entropy.fill_bytes(&mut salt);
+    let draft = Draft { conversation, hlc, sender, message, body };
+    let (envelope, payload) = draft.seal(salt);
+    let replica = pending.config.replica;
+    let work = pending.partition(conversation.partition().bucket)?;
+    let sequence = Sequence(work.applied(replica).0 + work.own.len() as u64 + 1);
+    let dot = Dot { replica, sequence };
+    let position = work.next_position();
+    if work.own.is_empty() {
+        work.own_first = position;
+    }
+    let payload_digest = crdt::operation::digest(&payload);
+    work.own.push(OperationBytes { envelope, payload: Some(payload) });
+    let kind = draft.body.kind();
+    let envelope = Envelope { conversation, hlc, kind, sender, message, payload_digest };
+    apply_operation::apply(pending, position, Checked { dot, envelope, body: draft.body })?;
+    Ok(dot)
+}
+
+/// Signs what this step has issued, one commit a partition, and writes it to the logs.
+pub(crate) fn seal(pending: &mut Pending<'_>) -> Result<(), StoreError> {
+    let issued: Vec<Bucket> = pending
+        .partitions
+        .iter()
+        .filter(|(_, work)| !work.own.is_empty())
+        .map(|(bucket, _)| *bucket)
+        .collect();
+    for bucket in issued {
+        let replica = pending.config.replica;
+        let partition = pending.partition_id(bucket);
+        let work = pending.partition(bucket)?;
+        let own = std::mem::take(&mut work.own);
+        let chain = work.chains.get(&replica);
+        let before = chain.map_or_else(|| ChainHead::genesis(partition, replica), |chain| chain.end.head);
+        let (first, position) = (work.applied(replica).next(), work.own_first);
+        let commit = Commit::sign(partition, replica, first, own, before, &pending.config.signing_key);
+        let head = commit.head_after(before);
+        log(pending, position, &commit, head)?;
+    }
+    Ok(())
+}
+
+/// Writes a commit to the log from that position on, and moves its origin's chain to its end.
+pub(crate) fn log(
+    pending: &mut Pending<'_>,
+    first: Position,
+    commit: &Commit,
+    head: ChainHead,
+) -> Result<(), StoreError> {
+    let bucket = commit.partition.bucket;
+    let end = CommitEnd { head, signature: commit.signature };
+    for ((index, dot), operation) in (0_u64..).zip(commit.dots()).zip(&commit.operations) {
+        let record = LogRecord {
+            dot,
+            index,
+            envelope: operation.envelope.clone(),
+            payload: operation.payload.clone(),
+            end: (dot.sequence == commit.last()).then_some(end),
+        };
+        pending.put(&Key::Log(bucket, Position(first.0 + index)), &record);
+    }
+    let chain = ChainRecord { sequence: commit.last(), end };
+    pending.partition(bucket)?.chains.insert(commit.origin, chain);
+    Ok(())
+}

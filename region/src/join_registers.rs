@@ -1,0 +1,134 @@
+//! Joins registers of a peer's feed into this region's: receipts and acknowledgements.
+//!
+//! What must always hold:
+//! - A register's value only grows, by its kind's join, so any order and any repetition give the same value.
+//! - A register that grew gets the next change number and leaves its old place in the feed: the feed holds each register once,
+//!   at its latest change. A register that did not grow is not passed on, so joins come to rest.
+//! - The peer's feed cursor moves in the same batch.
+//!
+//! Refused, with nothing changed: a register whose name or value this version cannot read.
+
+use crate::acknowledge;
+use crate::apply_commit;
+use crate::keys::Key;
+use crate::pending::{Pending, opaque};
+use crate::record::{RegisterRecord, damaged};
+use crate::register_key::RegisterKey;
+use crate::shard::Effect;
+use crate::store::StoreError;
+use bytes::Bytes;
+use crdt::{Bucket, ConversationId, DeviceId, PartitionId, Receipt, ReplicaId, UserId};
+use replication::commit::CommitRefused;
+use replication::log::ChangeNumber;
+use replication::register::Register;
+use replication::stability::Pair;
+
+/// A register that has been read.
+enum Joinable {
+    Receipt((ConversationId, UserId, DeviceId), Receipt),
+    Acknowledgement(ReplicaId, Pair),
+}
+
+/// Joins registers of a peer's feed, or refuses all of them.
+pub(crate) fn join(
+    pending: &mut Pending<'_>,
+    peer: ReplicaId,
+    partition: PartitionId,
+    registers: &[Register],
+    cursor: ChangeNumber,
+) -> Result<(), StoreError> {
+    match read(pending, peer, partition, registers) {
+        Err(reason) => {
+            pending.effects.push(Effect::Refused { peer, reason });
+            Ok(())
+        }
+        Ok(registers) => {
+            for register in registers {
+                match register {
+                    Joinable::Receipt(register, receipt) => {
+                        join_receipt(pending, register, &receipt)?;
+                    }
+                    Joinable::Acknowledgement(replica, pair) => {
+                        acknowledge::learn(pending, partition.bucket, replica, &pair)?;
+                    }
+                }
+            }
+            apply_commit::move_cursor(pending, peer, partition, |at| at.feed = at.feed.max(cursor))
+        }
+    }
+}
+
+fn read(
+    pending: &Pending<'_>,
+    peer: ReplicaId,
+    partition: PartitionId,
+    registers: &[Register],
+) -> Result<Vec<Joinable>, CommitRefused> {
+    let placement = &pending.config.placement;
+    if partition.placement != placement.id || !placement.active.contains_key(&peer) {
+        return Err(CommitRefused::UnknownOrigin { partition, origin: peer });
+    }
+    let mut readable = Vec::with_capacity(registers.len());
+    for register in registers {
+        let joinable = match RegisterKey::decode(&register.key) {
+            Some(RegisterKey::Receipt(conversation, user, device)) => {
+                let receipt = Receipt::decode(&register.value).ok();
+                receipt
+                    .filter(|_| conversation.partition() == partition)
+                    .map(|receipt| Joinable::Receipt((conversation, user, device), receipt))
+            }
+            Some(RegisterKey::Acknowledgement(replica)) => {
+                let pair = Pair::decode(&register.value).ok();
+                pair.map(|pair| Joinable::Acknowledgement(replica, pair))
+            }
+            None => None,
+        };
+        readable.push(joinable.ok_or_else(|| CommitRefused::Register {
+            partition,
+            key: register.key.iter().take(40).map(|byte| format!("{byte:02x}")).collect(),
+        })?);
+    }
+    Ok(readable)
+}
+
+/// Joins a receipt, and tells if it grew.
+pub(crate) fn join_receipt(
+    pending: &mut Pending<'_>,
+    (conversation, user, device): (ConversationId, UserId, DeviceId),
+    receipt: &Receipt,
+) -> Result<(), StoreError> {
+    let register = RegisterKey::Receipt(conversation, user, device);
+    let bucket = conversation.partition().bucket;
+    let key = Key::Register(bucket, register);
+    let standing: Option<RegisterRecord> = pending.load(&key)?;
+    let mut joined = match &standing {
+        None => Receipt::default(),
+        Some(record) => {
+            Receipt::decode(&record.value).map_err(|error| damaged(&key.encode(), &error.to_string()))?
+        }
+    };
+    if !joined.join(receipt) {
+        return Ok(());
+    }
+    rewrite(pending, bucket, register, standing.map(|record| record.change), joined.encode().into())?;
+    let (delivered, read) = (joined.delivered().clone(), joined.read().clone());
+    pending.effects.push(Effect::Receipt { conversation, user, device, delivered, read });
+    Ok(())
+}
+
+/// Gives a register its new value under the next change number.
+pub(crate) fn rewrite(
+    pending: &mut Pending<'_>,
+    bucket: Bucket,
+    register: RegisterKey,
+    standing: Option<ChangeNumber>,
+    value: Bytes,
+) -> Result<(), StoreError> {
+    if let Some(change) = standing {
+        pending.delete(&Key::Feed(bucket, change));
+    }
+    let change = pending.next_change(bucket)?;
+    pending.put(&Key::Register(bucket, register), &RegisterRecord { change, value });
+    pending.put(&Key::Feed(bucket, change), &opaque(register.encode()));
+    Ok(())
+}

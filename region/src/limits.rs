@@ -1,0 +1,46 @@
+//! The limits of a shard: value, unit, why this number, what happens at it.
+//!
+//! What must always hold: everything that input can grow is bounded by one of these, or by what an operator provides (disk).
+
+/// What a shard accepts. Each is a setting; the defaults are the design's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a post's body: 64 KiB of text. Beyond it the post is refused with `body_too_large`.
+    pub body_bytes_max: usize,
+    /// Members of a group: a receipt's fan-out and a membership record stay small. Beyond it `too_many_members`.
+    pub members_max: usize,
+    /// Characters of a group's name. Beyond it `name_too_long`.
+    pub name_characters_max: usize,
+    /// Days for which a client keeps and resends what it sent, so days for which an id is known. Older ids are `message_too_old`.
+    pub outbox_days_max: u64,
+    /// Milliseconds that a device's clock may be ahead. Ids from further ahead are `message_from_future`.
+    pub ahead_ms_max: u64,
+    /// Milliseconds for which a partition's acknowledgement may wait for more to acknowledge: ten registers a second and
+    /// busy partition, and stability at most that much later.
+    pub acknowledge_after_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: 65_536,
+            members_max: 1_024,
+            name_characters_max: 256,
+            outbox_days_max: 30,
+            ahead_ms_max: DAY_MS,
+            acknowledge_after_ms: 100,
+        }
+    }
+}
+
+/// Milliseconds of a day.
+pub(crate) const DAY_MS: u64 = 86_400_000;
+
+/// Entries that an unread count looks at, newest first: it counts the unread among these, and a list of many conversations stays quick.
+pub const UNREAD_LOOKED_AT_MAX: usize = 1_000;
+
+/// Bytes that a post's envelope and payload take in a frame beyond its body, with a cut of 16 replicas in it: what a reader of
+/// commits must have room for.
+pub const POST_OVERHEAD_BYTES_MAX: usize = 1_024;
+
+const _: () = assert!(65_536 + POST_OVERHEAD_BYTES_MAX < 128 << 10, "a post fits a frame");

@@ -1,0 +1,212 @@
+//! What a store is: whose, of which placement, in which format and life. Checked before anything else of it is read.
+//!
+//! What must always hold:
+//! - A store of a newer format, of another region or placement, or of another incarnation than the epoch admits is refused by name.
+//! - Each start of a store has a number, which grows by one and is durable before the region meets a peer: so a store that was rolled
+//!   back behind its owner's back shows at its first Hello (history 11).
+//!
+//! Pure: the driver reads the record, asks these functions, and commits what they give.
+
+use crate::encoding::{Reader, Writer};
+use crate::keys::Key;
+use crate::record::{self, Record};
+use crate::store::{Batch, StoreError, View};
+use crdt::{Incarnation, PlacementId, RegionId, ReplicaId};
+
+/// The format this version writes. Grows when records or keys change in a way that an older version would misread.
+pub const FORMAT: u64 = 1;
+
+/// What a store says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreMeta {
+    /// The format of its records.
+    pub format: u64,
+    /// Drawn at random when it was made: two copies of a store show the same, two stores never.
+    pub store_id: u128,
+    /// Whose it is.
+    pub replica: ReplicaId,
+    /// The region's name, for people.
+    pub region_name: String,
+    /// What it holds.
+    pub placement: PlacementId,
+    /// The placement's name, for people.
+    pub placement_name: String,
+    /// How often it has been started.
+    pub start_number: u64,
+}
+
+/// Whose store a region expects to find.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    /// The region and the incarnation that its epoch admits.
+    pub replica: ReplicaId,
+    /// The region's name.
+    pub region_name: String,
+    /// The placement.
+    pub placement: PlacementId,
+    /// The placement's name.
+    pub placement_name: String,
+}
+
+/// Why a store is not served.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MetaRefused {
+    /// Written by a later version.
+    #[error(
+        "the store has format {found}, this version reads up to {known}: run the version that wrote it, or a later one"
+    )]
+    NewerFormat {
+        /// The store's.
+        found: u64,
+        /// The latest this version knows.
+        known: u64,
+    },
+    /// Of another region.
+    #[error(
+        "the store belongs to region {found}, not to {expected}: give region {expected} a data folder of its own"
+    )]
+    OtherRegion {
+        /// The store's.
+        found: String,
+        /// The region that was started.
+        expected: String,
+    },
+    /// Of another placement.
+    #[error(
+        "the store holds placement {found}, not {expected}: the folders in the data folder were exchanged; put them back"
+    )]
+    OtherPlacement {
+        /// The store's.
+        found: String,
+        /// The placement that the folder is for.
+        expected: String,
+    },
+    /// Of another life of the region.
+    #[error(
+        "the store is incarnation {found:016x} of region {region}, but the placement's epoch admits {expected:016x}: a restored or replaced store returns by a new epoch"
+    )]
+    OtherIncarnation {
+        /// The region.
+        region: String,
+        /// The store's.
+        found: u64,
+        /// The epoch's.
+        expected: u64,
+    },
+    /// It cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The meta record of a new store, to be committed before anything else is written to it. Its first start follows by [`advance`].
+#[must_use]
+pub fn create(expected: &Expected, store_id: u128) -> (StoreMeta, Batch) {
+    let Expected { replica, region_name, placement, placement_name } = expected.clone();
+    let meta = StoreMeta {
+        format: FORMAT,
+        store_id,
+        replica,
+        region_name,
+        placement,
+        placement_name,
+        start_number: 0,
+    };
+    let batch = batch(&meta);
+    (meta, batch)
+}
+
+/// Reads the meta record; none if the store is new.
+///
+/// # Errors
+/// [`StoreError`] when it is damaged or cannot be read.
+pub fn read(view: &dyn View) -> Result<Option<StoreMeta>, StoreError> {
+    record::load(view, &Key::Meta)
+}
+
+/// Reads the meta record and checks that the store is the expected one; none if the store is new.
+///
+/// # Errors
+/// [`MetaRefused`] names what differs.
+pub fn check(view: &dyn View, expected: &Expected) -> Result<Option<StoreMeta>, MetaRefused> {
+    let format: Option<FormatRecord> = record::load(view, &Key::Meta)?;
+    if let Some(FormatRecord(found)) = format.filter(|format| format.0 > FORMAT) {
+        return Err(MetaRefused::NewerFormat { found, known: FORMAT });
+    }
+    let Some(meta) = read(view)? else { return Ok(None) };
+    if meta.replica.region != expected.replica.region || meta.region_name != expected.region_name {
+        return Err(MetaRefused::OtherRegion {
+            found: meta.region_name,
+            expected: expected.region_name.clone(),
+        });
+    }
+    if meta.placement != expected.placement || meta.placement_name != expected.placement_name {
+        return Err(MetaRefused::OtherPlacement {
+            found: meta.placement_name,
+            expected: expected.placement_name.clone(),
+        });
+    }
+    if meta.replica.incarnation != expected.replica.incarnation {
+        return Err(MetaRefused::OtherIncarnation {
+            region: meta.region_name,
+            found: meta.replica.incarnation.0,
+            expected: expected.replica.incarnation.0,
+        });
+    }
+    Ok(Some(meta))
+}
+
+/// The store's next start: to be committed before the region listens or dials.
+#[must_use]
+pub fn advance(mut meta: StoreMeta) -> (StoreMeta, Batch) {
+    meta.start_number += 1;
+    let batch = batch(&meta);
+    (meta, batch)
+}
+
+fn batch(meta: &StoreMeta) -> Batch {
+    let mut batch = Batch::default();
+    let key = Key::Meta.encode();
+    let value = record::seal(&key, meta);
+    batch.put(key, value);
+    batch
+}
+
+/// The beginning of a meta record, which stays in every format.
+struct FormatRecord(u64);
+
+impl Record for FormatRecord {
+    fn write(&self, out: &mut Writer) {
+        out.number(self.0);
+    }
+
+    fn read(fields: &mut Reader) -> Option<Self> {
+        let format = fields.number()?;
+        fields.skip_rest();
+        Some(Self(format))
+    }
+}
+
+impl Record for StoreMeta {
+    fn write(&self, out: &mut Writer) {
+        out.number(self.format);
+        out.fixed(&self.store_id.to_be_bytes());
+        out.number(u64::from(self.replica.region.0));
+        out.fixed(&self.replica.incarnation.0.to_be_bytes());
+        out.bytes(self.region_name.as_bytes());
+        out.number(u64::from(self.placement.0));
+        out.bytes(self.placement_name.as_bytes());
+        out.number(self.start_number);
+    }
+
+    fn read(fields: &mut Reader) -> Option<Self> {
+        let format = fields.number()?;
+        let store_id = u128::from_be_bytes(fields.array()?);
+        let region = RegionId(u16::try_from(fields.number()?).ok()?);
+        let incarnation = Incarnation(u64::from_be_bytes(fields.array()?));
+        let region_name = fields.text()?;
+        let placement = PlacementId(u16::try_from(fields.number()?).ok()?);
+        let (placement_name, start_number) = (fields.text()?, fields.number()?);
+        let replica = ReplicaId { region, incarnation };
+        Some(Self { format, store_id, replica, region_name, placement, placement_name, start_number })
+    }
+}

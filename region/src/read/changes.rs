@@ -1,0 +1,80 @@
+//! What a device lacks of a conversation, in the order in which it arrived here.
+//!
+//! What must always hold: every entry after the standing is either given, or covered by what was given elsewhere, or hidden from
+//! the member; the cut given with them covers exactly the entries read and what the standing covered, so it is causally closed.
+//! A standing of another replica has a cut and no arrival number: the first entry it lacks is found by going back from the newest.
+
+use super::origins::Origins;
+use super::{Changes, READ_BYTES_MAX, Standing, body_bytes, held, item_at};
+use crate::item::ArrivalNumber;
+use crate::keys::{Key, KeyRange};
+use crate::record::{self, ChangeRecord};
+use crate::store::{Direction, StoreError, View};
+use crdt::{ConversationId, Cut};
+use std::ops::ControlFlow;
+
+/// Up to `limit` entries that the standing lacks and `since` does not hide.
+pub(super) fn changes(
+    view: &dyn View,
+    conversation: ConversationId,
+    since: &Cut,
+    standing: &Standing,
+    limit: usize,
+) -> Result<Changes, StoreError> {
+    let held = held(view, conversation)?;
+    let (mut cut, mut through, mut highest) = (standing.cut.clone(), standing.after, standing.highest);
+    if through == ArrivalNumber(0) {
+        // What is hidden counts as held: nothing of it will ever be given.
+        cut.join(since);
+        through = last_covered(view, conversation, &held.cut, &cut)?;
+    }
+    let mut items = Vec::new();
+    let mut bytes = 0;
+    let range = KeyRange::changes_after(conversation, through);
+    record::scan(view, &range, Direction::Ascending, |key, entry: ChangeRecord| {
+        let Key::Change(_, arrival) = key else { return Ok(ControlFlow::Continue(())) };
+        if items.len() >= limit || bytes >= READ_BYTES_MAX {
+            return Ok(ControlFlow::Break(()));
+        }
+        if !standing.cut.covers(entry.dot) && !since.covers(entry.dot) {
+            let item = item_at(view, conversation, entry.position)?;
+            bytes += body_bytes(&item);
+            highest = highest.max(item.hlc);
+            items.push((arrival, item));
+        }
+        cut.raise(entry.dot);
+        through = arrival;
+        Ok(ControlFlow::Continue(()))
+    })?;
+    if through == held.arrival {
+        highest = highest.max(held.highest);
+    }
+    Ok(Changes { items, through, cut, highest, end: held.arrival })
+}
+
+/// The arrival number up to which every entry is covered.
+fn last_covered(
+    view: &dyn View,
+    conversation: ConversationId,
+    held: &Cut,
+    cut: &Cut,
+) -> Result<ArrivalNumber, StoreError> {
+    if cut.is_empty() {
+        return Ok(ArrivalNumber(0));
+    }
+    let mut origins = Origins::of(held);
+    let mut first_lacking = None;
+    let mut newest = ArrivalNumber(0);
+    let range = KeyRange::changes_after(conversation, ArrivalNumber(0));
+    record::scan(view, &range, Direction::Descending, |key, entry: ChangeRecord| {
+        let Key::Change(_, arrival) = key else { return Ok(ControlFlow::Continue(())) };
+        newest = newest.max(arrival);
+        if cut.covers(entry.dot) {
+            origins.met_covered(entry.dot);
+        } else {
+            first_lacking = Some(arrival);
+        }
+        Ok(if origins.is_done() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })?;
+    Ok(first_lacking.map_or(newest, |arrival| ArrivalNumber(arrival.0.saturating_sub(1))))
+}

@@ -1,0 +1,60 @@
+//! The journey of messages through three shards: taken, carried, shown, received, stable.
+#![allow(clippy::unwrap_used)]
+
+mod rig;
+
+use crdt::Cut;
+use region::command::{Command, Done};
+use region::item::Content;
+use region::read::{self, PageFrom, Standing};
+use region::shard::Effect;
+use rig::{World, create, group, post, user};
+
+#[test]
+fn a_message_is_taken_carried_shown_and_stable_everywhere() {
+    let mut world = World::new(3);
+    let islands = group(1);
+    world.ask(0, 1, create(islands, 1, &[1, 2])).unwrap();
+    let Done::Operation { dot, .. } = world.ask(0, 1, post(islands, 2, "hello")).unwrap() else {
+        panic!("a post is done by an operation");
+    };
+    world.calm();
+    for region in &world.regions {
+        let page = read::page(&region.store, islands, user(2), PageFrom::Newest, 50).unwrap().unwrap();
+        assert_eq!(page.len(), 1);
+        assert!(matches!(&page[0].content, Content::Post { body, .. } if &body[..] == b"hello"));
+        let stable = read::stable(&region.store, islands.partition()).unwrap();
+        assert!(stable.covers(dot), "what all three hold and said so is stable: {stable}");
+        let list = read::conversations(&region.store, rig::WORLD, user(2), 10).unwrap();
+        assert_eq!((list.len(), list[0].unread, list[0].members.len()), (1, 1, 2));
+    }
+}
+
+#[test]
+fn a_receipt_travels_and_lowers_the_unread_count_everywhere() {
+    let mut world = World::new(3);
+    let islands = group(1);
+    world.ask(0, 1, create(islands, 1, &[1, 2])).unwrap();
+    for number in 2..7 {
+        world.ask(0, 1, post(islands, number, "hello")).unwrap();
+    }
+    world.calm();
+    let given = read::changes(&world.regions[1].store, islands, user(2), &Standing::default(), 4);
+    let given = given.unwrap().unwrap();
+    assert_eq!((given.items.len(), given.through.0, given.end.0), (4, 4, 6));
+    let receipt = Command::Receipt { conversation: islands, delivered: None, read: Some(given.cut.clone()) };
+    assert_eq!(world.ask(1, 2, receipt.clone()), Ok(Done::Receipt));
+    assert!(world.effects.iter().any(|effect| matches!(effect, Effect::Receipt { .. })));
+    assert_eq!(world.ask(1, 2, receipt), Ok(Done::Receipt));
+    assert!(!world.effects.iter().any(|effect| matches!(effect, Effect::Receipt { .. })), "it did not grow");
+    world.calm();
+    for region in &world.regions {
+        let list = read::conversations(&region.store, rig::WORLD, user(2), 10).unwrap();
+        assert_eq!(list[0].unread, 2);
+        let receipts = read::receipts(&region.store, islands, user(1)).unwrap().unwrap();
+        assert_eq!((receipts.len(), &receipts[0].read), (1, &given.cut));
+        assert_eq!(&receipts[0].delivered, &given.cut, "what was read was delivered");
+    }
+    let all = Standing { cut: Cut::new(), ..Standing::default() };
+    assert_eq!(read::changes(&world.regions[0].store, islands, user(3), &all, 9).unwrap(), None);
+}

@@ -1,0 +1,228 @@
+//! A small world of regions with stores in memory, for tests of the shard: it carries entries and registers between them in the
+//! order of their logs and feeds, as bridges do, and nothing else.
+//!
+//! Every integration test uses a part of it, so not every part is used by each.
+#![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used)]
+
+use bytes::Bytes;
+use crdt::{
+    ConversationId, DeviceId, Incarnation, MessageId, Now, PartitionId, PlacementId, RegionId, ReplicaId,
+    UserId,
+};
+use ed25519_dalek::SigningKey;
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+use region::command::{Command, Done, Refusal};
+use region::limits::Limits;
+use region::log_view::StoreLog;
+use region::shard::{Effect, Input, Outcome, Shard, ShardConfig, Ticket};
+use region::store::{MemoryStore, Store, StoreError};
+use replication::log::LogView;
+use replication::placement::{Epoch, Placement};
+use std::collections::BTreeMap;
+
+/// The placement of the world.
+pub const WORLD: PlacementId = PlacementId(1);
+/// A placement whose users may not take part in [`WORLD`].
+pub const ELSEWHERE: PlacementId = PlacementId(2);
+/// When tests begin: 2024-11-25.
+pub const START: Now = Now(1_732_500_000_000_000);
+
+pub struct Region {
+    pub config: ShardConfig,
+    pub shard: Shard,
+    pub store: MemoryStore,
+}
+
+pub struct World {
+    pub regions: Vec<Region>,
+    pub now: Now,
+    pub entropy: ChaCha20Rng,
+    /// All effects of the last step that [`World::step`] made.
+    pub effects: Vec<Effect>,
+    tickets: u64,
+}
+
+pub fn replica(region: usize) -> ReplicaId {
+    ReplicaId { region: RegionId(region as u16 + 1), incarnation: Incarnation(0xa + region as u64) }
+}
+
+pub fn key(region: usize) -> SigningKey {
+    SigningKey::from_bytes(&[region as u8 + 1; 32])
+}
+
+pub fn user(number: u64) -> UserId {
+    UserId::new(WORLD, number)
+}
+
+pub fn group(number: u128) -> ConversationId {
+    ConversationId::group(WORLD, number)
+}
+
+pub fn message(number: u128) -> MessageId {
+    MessageId::new(START.ms(), number)
+}
+
+pub fn config(region: usize, regions: usize) -> ShardConfig {
+    let active = (0..regions).map(|region| (replica(region), key(region).verifying_key())).collect();
+    ShardConfig {
+        placement: Placement { id: WORLD, epoch: Epoch(1), active },
+        allowed_pins: [WORLD].into(),
+        replica: replica(region),
+        signing_key: key(region),
+        limits: Limits::default(),
+    }
+}
+
+pub fn post(conversation: ConversationId, number: u128, body: &str) -> Command {
+    Command::Post {
+        conversation,
+        message: message(number),
+        body: Bytes::copy_from_slice(body.as_bytes()),
+        reply_to: None,
+        sent_at_ms: 0,
+        seen: None,
+    }
+}
+
+pub fn create(conversation: ConversationId, number: u128, members: &[u64]) -> Command {
+    let members = members.iter().copied().map(user).collect();
+    Command::CreateGroup { conversation, command: message(number), members, name: "islands".to_owned() }
+}
+
+impl World {
+    pub fn new(regions: usize) -> Self {
+        let region = |number| {
+            let store = MemoryStore::new();
+            let config = config(number, regions);
+            Region { shard: Shard::open(config.clone(), &store).unwrap(), config, store }
+        };
+        Self {
+            regions: (0..regions).map(region).collect(),
+            now: START,
+            entropy: ChaCha20Rng::from_seed([7; 32]),
+            effects: Vec::new(),
+            tickets: 0,
+        }
+    }
+
+    /// Steps without committing: what a crash loses.
+    pub fn step_only(&mut self, at: usize, inputs: Vec<Input>) -> Result<Outcome, StoreError> {
+        let region = &mut self.regions[at];
+        region.shard.step(self.now, &mut self.entropy, inputs, &region.store)
+    }
+
+    /// Steps and commits, a millisecond later than the last step.
+    pub fn step(&mut self, at: usize, inputs: Vec<Input>) -> Outcome {
+        self.now = self.now.plus_ms(1);
+        let outcome = self.step_only(at, inputs).unwrap();
+        self.regions[at].store.commit(&outcome.batch).unwrap();
+        self.effects = outcome.effects.clone();
+        outcome
+    }
+
+    pub fn command(&mut self, user: u64, command: Command) -> Input {
+        self.tickets += 1;
+        let (ticket, user) = (Ticket(self.tickets), self::user(user));
+        Input::Command { ticket, user, device: DeviceId(user.0), command }
+    }
+
+    /// Does one command in a step of its own.
+    pub fn ask(&mut self, at: usize, user: u64, command: Command) -> Result<Done, Refusal> {
+        let input = self.command(user, command);
+        self.step(at, vec![input]);
+        reply(&self.effects)
+    }
+
+    pub fn log(&self, at: usize) -> StoreLog<'_> {
+        let region = &self.regions[at];
+        let view: &dyn region::store::View = &region.store;
+        StoreLog::new(region.config.replica.region, [(WORLD, view)])
+    }
+
+    /// What `to` lacks of the log and the feed of `from`, up to `bytes_max` a partition: two inputs a partition.
+    pub fn lacking(&self, from: usize, to: usize, bytes_max: usize) -> Vec<Input> {
+        let peer = self.regions[from].config.replica;
+        let (source, target) = (self.log(from), self.log(to));
+        let mut inputs = Vec::new();
+        for (partition, _) in source.partitions().unwrap() {
+            let cursor = target.cursor(peer, partition).unwrap();
+            let logged = source.read(partition, cursor.log, bytes_max).unwrap();
+            if let Some(last) = logged.last() {
+                let cursor = Some(last.last);
+                let commits = logged.into_iter().map(|logged| logged.commit).collect();
+                inputs.push(Input::Entries { peer, partition, commits, cursor });
+            }
+            let changed = source.registers(partition, cursor.feed, bytes_max).unwrap();
+            if let Some((cursor, _)) = changed.last() {
+                let cursor = *cursor;
+                let registers = changed.into_iter().map(|(_, register)| register).collect();
+                inputs.push(Input::Registers { peer, partition, registers, cursor });
+            }
+        }
+        inputs
+    }
+
+    /// Carries everything that `to` lacks of `from`, and says whether that was anything.
+    pub fn carry(&mut self, from: usize, to: usize) -> bool {
+        let inputs = self.lacking(from, to, usize::MAX);
+        let any = !inputs.is_empty();
+        if any {
+            self.step(to, inputs);
+            let refused = |effect: &&Effect| matches!(effect, Effect::Refused { .. });
+            assert_eq!(self.effects.iter().find(refused), None, "nothing between honest regions is refused");
+        }
+        any
+    }
+
+    /// Carries everything everywhere until all is quiet, acknowledgements too.
+    pub fn calm(&mut self) {
+        for _ in 0..100 {
+            let mut any = false;
+            for (from, to) in self.pairs() {
+                any |= self.carry(from, to);
+            }
+            self.now = self.now.plus_ms(200);
+            for at in 0..self.regions.len() {
+                any |= !self.step(at, vec![Input::Tick]).batch.is_empty();
+            }
+            if !any {
+                return;
+            }
+        }
+        panic!("regions come to rest once everything has been carried");
+    }
+
+    pub fn pairs(&self) -> Vec<(usize, usize)> {
+        let count = self.regions.len();
+        (0..count).flat_map(|from| (0..count).map(move |to| (from, to))).filter(|(a, b)| a != b).collect()
+    }
+
+    /// What a crash before the commit leaves: the store as it is, and a shard that knows nothing but it.
+    pub fn reopen(&mut self, at: usize) {
+        let region = &mut self.regions[at];
+        region.shard = Shard::open(region.config.clone(), &region.store).unwrap();
+    }
+
+    pub fn partition(&self, conversation: ConversationId) -> PartitionId {
+        conversation.partition()
+    }
+}
+
+/// The answer among these effects.
+pub fn reply(effects: &[Effect]) -> Result<Done, Refusal> {
+    let reply = effects.iter().find_map(|effect| match effect {
+        Effect::Reply { result, .. } => Some(result.clone()),
+        _ => None,
+    });
+    reply.expect("every command is answered in its step")
+}
+
+/// The answers among these effects, by ticket.
+pub fn replies(effects: &[Effect]) -> BTreeMap<Ticket, Result<Done, Refusal>> {
+    let reply = |effect: &Effect| match effect {
+        Effect::Reply { ticket, result } => Some((*ticket, result.clone())),
+        _ => None,
+    };
+    effects.iter().filter_map(reply).collect()
+}
