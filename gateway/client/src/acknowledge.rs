@@ -1,146 +1,112 @@
-//! Telling a region what this device holds: syncing from cursors, acknowledging what was delivered, marking as read.
+//! Telling a region what this device holds: acknowledging what was delivered, marking as read.
 //!
 //! What must always hold:
-//! - A batch that catches up is acknowledged at once, since the region sends no further one before; live items are acknowledged
+//! - A batch that catches up is acknowledged at once, since the region sends only a few before; live items are acknowledged
 //!   together, after 1 s or 100 of them, whichever comes first.
 //! - A cursor told is a cursor taken: everything before it has been shown.
+//! - Few are in flight at a time; what waits is told with the newest cursor of its conversation, so waiting costs nothing.
 //! - What a region has not confirmed is told again on the next connection: receipts only grow, so once more does no harm.
 
 use crate::client::{Client, Step};
-use crate::item::{MalformedFrame, read_id};
+use crate::conversation::Conversation;
 use crate::limits;
-use crate::line::LineKey;
+use crate::line::{LineKey, Receipt};
 use crate::timers::Timer;
-use bytes::Bytes;
 use crdt::ConversationId;
 use gateway_protocol::v1::{self, client_frame::Frame};
 
 impl Client {
-    /// Asks for everything that this line leads to, from the newest cursors.
-    pub(crate) fn sync_all(&mut self, step: &mut Step<'_>, key: LineKey) {
-        let led = self.conversations.iter().filter(|(id, _)| self.routes.leads(key, **id));
-        let cursors = led.filter_map(|(_, conversation)| conversation.cursor.clone()).collect();
-        self.sync(step, key, cursors, Vec::new());
-    }
-
-    /// Asks for these conversations alone, from the newest cursors.
-    pub(crate) fn sync_some(&mut self, step: &mut Step<'_>, key: LineKey, ids: &[ConversationId]) {
-        let cursor = |id| self.conversations.get(id).and_then(|conversation| conversation.cursor.clone());
-        let cursors = ids.iter().filter_map(cursor).collect();
-        self.sync(step, key, cursors, ids.iter().map(ToString::to_string).collect());
-    }
-
-    fn sync(&mut self, step: &mut Step<'_>, key: LineKey, cursors: Vec<Bytes>, conversations: Vec<String>) {
-        let placement = key.placement().map(|placement| placement.to_string()).unwrap_or_default();
-        let request = self.send(step, key, Frame::Sync(v1::Sync { cursors, conversations, placement }));
-        if let Some(line) = self.lines.get_mut(&key) {
-            line.sync = request;
-        }
-    }
-
-    /// The region stopped sending these live, since this device was too slow: they are synced again.
-    pub(crate) fn behind(
-        &mut self,
-        step: &mut Step<'_>,
-        key: LineKey,
-        behind: &v1::Behind,
-    ) -> Result<(), MalformedFrame> {
-        let read = |text: &String| read_id("conversations", text);
-        let ids: Vec<ConversationId> = behind.conversations.iter().map(read).collect::<Result<_, _>>()?;
-        let ids: Vec<ConversationId> = ids.into_iter().filter(|id| self.routes.leads(key, *id)).collect();
-        for id in &ids {
-            if let Some(conversation) = self.conversations.get_mut(id) {
-                conversation.live = false;
-            }
-        }
-        if !ids.is_empty() {
-            self.sync_some(step, key, &ids);
-        }
-        Ok(())
-    }
-
     /// So many items were given.
-    pub(crate) fn given(&mut self, step: &mut Step<'_>, id: ConversationId, count: usize) {
+    pub(crate) fn given(&mut self, step: &Step<'_>, id: ConversationId, count: usize) {
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
         conversation.unacknowledged += count;
         if !conversation.live || conversation.unacknowledged >= limits::ACKNOWLEDGE_AFTER_ITEMS {
-            self.acknowledge(step, id);
+            self.acknowledge(id);
         } else {
             let at = step.now.plus_ms(limits::ACKNOWLEDGE_AFTER_MS);
             self.timers.set_if_idle(Timer::Acknowledge(id), at);
         }
     }
 
-    /// Acknowledges what was given of a conversation.
-    pub(crate) fn acknowledge(&mut self, step: &mut Step<'_>, id: ConversationId) {
+    /// Tells what of a conversation is not confirmed: given, and read.
+    pub(crate) fn acknowledge(&mut self, id: ConversationId) {
         self.timers.cancel(Timer::Acknowledge(id));
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
         conversation.unacknowledged = 0;
-        let Some(cursor) = conversation.cursor.clone() else { return };
-        self.tell(step, id, Receipt::Delivered, cursor);
+        if let Some(cursor) = conversation.cursor.clone() {
+            conversation.delivered.raise(cursor);
+        }
+        let delivered = conversation.delivered.is_due().then_some(Receipt::Delivered);
+        let read = conversation.read.is_due().then_some(Receipt::Read);
+        let key = self.routes.line_of(id.placement());
+        if let Some(line) = key.and_then(|key| self.lines.get_mut(&key)) {
+            line.untold.extend([delivered, read].into_iter().flatten().map(|receipt| (id, receipt)));
+        }
     }
 
     /// The user has read what was shown so far. Where nothing was shown, nothing was read.
-    pub(crate) fn mark_read(&mut self, step: &mut Step<'_>, id: ConversationId) {
-        let cursor = self.conversations.get(&id).and_then(|conversation| conversation.cursor.clone());
-        if let Some(cursor) = cursor {
-            self.tell(step, id, Receipt::Read, cursor);
-        }
-    }
-
-    /// Tells again, on a new connection, what was not confirmed on the last one.
-    pub(crate) fn tell_again(&mut self, step: &mut Step<'_>, key: LineKey) {
-        let mut again = Vec::new();
-        for (id, conversation) in &self.conversations {
-            if self.routes.leads(key, *id) {
-                // What was given but not acknowledged goes along: the cursor is the newest in any case.
-                let newest = conversation.cursor.clone();
-                let delivered = newest.filter(|cursor| !conversation.delivered.is_confirmed(cursor));
-                again.extend(delivered.map(|cursor| (*id, Receipt::Delivered, cursor)));
-                again.extend(conversation.read.unconfirmed().map(|cursor| (*id, Receipt::Read, cursor)));
-            }
-        }
-        for (id, receipt, cursor) in again {
-            self.tell(step, id, receipt, cursor);
-        }
-    }
-
-    /// The region has noted a receipt.
-    pub(crate) fn receipt_answered(&mut self, key: LineKey, request: u64) {
-        let Some(id) = self.lines.get_mut(&key).and_then(|line| line.receipts.remove(&request)) else {
-            return;
-        };
-        if let Some(conversation) = self.conversations.get_mut(&id) {
-            conversation.delivered.answered(request);
-            conversation.read.answered(request);
-        }
-    }
-
-    fn tell(&mut self, step: &mut Step<'_>, id: ConversationId, receipt: Receipt, cursor: Bytes) {
-        let key = self.routes.line_of(id.placement());
-        let frame = match receipt {
-            Receipt::Delivered => Frame::Acknowledge(v1::Acknowledge { cursor: cursor.clone() }),
-            Receipt::Read => Frame::Read(v1::Read { cursor: cursor.clone() }),
-        };
-        let request = key.and_then(|key| self.send(step, key, frame));
+    pub(crate) fn mark_read(&mut self, id: ConversationId) {
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
-        let told = match receipt {
-            Receipt::Delivered => &mut conversation.delivered,
-            Receipt::Read => &mut conversation.read,
-        };
-        let replaced = told.tell(cursor, request);
-        if let Some(line) = key.and_then(|key| self.lines.get_mut(&key)) {
-            replaced.and_then(|request| line.receipts.remove(&request));
-            if let Some(request) = request {
-                line.receipts.insert(request, id);
+        if let Some(cursor) = conversation.cursor.clone() {
+            conversation.read.raise(cursor);
+            self.acknowledge(id);
+        }
+    }
+
+    /// A new connection is told again what was not confirmed on the last one.
+    pub(crate) fn tell_again(&mut self, key: LineKey) {
+        let led = self.conversations.keys().filter(|id| self.routes.leads(key, **id));
+        for id in led.copied().collect::<Vec<_>>() {
+            self.acknowledge(id);
+        }
+    }
+
+    /// Tells what can be told, on all live lines.
+    pub(crate) fn tell_ready(&mut self, step: &mut Step<'_>) {
+        for key in self.live_lines() {
+            while let Some((id, receipt)) = self.lines.get_mut(&key).and_then(|line| line.take_untold()) {
+                let Some(conversation) = self.conversations.get(&id) else { continue };
+                let Some(cursor) = told(conversation, receipt).cursor.clone() else { continue };
+                let frame = match receipt {
+                    Receipt::Delivered => Frame::Acknowledge(v1::Acknowledge { cursor }),
+                    Receipt::Read => Frame::Read(v1::Read { cursor }),
+                };
+                let Some(request) = self.send(step, key, frame) else { break };
+                if let Some(line) = self.lines.get_mut(&key) {
+                    line.receipts.insert(request, (id, receipt));
+                }
+                if let Some(conversation) = self.conversations.get_mut(&id) {
+                    told_mut(conversation, receipt).request = Some(request);
+                }
             }
         }
+    }
+
+    /// The region has answered a receipt: it is noted, or refused for good, so that telling it again would be in vain.
+    pub(crate) fn receipt_answered(&mut self, request: u64, (id, receipt): (ConversationId, Receipt)) {
+        let Some(conversation) = self.conversations.get_mut(&id) else { return };
+        let told = told_mut(conversation, receipt);
+        if told.request == Some(request) {
+            told.confirmed = true;
+        }
+    }
+
+    /// The region refused a receipt for the moment.
+    pub(crate) fn receipt_held(&mut self, step: &Step<'_>, id: ConversationId, retry_ms: u64) {
+        self.timers.set_if_idle(Timer::Acknowledge(id), step.now.plus_ms(retry_ms));
     }
 }
 
-/// Which of the two receipts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Receipt {
-    Delivered,
-    Read,
+fn told(conversation: &Conversation, receipt: Receipt) -> &crate::conversation::Told {
+    match receipt {
+        Receipt::Delivered => &conversation.delivered,
+        Receipt::Read => &conversation.read,
+    }
+}
+
+fn told_mut(conversation: &mut Conversation, receipt: Receipt) -> &mut crate::conversation::Told {
+    match receipt {
+        Receipt::Delivered => &mut conversation.delivered,
+        Receipt::Read => &mut conversation.read,
+    }
 }

@@ -10,7 +10,6 @@ use crate::item::{Item, MalformedFrame, Summary, read_id};
 use crate::limits;
 use crate::line::{LineKey, Question};
 use crate::output::Event;
-use crate::timers::Timer;
 use crdt::ConversationId;
 use gateway_protocol::v1::{self, client_frame::Frame};
 
@@ -132,23 +131,23 @@ impl Client {
             step.show(Event::Refused { conversation, command: None, code, message });
             return Ok(());
         }
-        let retry_ms =
-            if error.retry_after_ms == 0 { limits::RETRY_MS_DEFAULT } else { error.retry_after_ms };
-        let is_sync = line.sync.is_some() && line.sync == Some(request);
-        if is_sync && error.temporary {
-            self.timers.set(Timer::Sync(key), step.now.plus_ms(retry_ms.min(limits::RETRY_MS_MAX)));
-            return Ok(());
-        }
-        let about_cursor = error.code.starts_with("cursor_");
-        if line.receipts.contains_key(&request) {
-            // A receipt refused for the moment stays unconfirmed and is told again on the next connection.
-            if !error.temporary {
-                self.receipt_answered(key, request);
+        let asked = if error.retry_after_ms == 0 { limits::RETRY_MS_DEFAULT } else { error.retry_after_ms };
+        let retry_ms = asked.min(limits::RETRY_MS_MAX);
+        if let Some(receipt) = line.receipts.remove(&request) {
+            if error.temporary {
+                self.receipt_held(step, receipt.0, retry_ms);
+            } else {
+                self.receipt_answered(request, receipt);
             }
             return Ok(());
         }
-        if let Some(id) = conversation.filter(|_| about_cursor) {
-            self.start_over(step, key, id);
+        let is_sync = line.syncs.remove(&request);
+        if is_sync && error.temporary {
+            self.sync_held(step, key, retry_ms);
+            return Ok(());
+        }
+        if error.code.starts_with("cursor_") {
+            self.cursor_refused(step, key, conversation, is_sync);
             return Ok(());
         }
         line.patience_ms = if error.temporary { error.retry_after_ms } else { 0 };
@@ -157,16 +156,25 @@ impl Client {
         Ok(())
     }
 
-    /// The region does not take the cursor of that conversation: it is synced from nothing; what was shown stays shown, once.
-    fn start_over(&mut self, step: &mut Step<'_>, key: LineKey, id: ConversationId) {
-        if !self.routes.leads(key, id) {
-            return;
+    /// The region does not take a cursor. One in a sync refuses the whole of it; if it is not said which, none is presented again.
+    fn cursor_refused(
+        &mut self,
+        step: &Step<'_>,
+        key: LineKey,
+        conversation: Option<ConversationId>,
+        is_sync: bool,
+    ) {
+        if let Some(id) = conversation {
+            self.start_over(step, key, id);
+        } else if is_sync {
+            for (id, conversation) in &mut self.conversations {
+                if self.routes.leads(key, *id) {
+                    conversation.cursor = None;
+                }
+            }
         }
-        if let Some(conversation) = self.conversations.get_mut(&id)
-            && conversation.cursor.take().is_some()
-        {
-            conversation.live = false;
-            self.sync_some(step, key, &[id]);
+        if is_sync {
+            self.sync_held(step, key, limits::SYNC_APART_MS);
         }
     }
 }

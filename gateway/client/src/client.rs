@@ -114,6 +114,7 @@ impl Client {
             Input::Act(act) => self.act(&mut step, act),
         }
         self.send_ready(&mut step);
+        self.tell_ready(&mut step);
         step.outputs
     }
 
@@ -134,8 +135,8 @@ impl Client {
             Timer::Reconnect(key) => self.connect(step, key),
             Timer::Welcome(key) | Timer::Silence(key) => self.hang_up(step, key),
             Timer::Heartbeat(key) => self.ping(step, key),
-            Timer::Sync(key) => self.sync_all(step, key),
-            Timer::Acknowledge(conversation) => self.acknowledge(step, conversation),
+            Timer::Sync(key) => self.sync_due(step, key),
+            Timer::Acknowledge(conversation) => self.acknowledge(conversation),
             Timer::Retry(conversation) => self.outbox.release(conversation),
         }
     }
@@ -147,7 +148,7 @@ impl Client {
             | Act::OpenDirect { .. }
             | Act::Add { .. }
             | Act::Leave { .. } => self.take_command(step, act),
-            Act::MarkRead { conversation } => self.mark_read(step, conversation),
+            Act::MarkRead { conversation } => self.mark_read(conversation),
             Act::Page { conversation, from, limit } => self.page(step, conversation, from, limit),
             Act::List => self.list(step),
             Act::TakePart { placement } => self.take_part(step, placement),
@@ -211,6 +212,11 @@ impl Client {
         self.timers.set(Timer::Heartbeat(key), step.now.plus_ms(heartbeat_ms));
         step.outputs.push(Output::Send { connection, frame: ClientFrame { request, frame: Some(frame) } });
         request
+    }
+
+    /// The lines that frames can go out on.
+    pub(crate) fn live_lines(&self) -> Vec<LineKey> {
+        self.lines.iter().filter(|(_, line)| line.live().is_some()).map(|(key, _)| *key).collect()
     }
 
     /// A name for one more attempt to connect.

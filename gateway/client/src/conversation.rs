@@ -14,7 +14,7 @@ use crdt::Cut;
 pub(crate) struct Told {
     /// The newest that is to be told.
     pub(crate) cursor: Option<Bytes>,
-    /// The request that carried it.
+    /// The request that carried it last.
     pub(crate) request: Option<u64>,
     /// A region has answered it.
     pub(crate) confirmed: bool,
@@ -46,26 +46,15 @@ pub(crate) struct Conversation {
 }
 
 impl Told {
-    /// A newer cursor is to be told, under that request if it could be sent. Returns the request that it replaces.
-    pub(crate) fn tell(&mut self, cursor: Bytes, request: Option<u64>) -> Option<u64> {
-        let before = std::mem::replace(self, Self { cursor: Some(cursor), request, confirmed: false });
-        before.request
-    }
-
-    /// A region has answered that request.
-    pub(crate) fn answered(&mut self, request: u64) {
-        if self.request == Some(request) {
-            self.confirmed = true;
+    /// This is the newest cursor.
+    pub(crate) fn raise(&mut self, cursor: Bytes) {
+        if self.cursor.as_ref() != Some(&cursor) {
+            *self = Self { cursor: Some(cursor), request: None, confirmed: false };
         }
     }
 
-    /// Whether a region has confirmed that cursor.
-    pub(crate) fn is_confirmed(&self, cursor: &Bytes) -> bool {
-        self.confirmed && self.cursor.as_ref() == Some(cursor)
-    }
-
-    /// What a new connection is to be told again.
-    pub(crate) fn unconfirmed(&self) -> Option<Bytes> {
-        if self.confirmed { None } else { self.cursor.clone() }
+    /// Whether a region is still to be told.
+    pub(crate) fn is_due(&self) -> bool {
+        self.cursor.is_some() && !self.confirmed
     }
 }

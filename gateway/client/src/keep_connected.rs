@@ -96,7 +96,7 @@ impl Client {
         }
         step.show(Event::SignedIn { placement: key.placement(), region: welcome.region });
         self.sync_all(step, key);
-        self.tell_again(step, key);
+        self.tell_again(key);
         for conversation in self.outbox_of(key) {
             self.timers.cancel(Timer::Retry(conversation));
             self.outbox.send_all_again(conversation);

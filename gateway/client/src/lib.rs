@@ -23,6 +23,7 @@ mod print;
 mod routes;
 mod send_commands;
 mod show_items;
+mod sync;
 mod ticks;
 mod timers;
 

@@ -21,6 +21,16 @@ pub const IN_FLIGHT_MAX: usize = 32;
 /// Questions (pages, lists) that wait for an answer on one connection. At it, asking is refused with `too_many_questions`.
 pub const QUESTIONS_MAX: usize = 16;
 
+/// Receipts sent on one connection and not yet answered. Together with the two numbers above it stays below the 64 that a region
+/// takes. At it, further ones wait, and are told with the newest cursor then.
+pub const RECEIPTS_IN_FLIGHT_MAX: usize = 12;
+
+/// Bytes of the cursors in one sync, as JSON: half of what a region takes as a frame. More go into several.
+pub const SYNC_BYTES_MAX: usize = 64 * 1024;
+
+/// Milliseconds between two syncs of what fell behind. At most so often a device asks a region that cannot answer.
+pub const SYNC_APART_MS: u64 = 1_000;
+
 /// Conversations whose state is kept. Above it, entries of further ones are not taken and not acknowledged, and
 /// `too_many_conversations` says so once per connection.
 pub const CONVERSATIONS_MAX: usize = 4_096;
@@ -78,4 +88,5 @@ pub const RETRY_MS_MAX: u64 = 60_000;
 
 const _: () = assert!(RECONNECT_FIRST_MS << 6 == RECONNECT_MOST_MS);
 const _: () = assert!(HEARTBEAT_MS_DEFAULT * 3 <= SILENCE_MS);
+const _: () = assert!(IN_FLIGHT_MAX + QUESTIONS_MAX + RECEIPTS_IN_FLIGHT_MAX < 64);
 const _: () = assert!(OUTBOX_BYTES_MAX / BODY_BYTES_DEFAULT >= IN_FLIGHT_MAX);

@@ -7,8 +7,8 @@
 
 use crate::input::{Address, ConnectionId, PageFrom};
 use crate::limits;
-use crdt::{ConversationId, PlacementId};
-use std::collections::{BTreeMap, VecDeque};
+use crdt::{ConversationId, Now, PlacementId};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Which line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +43,15 @@ pub(crate) enum Question {
     Receipts { conversation: ConversationId },
 }
 
+/// What a region is told about a conversation's cursor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Receipt {
+    /// The device holds everything up to it.
+    Delivered,
+    /// The user has read everything up to it.
+    Read,
+}
+
 /// One line.
 #[derive(Debug, Clone)]
 pub(crate) struct Line {
@@ -70,10 +79,18 @@ pub(crate) struct Line {
     pub(crate) asked: BTreeMap<u64, Question>,
     /// Commands sent, by request: their numbers in the outbox.
     pub(crate) commands: BTreeMap<u64, u64>,
-    /// Acknowledgements and reads sent, by request.
-    pub(crate) receipts: BTreeMap<u64, ConversationId>,
-    /// The newest sync, by request.
-    pub(crate) sync: Option<u64>,
+    /// Receipts to be told.
+    pub(crate) untold: BTreeSet<(ConversationId, Receipt)>,
+    /// Receipts sent, by request.
+    pub(crate) receipts: BTreeMap<u64, (ConversationId, Receipt)>,
+    /// Syncs that are not answered.
+    pub(crate) syncs: BTreeSet<u64>,
+    /// When the last one was sent.
+    pub(crate) synced_at: Option<Now>,
+    /// Conversations to be synced again.
+    pub(crate) unsynced: BTreeSet<ConversationId>,
+    /// All of them are to be synced again.
+    pub(crate) sync_refused: bool,
     /// That there are too many conversations has been told on this connection.
     pub(crate) crowded: bool,
 }
@@ -94,8 +111,12 @@ impl Line {
             unasked: VecDeque::new(),
             asked: BTreeMap::new(),
             commands: BTreeMap::new(),
+            untold: BTreeSet::new(),
             receipts: BTreeMap::new(),
-            sync: None,
+            syncs: BTreeSet::new(),
+            synced_at: None,
+            unsynced: BTreeSet::new(),
+            sync_refused: false,
             crowded: false,
         }
     }
@@ -120,9 +141,19 @@ impl Line {
             self.unasked.push_front(question);
         }
         self.commands.clear();
+        self.untold.clear();
         self.receipts.clear();
-        self.sync = None;
+        self.syncs.clear();
+        self.synced_at = None;
+        self.unsynced.clear();
+        self.sync_refused = false;
         self.crowded = false;
+    }
+
+    /// The next receipt that can be told, if there is one and room for it.
+    pub(crate) fn take_untold(&mut self) -> Option<(ConversationId, Receipt)> {
+        let has_room = self.receipts.len() < limits::RECEIPTS_IN_FLIGHT_MAX;
+        if has_room { self.untold.pop_first() } else { None }
     }
 
     /// Questions that wait for an answer, or to be asked.

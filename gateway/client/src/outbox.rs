@@ -172,6 +172,19 @@ impl Outbox {
         Some(conversation)
     }
 
+    /// The region did not take the cursor of that post: it is sent again with this one, or without.
+    pub(crate) fn send_again_with(&mut self, number: u64, newer: Option<Bytes>) {
+        let Some(entry) = self.entries.get_mut(&number) else { return };
+        let conversation = entry.conversation;
+        if let Wish::Post { seen, .. } = &mut entry.wish {
+            *seen = newer;
+        }
+        if let Some(queue) = self.queues.get_mut(&conversation) {
+            queue.in_flight = None;
+        }
+        self.refresh(conversation);
+    }
+
     /// The wait is over.
     pub(crate) fn release(&mut self, conversation: ConversationId) {
         if let Some(queue) = self.queues.get_mut(&conversation) {

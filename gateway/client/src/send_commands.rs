@@ -15,6 +15,7 @@ use crate::line::LineKey;
 use crate::outbox::{Entry, Wish};
 use crate::output::Event;
 use crate::timers::Timer;
+use bytes::Bytes;
 use crdt::{ConversationId, MessageId};
 use gateway_protocol::v1::{self, client_frame::Frame};
 
@@ -81,9 +82,7 @@ impl Client {
 
     /// Sends what can be sent, on all live lines.
     pub(crate) fn send_ready(&mut self, step: &mut Step<'_>) {
-        let live = self.lines.iter().filter(|(_, line)| line.live().is_some());
-        let keys: Vec<LineKey> = live.map(|(key, _)| *key).collect();
-        for key in keys {
+        for key in self.live_lines() {
             while self.lines.get(&key).is_some_and(|line| line.commands.len() < limits::IN_FLIGHT_MAX) {
                 let routes = &self.routes;
                 let Some(number) = self.outbox.take_next(|conversation| routes.leads(key, conversation))
@@ -108,8 +107,11 @@ impl Client {
         done: &v1::Done,
     ) -> Result<(), MalformedFrame> {
         let Some(line) = self.lines.get_mut(&key) else { return Ok(()) };
-        if line.receipts.contains_key(&request) {
-            self.receipt_answered(key, request);
+        if let Some(receipt) = line.receipts.remove(&request) {
+            self.receipt_answered(request, receipt);
+            return Ok(());
+        }
+        if line.syncs.remove(&request) {
             return Ok(());
         }
         let Some(number) = line.commands.get(&request).copied() else { return Ok(()) };
@@ -183,6 +185,7 @@ impl Client {
     pub(crate) fn command_refused(&mut self, step: &mut Step<'_>, number: u64, error: v1::Error) {
         let Some(entry) = self.outbox.get(number) else { return };
         let (conversation, id, acknowledged) = (entry.conversation, entry.id, !entry.dots.is_empty());
+        let seen = entry.wish.seen();
         let known = self.conversations.get(&conversation);
         let is_member = known.is_some_and(|known| known.member == Some(true));
         // A region that was just moved to may not have heard yet of a conversation that this user is in.
@@ -194,6 +197,10 @@ impl Client {
                 let at = step.now.plus_ms(asked.min(limits::RETRY_MS_MAX));
                 self.timers.set(Timer::Retry(held), at);
             }
+        } else if let Some(refused) = seen.filter(|_| error.code.starts_with("cursor_")) {
+            // The newest cursor claims at least as much; without any, the message goes without the causes only this device knows of.
+            let newest = known.and_then(|known| known.cursor.clone()).filter(|newest| *newest != refused);
+            self.outbox.send_again_with(number, newest);
         } else if acknowledged {
             self.outbox.answered(number);
         } else {
@@ -205,6 +212,14 @@ impl Client {
 }
 
 impl Wish {
+    /// The cursor it was written on.
+    fn seen(&self) -> Option<Bytes> {
+        match self {
+            Self::Post { seen, .. } => seen.clone(),
+            Self::Create { .. } | Self::Direct { .. } | Self::Add { .. } | Self::Leave => None,
+        }
+    }
+
     /// Whether it wishes for the same, told at another time.
     fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
