@@ -1,1 +1,36 @@
-fn main() {}
+//! Checks and chores: `cargo xtask tidy` and `cargo xtask ci`.
+//!
+//! `tidy` checks what a machine can check of the house rules and prints one line for each breach: rule, place, what to do. It
+//! runs as a test too, so an untidy house fails `cargo nextest run`. `ci` is everything that must hold before a change counts,
+//! the same on a developer's machine and in CI.
+
+mod ci;
+mod clippy_rules;
+mod dependency_rules;
+mod document_rules;
+mod finding;
+mod function_length;
+mod rust_text;
+mod source_rules;
+mod source_tree;
+mod tidy;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+cargo xtask tidy      check the house rules
+cargo xtask ci        format, lints, licences, house rules, tests, documentation
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        ["tidy"] => tidy::run(),
+        ["ci"] => ci::run(),
+        _ => {
+            eprint!("{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
