@@ -192,9 +192,7 @@ impl Membership {
         let (Some(seen), Some(standing)) = (self.left.get(&user), self.creations.values().next()) else {
             return false;
         };
-        self.creations
-            .iter()
-            .any(|(rank, identity)| identity == standing && rank.group && seen.covers(rank.place.dot))
+        self.creations.iter().any(|(rank, identity)| identity == standing && seen.covers(rank.place.dot))
     }
 
     /// Everybody who could be a member.

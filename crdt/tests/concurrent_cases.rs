@@ -131,6 +131,16 @@ fn a_creation_resent_to_another_region_is_one_creation_and_a_leave_that_saw_eith
 }
 
 #[test]
+fn a_leave_that_saw_only_the_void_creation_leaves_the_standing_one_alone() {
+    let state = after(&[
+        by(dot(1, 1), 5, CREATOR, 1, create(&[CREATOR, ANN], "first")),
+        by(dot(2, 1), 9, BEN, 2, create(&[ANN, BEN], "second")),
+        by(dot(2, 2), 10, ANN, 3, leave(&[dot(2, 1)])),
+    ]);
+    assert_eq!(members(&state), [CREATOR, ANN]);
+}
+
+#[test]
 fn an_add_concurrent_with_a_leave_stands() {
     let state = after(&[
         begun(),

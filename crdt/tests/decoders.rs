@@ -152,6 +152,34 @@ fn a_number_has_one_encoding() {
     assert!(VersionVector::decode(&entry(&[0xff; 11])).is_err());
 }
 
+#[test]
+fn a_cut_on_the_wire_has_one_encoding() {
+    let entry = |region, sequence| proto::CutEntry { region, incarnation: 1, sequence };
+    let read =
+        |entries: &[proto::CutEntry]| VersionVector::from_proto(&proto::Cut { entries: entries.to_vec() });
+    assert!(read(&[entry(1, 1), entry(2, 1)]).is_ok());
+    for refused in [
+        [entry(1, 1), entry(2, 0)],
+        [entry(2, 1), entry(1, 1)],
+        [entry(1, 1), entry(1, 2)],
+        [entry(1, 1), entry(65_537, 1)],
+    ] {
+        assert!(read(&refused).is_err(), "{refused:?}");
+    }
+}
+
+#[test]
+fn lists_that_are_not_in_order_are_refused() {
+    let aliases = |hlc: u64| {
+        let dot = Dot { replica: histories::replica(0), sequence: Sequence(1) };
+        Aliases::from_iter([Place { hlc: Timestamp(hlc), dot }]).encode()
+    };
+    let list = |first: u64, second: u64| [&[2], &aliases(first)[1..], &aliases(second)[1..]].concat();
+    assert!(Aliases::decode(&list(1, 2)).is_ok());
+    assert!(Aliases::decode(&list(2, 1)).is_err());
+    assert!(Aliases::decode(&list(1, 1)).is_err());
+}
+
 fn sealed(body: Body) -> Operation {
     let conversation = ConversationId::group(PlacementId(1), 1);
     let draft = Draft { conversation, hlc: Timestamp(1), sender: user(1), message: MessageId(1), body };

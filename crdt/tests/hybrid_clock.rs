@@ -177,3 +177,13 @@ fn a_full_counter_runs_into_the_next_millisecond() {
     let next = Timestamp::issue(5, full, Timestamp::ZERO).unwrap();
     assert_eq!((next.ms(), next.counter()), (6, 0));
 }
+
+#[test]
+fn the_top_of_the_range_is_refused_and_what_is_just_below_is_not() {
+    let last = Timestamp(Timestamp::REFUSED_FROM.0 - 1);
+    let below = Timestamp(last.0 - 1);
+    assert_eq!(Timestamp::issue(0, below, Timestamp::ZERO), Ok(last));
+    assert_eq!(Timestamp::issue(0, Timestamp::ZERO, below), Ok(last));
+    assert_eq!(Timestamp::issue(0, last, Timestamp::ZERO), Err(ClockExhausted));
+    assert_eq!(Timestamp::issue(u64::MAX, Timestamp::ZERO, Timestamp::ZERO), Err(ClockExhausted));
+}
