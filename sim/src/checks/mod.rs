@@ -10,7 +10,7 @@ mod order_disagreements;
 mod out_of_order;
 mod pinned_bytes_outside;
 #[cfg(test)]
-mod planted;
+pub(crate) mod planted;
 mod receipt_without_message;
 mod shown_twice;
 
