@@ -307,7 +307,8 @@ pub(crate) mod tests {
               "bridge_bytes_per_message": 2000.2,
               "problems": []
             }
-        "#]].assert_eq(&report.json());
+        "#]]
+        .assert_eq(&report.json());
         expect![[r#"
             messages   4 planned, 4 acknowledged
             screens    11 showings owed, 11 shown
