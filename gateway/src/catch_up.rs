@@ -64,11 +64,19 @@ impl Delivery {
         for conversation in &named {
             around.site.held(*conversation)?;
         }
-        self.wanted = true;
+        let only: Option<PlacementId> = fields::optional_id("placement", &sync.placement)?;
+        if let Some(placement) = only.filter(|placement| !around.site.placements.contains_key(placement)) {
+            return Err(SessionError::PlacementNotHere(placement));
+        }
         if named.is_empty() {
-            self.behind.clear();
+            let placements: Vec<PlacementId> = match only {
+                Some(placement) => vec![placement],
+                None => around.site.placements.keys().copied().collect(),
+            };
+            self.behind.retain(|conversation| !placements.contains(&conversation.placement()));
+            self.wanted.extend(&placements);
             self.presented.extend(presented);
-            self.list(Some(request), around);
+            self.list(Some(request), &placements, around);
         } else {
             self.begin_named(named, &mut presented);
             acknowledge_sync(request, around);
@@ -90,25 +98,20 @@ impl Delivery {
         }
     }
 
-    /// Asks the region which conversations there are.
-    pub(crate) fn list(&mut self, request: Option<u64>, around: &mut Around<'_>) {
-        if let Some(listing) = &mut self.listing {
-            // Bounded: each waiting request is one frame of a client that may have 64 unanswered, the rest go unanswered.
-            if listing.requests.len() < limits::OUTSTANDING_MAX {
-                listing.requests.extend(request);
-            }
-            return;
+    /// Asks the region which conversations there are in those placements.
+    pub(crate) fn list(&mut self, request: Option<u64>, placements: &[PlacementId], around: &mut Around<'_>) {
+        let listing = self.listing.get_or_insert_default();
+        // Bounded as what a client may ask at a time is; what is beyond that goes unanswered.
+        if listing.requests.len() < limits::OUTSTANDING_MAX {
+            listing.requests.extend(request);
         }
-        let placements: Vec<PlacementId> = around.site.placements.keys().copied().collect();
-        self.listing = Some(Listing {
-            requests: request.into_iter().collect(),
-            missing: placements.iter().copied().collect(),
-            found: Vec::new(),
-        });
         for placement in placements {
+            if !listing.missing.insert(*placement) {
+                continue;
+            }
             let user = around.identity.user;
-            let query = Query::Memberships { placement, user, limit: limits::CONVERSATIONS_MAX };
-            around.asked.query(Purpose::Memberships(placement), query, around.out);
+            let query = Query::Memberships { placement: *placement, user, limit: limits::CONVERSATIONS_MAX };
+            around.asked.query(Purpose::Memberships(*placement), query, around.out);
         }
     }
 
@@ -129,7 +132,7 @@ impl Delivery {
         if !listing.missing.is_empty() {
             return Ok(());
         }
-        let Some(Listing { requests, mut found, .. }) = self.listing.take() else { return Ok(()) };
+        let Some(Listing { requests, mut found, again, .. }) = self.listing.take() else { return Ok(()) };
         found.sort_by_key(|membership| (Reverse(membership.highest), membership.conversation));
         let mut presented = std::mem::take(&mut self.presented);
         for Membership { conversation, .. } in found {
@@ -139,6 +142,9 @@ impl Delivery {
         }
         for request in requests {
             acknowledge_sync(request, around);
+        }
+        if !again.is_empty() {
+            self.list(None, &again.into_iter().collect::<Vec<_>>(), around);
         }
         self.advance(around);
         Ok(())
@@ -186,6 +192,7 @@ impl Delivery {
             Some(Answer::Changes(Some((changes, stable)))) => {
                 self.take_changes(conversation, changes, &stable, ticks, around)
             }
+            Some(_) if self.streams.get_mut(&conversation).is_some_and(Stream::take_read_anew) => Ok(()),
             Some(_) => {
                 self.end(conversation, around.out);
                 Err(Refusal::UnknownConversation(conversation).into())
@@ -231,6 +238,9 @@ impl Delivery {
         stream.after = stream.after.max(changes.through);
         stream.cut = Arc::new(joined(&stream.cut, &changes.cut));
         stream.highest = stream.highest.max(changes.highest);
+        if stream.take_read_anew() {
+            return Ok(());
+        }
         if stream.after >= changes.end && stream.after >= stream.newest {
             stream.progress = Progress::Live;
             let cut = stable.meet(&stream.cut);

@@ -15,7 +15,7 @@ use crate::output::Output;
 use crate::shared_delivery::SharedDelivery;
 use crate::stream::{Around, Delivery, Progress};
 use crate::write_frame;
-use crdt::ConversationId;
+use crdt::{ConversationId, PlacementId};
 use gateway_protocol::v1;
 use gateway_protocol::v1::server_frame::Frame;
 use region::item::ArrivalNumber;
@@ -91,18 +91,16 @@ impl Delivery {
         if !member {
             self.behind.remove(&conversation);
             self.end(conversation, around.out);
-        } else if self.wanted && !self.behind.contains(&conversation) {
+        } else if self.wanted.contains(&conversation.placement()) && !self.behind.contains(&conversation) {
             let standing = self.presented.remove(&conversation).unwrap_or_default();
             self.begin(conversation, standing, true);
+            self.distrust_read(conversation);
         }
         self.advance(around);
     }
 
     /// Changes and memberships may have been missed: everything live is read again from where it stands, and the list too.
     pub(crate) fn missed(&mut self, around: &mut Around<'_>) {
-        if !self.wanted {
-            return;
-        }
         let live: Vec<ConversationId> = self
             .streams
             .iter()
@@ -112,7 +110,16 @@ impl Delivery {
         for conversation in live {
             self.read_again(conversation);
         }
-        self.list(None, around);
+        if let Some(current) = self.current {
+            self.distrust_read(current);
+        }
+        if let Some(listing) = &mut self.listing {
+            listing.again = listing.missing.clone();
+        }
+        if !self.wanted.is_empty() {
+            let wanted: Vec<PlacementId> = self.wanted.iter().copied().collect();
+            self.list(None, &wanted, around);
+        }
         self.advance(around);
     }
 }

@@ -47,6 +47,11 @@ impl Opening {
         Ok(())
     }
 
+    /// The number of the hello whose token is being checked.
+    pub(crate) fn checking(&self) -> u64 {
+        self.checking.unwrap_or(0)
+    }
+
     /// The token was checked.
     pub(crate) fn authenticated(
         &mut self,

@@ -1,10 +1,13 @@
 //! A session as people and golden tests read it: one line a fact, nothing that differs from run to run.
 
 use crate::output::Output;
+use crate::query::Query;
 use crate::session::Session;
 use crate::stream::Progress;
+use crdt::Cut;
 use gateway_protocol::v1::server_frame::Frame;
 use gateway_protocol::v1::{self, ServerFrame};
+use region::command::Command;
 use std::fmt;
 
 impl fmt::Display for Session {
@@ -44,9 +47,9 @@ impl fmt::Display for Output {
             Self::Deliver(delivery) => write!(f, "send shared {}", describe(delivery.frame())),
             Self::Authenticate(token) => write!(f, "authenticate a token of {} bytes", token.len()),
             Self::Submit { ticket, placement, command, .. } => {
-                write!(f, "submit {} to {placement}: {command:?}", ticket.0)
+                write!(f, "submit {} to {placement}: {}", ticket.0, describe_command(command))
             }
-            Self::Query { id, query } => write!(f, "query {}: {query:?}", id.0),
+            Self::Query { id, query } => write!(f, "query {}: {}", id.0, describe_query(query)),
             Self::Subscribe { conversation, on } => {
                 write!(f, "{} {conversation}", if *on { "subscribe" } else { "unsubscribe" })
             }
@@ -60,6 +63,37 @@ impl fmt::Display for Output {
     }
 }
 
+fn describe_command(command: &Command) -> String {
+    let cut = |cut: &Option<Cut>| cut.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
+    match command {
+        Command::CreateGroup { conversation, members, .. } => {
+            format!("create {conversation} with {} members", members.len())
+        }
+        Command::OpenDirect { peer, .. } => format!("open direct with {peer}"),
+        Command::Add { conversation, user, .. } => format!("add {user} to {conversation}"),
+        Command::Leave { conversation, .. } => format!("leave {conversation}"),
+        Command::Post { conversation, body, seen, .. } => {
+            let seen = cut(&seen.as_ref().map(|seen| seen.cut.clone()));
+            format!("post {} bytes in {conversation}, having seen {seen}", body.len())
+        }
+        Command::Receipt { delivered, read, .. } => {
+            format!("receipt delivered {} read {}", cut(delivered), cut(read))
+        }
+    }
+}
+
+fn describe_query(query: &Query) -> String {
+    match query {
+        Query::List { placement, limit, .. } => format!("list {limit} of {placement}"),
+        Query::Memberships { placement, .. } => format!("memberships in {placement}"),
+        Query::Changes { conversation, standing, .. } => {
+            format!("changes of {conversation} after {}, given {}", standing.after.0, standing.cut)
+        }
+        Query::Page { conversation, limit, .. } => format!("page of {limit} of {conversation}"),
+        Query::Receipts { conversation, .. } => format!("receipts of {conversation}"),
+    }
+}
+
 fn describe(frame: &ServerFrame) -> String {
     let text = match &frame.frame {
         Some(Frame::Welcome(welcome)) => format!("Welcome {} to {}", welcome.user, welcome.region),
@@ -69,8 +103,8 @@ fn describe(frame: &ServerFrame) -> String {
         Some(Frame::Messages(page)) => format!("Messages {} more {}", items(&page.items), page.more),
         Some(Frame::Deliver(deliver)) => format!("Deliver {}", items(&deliver.items)),
         Some(Frame::CaughtUp(_)) => "CaughtUp".to_owned(),
-        Some(Frame::Receipts(receipts)) => format!("Receipts {:?}", receipts.receipts),
-        Some(Frame::Stable(stable)) => format!("Stable {:?}", stable.cut),
+        Some(Frame::Receipts(receipts)) => format!("Receipts {}", receipts_of(&receipts.receipts)),
+        Some(Frame::Stable(stable)) => format!("Stable {}", cut(stable.cut.as_ref())),
         Some(Frame::Behind(behind)) => format!("Behind {:?}", behind.conversations),
         Some(Frame::Redirect(redirect)) => format!("Redirect to {}", redirect.region),
         Some(Frame::Error(error)) => format!("Error {}: {}", error.code, error.message),
@@ -83,4 +117,16 @@ fn describe(frame: &ServerFrame) -> String {
 fn items(items: &[v1::Item]) -> String {
     let texts: Vec<&str> = items.iter().map(|item| item.dot.as_str()).collect();
     format!("[{}]", texts.join(" "))
+}
+
+fn cut(cut: Option<&v1::Cut>) -> String {
+    cut.map_or_else(String::new, |cut| format!("{{{}}}", cut.dots.join(" ")))
+}
+
+fn receipts_of(receipts: &[v1::Receipt]) -> String {
+    let one = |receipt: &v1::Receipt| {
+        let (delivered, read) = (cut(receipt.delivered.as_ref()), cut(receipt.read.as_ref()));
+        format!("{} delivered {delivered} read {read}", receipt.device)
+    };
+    receipts.iter().map(one).collect::<Vec<_>>().join(", ")
 }

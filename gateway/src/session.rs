@@ -96,7 +96,12 @@ impl Session {
         let result = match input {
             Input::Frame(frame) => self.heard(now, frame, &mut out),
             Input::Authenticated(result) => {
-                self.opening.authenticated(&self.site, now, result, &mut self.timers, &mut out)
+                let request = self.opening.checking();
+                let (site, timers) = (Arc::clone(&self.site), &mut self.timers);
+                if let Err(error) = self.opening.authenticated(&site, now, result, timers, &mut out) {
+                    self.refuse(request, &error, error.to_frame(), &mut out);
+                }
+                Ok(())
             }
             Input::Answered { ticket, result } => self.answered(ticket, result, &mut out),
             Input::Read { query, result } => self.read(query, result, &mut out),

@@ -49,21 +49,25 @@ pub(crate) struct Stream {
     pub(crate) highest: Timestamp,
     /// The newest entry heard of while catching up.
     pub(crate) newest: ArrivalNumber,
+    /// Changes were missed, or the user became a member again, since the read under way was asked: another must follow.
+    pub(crate) read_anew: bool,
 }
 
 /// Which conversations are to be delivered, while the region is being asked.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Listing {
     pub(crate) requests: Vec<u64>,
     pub(crate) missing: BTreeSet<PlacementId>,
     pub(crate) found: Vec<Membership>,
+    /// Memberships were missed since these were asked: they are asked again afterwards.
+    pub(crate) again: BTreeSet<PlacementId>,
 }
 
 /// All that is delivered to a device.
 #[derive(Debug, Default)]
 pub(crate) struct Delivery {
-    /// The device has asked for delivery.
-    pub(crate) wanted: bool,
+    /// Placements of which the device wants every conversation, also those that begin later.
+    pub(crate) wanted: BTreeSet<PlacementId>,
     pub(crate) streams: BTreeMap<ConversationId, Stream>,
     /// Streams whose turn is to come, the next first.
     pub(crate) waiting: VecDeque<ConversationId>,
@@ -105,7 +109,12 @@ impl Stream {
             cut: Arc::new(standing.cut),
             highest: standing.highest,
             newest: ArrivalNumber(0),
+            read_anew: false,
         }
+    }
+
+    pub(crate) fn take_read_anew(&mut self) -> bool {
+        std::mem::take(&mut self.read_anew)
     }
 
     pub(crate) fn standing(&self) -> Standing {
@@ -158,6 +167,16 @@ impl Delivery {
         }
         if !fallen.is_empty() {
             around.send(Frame::Behind(v1::Behind { conversations: fallen }));
+        }
+    }
+
+    /// What is being read may not show what just happened to that conversation: it is read once more before it counts.
+    pub(crate) fn distrust_read(&mut self, conversation: ConversationId) {
+        if self.reading.is_some()
+            && self.current == Some(conversation)
+            && let Some(stream) = self.streams.get_mut(&conversation)
+        {
+            stream.read_anew = true;
         }
     }
 

@@ -1,0 +1,383 @@
+//! A region of plain lists, and one device's session at it, for the tests of the session core.
+//!
+//! Its faults: reads are answered when the test says so, with what the lists held when they were run; changes wait in a queue
+//! and can be dropped (then `Missed` is given, as a driver must). It never invents, reorders or repeats.
+
+#![allow(clippy::unwrap_used, dead_code, missing_debug_implementations, unreachable_pub)]
+
+use crdt::{
+    ConversationId, Cut, DeviceId, Dot, Incarnation, MessageId, Now, PlacementId, RegionId, ReplicaId,
+    Sequence, Timestamp, UserId, VersionVector,
+};
+use gateway::cursor::{CursorKey, CursorKeys};
+use gateway::input::Identity;
+use gateway::query::{Answer, Query, QueryId};
+use gateway::site::HeldPlacement;
+use gateway::{Input, Output, Session, SharedDelivery, Site};
+use gateway_protocol::v1::client_frame::Frame as Ask;
+use gateway_protocol::v1::server_frame::Frame;
+use gateway_protocol::v1::{self, ClientFrame};
+use rand_chacha::ChaCha8Rng;
+use rand_core::SeedableRng as _;
+use region::item::{ArrivalNumber, Change, Content, Item};
+use region::read::{Changes, Membership};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+pub const PLACEMENT: PlacementId = PlacementId(1);
+pub const USER: UserId = UserId::new(PLACEMENT, 1);
+pub const OTHER: UserId = UserId::new(PLACEMENT, 2);
+pub const DEVICE: DeviceId = DeviceId(1);
+
+pub fn replica(region: u16) -> ReplicaId {
+    ReplicaId { region: RegionId(region), incarnation: Incarnation(1) }
+}
+
+pub fn conversation(number: u128) -> ConversationId {
+    ConversationId::group(PLACEMENT, number)
+}
+
+pub fn dot(region: u16, sequence: u64) -> Dot {
+    Dot { replica: replica(region), sequence: Sequence(sequence) }
+}
+
+pub fn site(region: u16) -> Arc<Site> {
+    let keys = CursorKeys { current: CursorKey::new(1, "test", &[1; 32]), previous: None };
+    Arc::new(Site {
+        cluster: "test".into(),
+        region: format!("region-{region}"),
+        placements: [(PLACEMENT, HeldPlacement { replica: replica(region), keys })].into(),
+        directory: Vec::new(),
+    })
+}
+
+/// What a region holds.
+pub struct Island {
+    pub region: u16,
+    pub site: Arc<Site>,
+    pub entries: BTreeMap<ConversationId, Vec<Item>>,
+    pub members: BTreeMap<ConversationId, BTreeSet<UserId>>,
+    pub stable: VersionVector,
+    issued: u64,
+}
+
+impl Island {
+    pub fn new(region: u16) -> Self {
+        Self {
+            region,
+            site: site(region),
+            entries: BTreeMap::new(),
+            members: BTreeMap::new(),
+            stable: VersionVector::new(),
+            issued: 0,
+        }
+    }
+
+    pub fn begin(&mut self, conversation: ConversationId) {
+        self.members.entry(conversation).or_default().insert(USER);
+        self.entries.entry(conversation).or_default();
+    }
+
+    /// A post by that user at this region.
+    pub fn post(&mut self, conversation: ConversationId, sender: UserId, body: usize) -> Change {
+        self.issued += 1;
+        let item = item(sender, dot(self.region, self.issued), Timestamp(self.issued), body);
+        self.apply(conversation, item)
+    }
+
+    /// An entry that arrives here, from wherever.
+    pub fn apply(&mut self, conversation: ConversationId, item: Item) -> Change {
+        let entries = self.entries.entry(conversation).or_default();
+        entries.push(item.clone());
+        Change {
+            conversation,
+            arrival: ArrivalNumber(entries.len() as u64),
+            cut: Arc::new(entries.iter().map(|entry| entry.dot).collect()),
+            highest: entries.iter().map(|entry| entry.hlc).max().unwrap(),
+            item: Arc::new(item),
+        }
+    }
+
+    pub fn answer(&self, query: &Query) -> Answer {
+        match query {
+            Query::Memberships { user, .. } => {
+                let mine = self.members.iter().filter(|(_, members)| members.contains(user));
+                Answer::Memberships(
+                    mine.map(|(conversation, _)| Membership {
+                        conversation: *conversation,
+                        arrival: ArrivalNumber(self.entries[conversation].len() as u64),
+                        highest: self.entries[conversation].last().map_or(Timestamp::ZERO, |item| item.hlc),
+                    })
+                    .collect(),
+                )
+            }
+            Query::Changes { conversation, user, standing, limit } => {
+                if !self.members.get(conversation).is_some_and(|members| members.contains(user)) {
+                    return Answer::Changes(None);
+                }
+                let entries = &self.entries[conversation];
+                let mut cut: Cut = standing.cut.clone();
+                let mut highest = standing.highest;
+                let mut through = standing.after;
+                let mut items = Vec::new();
+                for (index, item) in entries.iter().enumerate() {
+                    let arrival = ArrivalNumber(index as u64 + 1);
+                    if arrival <= standing.after {
+                        continue;
+                    }
+                    if items.len() == *limit {
+                        break;
+                    }
+                    through = arrival;
+                    cut.raise(item.dot);
+                    highest = highest.max(item.hlc);
+                    if !standing.cut.covers(item.dot) {
+                        items.push((arrival, item.clone()));
+                    }
+                }
+                let end = ArrivalNumber(entries.len() as u64);
+                Answer::Changes(Some((Changes { items, through, cut, highest, end }, self.stable.clone())))
+            }
+            Query::Page { conversation, limit, .. } => {
+                let entries = self.entries.get(conversation);
+                Answer::Page(entries.map(|items| items.iter().rev().take(*limit).rev().cloned().collect()))
+            }
+            Query::List { .. } => Answer::List(Vec::new()),
+            Query::Receipts { .. } => Answer::Receipts(Some(Vec::new())),
+        }
+    }
+}
+
+pub fn item(sender: UserId, dot: Dot, hlc: Timestamp, body: usize) -> Item {
+    Item {
+        sender,
+        message: MessageId(u128::from(dot.sequence.0)),
+        dot,
+        hlc,
+        content: Content::Post { body: vec![b'x'; body].into(), sent_at_ms: 0, reply_to: None, seen: None },
+    }
+}
+
+/// One device at an island: its session, and what is under way between the two.
+pub struct Device {
+    pub session: Session,
+    pub now: Now,
+    entropy: ChaCha8Rng,
+    pub transcript: String,
+    pub subscribed: BTreeSet<ConversationId>,
+    pub queries: VecDeque<(QueryId, Query)>,
+    /// Read, but not handed over yet.
+    pub reads: VecDeque<(QueryId, Answer)>,
+    /// Released, but not handed over yet.
+    pub changes: VecDeque<Arc<SharedDelivery>>,
+    pub shown: BTreeMap<ConversationId, Vec<Dot>>,
+    pub cursors: BTreeMap<ConversationId, bytes::Bytes>,
+    pub unacknowledged: VecDeque<bytes::Bytes>,
+    pub live: BTreeSet<ConversationId>,
+    pub behind: BTreeSet<ConversationId>,
+    pub closed: Option<&'static str>,
+    pub batch_items_max: usize,
+    /// Tickets that were submitted.
+    pub tickets: Vec<region::shard::Ticket>,
+    /// Where frames were shared, the delivery they came in.
+    pub shared: usize,
+}
+
+impl Device {
+    pub fn connect(site: &Arc<Site>) -> Self {
+        let now = Now(1_000_000_000);
+        let (session, out) = Session::open(Arc::clone(site), now);
+        let mut device = Self {
+            session,
+            now,
+            entropy: ChaCha8Rng::seed_from_u64(1),
+            transcript: String::new(),
+            subscribed: BTreeSet::new(),
+            queries: VecDeque::new(),
+            reads: VecDeque::new(),
+            changes: VecDeque::new(),
+            shown: BTreeMap::new(),
+            cursors: BTreeMap::new(),
+            unacknowledged: VecDeque::new(),
+            live: BTreeSet::new(),
+            behind: BTreeSet::new(),
+            closed: None,
+            batch_items_max: 0,
+            tickets: Vec::new(),
+            shared: 0,
+        };
+        device.carry_out(out);
+        device
+    }
+
+    /// Says hello and has its token found good.
+    pub fn welcomed(site: &Arc<Site>) -> Self {
+        let mut device = Self::connect(site);
+        device.say(hello());
+        device.authenticate(USER, DEVICE);
+        device
+    }
+
+    pub fn authenticate(&mut self, user: UserId, device: DeviceId) {
+        let expires = self.now.plus_ms(3_600_000);
+        self.step(Input::Authenticated(Ok(Identity { user, device, expires })));
+    }
+
+    pub fn say(&mut self, frame: Ask) {
+        self.step(Input::Frame(Ok(ClientFrame { request: 7, frame: Some(frame) })));
+    }
+
+    pub fn step(&mut self, input: Input) {
+        let label = match &input {
+            Input::Frame(Ok(frame)) => {
+                let name = format!("{:?}", frame.frame.as_ref().unwrap());
+                format!("client {}", name.split('(').next().unwrap())
+            }
+            Input::Frame(Err(error)) => format!("client {}", error.code()),
+            Input::Authenticated(result) => format!("token {}", if result.is_ok() { "good" } else { "bad" }),
+            Input::Answered { ticket, result } => format!("answered {}: {}", ticket.0, result.is_ok()),
+            Input::Read { query, .. } => format!("read {}", query.0),
+            Input::Changed(delivery) => format!("changed {}", delivery.change().arrival.0),
+            Input::Membership { member, .. } => format!("membership {member}"),
+            Input::Receipt { device, .. } => format!("receipt of {device}"),
+            Input::Stable { .. } => "stable".into(),
+            Input::Missed => "missed".into(),
+            Input::Unsent(bytes) => format!("unsent {bytes}"),
+            Input::Timer => format!("timer at {} ms", self.now.ms()),
+            Input::Drain(_) => "drain".into(),
+        };
+        writeln!(self.transcript, "{label}").unwrap();
+        let out = self.session.step(self.now, &mut self.entropy, input);
+        self.carry_out(out);
+    }
+
+    fn carry_out(&mut self, out: Vec<Output>) {
+        for output in out {
+            assert!(self.closed.is_none(), "nothing follows a close");
+            writeln!(self.transcript, "    {output}").unwrap();
+            match output {
+                Output::Send(frame) => self.hear(frame.frame.unwrap()),
+                Output::Deliver(delivery) => {
+                    self.shared += 1;
+                    self.hear(delivery.frame().frame.clone().unwrap());
+                }
+                Output::Subscribe { conversation, on: true } => {
+                    assert!(self.subscribed.insert(conversation));
+                }
+                Output::Subscribe { conversation, on: false } => {
+                    assert!(self.subscribed.remove(&conversation));
+                }
+                Output::Query { id, query } => self.queries.push_back((id, query)),
+                Output::Close(code) => self.closed = Some(code),
+                Output::Submit { ticket, .. } => self.tickets.push(ticket),
+                Output::Authenticate(_)
+                | Output::WatchTicks { .. }
+                | Output::WatchUser(_)
+                | Output::SetTimer(_) => {}
+            }
+        }
+    }
+
+    fn hear(&mut self, frame: Frame) {
+        match frame {
+            Frame::Deliver(v1::Deliver { conversation, items, cursor }) => {
+                self.batch_items_max = self.batch_items_max.max(items.len());
+                let conversation = conversation.parse().unwrap();
+                assert!(!items.is_empty(), "an empty delivery");
+                self.shown
+                    .entry(conversation)
+                    .or_default()
+                    .extend(items.iter().map(|item| item.dot.parse::<Dot>().unwrap()));
+                self.cursors.insert(conversation, cursor.clone());
+                self.unacknowledged.push_back(cursor);
+            }
+            Frame::CaughtUp(v1::CaughtUp { conversation }) => {
+                self.live.insert(conversation.parse().unwrap());
+            }
+            Frame::Behind(v1::Behind { conversations }) => {
+                for conversation in conversations {
+                    self.live.remove(&conversation.parse().unwrap());
+                    self.behind.insert(conversation.parse().unwrap());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The island released a change.
+    pub fn release(&mut self, change: &Change, site: &Site) {
+        if self.subscribed.contains(&change.conversation) {
+            let placement = &site.placements[&PLACEMENT];
+            self.changes.push_back(SharedDelivery::new(change.clone(), placement));
+        }
+    }
+
+    /// Runs the oldest query on what the island holds now.
+    pub fn run_query(&mut self, island: &Island) -> bool {
+        let Some((id, query)) = self.queries.pop_front() else { return false };
+        self.reads.push_back((id, island.answer(&query)));
+        true
+    }
+
+    pub fn hand_over_read(&mut self) -> bool {
+        let Some((query, answer)) = self.reads.pop_front() else { return false };
+        self.step(Input::Read { query, result: Ok(answer) });
+        true
+    }
+
+    pub fn hand_over_change(&mut self) -> bool {
+        let Some(delivery) = self.changes.pop_front() else { return false };
+        if self.subscribed.contains(&delivery.change().conversation) {
+            self.step(Input::Changed(delivery));
+        }
+        true
+    }
+
+    pub fn acknowledge(&mut self) -> bool {
+        let Some(cursor) = self.unacknowledged.pop_front() else { return false };
+        self.say(Ask::Acknowledge(v1::Acknowledge { cursor }));
+        self.answer_receipts();
+        true
+    }
+
+    fn answer_receipts(&mut self) {
+        for ticket in std::mem::take(&mut self.tickets) {
+            self.step(Input::Answered { ticket, result: Ok(region::command::Done::Receipt) });
+        }
+    }
+
+    pub fn sync_all(&mut self) {
+        let cursors = self.cursors.values().cloned().collect();
+        self.say(Ask::Sync(v1::Sync { cursors, ..v1::Sync::default() }));
+    }
+
+    pub fn sync_behind(&mut self) {
+        let conversations: Vec<ConversationId> = std::mem::take(&mut self.behind).into_iter().collect();
+        let cursors = conversations.iter().filter_map(|id| self.cursors.get(id).cloned()).collect();
+        let conversations = conversations.iter().map(ToString::to_string).collect();
+        self.say(Ask::Sync(v1::Sync { cursors, conversations, ..v1::Sync::default() }));
+    }
+
+    /// Everything under way comes to its end, and the device reads and acknowledges all.
+    pub fn settle(&mut self, island: &Island) {
+        self.step(Input::Unsent(0));
+        loop {
+            let mut busy = self.run_query(island);
+            busy |= self.hand_over_read();
+            busy |= self.hand_over_change();
+            busy |= self.acknowledge();
+            if !self.behind.is_empty() {
+                self.sync_behind();
+                busy = true;
+            }
+            if !busy {
+                return;
+            }
+        }
+    }
+}
+
+pub fn hello() -> Ask {
+    Ask::Hello(v1::Hello { token: "t".into(), version_min: 1, version_max: 1, client: "test 1".into() })
+}
