@@ -4,6 +4,8 @@
 //! never a stack trace; the exit code is one of [`failure::Code`].
 
 mod admin;
+mod ask_region;
+mod check;
 mod cluster_folder;
 mod failure;
 mod init;
@@ -27,6 +29,8 @@ enum Command {
     Init(init::Init),
     /// What operators do: make tokens
     Admin(admin::Admin),
+    /// Ask all regions what they hold, and compare
+    Check(check::Check),
 }
 
 const EXAMPLES: &str = "\
@@ -58,6 +62,7 @@ fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Init(init) => init.run(),
         Command::Admin(admin) => admin.run(),
+        Command::Check(check) => check.run(),
     }
 }
 

@@ -1,0 +1,334 @@
+//! `archipelago check`: asks all regions what they hold, and compares.
+//!
+//! Regions that have applied the same operations must hold the same state: the same chain heads and the same digest of
+//! every conversation. A region that has applied fewer is *behind*, which passes; a difference at the same operations is a
+//! *divergence*, which does not. Either ends with exit code 3, so that a script can wait for the first.
+//!
+//! What must always hold: a region is compared only within the placements it has a part in, and one that does not answer is never
+//! taken for equal.
+
+use crate::ask_region::{Asked, ask_all};
+use crate::cluster_folder::ClusterFolder;
+use crate::failure::Failure;
+use crate::token;
+use clap::Args;
+use crdt::{ConversationId, PartitionId, PlacementId};
+use region::cluster::{Cluster, ClusterPlacement};
+use serde::Serialize;
+use sim::evidence::{Export, ExportedPartition};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+const EXAMPLES: &str = "\
+Examples:
+  archipelago check --cluster demo
+  archipelago check --cluster demo --json | jq .differences
+";
+
+/// Differences that are listed by name; the counts are always whole.
+const DIFFERENCES_LISTED_MAX: usize = 50;
+
+/// Ask all regions for their vectors, chain heads and state digests, and compare.
+#[derive(Debug, Clone, Args)]
+#[command(before_help = EXAMPLES)]
+pub(crate) struct Check {
+    /// The cluster's folder or file
+    #[arg(long)]
+    cluster: PathBuf,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    json: bool,
+    /// How many seconds a region may take to answer
+    #[arg(long, default_value_t = 30)]
+    timeout: u64,
+    /// An operator's token; without it one is made with the cluster's token key
+    #[arg(long)]
+    operator_token: Option<String>,
+}
+
+/// What was found, as `--json` prints it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Comparison {
+    /// Whether all regions hold the same.
+    ok: bool,
+    placements: Vec<PlacementComparison>,
+    /// The first differences by name.
+    differences: Vec<Difference>,
+}
+
+/// One placement, compared over its regions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct PlacementComparison {
+    placement: String,
+    regions: Vec<String>,
+    /// Partitions that hold anything in any region.
+    partitions: usize,
+    /// Operations applied in the region that has applied most, over all partitions.
+    operations: u64,
+    conversations: usize,
+    /// Partitions in which some region has applied less than another.
+    behind: usize,
+    /// Partitions and conversations that differ at the same operations.
+    diverged: usize,
+}
+
+/// One difference.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Difference {
+    /// `behind` or `diverged`.
+    kind: &'static str,
+    /// The partition or the conversation.
+    what: String,
+    /// What each region has.
+    regions: BTreeMap<String, String>,
+}
+
+impl Check {
+    /// Asks, compares and prints.
+    ///
+    /// # Errors
+    /// When a region does not answer or refuses, and when regions differ.
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let folder = ClusterFolder::open(&self.cluster)?;
+        let token = match &self.operator_token {
+            Some(token) => token.clone(),
+            None => token::for_operator(&folder, 1)?,
+        };
+        let exports = ask_all(&folder.cluster, &token, Duration::from_secs(self.timeout))?;
+        let comparison = compare(&folder.cluster, &exports);
+        if self.json {
+            let text = serde_json::to_string_pretty(&comparison);
+            println!("{}", text.map_err(|error| Failure::Stopped(error.to_string()))?);
+        } else {
+            print!("{}", table(&comparison));
+        }
+        if comparison.ok {
+            return Ok(());
+        }
+        let sum = |of: fn(&PlacementComparison) -> usize| comparison.placements.iter().map(of).sum::<usize>();
+        let (behind, diverged) = (sum(|placement| placement.behind), sum(|placement| placement.diverged));
+        let advice = if diverged > 0 {
+            "a divergence is a bug or a damaged disk: stop writing there and report it"
+        } else {
+            "this passes when every bridge is up; ask again"
+        };
+        Err(Failure::Degraded(format!("the regions differ: {behind} behind, {diverged} diverged; {advice}")))
+    }
+}
+
+/// Compares what regions hold, placement by placement.
+fn compare(cluster: &Cluster, exports: &Asked) -> Comparison {
+    let mut differences = Vec::new();
+    let placements: Vec<PlacementComparison> = cluster
+        .placements
+        .values()
+        .map(|placement| {
+            let held: BTreeMap<String, &Export> = placement
+                .regions
+                .iter()
+                .filter_map(|region| Some((cluster.name_of(*region), exports.get(region)?)))
+                .collect();
+            compare_placement(placement, &held, &mut differences)
+        })
+        .collect();
+    let ok = differences.is_empty();
+    differences.truncate(DIFFERENCES_LISTED_MAX);
+    Comparison { ok, placements, differences }
+}
+
+fn compare_placement(
+    placement: &ClusterPlacement,
+    held: &BTreeMap<String, &Export>,
+    differences: &mut Vec<Difference>,
+) -> PlacementComparison {
+    let partitions = keys(held, placement.id, |export| export.partitions.keys(), |id| id.placement);
+    let conversations: BTreeSet<ConversationId> =
+        keys(held, placement.id, |export| export.conversations.keys(), |id| id.placement());
+    let mut behind: BTreeSet<PartitionId> = BTreeSet::new();
+    let mut diverged = 0;
+    let mut operations = 0;
+    for id in &partitions {
+        let of = |export: &Export| export.partitions.get(id).cloned();
+        let states: BTreeMap<&String, Option<ExportedPartition>> =
+            held.iter().map(|(region, export)| (region, of(export))).collect();
+        operations += states.values().map(|state| state.as_ref().map_or(0, count)).max().unwrap_or(0);
+        let vector = |state: &Option<ExportedPartition>| state.as_ref().map(|state| state.applied.clone());
+        let same_vector = all_equal(states.values().map(vector));
+        let heads = |state: &Option<ExportedPartition>| state.as_ref().map(|state| state.heads.clone());
+        if !same_vector {
+            behind.insert(*id);
+            let said = |state: &Option<ExportedPartition>| {
+                state.as_ref().map_or_else(|| "nothing".to_owned(), |state| format!("{}", count(state)))
+            };
+            let regions = states.iter().map(|(region, state)| ((*region).clone(), said(state))).collect();
+            differences.push(Difference { kind: "behind", what: id.to_string(), regions });
+        } else if !all_equal(states.values().map(heads)) {
+            diverged += 1;
+            let said = |state: &Option<ExportedPartition>| heads(state).unwrap_or_default().join(" ");
+            let regions = states.iter().map(|(region, state)| ((*region).clone(), said(state))).collect();
+            differences.push(Difference { kind: "diverged", what: id.to_string(), regions });
+        }
+    }
+    for id in conversations.iter().filter(|id| !behind.contains(&id.partition())) {
+        let digest = |export: &Export| export.conversations.get(id).cloned().unwrap_or_default();
+        let regions: BTreeMap<String, String> =
+            held.iter().map(|(region, export)| (region.clone(), digest(export))).collect();
+        if !all_equal(regions.values()) {
+            diverged += 1;
+            differences.push(Difference { kind: "diverged", what: id.to_string(), regions });
+        }
+    }
+    PlacementComparison {
+        placement: placement.name.clone(),
+        regions: held.keys().cloned().collect(),
+        partitions: partitions.len(),
+        operations,
+        conversations: conversations.len(),
+        behind: behind.len(),
+        diverged,
+    }
+}
+
+/// The keys of a placement that any region has.
+fn keys<'held, Id: Ord + Copy + 'held, Keys: Iterator<Item = &'held Id>>(
+    held: &BTreeMap<String, &'held Export>,
+    placement: PlacementId,
+    of: impl Fn(&'held Export) -> Keys,
+    placement_of: impl Fn(&Id) -> PlacementId,
+) -> BTreeSet<Id> {
+    let all = held.values().flat_map(|export| of(export)).copied();
+    all.filter(|id| placement_of(id) == placement).collect()
+}
+
+fn count(state: &ExportedPartition) -> u64 {
+    state.applied.iter().map(|dot| dot.sequence.0).sum()
+}
+
+fn all_equal<T: PartialEq>(mut values: impl Iterator<Item = T>) -> bool {
+    let Some(first) = values.next() else { return true };
+    values.all(|value| value == first)
+}
+
+/// The comparison for people.
+fn table(comparison: &Comparison) -> String {
+    let mut lines = vec![format!(
+        "{:<16} {:>7} {:>10} {:>10} {:>13} {:>6} {:>8}",
+        "placement", "regions", "partitions", "operations", "conversations", "behind", "diverged"
+    )];
+    lines.extend(comparison.placements.iter().map(|placement| {
+        format!(
+            "{:<16} {:>7} {:>10} {:>10} {:>13} {:>6} {:>8}",
+            placement.placement,
+            placement.regions.len(),
+            placement.partitions,
+            placement.operations,
+            placement.conversations,
+            placement.behind,
+            placement.diverged
+        )
+    }));
+    for difference in &comparison.differences {
+        lines.push(format!("{} {}:", difference.kind, difference.what));
+        lines.extend(difference.regions.iter().map(|(region, has)| format!("  {region:<14} {has}")));
+    }
+    lines.join("\n") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::{compare, table};
+    use crate::ask_region::Asked;
+    use crdt::{ConversationId, PlacementId, RegionId};
+    use expect_test::expect;
+    use region::cluster::Cluster;
+    use sim::evidence::Export;
+
+    fn cluster() -> Cluster {
+        let key = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+        let region = |id: u16, name: &str| {
+            format!(
+                "[[region]]\nid = {id}\nname = \"{name}\"\njurisdiction = \"x\"\nbridge = \"127.0.0.1:{id}\"\n\
+                 client = \"wss://localhost:{id}\"\nadmin = \"127.0.0.1:{id}\"\n"
+            )
+        };
+        let placement = |id: u16, name: &str, regions: &str| {
+            format!("[[placement]]\nid = {id}\nname = \"{name}\"\nregions = [{regions}]\nkey = \"{key}\"\n")
+        };
+        let top = format!("name = \"test\"\ntoken_key = \"{key}\"\n");
+        let text = top
+            + &region(1, "east")
+            + &region(2, "west")
+            + &placement(1, "global", "\"east\", \"west\"")
+            + &placement(2, "local", "\"east\"");
+        Cluster::parse(&text).unwrap()
+    }
+
+    /// A region that has applied so many operations in the partition of one conversation.
+    fn holding(applied: u64, head: &str, digest: &str) -> Export {
+        let conversation = ConversationId::group(PlacementId(1), 7);
+        let partition = conversation.partition();
+        let vector = format!("\"r1.0000000000000001:{applied}\"");
+        let lines = [
+            format!(
+                r#"{{"partition":{{"partition":"{partition}","applied":[{vector}],"heads":["{head}"]}}}}"#
+            ),
+            format!(r#"{{"conversation":{{"conversation":"{conversation}","digest":"{digest}"}}}}"#),
+        ];
+        Export::read(&lines.join("\n")).unwrap()
+    }
+
+    fn compared(east: Export, west: Export) -> (bool, String) {
+        let asked: Asked = [(RegionId(1), east), (RegionId(2), west)].into();
+        let comparison = compare(&cluster(), &asked);
+        (comparison.ok, table(&comparison))
+    }
+
+    #[test]
+    fn regions_that_hold_the_same_are_well() {
+        let (ok, table) = compared(holding(5, "aa", "dd"), holding(5, "aa", "dd"));
+        assert!(ok);
+        expect![[r#"
+            placement        regions partitions operations conversations behind diverged
+            global                 2          1          5             1      0        0
+            local                  1          0          0             0      0        0
+        "#]]
+        .assert_eq(&table);
+    }
+
+    #[test]
+    fn a_region_that_has_applied_less_is_behind_and_its_digests_are_not_compared() {
+        let (ok, table) = compared(holding(5, "aa", "dd"), holding(4, "bb", "ee"));
+        assert!(!ok);
+        expect![[r#"
+            placement        regions partitions operations conversations behind diverged
+            global                 2          1          5             1      1        0
+            local                  1          0          0             0      0        0
+            behind p1/413:
+              east           5
+              west           4
+        "#]]
+        .assert_eq(&table);
+        let (ok, _) = compared(holding(5, "aa", "dd"), Export::default());
+        assert!(!ok, "a region that holds nothing is behind too");
+    }
+
+    #[test]
+    fn other_heads_or_digests_at_the_same_operations_are_a_divergence() {
+        let (ok, table) = compared(holding(5, "aa", "dd"), holding(5, "bb", "ee"));
+        assert!(!ok);
+        expect![[r#"
+            placement        regions partitions operations conversations behind diverged
+            global                 2          1          5             1      0        2
+            local                  1          0          0             0      0        0
+            diverged p1/413:
+              east           aa
+              west           bb
+            diverged c00010000000000000000000000000007:
+              east           dd
+              west           ee
+        "#]]
+        .assert_eq(&table);
+    }
+}
