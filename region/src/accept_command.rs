@@ -82,7 +82,7 @@ pub(crate) fn accept(
         Err(NotDone::Refused(refusal)) => Err(refusal),
         Err(NotDone::Store(error)) => return Err(error),
     };
-    pending.effects.push(Effect::Reply { ticket, result });
+    pending.tables.effects.push(Effect::Reply { ticket, result });
     Ok(())
 }
 
@@ -90,7 +90,7 @@ pub(crate) fn accept(
 pub(crate) fn done_before(pending: &Pending<'_>, author: Author) -> Result<Option<Done>, NotDone> {
     let Author { conversation, sender, message } = author;
     here(pending, conversation)?;
-    let known: Option<IdentityRecord> = pending.load(&Key::Identity(conversation, sender, message))?;
+    let known: Option<IdentityRecord> = pending.tables.load(&Key::Identity(conversation, sender, message))?;
     if let Some(original) = known.and_then(|identity| identity.places.first().copied()) {
         let (dot, hlc) = (original.place.dot, original.place.hlc);
         return Ok(Some(Done::Operation { conversation, command: message, dot, hlc }));
@@ -114,7 +114,7 @@ pub(crate) fn membership(
     conversation: ConversationId,
     user: UserId,
 ) -> Result<MembershipRecord, NotDone> {
-    let row: Option<MembershipRecord> = pending.load(&Key::Membership(user, conversation))?;
+    let row: Option<MembershipRecord> = pending.tables.load(&Key::Membership(user, conversation))?;
     Ok(row.ok_or(Refusal::UnknownConversation(conversation))?)
 }
 
@@ -134,13 +134,13 @@ pub(crate) fn placement_allows(
 /// Whether a cut is one that some device could have been given: it may cover what has not arrived here yet, but only operations
 /// of active replicas, and no more of this region's own than it has issued in the conversation.
 pub(crate) fn possible(
-    pending: &mut Pending<'_>,
+    pending: &Pending<'_>,
     conversation: ConversationId,
     cut: &Cut,
 ) -> Result<(), NotDone> {
     let (own, active) = (pending.config.replica, &pending.config.placement.active);
     let foreign = cut.iter().any(|dot| !active.contains_key(&dot.replica));
-    let held = pending.conversation(conversation)?.cut.get(own);
+    let held = pending.tables.conversation(conversation)?.cut.get(own);
     if foreign || cut.get(own) > held {
         return Err(Refusal::CursorAhead(conversation).into());
     }

@@ -33,7 +33,7 @@ pub(crate) fn accept(
     }
     accept_command::membership(pending, conversation, author.sender)?;
     accept_command::possible(pending, conversation, &seen.cut)?;
-    let held = pending.conversation(conversation)?;
+    let held = pending.tables.conversation(conversation)?;
     if !held.cut.covers_all(&seen.cut) {
         post.seen = Some(seen.cut);
     }
@@ -50,7 +50,7 @@ pub(crate) fn issue(
 ) -> Result<Done, NotDone> {
     let Author { conversation, message, .. } = author;
     let now_ms = pending.now.ms();
-    let highest = pending.conversation(conversation)?.highest;
+    let highest = pending.tables.conversation(conversation)?.highest;
     let hlc = Timestamp::issue(now_ms, highest, seen).map_err(|_| Refusal::ClockExhausted(conversation))?;
     let dot = issue_operation::issue(pending, entropy, author, hlc, body)?;
     Ok(Done::Operation { conversation, command: message, dot, hlc })

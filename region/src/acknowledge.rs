@@ -10,7 +10,7 @@
 
 use crate::keys::Key;
 use crate::partition;
-use crate::pending::{Pending, opaque};
+use crate::pending::Pending;
 use crate::record::{self, OpaqueRecord, RegisterRecord, damaged};
 use crate::register_key::RegisterKey;
 use crate::shard::{Effect, ShardConfig};
@@ -69,15 +69,15 @@ pub(crate) fn learn(
     replica: ReplicaId,
     pair: &Pair,
 ) -> Result<(), StoreError> {
-    let mut known = known(pending.view(), bucket, replica)?;
+    let mut known = known(pending.tables.view(), bucket, replica)?;
     if !known.join(pair) {
         return Ok(());
     }
     let register = RegisterKey::Acknowledgement(replica);
-    let standing: Option<RegisterRecord> = pending.load(&Key::Register(bucket, register))?;
+    let standing: Option<RegisterRecord> = pending.tables.load(&Key::Register(bucket, register))?;
     let value = known.newest().encode();
     crate::join_registers::rewrite(pending, bucket, register, standing.map(|record| record.change), value)?;
-    pending.put(&Key::Acknowledgement(bucket, replica), &opaque(known.encode()));
+    pending.tables.put_bytes(&Key::Acknowledgement(bucket, replica), known.encode());
     pending.partition(bucket)?.weigh_stability = true;
     Ok(())
 }
@@ -89,20 +89,20 @@ pub(crate) fn weigh(pending: &mut Pending<'_>) -> Result<(), StoreError> {
         let placement = &pending.config.placement;
         let mut all = Acknowledgements::default();
         for replica in placement.active.keys() {
-            all.insert(*replica, known(pending.view(), bucket, *replica)?);
+            all.insert(*replica, known(pending.tables.view(), bucket, *replica)?);
         }
         let applied = pending.partition(bucket)?.vector();
         for replica in all.believe(placement.epoch, &applied) {
             if let Some(known) = all.get(replica) {
-                pending.put(&Key::Acknowledgement(bucket, replica), &opaque(known.encode()));
+                pending.tables.put_bytes(&Key::Acknowledgement(bucket, replica), known.encode());
             }
         }
         let stable = all.stable(placement.epoch, placement.active.keys().copied());
-        let mut known: Cut = self::stable(pending.view(), bucket)?;
+        let mut known: Cut = self::stable(pending.tables.view(), bucket)?;
         if known.join(&stable) {
-            pending.put(&Key::Stable(bucket), &known);
+            pending.tables.put(&Key::Stable(bucket), &known);
             let partition = pending.partition_id(bucket);
-            pending.effects.push(Effect::Stable { partition, cut: known });
+            pending.tables.effects.push(Effect::Stable { partition, cut: known });
         }
     }
     Ok(())
@@ -113,7 +113,12 @@ pub(crate) fn stable(view: &dyn View, bucket: Bucket) -> Result<VersionVector, S
     Ok(record::load(view, &Key::Stable(bucket))?.unwrap_or_default())
 }
 
-fn known(view: &dyn View, bucket: Bucket, replica: ReplicaId) -> Result<Acknowledgement, StoreError> {
+/// What is known of a replica's acknowledgements.
+pub(crate) fn known(
+    view: &dyn View,
+    bucket: Bucket,
+    replica: ReplicaId,
+) -> Result<Acknowledgement, StoreError> {
     let key = Key::Acknowledgement(bucket, replica);
     match record::load(view, &key)? {
         None => Ok(Acknowledgement::default()),

@@ -42,7 +42,7 @@ pub(crate) fn apply(
     cursor: Option<Position>,
 ) -> Result<(), StoreError> {
     match verify(pending, peer, partition, commits)? {
-        Err(reason) => pending.effects.push(Effect::Refused { peer, reason }),
+        Err(reason) => pending.tables.effects.push(Effect::Refused { peer, reason }),
         Ok(verified) => {
             for commit in verified {
                 append(pending, commit)?;
@@ -63,11 +63,11 @@ pub(crate) fn move_cursor(
     advance: impl FnOnce(&mut PeerCursor),
 ) -> Result<(), StoreError> {
     let key = Key::Cursor(partition.bucket, peer);
-    let before: PeerCursor = pending.load(&key)?.unwrap_or_default();
+    let before: PeerCursor = pending.tables.load(&key)?.unwrap_or_default();
     let mut cursor = before;
     advance(&mut cursor);
     if cursor != before {
-        pending.put(&key, &cursor);
+        pending.tables.put(&key, &cursor);
     }
     Ok(())
 }
@@ -166,10 +166,10 @@ fn kept_head(
     partition: PartitionId,
     dot: Dot,
 ) -> Result<Option<ChainHead>, StoreError> {
-    let Some(position) = partition::position_of(pending.view(), partition.bucket, dot)? else {
+    let Some(position) = partition::position_of(pending.tables.view(), partition.bucket, dot)? else {
         return Ok(None);
     };
-    let entry: LogRecord = partition::entry(pending.view(), partition.bucket, position, "a dot")?;
+    let entry: LogRecord = partition::entry(pending.tables.view(), partition.bucket, position, "a dot")?;
     Ok(entry.end.map(|end| end.head))
 }
 
@@ -199,7 +199,7 @@ fn append(pending: &mut Pending<'_>, verified: Verified) -> Result<(), StoreErro
     let first = Position(work.reach.log_end.0 + 1);
     for operation in operations {
         let position = pending.partition(commit.partition.bucket)?.next_position();
-        apply_operation::apply(pending, position, operation)?;
+        apply_operation::apply(&mut pending.tables, position, operation)?;
     }
     issue_operation::log(pending, first, &commit, head)
 }

@@ -11,10 +11,10 @@
 use crate::item::{Change, Content, Item};
 use crate::keys::Key;
 use crate::partition;
-use crate::pending::{Pending, opaque};
 use crate::record::{ChangeRecord, IdentityRecord, LoggedPlace, MembershipRecord, TimelineRecord};
 use crate::shard::Effect;
 use crate::store::StoreError;
+use crate::tables::Tables;
 use crdt::Dot;
 use crdt::operation::{Body, Envelope};
 use crdt::timeline::Inserted;
@@ -31,16 +31,16 @@ pub(crate) struct Checked {
 
 /// Applies an operation that stands at that position of its partition's log.
 pub(crate) fn apply(
-    pending: &mut Pending<'_>,
+    tables: &mut Tables<'_>,
     position: Position,
     operation: Checked,
 ) -> Result<(), StoreError> {
     let Checked { dot, envelope, body } = operation;
     let conversation = envelope.conversation;
-    pending.put(&Key::Dot(conversation.partition().bucket, dot), &position);
-    let repeated = place(pending, position, dot, &envelope)?;
-    change_members(pending, dot, &envelope, &body)?;
-    let record = pending.conversation(conversation)?;
+    tables.put(&Key::Dot(conversation.partition().bucket, dot), &position);
+    let repeated = place(tables, position, dot, &envelope)?;
+    change_members(tables, dot, &envelope, &body)?;
+    let record = tables.change_conversation(conversation)?;
     record.arrival.0 += 1;
     record.cut.raise(dot);
     record.highest = record.highest.max(envelope.hlc);
@@ -48,9 +48,9 @@ pub(crate) fn apply(
     let (arrival, highest, cut) = (record.arrival, record.highest, Arc::new(record.cut.clone()));
     let (kind, sender, message) = (envelope.kind, envelope.sender, envelope.message);
     let entry = ChangeRecord { position, dot, kind, sender, message, repeated };
-    pending.put(&Key::Change(conversation, arrival), &entry);
+    tables.put(&Key::Change(conversation, arrival), &entry);
     let item = Arc::new(item(dot, &envelope, body));
-    pending.effects.push(Effect::Changed(Change { conversation, arrival, cut, highest, item }));
+    tables.effects.push(Effect::Changed(Change { conversation, arrival, cut, highest, item }));
     Ok(())
 }
 
@@ -73,32 +73,32 @@ pub(crate) fn item(dot: Dot, envelope: &Envelope, body: Body) -> Item {
 /// Puts an operation among the aliases of its identity, and moves what is shown if it is the lowest now. Says whether the
 /// identity was known.
 fn place(
-    pending: &mut Pending<'_>,
+    tables: &mut Tables<'_>,
     position: Position,
     dot: Dot,
     envelope: &Envelope,
 ) -> Result<bool, StoreError> {
     let conversation = envelope.conversation;
     let key = Key::Identity(conversation, envelope.sender, envelope.message);
-    let mut identity: IdentityRecord = pending.load(&key)?.unwrap_or_default();
+    let mut identity: IdentityRecord = tables.load(&key)?.unwrap_or_default();
     let place = envelope.place(dot);
     let (inserted, repeated) = (identity.insert(LoggedPlace { place, position }), identity.places.len() > 1);
     match inserted {
         Inserted::First => {}
-        Inserted::Moved { from } => pending.delete(&Key::Timeline(conversation, from.hlc, from.dot)),
+        Inserted::Moved { from } => tables.delete(&Key::Timeline(conversation, from.hlc, from.dot)),
         Inserted::AliasOnly | Inserted::AlreadyThere => {
-            pending.put(&key, &identity);
+            tables.put(&key, &identity);
             return Ok(repeated);
         }
     }
-    pending.put(&key, &identity);
+    tables.put(&key, &identity);
     let shown = TimelineRecord { kind: envelope.kind, position };
-    pending.put(&Key::Timeline(conversation, place.hlc, place.dot), &shown);
+    tables.put(&Key::Timeline(conversation, place.hlc, place.dot), &shown);
     Ok(repeated)
 }
 
 fn change_members(
-    pending: &mut Pending<'_>,
+    tables: &mut Tables<'_>,
     dot: Dot,
     envelope: &Envelope,
     body: &Body,
@@ -108,18 +108,18 @@ fn change_members(
         Body::Create { .. } | Body::Add { .. } | Body::Leave { .. } => {}
     }
     let conversation = envelope.conversation;
-    let mut members = partition::members(pending.view(), conversation)?;
+    let mut members = partition::members(tables.view(), conversation)?;
     let changes = members.apply(dot, envelope, body);
-    pending.put(&Key::Members(conversation), &opaque(members.encode()));
+    tables.put_bytes(&Key::Members(conversation), members.encode());
     for change in changes {
         let (user, was, is) = (change.user, change.before.is_some(), change.after.is_some());
         let key = Key::Membership(user, conversation);
         match change.after {
-            Some(since) => pending.put(&key, &MembershipRecord { since }),
-            None => pending.delete(&key),
+            Some(since) => tables.put(&key, &MembershipRecord { since }),
+            None => tables.delete(&key),
         }
         if was != is {
-            pending.effects.push(Effect::Membership { conversation, user, member: is });
+            tables.effects.push(Effect::Membership { conversation, user, member: is });
         }
     }
     Ok(())

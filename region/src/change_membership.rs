@@ -25,7 +25,7 @@ pub(crate) fn add(
     }
     let conversation = author.conversation;
     accept_command::membership(pending, conversation, author.sender)?;
-    let members = partition::members(pending.view(), conversation)?;
+    let members = partition::members(pending.tables.view(), conversation)?;
     if members.direct() {
         return Err(Refusal::Direct(conversation).into());
     }
@@ -40,7 +40,7 @@ pub(crate) fn add(
     if count > limit {
         return Err(Refusal::TooManyMembers { members: count, limit }.into());
     }
-    let since = pending.conversation(conversation)?.cut.clone();
+    let since = pending.tables.conversation(conversation)?.cut;
     accept_post::issue(pending, entropy, author, Timestamp::ZERO, Body::Add { user, since })
 }
 
@@ -55,9 +55,9 @@ pub(crate) fn leave(
     }
     let conversation = author.conversation;
     accept_command::membership(pending, conversation, author.sender)?;
-    if partition::members(pending.view(), conversation)?.direct() {
+    if partition::members(pending.tables.view(), conversation)?.direct() {
         return Err(Refusal::Direct(conversation).into());
     }
-    let seen = pending.conversation(conversation)?.cut.clone();
+    let seen = pending.tables.conversation(conversation)?.cut;
     accept_post::issue(pending, entropy, author, Timestamp::ZERO, Body::Leave { seen })
 }

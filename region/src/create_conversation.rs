@@ -36,7 +36,7 @@ pub(crate) fn group(
         return Err(Refusal::TooManyMembers { members: members.len(), limit: limits.members_max }.into());
     }
     accept_command::placement_allows(pending, author.conversation, &members)?;
-    if partition::members(pending.view(), author.conversation)?.exists() {
+    if partition::members(pending.tables.view(), author.conversation)?.exists() {
         return Err(Refusal::ConversationExists(author.conversation).into());
     }
     let body = Body::Create { members, name, direct: false };
@@ -60,7 +60,7 @@ pub(crate) fn direct(
     let mut members = vec![author.sender, peer];
     members.sort_unstable();
     accept_command::placement_allows(pending, conversation, &members)?;
-    if partition::members(pending.view(), conversation)?.direct() {
+    if partition::members(pending.tables.view(), conversation)?.direct() {
         return Ok(Done::Exists { conversation });
     }
     let body = Body::Create { members, name: String::new(), direct: true };

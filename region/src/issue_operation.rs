@@ -47,7 +47,7 @@ pub(crate) fn issue(
     work.own.push(OperationBytes { envelope, payload: Some(payload) });
     let kind = draft.body.kind();
     let envelope = Envelope { conversation, hlc, kind, sender, message, payload_digest };
-    apply_operation::apply(pending, position, Checked { dot, envelope, body: draft.body })?;
+    apply_operation::apply(&mut pending.tables, position, Checked { dot, envelope, body: draft.body })?;
     Ok(dot)
 }
 
@@ -91,7 +91,7 @@ pub(crate) fn log(
             payload: operation.payload.clone(),
             end: (dot.sequence == commit.last()).then_some(end),
         };
-        pending.put(&Key::Log(bucket, Position(first.0 + index)), &record);
+        pending.tables.put(&Key::Log(bucket, Position(first.0 + index)), &record);
     }
     let chain = ChainRecord { sequence: commit.last(), end };
     pending.partition(bucket)?.chains.insert(commit.origin, chain);

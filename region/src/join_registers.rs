@@ -11,7 +11,7 @@
 use crate::acknowledge;
 use crate::apply_commit;
 use crate::keys::Key;
-use crate::pending::{Pending, opaque};
+use crate::pending::Pending;
 use crate::record::{RegisterRecord, damaged};
 use crate::register_key::RegisterKey;
 use crate::shard::Effect;
@@ -39,7 +39,7 @@ pub(crate) fn join(
 ) -> Result<(), StoreError> {
     match read(pending, peer, partition, registers) {
         Err(reason) => {
-            pending.effects.push(Effect::Refused { peer, reason });
+            pending.tables.effects.push(Effect::Refused { peer, reason });
             Ok(())
         }
         Ok(registers) => {
@@ -100,7 +100,7 @@ pub(crate) fn join_receipt(
     let register = RegisterKey::Receipt(conversation, user, device);
     let bucket = conversation.partition().bucket;
     let key = Key::Register(bucket, register);
-    let standing: Option<RegisterRecord> = pending.load(&key)?;
+    let standing: Option<RegisterRecord> = pending.tables.load(&key)?;
     let mut joined = match &standing {
         None => Receipt::default(),
         Some(record) => {
@@ -112,7 +112,7 @@ pub(crate) fn join_receipt(
     }
     rewrite(pending, bucket, register, standing.map(|record| record.change), joined.encode().into())?;
     let (delivered, read) = (joined.delivered().clone(), joined.read().clone());
-    pending.effects.push(Effect::Receipt { conversation, user, device, delivered, read });
+    pending.tables.effects.push(Effect::Receipt { conversation, user, device, delivered, read });
     Ok(())
 }
 
@@ -125,10 +125,10 @@ pub(crate) fn rewrite(
     value: Bytes,
 ) -> Result<(), StoreError> {
     if let Some(change) = standing {
-        pending.delete(&Key::Feed(bucket, change));
+        pending.tables.delete(&Key::Feed(bucket, change));
     }
     let change = pending.next_change(bucket)?;
-    pending.put(&Key::Register(bucket, register), &RegisterRecord { change, value });
-    pending.put(&Key::Feed(bucket, change), &opaque(register.encode()));
+    pending.tables.put(&Key::Register(bucket, register), &RegisterRecord { change, value });
+    pending.tables.put_bytes(&Key::Feed(bucket, change), register.encode());
     Ok(())
 }

@@ -162,6 +162,30 @@ impl Key {
         }
     }
 
+    /// The conversation it is about, if it is about one.
+    pub(crate) const fn conversation(&self) -> Option<ConversationId> {
+        match self {
+            Self::Conversation(conversation)
+            | Self::Members(conversation)
+            | Self::Timeline(conversation, ..)
+            | Self::Identity(conversation, ..)
+            | Self::Change(conversation, _)
+            | Self::Membership(_, conversation)
+            | Self::Register(_, RegisterKey::Receipt(conversation, ..)) => Some(*conversation),
+            Self::Log(..)
+            | Self::Dot(..)
+            | Self::Chain(..)
+            | Self::Reach(..)
+            | Self::Cursor(..)
+            | Self::Register(_, RegisterKey::Acknowledgement(_))
+            | Self::Feed(..)
+            | Self::Acknowledgement(..)
+            | Self::Stable(..)
+            | Self::Meta
+            | Self::PeerStart(..) => None,
+        }
+    }
+
     /// Its bytes: one allocation.
     pub(crate) fn encode(&self) -> Bytes {
         let mut out = Vec::with_capacity(48);
@@ -258,9 +282,41 @@ impl KeyRange {
         Self::from(Key::Log(bucket, Position(after.0.saturating_add(1))), Self::table(bucket, Table::Log))
     }
 
+    /// The tables of a bucket that follow from its log; the rows of members follow too, but stand in their own buckets.
+    pub(crate) fn derived(bucket: Bucket) -> [Self; 7] {
+        [
+            Table::Dots,
+            Table::Chains,
+            Table::Conversations,
+            Table::Members,
+            Table::Timeline,
+            Table::Identity,
+            Table::Changes,
+        ]
+        .map(|table| Self::table(bucket, table))
+    }
+
     /// The chains of all origins.
     pub(crate) fn chains(bucket: Bucket) -> Self {
         Self::table(bucket, Table::Chains)
+    }
+
+    /// The receipts of a partition.
+    pub(crate) fn all_receipts(bucket: Bucket) -> Self {
+        let mut from = Vec::new();
+        prefix(&mut from, bucket.number(), Table::Registers);
+        from.push(RegisterKey::RECEIPT);
+        Self::of_prefix(from)
+    }
+
+    /// The registers of a partition.
+    pub(crate) fn registers(bucket: Bucket) -> Self {
+        Self::table(bucket, Table::Registers)
+    }
+
+    /// The messages of a partition.
+    pub(crate) fn timelines(bucket: Bucket) -> Self {
+        Self::table(bucket, Table::Timeline)
     }
 
     /// The receipts of a conversation.
@@ -331,13 +387,6 @@ impl KeyRange {
     /// The memberships whose rows stand in a bucket.
     pub(crate) fn memberships_in(bucket: Bucket) -> Self {
         Self::table(bucket, Table::Membership)
-    }
-
-    /// The start numbers of all peers.
-    pub(crate) fn peer_starts() -> Self {
-        let mut from = Vec::new();
-        prefix(&mut from, WHOLE_STORE, Table::PeerStarts);
-        Self::of_prefix(from)
     }
 
     fn table(bucket: Bucket, table: Table) -> Self {

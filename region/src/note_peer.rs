@@ -10,9 +10,9 @@ use crdt::ReplicaId;
 /// Notes a start number.
 pub(crate) fn note(pending: &mut Pending<'_>, peer: ReplicaId, start_number: u64) -> Result<(), StoreError> {
     let key = Key::PeerStart(peer);
-    let known: Option<u64> = pending.load(&key)?;
+    let known: Option<u64> = pending.tables.load(&key)?;
     if known.is_none_or(|known| known < start_number) {
-        pending.put(&key, &start_number);
+        pending.tables.put(&key, &start_number);
     }
     Ok(())
 }

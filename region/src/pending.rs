@@ -8,13 +8,12 @@
 //! - A step that fails leaves nothing behind: all of this is dropped.
 
 use crate::keys::Key;
-use crate::overlay::Overlay;
 use crate::partition::{self, Chains};
-use crate::record::{self, ConversationRecord, ReachRecord, Record};
+use crate::record::ReachRecord;
 use crate::shard::{Effect, ShardConfig};
 use crate::store::{Batch, StoreError, View};
-use bytes::Bytes;
-use crdt::{Bucket, ConversationId, Now, PartitionId, Sequence, VersionVector};
+use crate::tables::Tables;
+use crdt::{Bucket, Now, PartitionId, Sequence, VersionVector};
 use replication::commit::OperationBytes;
 use replication::log::{ChangeNumber, PartitionState, Position};
 use std::collections::BTreeMap;
@@ -23,10 +22,8 @@ use std::collections::BTreeMap;
 pub(crate) struct Pending<'a> {
     pub(crate) config: &'a ShardConfig,
     pub(crate) now: Now,
-    overlay: Overlay<'a>,
+    pub(crate) tables: Tables<'a>,
     pub(crate) partitions: BTreeMap<Bucket, PartitionWork>,
-    conversations: BTreeMap<ConversationId, ConversationRecord>,
-    pub(crate) effects: Vec<Effect>,
 }
 
 /// One partition of a step under way.
@@ -44,34 +41,7 @@ pub(crate) struct PartitionWork {
 
 impl<'a> Pending<'a> {
     pub(crate) fn begin(config: &'a ShardConfig, now: Now, view: &'a dyn View) -> Self {
-        Self {
-            config,
-            now,
-            overlay: Overlay::new(view),
-            partitions: BTreeMap::new(),
-            conversations: BTreeMap::new(),
-            effects: Vec::new(),
-        }
-    }
-
-    /// The state as of now within the step. Conversation records and what a partition's work holds are written at the step's end, so
-    /// they are read by [`Self::conversation`] and [`Self::partition`] instead.
-    pub(crate) fn view(&self) -> &dyn View {
-        &self.overlay
-    }
-
-    pub(crate) fn load<R: Record>(&self, key: &Key) -> Result<Option<R>, StoreError> {
-        record::load(&self.overlay, key)
-    }
-
-    pub(crate) fn put(&mut self, key: &Key, record: &impl Record) {
-        let key = key.encode();
-        let value = record::seal(&key, record);
-        self.overlay.batch.put(key, value);
-    }
-
-    pub(crate) fn delete(&mut self, key: &Key) {
-        self.overlay.batch.delete(key.encode());
+        Self { config, now, tables: Tables::over(view), partitions: BTreeMap::new() }
     }
 
     pub(crate) fn partition_id(&self, bucket: Bucket) -> PartitionId {
@@ -81,8 +51,8 @@ impl<'a> Pending<'a> {
     /// The work on that partition, begun if it has not been.
     pub(crate) fn partition(&mut self, bucket: Bucket) -> Result<&mut PartitionWork, StoreError> {
         if !self.partitions.contains_key(&bucket) {
-            let chains = partition::chains(&self.overlay, bucket)?;
-            let reach = partition::reach(&self.overlay, bucket)?;
+            let chains = partition::chains(self.tables.view(), bucket)?;
+            let reach = partition::reach(self.tables.view(), bucket)?;
             let work = PartitionWork::new(chains, reach);
             self.partitions.insert(bucket, work);
         }
@@ -91,15 +61,6 @@ impl<'a> Pending<'a> {
             .partitions
             .entry(bucket)
             .or_insert_with(|| PartitionWork::new(Chains::new(), ReachRecord::default())))
-    }
-
-    /// A conversation's counters, clock and cut: those of an empty one if it is not known.
-    pub(crate) fn conversation(&mut self, id: ConversationId) -> Result<&mut ConversationRecord, StoreError> {
-        if !self.conversations.contains_key(&id) {
-            let loaded = self.load(&Key::Conversation(id))?.unwrap_or_default();
-            self.conversations.insert(id, loaded);
-        }
-        Ok(self.conversations.entry(id).or_default())
     }
 
     /// The next change number of a partition's feed.
@@ -116,9 +77,6 @@ impl<'a> Pending<'a> {
 
     /// Writes what was kept back and says which partitions grew, with what they hold now.
     pub(crate) fn finish(mut self) -> (Batch, Vec<Effect>) {
-        for (id, record) in std::mem::take(&mut self.conversations) {
-            self.put(&Key::Conversation(id), &record);
-        }
         for (bucket, work) in std::mem::take(&mut self.partitions) {
             assert!(work.own.is_empty(), "own operations are sealed into a commit before a step ends");
             let state = work.state();
@@ -127,14 +85,14 @@ impl<'a> Pending<'a> {
             }
             for dot in state.applied.iter().filter(|dot| !work.before.applied.covers(*dot)) {
                 if let Some(chain) = work.chains.get(&dot.replica) {
-                    self.put(&Key::Chain(bucket, dot.replica), chain);
+                    self.tables.put(&Key::Chain(bucket, dot.replica), chain);
                 }
             }
-            self.put(&Key::Reach(bucket), &work.reach);
+            self.tables.put(&Key::Reach(bucket), &work.reach);
             let partition = self.partition_id(bucket);
-            self.effects.push(Effect::Advanced { partition, state });
+            self.tables.effects.push(Effect::Advanced { partition, state });
         }
-        (self.overlay.batch, self.effects)
+        self.tables.finish()
     }
 }
 
@@ -176,9 +134,4 @@ impl PartitionWork {
     fn state(&self) -> PartitionState {
         PartitionState { log_end: self.reach.log_end, feed_end: self.reach.feed_end, applied: self.vector() }
     }
-}
-
-/// Bytes of a record that its own table understands.
-pub(crate) fn opaque(bytes: impl Into<Bytes>) -> record::OpaqueRecord {
-    record::OpaqueRecord(bytes.into())
 }

@@ -11,6 +11,7 @@
 use crate::encoding::{Reader, Writer};
 use crate::item::ArrivalNumber;
 use crate::keys::{Key, KeyRange, Table};
+use crate::meta::StoreMeta;
 use crate::store::{Direction, StoreError, View};
 use bytes::Bytes;
 use crdt::timeline::Inserted;
@@ -168,6 +169,30 @@ pub(crate) fn load<R: Record>(view: &dyn View, key: &Key) -> Result<Option<R>, S
 pub(crate) fn load_named<R: Record>(view: &dyn View, key: &Key, named_by: &str) -> Result<R, StoreError> {
     load(view, key)?
         .ok_or_else(|| damaged(&key.encode(), &format!("it is missing, although {named_by} names it")))
+}
+
+/// Checks that a value is a record of its key's table.
+pub(crate) fn check(key: &Key, bytes: &[u8], value: &[u8]) -> Result<(), StoreError> {
+    let value = Bytes::copy_from_slice(value);
+    match key.table() {
+        Table::Log => unseal::<LogRecord>(bytes, value).map(drop),
+        Table::Dots => unseal::<Position>(bytes, value).map(drop),
+        Table::Chains => unseal::<ChainRecord>(bytes, value).map(drop),
+        Table::Reach => unseal::<ReachRecord>(bytes, value).map(drop),
+        Table::Cursors => unseal::<PeerCursor>(bytes, value).map(drop),
+        Table::Registers => unseal::<RegisterRecord>(bytes, value).map(drop),
+        Table::Feed | Table::Acknowledgements | Table::Members => {
+            unseal::<OpaqueRecord>(bytes, value).map(drop)
+        }
+        Table::Stable => unseal::<Cut>(bytes, value).map(drop),
+        Table::Conversations => unseal::<ConversationRecord>(bytes, value).map(drop),
+        Table::Timeline => unseal::<TimelineRecord>(bytes, value).map(drop),
+        Table::Identity => unseal::<IdentityRecord>(bytes, value).map(drop),
+        Table::Changes => unseal::<ChangeRecord>(bytes, value).map(drop),
+        Table::Membership => unseal::<MembershipRecord>(bytes, value).map(drop),
+        Table::Meta => unseal::<StoreMeta>(bytes, value).map(drop),
+        Table::PeerStarts => unseal::<u64>(bytes, value).map(drop),
+    }
 }
 
 /// Calls `visit` for each record of the range, with its decoded key, until it breaks.

@@ -1,0 +1,243 @@
+//! What a store holds, in a form that does not depend on the order of arrival: for comparing regions, and for an independent checker.
+//!
+//! What must always hold: regions that have applied the same operations export the same, byte for byte in the digests (promise 3). So
+//! nothing here names a log position, an arrival number or a change number.
+//!
+//! Cost: digests read every message's log entry once; nothing is held in memory beyond one item and one partition's conversations.
+
+use crate::keys::{Key, KeyRange};
+use crate::partition;
+use crate::read;
+use crate::record::{
+    self, ConversationRecord, IdentityRecord, MembershipRecord, RegisterRecord, TimelineRecord,
+};
+use crate::register_key::RegisterKey;
+use crate::store::{Direction, StoreError, View};
+use crdt::id::BUCKETS;
+use crdt::operation::{Body, Envelope};
+use crdt::timeline::Entry;
+use crdt::{
+    Bucket, ChainHead, ConversationId, Cut, DeviceId, DigestBuilder, Dot, Identity, Kind, MessageId,
+    PartitionId, Place, PlacementId, ReplicaId, StateDigest, Timestamp, UserId, VersionVector,
+};
+use replication::log::Position;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+/// One partition, as regions compare it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionExport {
+    /// Which.
+    pub partition: PartitionId,
+    /// Exactly what has been applied.
+    pub applied: VersionVector,
+    /// Per origin, the chain head at the last operation applied.
+    pub heads: BTreeMap<ReplicaId, ChainHead>,
+    /// Every conversation with the digest of its state.
+    pub conversations: BTreeMap<ConversationId, StateDigest>,
+    /// Everything known to be stable. Regions at rest agree on it; regions on the way need not.
+    pub stable: VersionVector,
+}
+
+/// One message, however often it was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportedPost {
+    /// Where.
+    pub conversation: ConversationId,
+    /// Who sent it.
+    pub sender: UserId,
+    /// The client's id.
+    pub message: MessageId,
+    /// Its place in the display order, with `dot`.
+    pub hlc: Timestamp,
+    /// The operation that carries it.
+    pub dot: Dot,
+    /// Every operation that carried it, that one first.
+    pub aliases: Vec<Dot>,
+    /// BLAKE3 of its body.
+    pub body_digest: [u8; 32],
+}
+
+/// One member of one conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportedMembership {
+    /// Where.
+    pub conversation: ConversationId,
+    /// Who.
+    pub user: UserId,
+    /// What is hidden from them.
+    pub since: Cut,
+}
+
+/// One device's receipt in one conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportedReceipt {
+    /// Where.
+    pub conversation: ConversationId,
+    /// Whose.
+    pub user: UserId,
+    /// On which device.
+    pub device: DeviceId,
+    /// Delivered up to here.
+    pub delivered: Cut,
+    /// Read up to here.
+    pub read: Cut,
+}
+
+/// Every partition of the placement that holds an operation, by bucket.
+///
+/// # Errors
+/// [`StoreError`] when the store cannot be read or is damaged. So for every export here.
+pub fn partitions(view: &dyn View, placement: PlacementId) -> Result<Vec<PartitionExport>, StoreError> {
+    let mut partitions = Vec::new();
+    for bucket in (0..BUCKETS).filter_map(Bucket::new) {
+        let export = partition(view, PartitionId { placement, bucket })?;
+        if !export.applied.is_empty() {
+            partitions.push(export);
+        }
+    }
+    Ok(partitions)
+}
+
+/// One partition.
+pub fn partition(view: &dyn View, partition: PartitionId) -> Result<PartitionExport, StoreError> {
+    let chains = partition::chains(view, partition.bucket)?;
+    let mut conversations = BTreeMap::new();
+    for (conversation, held) in conversations_of(view, partition.bucket)? {
+        conversations.insert(conversation, digest(view, conversation, &held)?);
+    }
+    Ok(PartitionExport {
+        partition,
+        applied: partition::applied(&chains),
+        heads: chains.into_iter().map(|(origin, chain)| (origin, chain.end.head)).collect(),
+        conversations,
+        stable: read::stable(view, partition)?,
+    })
+}
+
+/// Calls `visit` for each message of the placement, by bucket, conversation and place, until it breaks.
+pub fn posts(
+    view: &dyn View,
+    mut visit: impl FnMut(ExportedPost) -> ControlFlow<()>,
+) -> Result<(), StoreError> {
+    for bucket in (0..BUCKETS).filter_map(Bucket::new) {
+        let mut flow = ControlFlow::Continue(());
+        record::scan(view, &KeyRange::timelines(bucket), Direction::Ascending, |key, entry| {
+            if let Some(post) = exported_post(view, key, entry)? {
+                flow = visit(post);
+            }
+            Ok(flow)
+        })?;
+        if flow.is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Every membership, by the user's bucket, user and conversation.
+pub fn memberships(view: &dyn View) -> Result<Vec<ExportedMembership>, StoreError> {
+    let mut memberships = Vec::new();
+    for bucket in (0..BUCKETS).filter_map(Bucket::new) {
+        let range = KeyRange::memberships_in(bucket);
+        record::scan(view, &range, Direction::Ascending, |key, MembershipRecord { since }| {
+            if let Key::Membership(user, conversation) = key {
+                memberships.push(ExportedMembership { conversation, user, since });
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+    }
+    Ok(memberships)
+}
+
+/// Every receipt, by bucket, conversation, user and device.
+pub fn receipts(view: &dyn View) -> Result<Vec<ExportedReceipt>, StoreError> {
+    let mut receipts = Vec::new();
+    for bucket in (0..BUCKETS).filter_map(Bucket::new) {
+        let range = KeyRange::all_receipts(bucket);
+        record::scan(view, &range, Direction::Ascending, |key, register: RegisterRecord| {
+            if let Key::Register(_, RegisterKey::Receipt(conversation, user, device)) = key {
+                let receipt = crdt::Receipt::decode(&register.value)
+                    .map_err(|error| record::damaged(&key.encode(), &error.to_string()))?;
+                let (delivered, read) = (receipt.delivered().clone(), receipt.read().clone());
+                receipts.push(ExportedReceipt { conversation, user, device, delivered, read });
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+    }
+    Ok(receipts)
+}
+
+/// The conversations of a partition.
+pub(crate) fn conversations_of(
+    view: &dyn View,
+    bucket: Bucket,
+) -> Result<BTreeMap<ConversationId, ConversationRecord>, StoreError> {
+    let mut conversations = BTreeMap::new();
+    record::scan(view, &KeyRange::conversations(bucket), Direction::Ascending, |key, held| {
+        if let Key::Conversation(conversation) = key {
+            conversations.insert(conversation, held);
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(conversations)
+}
+
+/// The digest of a conversation's state, as `crdt` defines it.
+fn digest(
+    view: &dyn View,
+    conversation: ConversationId,
+    held: &ConversationRecord,
+) -> Result<StateDigest, StoreError> {
+    let members = partition::members(view, conversation)?;
+    let mut digest = DigestBuilder::new(conversation, &held.cut, held.highest, &members);
+    let unordered = |key: Key| record::damaged(&key.encode(), "it stands out of order");
+    let timeline = KeyRange::timeline(conversation);
+    record::scan(view, &timeline, Direction::Ascending, |key, entry: TimelineRecord| {
+        if let Key::Timeline(_, hlc, dot) = key {
+            let (envelope, _) = logged(view, conversation, entry.position)?;
+            digest.entry(Place { hlc, dot }, &Entry::of(&envelope)).map_err(|_| unordered(key))?;
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    let identities = KeyRange::identities(conversation);
+    record::scan(view, &identities, Direction::Ascending, |key, identity: IdentityRecord| {
+        if let Key::Identity(_, sender, message) = key {
+            let of = Identity { sender, message };
+            digest.aliases(of, &identity.aliases()).map_err(|_| unordered(key))?;
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(digest.finish())
+}
+
+fn exported_post(
+    view: &dyn View,
+    key: Key,
+    entry: TimelineRecord,
+) -> Result<Option<ExportedPost>, StoreError> {
+    let Key::Timeline(conversation, hlc, dot) = key else { return Ok(None) };
+    if entry.kind != Kind::Post {
+        return Ok(None);
+    }
+    let (envelope, body) = logged(view, conversation, entry.position)?;
+    let Body::Post(post) = body else {
+        return Err(record::damaged(&key.encode(), "it calls a post what the log does not"));
+    };
+    let (sender, message) = (envelope.sender, envelope.message);
+    let of = Key::Identity(conversation, sender, message);
+    let identity: IdentityRecord = record::load_named(view, &of, "the timeline")?;
+    let aliases = identity.places.iter().map(|logged| logged.place.dot).collect();
+    let body_digest = *blake3::hash(&post.body).as_bytes();
+    Ok(Some(ExportedPost { conversation, sender, message, hlc, dot, aliases, body_digest }))
+}
+
+fn logged(
+    view: &dyn View,
+    conversation: ConversationId,
+    position: Position,
+) -> Result<(Envelope, Body), StoreError> {
+    let bucket = conversation.partition().bucket;
+    let entry = partition::entry(view, bucket, position, "the timeline")?;
+    partition::decode(bucket, position, &entry)
+}

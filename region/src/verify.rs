@@ -1,0 +1,245 @@
+//! Verifies a whole store: that every record is what was written, and that none is missing.
+//!
+//! A checksum finds a record that changed, not one that is gone. So this also replays each partition's log through the very code
+//! that applied it, and compares what comes out with the tables, record by record:
+//! - every record decodes, bears its checksum, and belongs to this placement;
+//! - the log has no gap and nothing beyond its end, commits are whole, and every chain head is the hash of the envelopes before it;
+//! - every table that follows from the log holds exactly what the log says, no more and no less;
+//! - the feed names each register once, under its latest change.
+//!
+//! It changes nothing and goes on after damage, up to a limit, so an operator sees how far it reaches. Memory: the
+//! derived records of one partition at a time, about 350 bytes an operation.
+
+use crate::acknowledge;
+use crate::apply_operation::{self, Checked};
+use crate::export;
+use crate::keys::{Key, KeyRange};
+use crate::partition::{self, Chains};
+use crate::record::{
+    self, ChainRecord, CommitEnd, LogRecord, MembershipRecord, OpaqueRecord, RegisterRecord, damaged,
+};
+use crate::register_key::RegisterKey;
+use crate::store::{Batch, Direction, MemoryStore, StoreError, View};
+use crate::tables::Tables;
+use crdt::id::BUCKETS;
+use crdt::{Bucket, ChainHead, PartitionId, PlacementId, ReplicaId, Sequence};
+use replication::log::Position;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+/// What a verification found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Verified {
+    /// Records read.
+    pub records: u64,
+    /// Operations replayed.
+    pub operations: u64,
+    /// What is damaged, by name: each a [`StoreError::Damaged`].
+    pub damaged: Vec<StoreError>,
+}
+
+/// Verifies a store of that placement, and stops once it has found `damaged_max` damages (at least one).
+///
+/// # Errors
+/// [`StoreError`] when the store cannot be read at all; damage is not an error but what was asked for.
+pub fn verify(view: &dyn View, placement: PlacementId, damaged_max: usize) -> Result<Verified, StoreError> {
+    let mut verified = Verified::default();
+    verify_records(view, placement, damaged_max, &mut verified)?;
+    for bucket in (0..BUCKETS).filter_map(Bucket::new) {
+        if verified.damaged.len() >= damaged_max {
+            break;
+        }
+        let partition = PartitionId { placement, bucket };
+        for check in [verify_log, verify_feed, verify_memberships] {
+            match check(view, partition, &mut verified) {
+                Err(damage @ StoreError::Damaged { .. }) if !verified.damaged.contains(&damage) => {
+                    verified.damaged.push(damage);
+                }
+                Ok(()) | Err(StoreError::Damaged { .. }) => {}
+                Err(failure @ (StoreError::Full { .. } | StoreError::Failed { .. })) => return Err(failure),
+            }
+        }
+    }
+    Ok(verified)
+}
+
+/// Every record by itself.
+fn verify_records(
+    view: &dyn View,
+    placement: PlacementId,
+    damaged_max: usize,
+    verified: &mut Verified,
+) -> Result<(), StoreError> {
+    let everything = KeyRange::everything();
+    view.scan(&everything.from, &everything.to, Direction::Ascending, &mut |key, value| {
+        verified.records += 1;
+        if let Err(damage) = verify_record(placement, key, value) {
+            verified.damaged.push(damage);
+        }
+        if verified.damaged.len() < damaged_max { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })
+}
+
+fn verify_record(placement: PlacementId, bytes: &[u8], value: &[u8]) -> Result<(), StoreError> {
+    let key = Key::decode(bytes).ok_or_else(|| damaged(bytes, "the key does not decode"))?;
+    record::check(&key, bytes, value)?;
+    match key.conversation().filter(|conversation| conversation.placement() != placement) {
+        None => Ok(()),
+        Some(_) => Err(damaged(bytes, "it belongs to another placement")),
+    }
+}
+
+/// The log of a partition, and every table that follows from it.
+fn verify_log(view: &dyn View, partition: PartitionId, verified: &mut Verified) -> Result<(), StoreError> {
+    let bucket = partition.bucket;
+    let nothing = MemoryStore::new();
+    let mut replay = Replay { partition, chains: Chains::new(), heads: BTreeMap::new(), commit: None };
+    let mut tables = Tables::over(&nothing);
+    let end = partition::reach(view, bucket)?.log_end;
+    for position in (1..=end.0).map(Position) {
+        let entry = partition::entry(view, bucket, position, "the reach of its partition")?;
+        replay.follow(position, &entry)?;
+        let (envelope, body) = partition::decode(bucket, position, &entry)?;
+        if envelope.conversation.partition() != partition {
+            let key = Key::Log(bucket, position).encode();
+            return Err(damaged(&key, "it is about a conversation of another partition"));
+        }
+        apply_operation::apply(&mut tables, position, Checked { dot: entry.dot, envelope, body })?;
+        tables.effects.clear();
+        verified.operations += 1;
+    }
+    if replay.commit.is_some() {
+        return Err(damaged(&Key::Log(bucket, end).encode(), "the log ends within a commit"));
+    }
+    let beyond = KeyRange::log_after(bucket, end);
+    absent(view, &beyond, &Batch::default(), "it stands beyond the end of the log")?;
+    for (origin, chain) in &replay.chains {
+        tables.put(&Key::Chain(bucket, *origin), chain);
+    }
+    let (expected, _) = tables.finish();
+    for (key, value) in expected.writes() {
+        let found = view.get(key)?;
+        match value {
+            None => {}
+            Some(_) if found.is_none() => {
+                return Err(damaged(key, "it is missing, although the log says it"));
+            }
+            Some(value) if found.as_ref() != Some(value) => {
+                return Err(damaged(key, "it is not what the log says"));
+            }
+            Some(_) => {}
+        }
+    }
+    for derived in KeyRange::derived(bucket) {
+        absent(view, &derived, &expected, "the log does not say it")?;
+    }
+    let stable = acknowledge::stable(view, bucket)?;
+    if !partition::applied(&replay.chains).covers_all(&stable) {
+        return Err(damaged(&Key::Stable(bucket).encode(), "it is more than was applied"));
+    }
+    Ok(())
+}
+
+/// Where a replay of a log stands.
+struct Replay {
+    partition: PartitionId,
+    chains: Chains,
+    heads: BTreeMap<ReplicaId, (Sequence, ChainHead)>,
+    /// The commit that has begun and not ended: its origin and how many of its operations have been met.
+    commit: Option<(ReplicaId, u64)>,
+}
+
+impl Replay {
+    /// Checks that an entry continues the log.
+    fn follow(&mut self, position: Position, entry: &LogRecord) -> Result<(), StoreError> {
+        let wrong = |what| Err(damaged(&Key::Log(self.partition.bucket, position).encode(), what));
+        let origin = entry.dot.replica;
+        if (entry.index, self.commit) != (0, None) && self.commit != Some((origin, entry.index)) {
+            return wrong("it does not continue the commit before it");
+        }
+        let genesis = (Sequence::NONE, ChainHead::genesis(self.partition, origin));
+        let (sequence, head) = self.heads.get(&origin).copied().unwrap_or(genesis);
+        if entry.dot.sequence != sequence.next() {
+            return wrong("it is not the next operation of its origin");
+        }
+        let head = head.extend(&entry.envelope);
+        let end: Option<CommitEnd> = entry.end;
+        if end.is_some_and(|end| end.head != head) {
+            return wrong("its chain head is not that of the envelopes before it");
+        }
+        self.heads.insert(origin, (entry.dot.sequence, head));
+        self.commit = match end {
+            None => Some((origin, entry.index + 1)),
+            Some(end) => {
+                self.chains.insert(origin, ChainRecord { sequence: entry.dot.sequence, end });
+                None
+            }
+        };
+        Ok(())
+    }
+}
+
+/// Checks that a range holds no key that `expected` does not write.
+fn absent(view: &dyn View, range: &KeyRange, expected: &Batch, what: &str) -> Result<(), StoreError> {
+    let mut unexpected = None;
+    view.scan(&range.from, &range.to, Direction::Ascending, &mut |key, _| {
+        if expected.get(key).flatten().is_some() {
+            return ControlFlow::Continue(());
+        }
+        unexpected = Some(damaged(key, what));
+        ControlFlow::Break(())
+    })?;
+    unexpected.map_or(Ok(()), Err)
+}
+
+/// The feed of a partition and its registers.
+fn verify_feed(view: &dyn View, partition: PartitionId, _: &mut Verified) -> Result<(), StoreError> {
+    let bucket = partition.bucket;
+    let end = partition::reach(view, bucket)?.feed_end;
+    let range = KeyRange::registers(bucket);
+    record::scan(view, &range, Direction::Ascending, |key, register: RegisterRecord| {
+        let Key::Register(_, name) = key else { return Ok(ControlFlow::Continue(())) };
+        let OpaqueRecord(named) =
+            record::load_named(view, &Key::Feed(bucket, register.change), "its register")?;
+        if RegisterKey::decode(&named) != Some(name) || register.change > end {
+            return Err(damaged(&key.encode(), "the feed names another register under its change"));
+        }
+        if let RegisterKey::Acknowledgement(replica) = name
+            && acknowledge::known(view, bucket, replica)?.newest().encode() != register.value
+        {
+            let key = Key::Acknowledgement(bucket, replica).encode();
+            return Err(damaged(&key, "it is missing, or not what its register says"));
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    let range = KeyRange::feed_after(bucket, replication::log::ChangeNumber(0));
+    record::scan(view, &range, Direction::Ascending, |key, OpaqueRecord(named)| {
+        let Key::Feed(_, change) = key else { return Ok(ControlFlow::Continue(())) };
+        let wrong = || damaged(&key.encode(), "its register has changed since");
+        let name = RegisterKey::decode(&named).ok_or_else(wrong)?;
+        let register: RegisterRecord = record::load_named(view, &Key::Register(bucket, name), "the feed")?;
+        if register.change == change { Ok(ControlFlow::Continue(())) } else { Err(wrong()) }
+    })
+}
+
+/// The rows of the members of a partition's conversations, and the rows that stand in its bucket.
+fn verify_memberships(view: &dyn View, partition: PartitionId, _: &mut Verified) -> Result<(), StoreError> {
+    for conversation in export::conversations_of(view, partition.bucket)?.into_keys() {
+        let members = partition::members(view, conversation)?;
+        for user in members.members() {
+            let key = Key::Membership(user, conversation);
+            let row: MembershipRecord = record::load_named(view, &key, "its conversation")?;
+            if members.member(user) != Some(row.since) {
+                return Err(damaged(&key.encode(), "it is not what its conversation says"));
+            }
+        }
+    }
+    let rows = KeyRange::memberships_in(partition.bucket);
+    record::scan(view, &rows, Direction::Ascending, |key, _: MembershipRecord| {
+        let Key::Membership(user, conversation) = key else { return Ok(ControlFlow::Continue(())) };
+        if partition::members(view, conversation)?.member(user).is_none() {
+            return Err(damaged(&key.encode(), "its conversation does not say it"));
+        }
+        Ok(ControlFlow::Continue(()))
+    })
+}
