@@ -6,14 +6,26 @@
 //! How to drive me: give `Started` once; `Connected` when a connection stands, then `PipeReady` whenever it can take one more frame;
 //! every received frame, unless paused; `Advanced` after each durable batch; `Taken` for each delivery. Carry the outputs out in
 //! order. An error means that the store cannot be read: stop the region.
+//!
+//! What must always hold: the same inputs give the same outputs; a connection's state ends with it, so a bridge can be cut anywhere;
+//! whatever the peer sends ends in an answer or in [`Output::Close`] with a stable code.
 
+use crate::compare_clocks::Clocks;
+use crate::fetch_missing::Tardiness;
 use crate::input::Input;
-use crate::log::{LogUnreadable, LogView};
-use crate::output::Output;
+use crate::log::{LogUnreadable, LogView, PartitionState};
+use crate::output::{Alarm, Output};
+use crate::partition::Partition;
 use crate::placement::Placements;
-use crdt::{Now, PlacementId, RegionId, ReplicaId};
+use crate::reason::{CODE_ROLLED_BACK, CODE_STOPPING, Reason, name_of};
+use crate::send_frame::Outbox;
+use crate::shared::Shared;
+use crate::timers::Timer;
+use crate::{frame, proto};
+use bytes::Bytes;
+use crdt::{Now, PartitionId, PlacementId, RegionId, ReplicaId};
 use rand_core::RngCore;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a bridge is told about its place in the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,17 +61,106 @@ pub enum Fatal {
     Log(#[from] LogUnreadable),
 }
 
+/// Why a step ends before its end.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// The peer is refused.
+    Close(Reason),
+    /// This region's own store is behind.
+    Fence(Reason),
+    /// The store cannot be read.
+    Fatal(LogUnreadable),
+}
+
+/// How far a connection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// There is none.
+    Down,
+    /// It stands; our Hello is to be sent, or the peer's to come.
+    Greeting,
+    /// The peer was accepted; it has not yet said where it stands.
+    Resuming,
+    /// Entries flow.
+    Open,
+}
+
+/// What one step works with.
+pub(crate) struct Turn<'a> {
+    pub(crate) now: Now,
+    pub(crate) log: &'a dyn LogView,
+    pub(crate) out: Vec<Output>,
+}
+
 /// The bridge of this region to one peer region.
 #[derive(Debug)]
 pub struct Bridge {
-    config: Config,
+    pub(crate) config: Config,
+    pub(crate) shared: Shared,
+    pub(crate) phase: Phase,
+    /// This region must not serve any more: nothing is dialled.
+    pub(crate) fenced: bool,
+    /// Connections in a row that never opened.
+    pub(crate) failures: u32,
+    /// The version and the peer's operation kinds, until the bridge is open.
+    pub(crate) agreed: Option<(u32, Vec<u32>)>,
+    /// The connection can take a frame.
+    pub(crate) pipe_ready: bool,
+    /// What is to be sent beside entries.
+    pub(crate) outbox: Outbox,
+    /// The flush timer is set.
+    pub(crate) flush_set: bool,
+    /// When the patience timer is set to fire.
+    pub(crate) patience_set: Option<Now>,
+    pub(crate) partitions: BTreeMap<PartitionId, Partition>,
+    /// Partitions with something to send.
+    pub(crate) ready: BTreeSet<PartitionId>,
+    /// Turns given so far.
+    pub(crate) turns: u64,
+    /// Partitions with something to pass.
+    pub(crate) waiting: BTreeSet<PartitionId>,
+    /// What waits to be passed, in bytes.
+    pub(crate) pending_bytes: usize,
+    /// Delivered and not taken, in bytes; outlives the connection.
+    pub(crate) in_flight_bytes: usize,
+    /// Reading is paused.
+    pub(crate) paused: bool,
+    /// How late each origin's own stream is.
+    pub(crate) tardiness: BTreeMap<ReplicaId, Tardiness>,
+    /// Origins that the peer wants inline.
+    pub(crate) inline: BTreeSet<ReplicaId>,
+    /// Other regions to which this region has an open bridge.
+    pub(crate) reachable: BTreeSet<RegionId>,
+    pub(crate) clocks: Clocks,
 }
 
 impl Bridge {
     /// A bridge without a connection.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { config }
+        Self {
+            shared: Shared::new(&config.placements, config.own, config.peer),
+            config,
+            phase: Phase::Down,
+            fenced: false,
+            failures: 0,
+            agreed: None,
+            pipe_ready: false,
+            outbox: Outbox::default(),
+            flush_set: false,
+            patience_set: None,
+            partitions: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            turns: 0,
+            waiting: BTreeSet::new(),
+            pending_bytes: 0,
+            in_flight_bytes: 0,
+            paused: false,
+            tardiness: BTreeMap::new(),
+            inline: BTreeSet::new(),
+            reachable: BTreeSet::new(),
+            clocks: Clocks::default(),
+        }
     }
 
     /// Takes one input.
@@ -73,6 +174,170 @@ impl Bridge {
         input: Input,
         log: &dyn LogView,
     ) -> Result<Vec<Output>, Fatal> {
-        todo!("{:?}", (&self.config, now, entropy.next_u32(), input, log.region()))
+        let mut turn = Turn { now, log, out: Vec::new() };
+        let done = self.take(&mut turn, entropy, input).and_then(|()| self.send_if_ready(&mut turn));
+        match done {
+            Ok(()) => {}
+            Err(Stop::Close(reason)) => self.close(&mut turn, entropy, reason),
+            Err(Stop::Fence(reason)) => {
+                self.fenced = true;
+                turn.out.push(Output::Fenced(reason.clone()));
+                self.close(&mut turn, entropy, reason);
+            }
+            Err(Stop::Fatal(unreadable)) => return Err(Fatal::Log(unreadable)),
+        }
+        Ok(turn.out)
+    }
+
+    fn take(&mut self, turn: &mut Turn<'_>, entropy: &mut dyn RngCore, input: Input) -> Result<(), Stop> {
+        match input {
+            Input::Started => self.dial(turn),
+            Input::Connected { certified } => return self.connected(turn, certified),
+            Input::Disconnected { code } => return self.disconnected(turn, entropy, code),
+            Input::Frame(bytes) => return self.receive_frame(turn, bytes),
+            Input::PipeReady => self.pipe_ready = true,
+            Input::Advanced { partition, state } => return self.advanced(turn, partition, state),
+            Input::PeerBridge { region, up } => return self.peer_bridge(turn, region, up),
+            Input::Taken { bytes } => return self.taken(turn, bytes),
+            Input::Refused { reason } => {
+                if self.phase != Phase::Down {
+                    return Err(Stop::Close(reason.into()));
+                }
+            }
+            Input::Timer(Timer::Redial) => self.dial(turn),
+            Input::Timer(Timer::Flush) => self.flush(),
+            Input::Timer(Timer::Patience) => return self.lose_patience(turn),
+            Input::Timer(Timer::Probe) => self.probe(turn),
+        }
+        Ok(())
+    }
+
+    fn receive_frame(&mut self, turn: &mut Turn<'_>, bytes: Bytes) -> Result<(), Stop> {
+        if self.phase == Phase::Down {
+            return Ok(());
+        }
+        let frame = frame::decode(bytes)?;
+        let proto::Frame { hello, resume, sections, feeds, fetches, fetched, rewinds, inlines, .. } = frame;
+        if let Some(hello) = hello {
+            return self.take_hello(turn, &hello);
+        }
+        if self.phase == Phase::Greeting {
+            return Err(Stop::Close(Reason::OutOfTurn("a frame before Hello")));
+        }
+        if let Some(resume) = resume {
+            return self.take_resume(turn, &resume);
+        }
+        if self.phase == Phase::Resuming {
+            return Err(Stop::Close(Reason::OutOfTurn("a frame before Resume")));
+        }
+        rewinds.iter().try_for_each(|rewind| self.take_rewind(rewind))?;
+        inlines.iter().try_for_each(|inline| self.take_inline(inline))?;
+        fetches.iter().try_for_each(|fetch| self.take_fetch(fetch))?;
+        fetched.into_iter().try_for_each(|answer| self.take_fetched(turn, &answer))?;
+        sections.iter().try_for_each(|section| self.take_section(turn, section))?;
+        feeds.into_iter().try_for_each(|feed| self.take_feed(turn, feed))?;
+        if let Some(probe) = frame.probe {
+            self.outbox.probe_answer =
+                Some(proto::ProbeAnswer { sent_us: probe.sent_us, clock_us: turn.now.0 });
+        }
+        if let Some(answer) = frame.probe_answer {
+            self.take_probe_answer(turn, &answer)?;
+        }
+        self.bound_pending(turn)?;
+        self.set_patience(turn);
+        Ok(())
+    }
+
+    fn connected(&mut self, turn: &mut Turn<'_>, certified: RegionId) -> Result<(), Stop> {
+        self.forget_connection(turn);
+        if self.fenced {
+            return Ok(());
+        }
+        self.phase = Phase::Greeting;
+        if certified != self.config.peer {
+            return Err(Stop::Close(Reason::WrongCertificate { certified, expected: self.config.peer }));
+        }
+        self.outbox.hello = Some(self.hello(turn)?);
+        Ok(())
+    }
+
+    fn disconnected(
+        &mut self,
+        turn: &mut Turn<'_>,
+        entropy: &mut dyn RngCore,
+        code: Option<u32>,
+    ) -> Result<(), Stop> {
+        self.forget_connection(turn);
+        if let Some(code) = code.filter(|code| *code != CODE_STOPPING) {
+            let peer = self.config.peer;
+            turn.out.push(Output::Alarm(Alarm::RefusedByPeer { peer, code, name: name_of(code) }));
+            if code == CODE_ROLLED_BACK {
+                return self.fence_as_rolled_back();
+            }
+        }
+        self.redial_later(turn, entropy);
+        Ok(())
+    }
+
+    fn close(&mut self, turn: &mut Turn<'_>, entropy: &mut dyn RngCore, reason: Reason) {
+        self.forget_connection(turn);
+        let peer = self.config.peer;
+        turn.out.push(Output::Alarm(Alarm::RefusedPeer { peer, reason: reason.clone() }));
+        turn.out.push(Output::Close(reason));
+        self.redial_later(turn, entropy);
+    }
+
+    /// Ends what belongs to a connection. What the shard has not taken stays counted.
+    fn forget_connection(&mut self, turn: &mut Turn<'_>) {
+        self.phase = Phase::Down;
+        (self.pipe_ready, self.agreed) = (false, None);
+        self.outbox = Outbox::default();
+        self.partitions.clear();
+        self.ready.clear();
+        self.waiting.clear();
+        self.inline.clear();
+        self.pending_bytes = 0;
+        (self.flush_set, self.patience_set) = (false, None);
+        self.tardiness.values_mut().for_each(Tardiness::forget_connection);
+        self.clocks.forget_connection();
+        if self.paused {
+            self.paused = false;
+            turn.out.push(Output::ResumeReading);
+        }
+    }
+
+    fn advanced(
+        &mut self,
+        turn: &mut Turn<'_>,
+        partition: PartitionId,
+        state: PartitionState,
+    ) -> Result<(), Stop> {
+        if self.phase < Phase::Resuming || self.shared.number_of(partition).is_none() {
+            return Ok(());
+        }
+        let known = self.partitions.entry(partition).or_default();
+        // One that was under way when the log was read may tell of an earlier state.
+        if state.log_end >= known.outgoing.end {
+            (known.applied, known.outgoing.end) = (state.applied, state.log_end);
+        }
+        known.outgoing.feed_end = known.outgoing.feed_end.max(state.feed_end);
+        self.note_unsent(turn, partition);
+        if self.waiting.contains(&partition) {
+            self.pass(turn, partition)?;
+            self.set_patience(turn);
+        }
+        Ok(())
+    }
+}
+
+impl From<Reason> for Stop {
+    fn from(reason: Reason) -> Self {
+        Self::Close(reason)
+    }
+}
+
+impl From<LogUnreadable> for Stop {
+    fn from(unreadable: LogUnreadable) -> Self {
+        Self::Fatal(unreadable)
     }
 }

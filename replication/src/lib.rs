@@ -10,13 +10,27 @@
 
 pub mod bridge;
 pub mod commit;
+mod compare_clocks;
+mod entry_codec;
+mod feeds;
+mod fetch_missing;
+mod frame;
+mod greet;
 pub mod input;
 pub mod limits;
 pub mod log;
 pub mod output;
+mod partition;
 pub mod placement;
+mod print_state;
 pub mod reason;
+mod receive_entries;
+mod redial;
 pub mod register;
+mod resume;
+mod send_entries;
+mod send_frame;
+mod shared;
 pub mod stability;
 pub mod timers;
 

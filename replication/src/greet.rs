@@ -1,0 +1,150 @@
+//! Hello: who the two regions are, and whether they may speak.
+//!
+//! What must always hold: nothing is sent or taken before the peer's Hello was accepted; a refusal names its reason; a store that was
+//! rolled back behind its owner's back is fenced here, before any other region sees its second life. Either side notices it: the
+//! peer by the start number it remembers, the store itself by being told that number.
+
+use crate::bridge::{Bridge, Phase, Stop, Turn};
+
+use crate::output::Output;
+use crate::proto;
+use crate::reason::Reason;
+use crate::shared::SharedPlacement;
+use crdt::{Incarnation, PlacementId, RegionId, ReplicaId};
+
+/// The lowest version of the bridge protocol that this program speaks.
+pub(crate) const VERSION_MIN: u32 = 1;
+/// The highest.
+pub(crate) const VERSION_MAX: u32 = 1;
+
+/// Characters of a cluster's name; a longer one in a Hello is malformed.
+const CLUSTER_NAME_MAX: usize = 256;
+/// Operation kinds in a Hello; more are malformed.
+const KINDS_MAX: usize = 1_024;
+
+impl Bridge {
+    /// Our Hello.
+    pub(crate) fn hello(&self, turn: &Turn<'_>) -> Result<proto::Hello, Stop> {
+        let mut placements = Vec::new();
+        for shared in self.shared.iter() {
+            let store = self.config.stores.get(&shared.id);
+            placements.push(proto::SharedPlacement {
+                placement: shared.id.0.into(),
+                incarnation: store.map_or(shared.own, |store| store.replica).incarnation.0,
+                epoch: shared.epoch.0,
+                fingerprint: shared.fingerprint.to_vec().into(),
+                start_number: store.map_or(0, |store| store.start_number),
+                remembered_start: turn.log.start_number(shared.peer)?,
+            });
+        }
+        Ok(proto::Hello {
+            cluster: self.config.cluster.clone(),
+            region: self.config.own.0.into(),
+            version_min: VERSION_MIN,
+            version_max: VERSION_MAX,
+            kinds: self.config.kinds.clone(),
+            clock_us: turn.now.0,
+            placements,
+        })
+    }
+
+    /// Judges the peer's Hello.
+    pub(crate) fn take_hello(&mut self, turn: &mut Turn<'_>, hello: &proto::Hello) -> Result<(), Stop> {
+        if self.phase != Phase::Greeting {
+            return Err(Reason::OutOfTurn("a second Hello").into());
+        }
+        self.judge_names(hello)?;
+        for shared in self.shared.iter() {
+            let theirs = hello.placements.iter().find(|theirs| theirs.placement == u32::from(shared.id.0));
+            let unknown = Reason::UnknownPlacement { placement: shared.id.0.into(), peer: self.config.peer };
+            self.judge_placement(turn, shared, theirs.ok_or(unknown)?)?;
+        }
+        for theirs in &hello.placements {
+            let known = u16::try_from(theirs.placement).ok().and_then(|id| self.shared.get(PlacementId(id)));
+            if known.is_none() {
+                let (placement, peer) = (theirs.placement, self.config.peer);
+                return Err(Reason::UnknownPlacement { placement, peer }.into());
+            }
+        }
+        self.phase = Phase::Resuming;
+        for (shared, theirs) in self.shared.iter().zip(&hello.placements) {
+            let (placement, peer) = (shared.id, shared.peer);
+            turn.out.push(Output::PeerStarted { placement, peer, start_number: theirs.start_number });
+        }
+        self.agreed = Some((VERSION_MAX.min(hello.version_max), hello.kinds.clone()));
+        // A reading that was on its way can only look slow, so only a fast one says anything yet.
+        self.judge_clock(turn, hello.clock_us.max(turn.now.0), turn.now.0, 0);
+        self.probe(turn);
+        self.stand(turn)
+    }
+
+    fn judge_names(&self, hello: &proto::Hello) -> Result<(), Reason> {
+        if hello.cluster.len() > CLUSTER_NAME_MAX || hello.kinds.len() > KINDS_MAX {
+            return Err(Reason::Malformed("hello"));
+        }
+        if !hello.placements.is_sorted_by(|one, next| one.placement < next.placement) {
+            return Err(Reason::Malformed("hello"));
+        }
+        if hello.cluster != self.config.cluster {
+            let (theirs, ours) = (hello.cluster.clone(), self.config.cluster.clone());
+            return Err(Reason::WrongCluster { theirs, ours });
+        }
+        if hello.region != u32::from(self.config.peer.0) {
+            let named = u16::try_from(hello.region).ok().map(RegionId);
+            let known = named.is_some_and(|region| {
+                self.config.placements.iter().any(|placement| placement.replica_of(region).is_some())
+            });
+            return Err(match named.filter(|_| known) {
+                Some(expected) => Reason::WrongCertificate { certified: self.config.peer, expected },
+                None => Reason::UnknownRegion { theirs: hello.region, expected: self.config.peer },
+            });
+        }
+        if hello.version_max < VERSION_MIN || hello.version_min > VERSION_MAX {
+            return Err(Reason::NoCommonVersion {
+                theirs_min: hello.version_min,
+                theirs_max: hello.version_max,
+                ours_min: VERSION_MIN,
+                ours_max: VERSION_MAX,
+            });
+        }
+        Ok(())
+    }
+
+    fn judge_placement(
+        &self,
+        turn: &Turn<'_>,
+        shared: &SharedPlacement,
+        theirs: &proto::SharedPlacement,
+    ) -> Result<(), Stop> {
+        let placement = shared.id;
+        if theirs.epoch != shared.epoch.0 || theirs.fingerprint[..] != shared.fingerprint {
+            let ours = shared.epoch.0;
+            return Err(Reason::WrongEpoch { placement, theirs: theirs.epoch, ours }.into());
+        }
+        let replica = ReplicaId { region: self.config.peer, incarnation: Incarnation(theirs.incarnation) };
+        if replica != shared.peer {
+            return Err(Reason::UnknownIncarnation { placement, replica }.into());
+        }
+        let seen = turn.log.start_number(replica)?;
+        if theirs.start_number < seen {
+            let start = theirs.start_number;
+            return Err(Reason::RolledBack { placement, replica, start, seen }.into());
+        }
+        let own = self.config.stores.get(&placement);
+        let start = own.map_or(0, |store| store.start_number);
+        if theirs.remembered_start > start {
+            let (replica, seen) = (shared.own, theirs.remembered_start);
+            return Err(Stop::Fence(Reason::RolledBack { placement, replica, start, seen }));
+        }
+        Ok(())
+    }
+
+    /// A peer closed the connection because this region's store was rolled back.
+    pub(crate) fn fence_as_rolled_back(&self) -> Result<(), Stop> {
+        // The peer names no placement in a code; the first shared one stands for all, since the region stops whole.
+        let Some(shared) = self.shared.iter().next() else { return Ok(()) };
+        let start = self.config.stores.get(&shared.id).map_or(0, |store| store.start_number);
+        let (placement, replica) = (shared.id, shared.own);
+        Err(Stop::Fence(Reason::RolledBack { placement, replica, start, seen: start + 1 }))
+    }
+}

@@ -1,0 +1,285 @@
+//! Entries on their way out: partitions take turns, and each turn reads on in the log where the last one ended.
+//!
+//! Every second turn goes to the smallest backlog, so that after a long cut most conversations are whole again at once and live
+//! traffic waits for no catch-up; the others go to whoever has waited longest, so that nobody starves.
+//!
+//! Our own commits go with their bodies, others' as references, which wait for the next commit that may depend on them or for the flush
+//! timer. Neighbouring commits of one origin are joined under the last one's signature: it covers the chain up to its end, so the joined commit is
+//! as whole and as verifiable as its parts, and costs 64 bytes once.
+//!
+//! What must always hold: a section is a prefix of what the log holds after the last one, in its order. The receiver's own operations alone may
+//! change places with others, since it has them.
+
+use crate::bridge::{Bridge, Phase, Stop, Turn};
+use crate::commit::Commit;
+use crate::entry_codec::Run;
+use crate::limits::{COMMIT_OPERATIONS_MAX, FLUSH_MS, HELD_RUNS_MAX, TURN_BYTES_MAX};
+use crate::log::{LoggedCommit, Position};
+use crate::output::Output;
+use crate::partition::{Outgoing, Partition};
+use crate::placement::MaySend;
+use crate::proto;
+use crate::send_frame::Filling;
+use crate::shared::SharedPlacement;
+use crate::timers::Timer;
+use crdt::{PartitionId, ReplicaId};
+use prost::Message as _;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Reads of the log for one turn: between two bodies there may be many references, and those cost reading only.
+const READS_MAX: usize = 16;
+
+/// What a turn adds before it is encoded.
+struct Taken {
+    runs: Vec<Run>,
+    commit: Option<Commit>,
+}
+
+impl Bridge {
+    /// A partition may have something to send, now or after the flush timer.
+    pub(crate) fn note_unsent(&mut self, turn: &mut Turn<'_>, id: PartitionId) {
+        let Some(known) = self.partitions.get(&id) else { return };
+        if self.phase < Phase::Open || !known.outgoing.unsent() {
+            return;
+        }
+        if self.wants_turn(id, known) {
+            self.ready.insert(id);
+        } else if !self.flush_set {
+            self.flush_set = true;
+            turn.out.push(Output::SetTimer { timer: Timer::Flush, at: turn.now.plus_ms(FLUSH_MS) });
+        }
+    }
+
+    /// What was held back goes now.
+    pub(crate) fn flush(&mut self) {
+        self.flush_set = false;
+        if self.phase < Phase::Open {
+            return;
+        }
+        for (id, known) in &mut self.partitions {
+            if known.outgoing.unsent() {
+                known.outgoing.flush = true;
+                self.ready.insert(*id);
+            }
+        }
+    }
+
+    /// Whether a partition has something that need not wait.
+    fn wants_turn(&self, id: PartitionId, known: &Partition) -> bool {
+        let outgoing = &known.outgoing;
+        if outgoing.flush {
+            return outgoing.unsent();
+        }
+        if outgoing.stopped || outgoing.read >= outgoing.end {
+            return outgoing.held.len() >= HELD_RUNS_MAX && !outgoing.stopped;
+        }
+        let Some(passed) = &outgoing.passed else { return true };
+        let Some(shared) = self.shared.get(id.placement) else { return false };
+        let grew = |origin: ReplicaId| known.applied.get(origin) > passed.get(origin);
+        grew(shared.own) || self.inline.iter().any(|origin| grew(*origin))
+    }
+
+    /// Gives turns until the frame is full or nobody wants one.
+    pub(crate) fn fill_turns(&mut self, turn: &mut Turn<'_>, filling: &mut Filling) -> Result<(), Stop> {
+        let mut served = BTreeSet::new();
+        while filling.room() > 0 {
+            let Some(id) = self.whose_turn(&served) else { break };
+            served.insert(id);
+            self.turns += 1;
+            let full = self.give_turn(turn, id, filling)?;
+            let Some(known) = self.partitions.get(&id) else { continue };
+            if !self.wants_turn(id, known) {
+                self.ready.remove(&id);
+                self.note_unsent(turn, id);
+            }
+            if full {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn whose_turn(&self, served: &BTreeSet<PartitionId>) -> Option<PartitionId> {
+        let waiting = self.ready.iter().filter(|id| !served.contains(id));
+        let known = waiting.filter_map(|id| Some((id, &self.partitions.get(id)?.outgoing)));
+        let next = if self.turns.is_multiple_of(2) {
+            known.min_by_key(|(id, outgoing)| (outgoing.backlog(), **id))
+        } else {
+            known.min_by_key(|(id, outgoing)| (outgoing.served, **id))
+        };
+        next.map(|(id, _)| *id)
+    }
+
+    /// One partition's turn. Returns whether the frame is full.
+    fn give_turn(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: PartitionId,
+        filling: &mut Filling,
+    ) -> Result<bool, Stop> {
+        let may_send = self.may_send(id)?;
+        let (Some(number), Some(shared), Some(known)) =
+            (self.shared.number_of(id), self.shared.get(id.placement), self.partitions.get_mut(&id))
+        else {
+            self.ready.remove(&id);
+            return Ok(false);
+        };
+        known.outgoing.served = self.turns;
+        let section = known.entries_section(turn, may_send, shared, &self.inline, filling)?;
+        let full = section.is_none();
+        if let Some(section) = section.filter(|section| !section.steps.is_empty()) {
+            let section = proto::Section { partition: number, ..section };
+            filling.bytes += 4 + section.encoded_len();
+            filling.frame.sections.push(section);
+        }
+        if !full && let Some(feed) = known.feed(turn, may_send, number, filling)? {
+            filling.bytes += 4 + feed.encoded_len();
+            filling.frame.feeds.push(feed);
+        }
+        if !known.outgoing.unsent() {
+            known.outgoing.flush = false;
+        }
+        Ok(full)
+    }
+}
+
+impl Partition {
+    /// The next entries for the peer; none if the frame has no room for the next commit.
+    fn entries_section(
+        &mut self,
+        turn: &Turn<'_>,
+        may_send: MaySend,
+        shared: &SharedPlacement,
+        inline: &BTreeSet<ReplicaId>,
+        filling: &Filling,
+    ) -> Result<Option<proto::Section>, Stop> {
+        let outgoing = &mut self.outgoing;
+        let begun = outgoing.sent;
+        let mut steps: Vec<Taken> = Vec::new();
+        let mut bytes = 0;
+        let mut full = false;
+        let budget = TURN_BYTES_MAX.min(filling.room());
+        let mut reads = 0;
+        while reads < READS_MAX {
+            reads += 1;
+            if outgoing.stopped || outgoing.read >= outgoing.end || bytes >= budget || full {
+                break;
+            }
+            let read = turn.log.read(may_send.partition(), outgoing.read, budget - bytes)?;
+            if read.is_empty() {
+                break;
+            }
+            for logged in read {
+                let body = logged.commit.origin == shared.own || inline.contains(&logged.commit.origin);
+                if !body || logged.commit.origin == shared.peer {
+                    outgoing.hold(&logged, shared.peer);
+                    continue;
+                }
+                let weight = weigh(&logged.commit);
+                if bytes + weight > filling.room() && !(filling.is_empty() && bytes == 0) {
+                    full = true;
+                    break;
+                }
+                bytes += weight;
+                (outgoing.read, outgoing.sent) = (logged.last, logged.last);
+                append(&mut steps, std::mem::take(&mut outgoing.held), logged.commit, shared.peer);
+            }
+        }
+        if outgoing.read >= outgoing.end {
+            outgoing.passed = Some(self.applied.clone());
+        }
+        // A turn that read much and found no body still moves the peer on, or nothing would ask for the next one.
+        let fruitless = reads == READS_MAX && steps.is_empty();
+        let held_out = outgoing.flush || fruitless || outgoing.held.len() >= HELD_RUNS_MAX;
+        if held_out && !full && !outgoing.stopped && !outgoing.held.is_empty() {
+            outgoing.sent = outgoing.read;
+            steps.push(Taken { runs: std::mem::take(&mut outgoing.held), commit: None });
+        }
+        let from = if std::mem::take(&mut outgoing.rewound) { begun.0 + 1 } else { 0 };
+        if steps.is_empty() {
+            outgoing.rewound = from > 0;
+            return Ok((!full).then(proto::Section::default));
+        }
+        let mut encoded = Vec::with_capacity(steps.len());
+        for mut step in steps {
+            check_runs(turn, may_send, shared.peer, &mut step.runs)?;
+            encoded.push(outgoing.context.encode_step(&step.runs, step.commit.as_ref(), shared));
+        }
+        let end = low_bits(outgoing.sent);
+        Ok(Some(proto::Section { partition: 0, from, end, steps: encoded }))
+    }
+}
+
+impl Outgoing {
+    /// Keeps a reference for later. The receiver's own operations are counted in one run, since their place means nothing to it.
+    fn hold(&mut self, logged: &LoggedCommit, receiver: ReplicaId) {
+        self.read = logged.last;
+        let commit = &logged.commit;
+        let same = if commit.origin == receiver {
+            self.held.iter_mut().find(|run| run.origin == receiver)
+        } else {
+            self.held.iter_mut().rev().find(|run| run.origin != receiver)
+        };
+        match same.filter(|run| run.origin == commit.origin) {
+            Some(run) => run.last = commit.last(),
+            None => self.held.push(Run {
+                origin: commit.origin,
+                first: commit.first,
+                last: commit.last(),
+                check: None,
+            }),
+        }
+    }
+}
+
+/// Adds a commit, joined with the one before it if nothing of a third origin lies between.
+fn append(steps: &mut Vec<Taken>, held: Vec<Run>, commit: Commit, receiver: ReplicaId) {
+    let joins = held.iter().all(|run| run.origin == receiver);
+    if let Some(Taken { runs, commit: Some(before) }) = steps.last_mut().filter(|_| joins)
+        && before.origin == commit.origin
+        && before.last().next() == commit.first
+        && before.operations.len() + commit.operations.len() <= COMMIT_OPERATIONS_MAX
+    {
+        before.operations.extend(commit.operations);
+        before.signature = commit.signature;
+        for run in held {
+            match runs.iter_mut().find(|known| known.origin == receiver) {
+                Some(known) => known.last = run.last,
+                None => runs.push(run),
+            }
+        }
+        return;
+    }
+    steps.push(Taken { runs: held, commit: Some(commit) });
+}
+
+/// Puts the chain head's check on the last run of each third origin: heads are cumulative, so it vouches for the runs before it.
+fn check_runs(turn: &Turn<'_>, may_send: MaySend, receiver: ReplicaId, runs: &mut [Run]) -> Result<(), Stop> {
+    let mut last = BTreeMap::new();
+    for (at, run) in runs.iter().enumerate().filter(|(_, run)| run.origin != receiver) {
+        last.insert(run.origin, at);
+    }
+    for at in last.into_values() {
+        // `at` was found in these very runs.
+        let run = &mut runs[at];
+        let head = turn.log.head(may_send.partition(), run.origin, run.last)?;
+        run.check = head.map(crdt::ChainHead::check);
+    }
+    Ok(())
+}
+
+/// What a commit weighs on the wire, roughly and from above.
+pub(crate) fn weigh(commit: &Commit) -> usize {
+    let operations = commit.operations.iter();
+    let bytes: usize = operations
+        .map(|operation| {
+            operation.envelope.len() + operation.payload.as_ref().map_or(0, bytes::Bytes::len) + 8
+        })
+        .sum();
+    bytes + 96
+}
+
+/// The check of a position: seven bits, so that it is one byte on the wire.
+pub(crate) const fn low_bits(position: Position) -> u32 {
+    (position.0 % 128) as u32
+}

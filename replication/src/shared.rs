@@ -1,0 +1,103 @@
+//! The numbers that partitions and origins have on one bridge: short, because both ends know the same lists.
+//!
+//! What must always hold: both lists follow from the signed epochs alone, sorted, and Hello has compared the epochs before any number
+//! is used. A number that is out of range is an error of the peer, never an index.
+
+use crate::placement::{Epoch, NoPart, Placements};
+use crate::reason::Reason;
+use crdt::{Bucket, PartitionId, PlacementId, RegionId, ReplicaId};
+
+/// Buckets of a placement, as partition numbers are computed.
+const BUCKETS: u32 = 1_024;
+
+/// One placement that both regions are in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SharedPlacement {
+    pub(crate) id: PlacementId,
+    pub(crate) epoch: Epoch,
+    pub(crate) fingerprint: [u8; 32],
+    /// This region's replica, as the epoch names it.
+    pub(crate) own: ReplicaId,
+    /// The peer's replica, as the epoch names it.
+    pub(crate) peer: ReplicaId,
+    /// The active replicas, sorted: an origin's number is its place here.
+    pub(crate) origins: Vec<ReplicaId>,
+}
+
+/// The placements that both regions are in, sorted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Shared(Vec<SharedPlacement>);
+
+impl Shared {
+    pub(crate) fn new(placements: &Placements, own: RegionId, peer: RegionId) -> Self {
+        let shared = placements.iter().filter_map(|placement| {
+            Some(SharedPlacement {
+                id: placement.id,
+                epoch: placement.epoch,
+                fingerprint: placement.fingerprint(),
+                own: placement.replica_of(own)?,
+                peer: placement.replica_of(peer)?,
+                origins: placement.origins().collect(),
+            })
+        });
+        Self(shared.collect())
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &SharedPlacement> {
+        self.0.iter()
+    }
+
+    pub(crate) fn get(&self, id: PlacementId) -> Option<&SharedPlacement> {
+        self.0.iter().find(|placement| placement.id == id)
+    }
+
+    /// The placement of that number on this bridge.
+    pub(crate) fn by_index(&self, index: u32) -> Option<&SharedPlacement> {
+        self.0.get(usize::try_from(index).ok()?)
+    }
+
+    /// The number of a placement on this bridge.
+    pub(crate) fn index_of(&self, id: PlacementId) -> Option<u32> {
+        let index = self.0.iter().position(|placement| placement.id == id)?;
+        u32::try_from(index).ok()
+    }
+
+    /// The number of a partition on this bridge, if its placement is shared.
+    pub(crate) fn number_of(&self, partition: PartitionId) -> Option<u32> {
+        Some(self.index_of(partition.placement)? * BUCKETS + u32::from(partition.bucket.number()))
+    }
+
+    /// The partition of that number, checked: both regions must have a part in it.
+    pub(crate) fn receive(
+        &self,
+        number: u32,
+        placements: &Placements,
+        peer: RegionId,
+        own: RegionId,
+    ) -> Result<(PartitionId, &SharedPlacement), Reason> {
+        let bucket = u16::try_from(number % BUCKETS).ok().and_then(Bucket::new);
+        let bucket = bucket.ok_or(Reason::Malformed("partition"))?;
+        let Some(placement) = self.by_index(number / BUCKETS) else {
+            // No shared placement has that number, so what the peer speaks of is one it has no part in here.
+            let outside = PlacementId(u16::try_from(number / BUCKETS).unwrap_or(u16::MAX));
+            let partition = PartitionId { placement: outside, bucket };
+            return Err(Reason::NoPart(NoPart { partition, region: peer }));
+        };
+        let partition = PartitionId { placement: placement.id, bucket };
+        placements.may_receive(partition, peer, own)?;
+        Ok((partition, placement))
+    }
+}
+
+impl SharedPlacement {
+    /// The origin of that number.
+    pub(crate) fn origin(&self, index: u64) -> Option<ReplicaId> {
+        self.origins.get(usize::try_from(index).ok()?).copied()
+    }
+
+    /// The number of an origin.
+    pub(crate) fn origin_index(&self, origin: ReplicaId) -> Option<u32> {
+        let index = self.origins.iter().position(|known| *known == origin)?;
+        u32::try_from(index).ok()
+    }
+}

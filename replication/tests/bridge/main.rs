@@ -1,0 +1,6 @@
+//! Tests of the bridge over plain in-memory regions: scenarios, the random model, bad input, and what it costs.
+#![allow(clippy::unwrap_used)]
+
+mod model;
+mod store;
+mod world;

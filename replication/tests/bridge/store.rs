@@ -1,0 +1,252 @@
+//! A region's store in memory, as plain as can be: what is in it is durable, what is not does not exist.
+
+use bytes::Bytes;
+use crdt::{ChainHead, Dot, Incarnation, PartitionId, RegionId, ReplicaId, Sequence, VersionVector};
+use ed25519_dalek::SigningKey;
+use replication::commit::{Commit, CommitRefused, OperationBytes};
+use replication::log::{
+    ChangeNumber, LogUnreadable, LogView, LoggedCommit, PartitionState, PeerCursor, Position,
+};
+use replication::placement::{Placement, Placements};
+use replication::register::Register;
+use std::collections::BTreeMap;
+
+/// One partition.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PartitionLog {
+    pub(crate) entries: Vec<LoggedCommit>,
+    pub(crate) applied: VersionVector,
+    heads: BTreeMap<(ReplicaId, Sequence), ChainHead>,
+    registers: BTreeMap<Bytes, (ChangeNumber, Bytes)>,
+    feed_end: ChangeNumber,
+    cursors: BTreeMap<ReplicaId, PeerCursor>,
+}
+
+/// One region's store.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    pub(crate) region: RegionId,
+    pub(crate) replica: ReplicaId,
+    pub(crate) placements: Placements,
+    pub(crate) partitions: BTreeMap<PartitionId, PartitionLog>,
+    pub(crate) starts: BTreeMap<ReplicaId, u64>,
+    pub(crate) start_number: u64,
+}
+
+pub(crate) fn key(replica: ReplicaId) -> SigningKey {
+    let mut seed = [7; 32];
+    seed[..8].copy_from_slice(&replica.incarnation.0.to_be_bytes());
+    SigningKey::from_bytes(&seed)
+}
+
+pub(crate) fn replica(region: u16) -> ReplicaId {
+    ReplicaId { region: RegionId(region), incarnation: Incarnation(u64::from(region) * 17) }
+}
+
+pub(crate) fn placement(id: u16, regions: &[u16]) -> Placement {
+    let active = regions.iter().map(|region| (replica(*region), key(replica(*region)).verifying_key()));
+    Placement { id: crdt::PlacementId(id), epoch: replication::placement::Epoch(1), active: active.collect() }
+}
+
+impl PartitionLog {
+    pub(crate) fn end(&self) -> Position {
+        self.entries.last().map_or(Position(0), |entry| entry.last)
+    }
+
+    pub(crate) fn head(&self, id: PartitionId, origin: ReplicaId, sequence: Sequence) -> Option<ChainHead> {
+        if sequence == Sequence::NONE {
+            return Some(ChainHead::genesis(id, origin));
+        }
+        self.heads.get(&(origin, sequence)).copied()
+    }
+
+    fn append(&mut self, commit: Commit, head: ChainHead) {
+        let first = Position(self.end().0 + 1);
+        let last = Position(self.end().0 + commit.operations.len() as u64);
+        self.applied.raise(Dot { replica: commit.origin, sequence: commit.last() });
+        self.heads.insert((commit.origin, commit.last()), head);
+        self.entries.push(LoggedCommit { first, last, commit });
+    }
+
+    fn state(&self) -> PartitionState {
+        PartitionState { log_end: self.end(), feed_end: self.feed_end, applied: self.applied.clone() }
+    }
+
+    pub(crate) fn register(&self, key: &Bytes) -> Option<&Bytes> {
+        self.registers.get(key).map(|(_, value)| value)
+    }
+
+    pub(crate) fn values(&self) -> BTreeMap<Bytes, Bytes> {
+        self.registers.iter().map(|(key, (_, value))| (key.clone(), value.clone())).collect()
+    }
+
+    /// Sets a register; the caller joined.
+    pub(crate) fn set(&mut self, key: Bytes, value: Bytes) {
+        if self.register(&key) != Some(&value) {
+            self.feed_end.0 += 1;
+            self.registers.insert(key, (self.feed_end, value));
+        }
+    }
+
+    pub(crate) fn raise_feed_cursor(&mut self, peer: ReplicaId, feed: ChangeNumber) {
+        let cursor = self.cursors.entry(peer).or_default();
+        cursor.feed = cursor.feed.max(feed);
+    }
+}
+
+impl Store {
+    pub(crate) fn new(region: u16, placements: Placements) -> Self {
+        Self {
+            region: RegionId(region),
+            replica: replica(region),
+            placements,
+            partitions: BTreeMap::new(),
+            starts: BTreeMap::new(),
+            start_number: 1,
+        }
+    }
+
+    /// Issues operations of its own, as one commit.
+    pub(crate) fn issue(&mut self, id: PartitionId, operations: Vec<OperationBytes>) -> Commit {
+        let origin = self.replica;
+        let log = self.partitions.entry(id).or_default();
+        let last = log.applied.get(origin);
+        // The store keeps the head of every commit's end.
+        let before = log.head(id, origin, last).unwrap();
+        let commit = Commit::sign(id, origin, last.next(), operations, before, &key(origin));
+        let head = commit.head_after(before);
+        log.append(commit.clone(), head);
+        commit
+    }
+
+    /// Applies a peer's entries as a shard does: skips what it has, verifies what it has not, never lowers a cursor.
+    pub(crate) fn apply(
+        &mut self,
+        peer: ReplicaId,
+        id: PartitionId,
+        commits: Vec<Commit>,
+        cursor: Option<Position>,
+    ) -> Result<Vec<Commit>, CommitRefused> {
+        let log = self.partitions.entry(id).or_default();
+        let mut applied = Vec::new();
+        for mut commit in commits {
+            let had = log.applied.get(commit.origin);
+            if commit.last() <= had {
+                continue;
+            }
+            if commit.first <= had {
+                commit.operations.drain(..(had.0 + 1 - commit.first.0) as usize);
+                commit.first = had.next();
+            }
+            let before = log.head(id, commit.origin, had).unwrap();
+            let verifying = self.placements.get(id.placement).unwrap().active[&commit.origin];
+            let head = commit.verify(had, before, &verifying)?;
+            log.append(commit.clone(), head);
+            applied.push(commit);
+        }
+        let known = log.cursors.entry(peer).or_default();
+        known.log = known.log.max(cursor.unwrap_or_default());
+        Ok(applied)
+    }
+
+    pub(crate) fn log(&self, id: PartitionId) -> PartitionLog {
+        self.partitions.get(&id).cloned().unwrap_or_default()
+    }
+}
+
+impl LogView for Store {
+    fn partitions(&self) -> Result<Vec<(PartitionId, PartitionState)>, LogUnreadable> {
+        Ok(self.partitions.iter().map(|(id, log)| (*id, log.state())).collect())
+    }
+
+    fn state(&self, partition: PartitionId) -> Result<PartitionState, LogUnreadable> {
+        Ok(self.partitions.get(&partition).map(PartitionLog::state).unwrap_or_default())
+    }
+
+    fn read(
+        &self,
+        partition: PartitionId,
+        from: Position,
+        bytes_max: usize,
+    ) -> Result<Vec<LoggedCommit>, LogUnreadable> {
+        let log = self.partitions.get(&partition);
+        let entries = log.map(|log| &log.entries[log.entries.partition_point(|entry| entry.first <= from)..]);
+        let commits = entries.unwrap_or_default().iter().cloned();
+        Ok(up_to(commits, bytes_max, |entry| size(&entry.commit)))
+    }
+
+    fn find(
+        &self,
+        partition: PartitionId,
+        origin: ReplicaId,
+        from: Sequence,
+        to: Sequence,
+        bytes_max: usize,
+    ) -> Result<Vec<Commit>, LogUnreadable> {
+        let entries = self.partitions.get(&partition).map(|log| log.entries.iter());
+        let commits = entries.into_iter().flatten().map(|entry| &entry.commit);
+        let wanted =
+            commits.filter(|commit| commit.origin == origin && commit.last() >= from && commit.first <= to);
+        Ok(up_to(wanted.cloned(), bytes_max, size))
+    }
+
+    fn head(
+        &self,
+        partition: PartitionId,
+        origin: ReplicaId,
+        sequence: Sequence,
+    ) -> Result<Option<ChainHead>, LogUnreadable> {
+        Ok(self.partitions.get(&partition).and_then(|log| log.head(partition, origin, sequence)))
+    }
+
+    fn registers(
+        &self,
+        partition: PartitionId,
+        from: ChangeNumber,
+        bytes_max: usize,
+    ) -> Result<Vec<(ChangeNumber, Register)>, LogUnreadable> {
+        let registers = self.partitions.get(&partition).map(|log| log.registers.iter());
+        let mut changed: Vec<_> = registers
+            .into_iter()
+            .flatten()
+            .filter(|(_, (number, _))| *number > from)
+            .map(|(key, (number, value))| (*number, Register { key: key.clone(), value: value.clone() }))
+            .collect();
+        changed.sort_by_key(|(number, _)| *number);
+        Ok(up_to(changed, bytes_max, |(_, register)| register.key.len() + register.value.len()))
+    }
+
+    fn cursor(&self, peer: ReplicaId, partition: PartitionId) -> Result<PeerCursor, LogUnreadable> {
+        let log = self.partitions.get(&partition);
+        Ok(log.and_then(|log| log.cursors.get(&peer).copied()).unwrap_or_default())
+    }
+
+    fn start_number(&self, peer: ReplicaId) -> Result<u64, LogUnreadable> {
+        Ok(self.starts.get(&peer).copied().unwrap_or_default())
+    }
+
+    fn region(&self) -> RegionId {
+        self.region
+    }
+}
+
+fn size(commit: &Commit) -> usize {
+    commit
+        .operations
+        .iter()
+        .map(|operation| operation.envelope.len() + operation.payload.as_ref().map_or(0, Bytes::len))
+        .sum()
+}
+
+fn up_to<T>(items: impl IntoIterator<Item = T>, bytes_max: usize, size: impl Fn(&T) -> usize) -> Vec<T> {
+    let mut bytes = 0;
+    let mut taken = Vec::new();
+    for item in items {
+        bytes += size(&item);
+        if bytes > bytes_max && !taken.is_empty() {
+            break;
+        }
+        taken.push(item);
+    }
+    taken
+}
