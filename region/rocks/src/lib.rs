@@ -14,6 +14,7 @@ mod entropy;
 pub mod handle;
 pub mod lock;
 pub mod mailbox;
+pub mod node;
 mod port;
 mod shard_thread;
 pub mod store;

@@ -6,6 +6,7 @@
 use crdt::{DeviceId, UserId};
 use region::command::{Command, Done, Refusal};
 use region::shard::Input;
+use replication::limits::COMMIT_BYTES_MAX;
 use replication_quic::Notices;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,9 @@ use tokio::sync::{mpsc, oneshot};
 pub const LETTERS_MAX: usize = 1_024;
 /// Letters taken into one step: one sync carries them all. Larger batches would only make the first of them wait longer.
 pub const LETTERS_A_STEP: usize = 256;
+/// Bytes of commands' bodies after which no further letter is taken into a step. With the one that passes it this stays below what
+/// one commit may hold ([`replication::limits::COMMIT_BYTES_MAX`]), though all of it be in one partition.
+pub const COMMAND_BYTES_A_STEP: usize = 512 << 10;
 /// After how long a refused command is to be tried again: a few steps.
 const RETRY_AFTER_MS: u64 = 50;
 
@@ -32,6 +36,18 @@ pub(crate) enum Letter {
     },
     /// From a bridge, which is told once it is durable if it asked to be.
     Replicated { input: Input, taken: Option<Taken> },
+    /// Commit what came before, and end.
+    Stop,
+}
+
+impl Letter {
+    /// What it takes of [`COMMAND_BYTES_A_STEP`].
+    fn command_bytes(&self) -> usize {
+        match self {
+            Self::Command { command: Command::Post { body, .. }, .. } => body.len(),
+            Self::Command { .. } | Self::Replicated { .. } | Self::Stop => 0,
+        }
+    }
 }
 
 /// Whom to tell that a delivery is durable.
@@ -79,24 +95,34 @@ pub(crate) enum Woken {
 }
 
 impl Inbox {
-    /// Waits for a letter, for so long at most, and takes what else is there, up to [`LETTERS_A_STEP`].
+    /// Waits for a letter, for so long at most, and takes what else is there, up to what a step takes.
     pub(crate) fn take(
         &mut self,
         runtime: &Handle,
         letters: &mut Vec<Letter>,
         wait: Option<Duration>,
     ) -> Woken {
-        let received = match wait {
-            None => Some(self.0.blocking_recv_many(letters, LETTERS_A_STEP)),
+        let first = match wait {
+            None => Some(self.0.blocking_recv()),
             Some(wait) => {
-                let letters = self.0.recv_many(letters, LETTERS_A_STEP);
-                runtime.block_on(async { tokio::time::timeout(wait, letters).await.ok() })
+                let first = self.0.recv();
+                runtime.block_on(async { tokio::time::timeout(wait, first).await.ok() })
             }
         };
-        match received {
-            None => Woken::Due,
-            Some(0) => Woken::Closed,
-            Some(_) => Woken::Letters,
+        let mut next = match first {
+            None => return Woken::Due,
+            Some(None) => return Woken::Closed,
+            Some(first) => first,
+        };
+        let mut command_bytes = 0;
+        while let Some(letter) = next {
+            command_bytes += letter.command_bytes();
+            letters.push(letter);
+            let full = letters.len() >= LETTERS_A_STEP || command_bytes >= COMMAND_BYTES_A_STEP;
+            next = if full { None } else { self.0.try_recv().ok() };
         }
+        Woken::Letters
     }
 }
+
+const _: () = assert!(COMMAND_BYTES_A_STEP + 64 * 1024 + LETTERS_A_STEP * 512 < COMMIT_BYTES_MAX);

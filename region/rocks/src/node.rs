@@ -1,5 +1,331 @@
-//! A whole region: its lock, a store and a shard for each of its placements, and its bridges.
+//! A whole region: its lock, a store and a shard thread for each of its placements, and its bridges.
 //!
+//! ```text
+//!   gateway ──commands──▶ mailbox ──▶ shard thread ──sync──▶ effects ──▶ gateway, bridges ──▶ peers
+//!   peers ──▶ bridges ──entries──▶ mailbox
+//! ```
 //! What must always hold:
-//! - Nothing is served before every store was found to be this region's and its new start number is durable.
-//! - A store that was there at the last start and is gone now is never created afresh: its replica would issue its dots again.
+//! - Nothing is served, no peer met, before every store was found to be this region's and its new start number is durable.
+//! - A refusal to start has changed nothing but start numbers.
+
+use crate::bridges::BridgeHub;
+use crate::clock::RegionClock;
+use crate::data_folder::{DataFolder, FolderRefused};
+use crate::ending::Ending;
+use crate::engine::SharedMemory;
+use crate::entropy;
+use crate::handle::{DeviceSink, PlacementHandle, RegionHandle, Shared};
+use crate::mailbox::{Inbox, Letter, mailbox};
+use crate::port::Port;
+use crate::shard_thread::ShardThread;
+use crate::store::RocksStore;
+use crdt::{PlacementId, RegionId, ReplicaId};
+use ed25519_dalek::SigningKey;
+use rand_core::RngCore as _;
+use region::cluster::{Cluster, ClusterPlacement};
+use region::limits::Limits;
+use region::meta::{self, Expected, MetaRefused};
+use region::shard::{OpenError, Shard, ShardConfig};
+use region::store::{Store as _, StoreError};
+use replication::bridge::{Bridge, Config, OwnStore};
+use replication::placement::{Placement, Placements};
+use replication_quic::{BridgeIdentity, BridgeSettings, Bridges, BridgesConfig, EndpointRefused, PeerConfig};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use tokio::runtime::Handle;
+
+/// The operation kinds that this version knows, by their number in the schema.
+const KINDS: [u32; 4] = [0, 1, 2, 3];
+
+/// What a region is started with.
+#[derive(Debug)]
+pub struct NodeConfig {
+    /// Which region of the cluster.
+    pub region: RegionId,
+    /// The cluster file.
+    pub cluster: Arc<Cluster>,
+    /// The cluster's placements under their current epochs, verified.
+    pub placements: Placements,
+    /// Signs this region's commits.
+    pub signing_key: SigningKey,
+    /// Who this region is to its peers.
+    pub identity: BridgeIdentity,
+    /// The data folder.
+    pub data: PathBuf,
+    /// What the shards accept.
+    pub limits: Limits,
+    /// About the bridges' socket.
+    pub bridges: BridgeSettings,
+    /// What is done when the region must not go on.
+    pub ending: Ending,
+}
+
+/// Why a region does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartRefused {
+    /// The cluster file has no such region.
+    #[error("the cluster file has no region {0}: check its name")]
+    UnknownRegion(RegionId),
+    /// The epoch of a placement names no replica of this region.
+    #[error(
+        "the epoch of placement {placement} names no replica of this region: get the newest epoch from an operator"
+    )]
+    NotInEpoch {
+        /// The placement.
+        placement: String,
+    },
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderRefused),
+    /// A store cannot be opened, is damaged, or failed.
+    #[error("placement {placement}: {error}")]
+    Store {
+        /// Whose store.
+        placement: String,
+        /// Why.
+        error: StoreError,
+    },
+    /// A store is not this region's, or not of this version.
+    #[error("placement {placement}: {error}")]
+    Meta {
+        /// Whose store.
+        placement: String,
+        /// Why.
+        error: MetaRefused,
+    },
+    /// A shard does not open.
+    #[error("placement {placement}: {error}")]
+    Shard {
+        /// Whose shard.
+        placement: String,
+        /// Why.
+        error: OpenError,
+    },
+    /// The bridges' socket or certificates.
+    #[error(transparent)]
+    Bridges(#[from] EndpointRefused),
+    /// The system has no more threads or no randomness.
+    #[error("the system refused {what}: {reason}")]
+    System {
+        /// What was asked.
+        what: &'static str,
+        /// What it said.
+        reason: std::io::Error,
+    },
+}
+
+/// A running region.
+#[derive(Debug)]
+pub struct RegionNode {
+    handle: RegionHandle,
+    bridges: Bridges,
+    shards: Vec<thread::JoinHandle<()>>,
+    /// Held until everything else is gone.
+    folder: DataFolder,
+}
+
+/// One placement, opened and checked.
+struct Opened {
+    id: PlacementId,
+    replica: ReplicaId,
+    start_number: u64,
+    store: RocksStore,
+    shard: Shard,
+}
+
+impl RegionNode {
+    /// Opens the stores, starts the shards and the bridges. Call it within a multi-threaded tokio runtime.
+    ///
+    /// # Errors
+    /// [`StartRefused`] says what to do; nothing is served then.
+    pub fn start(config: NodeConfig) -> Result<Self, StartRefused> {
+        let Some(own) = config.cluster.regions.get(&config.region).cloned() else {
+            return Err(StartRefused::UnknownRegion(config.region));
+        };
+        let mut folder = DataFolder::open(&config.data)?;
+        let memory = SharedMemory::new();
+        let mut opened = Vec::new();
+        for placement in config.cluster.placements_of(config.region) {
+            let replica = config.placements.get(placement.id).and_then(|p| Some((p, p.replica_of(own.id)?)));
+            let (under_epoch, replica) =
+                replica.ok_or_else(|| StartRefused::NotInEpoch { placement: placement.name.clone() })?;
+            let expected = Expected {
+                replica,
+                region_name: own.name.clone(),
+                placement: placement.id,
+                placement_name: placement.name.clone(),
+            };
+            opened.push(open_placement(&config, &mut folder, &memory, placement, under_epoch, expected)?);
+        }
+        Self::run(config, folder, opened, own.bridge)
+    }
+
+    fn run(
+        config: NodeConfig,
+        folder: DataFolder,
+        opened: Vec<Opened>,
+        listen: std::net::SocketAddr,
+    ) -> Result<Self, StartRefused> {
+        let hub = BridgeHub::new(&config.cluster, config.region);
+        let clock = Arc::new(RegionClock::start());
+        let devices = DeviceSink::default();
+        let mut stores = BTreeMap::new();
+        let mut for_bridges = BTreeMap::new();
+        let mut placements = BTreeMap::new();
+        let mut waiting = Vec::new();
+        for placement in opened {
+            let (mailbox, inbox) = mailbox();
+            let reader = placement.store.reader();
+            let Opened { id, replica, start_number, .. } = placement;
+            stores.insert(id, OwnStore { replica, start_number });
+            for_bridges.insert(id, (reader.clone(), mailbox.clone()));
+            placements.insert(id, PlacementHandle { replica, reader, mailbox });
+            waiting.push((placement, inbox));
+        }
+        let port = Arc::new(Port {
+            region: config.region,
+            clock: Arc::clone(&clock),
+            placements: for_bridges,
+            hub: hub.clone(),
+            ending: config.ending.clone(),
+        });
+        let shared = Shared {
+            region: config.region,
+            cluster: Arc::clone(&config.cluster),
+            clock: Arc::clone(&clock),
+            placements,
+            devices: devices.clone(),
+        };
+        let (ending, runtime) = (config.ending.clone(), Handle::current());
+        let bridges = start_bridges(config, &hub, stores, &port, listen)?;
+        let start_shard = |(opened, inbox): (Opened, Inbox)| {
+            let Opened { id: placement, store, shard, .. } = opened;
+            let thread = ShardThread {
+                placement,
+                shard,
+                store,
+                inbox,
+                clock: Arc::clone(&clock),
+                entropy: fresh_entropy()?,
+                devices: devices.clone(),
+                bridges: hub.clone(),
+                ending: ending.clone(),
+                runtime: runtime.clone(),
+            };
+            thread.start().map_err(|reason| StartRefused::System { what: "a thread", reason })
+        };
+        let shards = waiting.into_iter().map(start_shard).collect::<Result<_, _>>()?;
+        Ok(Self { handle: RegionHandle { shared: Arc::new(shared) }, bridges, shards, folder })
+    }
+
+    /// What the gateway holds of this region.
+    #[must_use]
+    pub fn handle(&self) -> RegionHandle {
+        self.handle.clone()
+    }
+
+    /// The bridges: their counters, and which are open.
+    #[must_use]
+    pub fn bridges(&self) -> &Bridges {
+        &self.bridges
+    }
+
+    /// Stops the bridges and the shards and gives the data folder back. Commands taken before are committed and answered; later ones
+    /// are refused as busy. The stores close when the last reader is gone.
+    pub async fn stop(self) {
+        let Self { handle, bridges, shards, folder } = self;
+        bridges.stop().await;
+        for placement in handle.shared.placements.values() {
+            placement.mailbox.deliver(Letter::Stop).await;
+        }
+        // Joining blocks, so it happens off the runtime's threads; a shard that panicked has said so already.
+        let join = move || shards.into_iter().for_each(|shard| _ = shard.join());
+        let _ = tokio::task::spawn_blocking(join).await;
+        drop(folder);
+    }
+}
+
+fn fresh_entropy() -> Result<rand_chacha::ChaCha20Rng, StartRefused> {
+    entropy::fresh().map_err(|reason| StartRefused::System { what: "randomness", reason })
+}
+
+/// Opens a placement's store, checks whose it is, counts this start durably, and opens its shard.
+fn open_placement(
+    config: &NodeConfig,
+    folder: &mut DataFolder,
+    memory: &SharedMemory,
+    placement: &ClusterPlacement,
+    under_epoch: &Placement,
+    expected: Expected,
+) -> Result<Opened, StartRefused> {
+    let name = || placement.name.clone();
+    let failed = |error| StartRefused::Store { placement: name(), error };
+    let replica = expected.replica;
+    let mut store = RocksStore::open(&folder.store(&placement.name)?, memory).map_err(failed)?;
+    let found = meta::check(&store, &expected);
+    let found = found.map_err(|error| StartRefused::Meta { placement: name(), error })?;
+    let found = match found {
+        Some(found) => found,
+        None => {
+            let mut entropy = fresh_entropy()?;
+            let store_id = u128::from(entropy.next_u64()) << 64 | u128::from(entropy.next_u64());
+            let (created, batch) = meta::create(&expected, store_id);
+            store.commit(&batch).map_err(failed)?;
+            created
+        }
+    };
+    let (started, batch) = meta::advance(found);
+    store.commit(&batch).map_err(failed)?;
+    folder.note_started(&placement.name)?;
+    let allowed_pins = config.cluster.placements.keys().copied();
+    let allowed_pins = allowed_pins.filter(|pin| config.cluster.may_take_part(*pin, placement.id)).collect();
+    let shard = ShardConfig {
+        placement: under_epoch.clone(),
+        allowed_pins,
+        replica,
+        signing_key: config.signing_key.clone(),
+        limits: config.limits,
+    };
+    let shard = Shard::open(shard, &store);
+    let shard = shard.map_err(|error| StartRefused::Shard { placement: name(), error })?;
+    Ok(Opened { id: placement.id, replica, start_number: started.start_number, store, shard })
+}
+
+fn start_bridges(
+    config: NodeConfig,
+    hub: &BridgeHub,
+    stores: BTreeMap<PlacementId, OwnStore>,
+    port: &Arc<Port>,
+    listen: std::net::SocketAddr,
+) -> Result<Bridges, StartRefused> {
+    let cluster = &config.cluster;
+    let mut peers = BTreeMap::new();
+    for peer in cluster.peers_of(config.region) {
+        // Every peer of a region is in the cluster file and has a bridge here: both come from it.
+        let (Some(address), Some(notices)) = (cluster.bridge_address(config.region, peer), hub.notices(peer))
+        else {
+            continue;
+        };
+        let bridge = Bridge::new(Config {
+            cluster: cluster.name.clone(),
+            own: config.region,
+            peer,
+            placements: config.placements.clone(),
+            stores: stores.clone(),
+            kinds: KINDS.to_vec(),
+        });
+        let entropy = Box::new(fresh_entropy()?);
+        peers.insert(peer, PeerConfig { address, bridge, notices, entropy });
+    }
+    let names = cluster.regions.values().map(|region| (region.id, region.name.clone())).collect();
+    let bridges = BridgesConfig {
+        own: config.region,
+        listen,
+        identity: config.identity,
+        names,
+        settings: config.bridges,
+    };
+    Ok(Bridges::start(bridges, peers, port)?)
+}

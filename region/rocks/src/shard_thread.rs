@@ -13,10 +13,9 @@ use crate::mailbox::{Inbox, Letter, Taken, Woken};
 use crate::store::RocksStore;
 use crdt::{Now, PlacementId};
 use rand_chacha::ChaCha20Rng;
-use rand_core::RngCore;
 use region::command::{Done, Refusal};
-use region::shard::{Effect, Input, Outcome, Ticket};
-use region::store::{Store as _, StoreError, View};
+use region::shard::{Effect, Input, Outcome, Shard, Ticket};
+use region::store::{Store as _, StoreError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread;
@@ -24,21 +23,10 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-/// The deciding part of a shard, which this thread drives.
-pub(crate) trait Steps: Send + 'static {
-    fn step(
-        &mut self,
-        now: Now,
-        entropy: &mut dyn RngCore,
-        inputs: Vec<Input>,
-        view: &dyn View,
-    ) -> Result<Outcome, StoreError>;
-}
-
 /// What a shard's thread owns.
-pub(crate) struct ShardThread<S> {
+pub(crate) struct ShardThread {
     pub(crate) placement: PlacementId,
-    pub(crate) shard: S,
+    pub(crate) shard: Shard,
     pub(crate) store: RocksStore,
     pub(crate) inbox: Inbox,
     pub(crate) clock: Arc<RegionClock>,
@@ -55,10 +43,11 @@ pub(crate) struct ShardThread<S> {
 struct Waiting {
     answers: BTreeMap<Ticket, oneshot::Sender<Result<Done, Refusal>>>,
     taken: Vec<Taken>,
+    stop: bool,
 }
 
-impl<S: Steps> ShardThread<S> {
-    /// Starts the thread. It ends when nobody holds its mailbox any more.
+impl ShardThread {
+    /// Starts the thread. It ends when it is told to, or nobody holds its mailbox any more.
     ///
     /// # Errors
     /// When the system has no thread left.
@@ -84,7 +73,11 @@ impl<S: Steps> ShardThread<S> {
             match self.step(now, inputs) {
                 Ok(outcome) => {
                     next_tick = outcome.next_tick;
+                    let stop = waiting.stop;
                     self.release(outcome.effects, waiting);
+                    if stop {
+                        return;
+                    }
                 }
                 Err(error) => {
                     self.ending.end(&format!("the store of placement {} failed: {error}", self.placement));
@@ -141,6 +134,7 @@ fn open(letters: &mut Vec<Letter>) -> (Vec<Input>, Waiting) {
                 waiting.taken.extend(taken);
                 inputs.push(input);
             }
+            Letter::Stop => waiting.stop = true,
         }
     }
     (inputs, waiting)
