@@ -286,7 +286,7 @@ fn open_placement(
         allowed_pins,
         replica,
         signing_key: config.signing_key.clone(),
-        limits: config.limits,
+        limits: config.limits.clone(),
     };
     let shard = Shard::open(shard, &store);
     let shard = shard.map_err(|error| StartRefused::Shard { placement: name(), error })?;

@@ -1,0 +1,128 @@
+//! One region alone: it takes, keeps and gives back; it refuses stores that are not its own.
+#![allow(clippy::unwrap_used)]
+
+mod world;
+
+use crdt::{Incarnation, PlacementId, RegionId, ReplicaId};
+use region::command::Refusal;
+use region::shard::Effect;
+use region_rocks::handle::DeviceEffects;
+use replication::placement::{Placement, Placements};
+use std::sync::{Arc, Mutex};
+use world::{World, create, group, post, texts, user};
+
+/// What devices would have been told.
+#[derive(Default)]
+struct Told(Arc<Mutex<Vec<Effect>>>);
+
+impl DeviceEffects for Told {
+    fn release(&self, _placement: PlacementId, effects: Vec<Effect>) {
+        self.0.lock().unwrap().extend(effects);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_is_read_back_and_told_to_devices_and_survives_a_restart() {
+    let world = World::new(1);
+    let node = world.start(1).unwrap();
+    let told = Told::default();
+    let effects = Arc::clone(&told.0);
+    node.handle().attach_devices(Box::new(told));
+    create(&node.handle(), user(1), &[user(2)], group(7)).await;
+    for number in 0..20 {
+        post(&node.handle(), user(1), group(7), &format!("message {number}")).await.unwrap();
+    }
+    assert_eq!(texts(&node.handle(), group(7)).len(), 20);
+    let changes = |effects: &[Effect]| effects.iter().filter(|e| matches!(e, Effect::Changed(_))).count();
+    // An answer goes out before the devices' part of its batch.
+    let all = "devices were told of one creation and twenty posts";
+    world::until(all, || changes(&effects.lock().unwrap()) == 21).await;
+    node.stop().await;
+
+    let node = world.start(1).unwrap();
+    assert_eq!(texts(&node.handle(), group(7)).last().unwrap(), "message 19");
+    node.stop().await;
+    assert_eq!(*world.ended.lock().unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_of_a_placement_elsewhere_is_refused_by_name() {
+    let world = World::with_placements(2, |region| region == RegionId(2));
+    let node = world.start(1).unwrap();
+    let elsewhere = crdt::ConversationId::group(PlacementId(2), 7);
+    let refused = post(&node.handle(), user(1), elsewhere, "hello").await;
+    assert_eq!(refused, Err(Refusal::WrongPlacement(elsewhere)));
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_mailbox_refuses_at_once_and_loses_nothing_that_it_took() {
+    let world = World::new(1);
+    let node = world.start(1).unwrap();
+    let handle = node.handle();
+    create(&handle, user(1), &[], group(7)).await;
+    let mut answers = Vec::new();
+    let mut busy = 0;
+    for number in 0..5_000 {
+        let command = region::command::Command::Post {
+            conversation: group(7),
+            message: world::message(&handle, 1_000 + number),
+            body: bytes::Bytes::from(format!("{number}")),
+            reply_to: None,
+            sent_at_ms: 0,
+            seen: None,
+        };
+        match handle.submit(user(1), world::DEVICE, command) {
+            Ok(answer) => answers.push(answer),
+            Err(Refusal::Busy { retry_after_ms }) => busy += u64::from(retry_after_ms > 0),
+            Err(other) => panic!("{other}"),
+        }
+    }
+    let taken = answers.len();
+    for answer in answers {
+        answer.await.unwrap().unwrap();
+    }
+    assert!(busy > 0, "5,000 commands handed in at once are more than a mailbox holds");
+    assert_eq!(texts(&handle, group(7)).len(), taken);
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_region_on_the_same_data_folder_is_refused() {
+    let world = World::new(1);
+    let node = world.start(1).unwrap();
+    let refused = world.start(1).unwrap_err().to_string();
+    assert!(refused.contains("in use by process"), "{refused}");
+    node.stop().await;
+    world.start(1).unwrap().stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_store_of_another_region_placement_or_incarnation_is_refused() {
+    let world = World::with_placements(2, |_| true);
+    world.start(1).unwrap().stop().await;
+    let refusal = |config| region_rocks::node::RegionNode::start(config).unwrap_err().to_string();
+
+    let mut of_another_region = world.config(RegionId(2));
+    of_another_region.data = world.data(RegionId(1));
+    assert!(refusal(of_another_region).contains("belongs to region region-1"));
+
+    let mut reborn = world.config(RegionId(1));
+    let epochs = reborn.placements.iter().cloned().map(|placement| {
+        let active = placement.active.into_iter().map(|(replica, key)| {
+            (ReplicaId { incarnation: Incarnation(replica.incarnation.0 + 1), ..replica }, key)
+        });
+        Placement { active: active.collect(), ..placement }
+    });
+    reborn.placements = Placements::new(epochs);
+    assert!(refusal(reborn).contains("incarnation"));
+
+    let (global, eu) = (world.data(RegionId(1)).join("global"), world.data(RegionId(1)).join("eu"));
+    let aside = world.data(RegionId(1)).join("aside");
+    for (from, to) in [(&global, &aside), (&eu, &global), (&aside, &eu)] {
+        std::fs::rename(from, to).unwrap();
+    }
+    assert!(refusal(world.config(RegionId(1))).contains("holds placement"));
+    std::fs::remove_dir_all(&global).unwrap();
+    assert!(refusal(world.config(RegionId(1))).contains("is gone"));
+}

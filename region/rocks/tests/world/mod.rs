@@ -1,0 +1,231 @@
+//! A small cluster in a temporary folder, whose regions run in this process over loopback QUIC.
+#![allow(clippy::unwrap_used, dead_code, unreachable_pub)]
+
+use bytes::Bytes;
+use crdt::operation::{Body, Envelope};
+use crdt::{ConversationId, DeviceId, Incarnation, MessageId, PlacementId, RegionId, ReplicaId, UserId};
+use ed25519_dalek::SigningKey;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use region::cluster::{ClientAddress, Cluster, ClusterPlacement, ClusterRegion};
+use region::command::{Command, Done, Refusal};
+use region::limits::Limits;
+use region::log_view::StoreLog;
+use region::store::View;
+use region_rocks::ending::Ending;
+use region_rocks::handle::RegionHandle;
+use region_rocks::node::{NodeConfig, RegionNode, StartRefused};
+use replication::log::{LogView as _, Position};
+use replication::placement::{Epoch, Placement, Placements};
+use replication_quic::{BridgeIdentity, BridgeSettings};
+use std::collections::BTreeMap;
+use std::net::UdpSocket;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+pub const GLOBAL: PlacementId = PlacementId(1);
+pub const DEVICE: DeviceId = DeviceId(1);
+
+/// The cluster, and where its regions keep their data.
+pub struct World {
+    pub folder: TempDir,
+    pub cluster: Arc<Cluster>,
+    pub placements: Placements,
+    keys: BTreeMap<RegionId, SigningKey>,
+    /// Why regions ended, if any did.
+    pub ended: Arc<Mutex<Vec<String>>>,
+}
+
+impl World {
+    /// Regions 1 to `regions`, all in the placement `global`.
+    pub fn new(regions: u16) -> Self {
+        Self::with_placements(regions, |_| true)
+    }
+
+    /// The same, with a second placement `eu` of the regions that `in_eu` names.
+    pub fn with_placements(regions: u16, in_eu: impl Fn(RegionId) -> bool) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let ids: Vec<RegionId> = (1..=regions).map(RegionId).collect();
+        let keys: BTreeMap<RegionId, SigningKey> =
+            ids.iter().map(|id| (*id, SigningKey::from_bytes(&[id.0 as u8; 32]))).collect();
+        let operator = SigningKey::from_bytes(&[99; 32]).verifying_key();
+        // Held until all are drawn, so that no two regions get the same port.
+        let sockets: Vec<UdpSocket> = ids.iter().map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+        let region = |(id, socket): (&RegionId, &UdpSocket)| {
+            let client = ClientAddress { secure: false, host: "127.0.0.1".to_owned(), port: 1 };
+            let region = ClusterRegion {
+                id: *id,
+                name: format!("region-{}", id.0),
+                jurisdiction: "eu".to_owned(),
+                bridge: socket.local_addr().unwrap(),
+                client,
+                admin: "127.0.0.1:1".parse().unwrap(),
+            };
+            (*id, region)
+        };
+        let placement = |id: PlacementId, name: &str, members: Vec<RegionId>| {
+            let placement = ClusterPlacement {
+                id,
+                name: name.to_owned(),
+                regions: members.into_iter().collect(),
+                key: operator,
+            };
+            (id, placement)
+        };
+        let in_eu = ids.iter().copied().filter(|id| in_eu(*id)).collect();
+        let cluster = Cluster {
+            name: "test".to_owned(),
+            regions: ids.iter().zip(&sockets).map(region).collect(),
+            placements: BTreeMap::from([
+                placement(GLOBAL, "global", ids.clone()),
+                placement(PlacementId(2), "eu", in_eu),
+            ]),
+            token_key: operator,
+            bridges: BTreeMap::new(),
+        };
+        let epoch = |placement: &ClusterPlacement| Placement {
+            id: placement.id,
+            epoch: Epoch(1),
+            active: placement.regions.iter().map(|id| (replica(*id), keys[id].verifying_key())).collect(),
+        };
+        let placements = Placements::new(cluster.placements.values().map(epoch));
+        write_certificates(&folder, &cluster);
+        Self { folder, cluster: Arc::new(cluster), placements, keys, ended: Arc::default() }
+    }
+
+    pub fn data(&self, region: RegionId) -> PathBuf {
+        self.folder.path().join(format!("data-{}", region.0))
+    }
+
+    pub fn config(&self, region: RegionId) -> NodeConfig {
+        let file = |name: String| self.folder.path().join(name);
+        let identity = BridgeIdentity::read(
+            &file("ca.pem".to_owned()),
+            &file(format!("{}.pem", region.0)),
+            &file(format!("{}.key", region.0)),
+        );
+        let ended = Arc::clone(&self.ended);
+        NodeConfig {
+            region,
+            cluster: Arc::clone(&self.cluster),
+            placements: self.placements.clone(),
+            signing_key: self.keys[&region].clone(),
+            identity: identity.unwrap(),
+            data: self.data(region),
+            limits: Limits::default(),
+            bridges: BridgeSettings::default(),
+            ending: Ending::new(move |why| ended.lock().unwrap().push(format!("{region}: {why}"))),
+        }
+    }
+
+    pub fn start(&self, region: u16) -> Result<RegionNode, StartRefused> {
+        RegionNode::start(self.config(RegionId(region)))
+    }
+}
+
+pub fn replica(region: RegionId) -> ReplicaId {
+    ReplicaId { region, incarnation: Incarnation(u64::from(region.0) * 1_000) }
+}
+
+fn write_certificates(folder: &TempDir, cluster: &Cluster) {
+    let write = |name: String, text: String| std::fs::write(folder.path().join(name), text).unwrap();
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    let key = KeyPair::generate().unwrap();
+    write("ca.pem".to_owned(), authority.self_signed(&key).unwrap().pem());
+    let issuer = Issuer::new(authority, key);
+    for region in cluster.regions.values() {
+        let leaf = CertificateParams::new(vec![region.name.clone()]).unwrap();
+        let key = KeyPair::generate().unwrap();
+        write(format!("{}.pem", region.id.0), leaf.signed_by(&key, &issuer).unwrap().pem());
+        write(format!("{}.key", region.id.0), key.serialize_pem());
+    }
+}
+
+pub fn user(low: u64) -> UserId {
+    UserId::new(GLOBAL, low)
+}
+
+pub fn group(low: u128) -> ConversationId {
+    ConversationId::group(GLOBAL, low)
+}
+
+pub fn message(handle: &RegionHandle, random: u128) -> MessageId {
+    MessageId::new(handle.now().ms(), random)
+}
+
+/// Hands a command in and waits for its answer.
+pub async fn submit(handle: &RegionHandle, user: UserId, command: Command) -> Result<Done, Refusal> {
+    handle.submit(user, DEVICE, command)?.await.expect("the region answers")
+}
+
+pub async fn create(
+    handle: &RegionHandle,
+    creator: UserId,
+    members: &[UserId],
+    conversation: ConversationId,
+) {
+    let command = Command::CreateGroup {
+        conversation,
+        command: message(handle, conversation.0),
+        members: members.to_vec(),
+        name: "a group".to_owned(),
+    };
+    submit(handle, creator, command).await.unwrap();
+}
+
+pub async fn post(
+    handle: &RegionHandle,
+    sender: UserId,
+    conversation: ConversationId,
+    text: &str,
+) -> Result<Done, Refusal> {
+    let random = u128::from_be_bytes(blake3_like(text));
+    let command = Command::Post {
+        conversation,
+        message: message(handle, random),
+        body: Bytes::copy_from_slice(text.as_bytes()),
+        reply_to: None,
+        sent_at_ms: 0,
+        seen: None,
+    };
+    submit(handle, sender, command).await
+}
+
+/// Sixteen bytes that differ for different short texts.
+fn blake3_like(text: &str) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    for (index, byte) in text.bytes().enumerate() {
+        bytes[index % 16] ^= byte.rotate_left((index / 16) as u32);
+    }
+    bytes
+}
+
+/// The texts of a conversation in that region's log, in its order.
+pub fn texts(handle: &RegionHandle, conversation: ConversationId) -> Vec<String> {
+    let partition = conversation.partition();
+    let reader = handle.reader(partition.placement).unwrap();
+    let log = StoreLog::new(handle.region(), [(partition.placement, &reader as &dyn View)]);
+    let commits = log.read(partition, Position(0), usize::MAX).unwrap();
+    let operations = commits.into_iter().flat_map(|logged| logged.commit.operations);
+    let texts = operations.filter_map(|operation| {
+        let envelope = Envelope::decode(&operation.envelope).unwrap();
+        match Body::decode(&envelope, operation.payload.as_ref()?).unwrap() {
+            Body::Post(post) if envelope.conversation == conversation => {
+                Some(String::from_utf8(post.body.to_vec()).unwrap())
+            }
+            _ => None,
+        }
+    });
+    texts.collect()
+}
+
+/// Waits until that holds; fails after a time that only a hang reaches.
+pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "waited in vain until {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
