@@ -30,12 +30,16 @@ fn crashed(commits: u64, value_bytes: usize) -> TempDir {
         batch.put(key(number), Bytes::from(vec![number as u8; value_bytes]));
         store.commit(&batch).unwrap();
     }
-    let image = tempfile::tempdir().unwrap();
-    for entry in fs::read_dir(live.path()).unwrap() {
+    copy_of(live.path())
+}
+
+fn copy_of(folder: &Path) -> TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();
-        fs::copy(entry.path(), image.path().join(entry.file_name())).unwrap();
+        fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
     }
-    image
+    copy
 }
 
 /// The only write-ahead log that is not empty.
@@ -77,8 +81,9 @@ fn every_synced_commit_is_there_after_a_crash() {
 #[test]
 fn a_log_cut_anywhere_in_its_last_record_loses_that_record_and_nothing_else() {
     // The last record is 7 bytes of header, 12 of batch, and 3 + 8 + 100 of the write.
+    let crashed = crashed(COMMITS, 100);
     for cut_bytes in [1, 50, 100, 124, 129] {
-        let image = crashed(COMMITS, 100);
+        let image = copy_of(crashed.path());
         harm(image.path(), |log| log.truncate(log.len() - cut_bytes));
         assert_eq!(commits_held(&open(image.path()).unwrap()), COMMITS - 1, "{cut_bytes} bytes cut");
     }
@@ -121,11 +126,12 @@ fn a_store_works_on_after_its_torn_tail_was_cut() {
 
 #[test]
 fn one_changed_byte_anywhere_before_the_last_record_is_refused_by_file_and_place() {
+    let crashed = crashed(COMMITS, 100);
     // 130 bytes a record. Byte 0-3 of a record is its checksum, 4-5 its length, 6 its type, then the write.
     for place in [0, 4, 5, 6, 7, 30, 100] {
         for record in [0, 1, 100, 198] {
             for change in [0x01, 0x40, 0xff] {
-                let image = crashed(COMMITS, 100);
+                let image = copy_of(crashed.path());
                 harm(image.path(), |log| log[record * 130 + place] ^= change);
                 let text = refusal(image.path());
                 assert!(text.contains(".log byte "), "record {record} place {place}: {text}");
