@@ -187,6 +187,11 @@ impl World {
         for entry in entries {
             self.regions[to].apply(entry);
         }
+        for (user, (delivered, read)) in self.regions[from].receipts.clone() {
+            let receipt = self.regions[to].receipts.entry(user).or_default();
+            receipt.0.join(&delivered);
+            receipt.1.join(&read);
+        }
         let applied = self.regions.iter().map(|region| region.applied.clone());
         let stable = applied.reduce(|one, other| one.meet(&other)).unwrap();
         for region in &mut self.regions {
@@ -338,6 +343,12 @@ impl World {
             assert_eq!(device.acknowledged, own);
             assert_eq!(device.stable, own);
             assert_eq!(device.client.unstable(), 0);
+            for (reader, message) in
+                self.devices.iter().flat_map(|reader| own.iter().map(move |id| (reader.user, *id)))
+            {
+                let ticked = device.ticks.contains(&(message, reader, false));
+                assert!(ticked || reader == device.user, "{message} was not delivered to {reader}");
+            }
         }
     }
 }

@@ -52,6 +52,7 @@ pub struct Session {
     unacknowledged: usize,
     live: bool,
     told_stable: Cut,
+    told_receipts: BTreeMap<UserId, (Cut, Cut)>,
 }
 
 impl Region {
@@ -205,6 +206,9 @@ impl Region {
             session.told_stable.clone_from(&self.stable);
             let dots = self.stable.iter().map(|dot| dot.to_string()).collect();
             frames.push(Told::Stable(v1::Stable { conversation, cut: Some(v1::Cut { dots }) }));
+        }
+        if session.live && session.told_receipts != self.receipts {
+            session.told_receipts.clone_from(&self.receipts);
             frames.push(Told::Receipts(self.receipts_frame()));
         }
         frames.into_iter().map(|frame| v1::ServerFrame { request: 0, frame: Some(frame) }).collect()
