@@ -17,9 +17,10 @@
 //! A first member sees everything; an added one what their `since` cut does not cover. A direct creation is valid when the
 //! conversation's id is the one of its two members and one of them created it; another is void.
 //!
-//! Growth: per member 8 bytes (first) or about 60 and a cut (added); per add that was undone 33 bytes, because a resend of it must stay undone; per
-//! user who ever left one cut; per replica that took the creation 43 bytes. A cut is about 12 bytes a replica.
-//! Time: an add or leave `O(log n)` and that user's adds; a creation `O(members)`.
+//! Growth: per member 8 bytes (first) or 46 and a cut (added); per add that was undone 33 bytes, because a resend of it must stay undone; per
+//! user who ever left one cut; per replica that took the creation 46 bytes. A cut is 1 byte and about 13 a replica.
+//! Time: an add or leave `O(log n)` and that user's adds; a creation `O(members)`. Kept as one record, all of it is read and written for each change
+//! of membership (90 KB in a group of 1,000 added members and three replicas), and none of it for a post.
 
 use crate::canonical::{Decoder, Encoder, MalformedState, ascending};
 use crate::id::{ConversationId, Dot, MessageId, UserId};

@@ -175,6 +175,37 @@ fn a_membership() {
     );
 }
 
+/// The figures in the head of `membership.rs`.
+#[test]
+fn a_membership_grows_as_stated() {
+    let bytes = |operations: &[Operation]| {
+        let mut state = Conversation::new(ConversationId::group(PlacementId(1), 0xabc));
+        operations.iter().for_each(|operation| drop(state.apply(operation).unwrap()));
+        state.membership().encode().len()
+    };
+    let since = Cut::from_iter([dot(1, 100_000), dot(2, 100_000), dot(3, 100_000)]);
+    let create = |members: u64| {
+        let body =
+            Body::Create { members: (0..members).map(user).collect(), name: String::new(), direct: false };
+        sealed(&draft(1_000, 1, 1, body), dot(1, 10_000))
+    };
+    let add = |number: u64| {
+        let body = Body::Add { user: user(number), since: since.clone() };
+        sealed(&draft(1_001, 1, 10 + u128::from(number), body), dot(1, 20_000 + number))
+    };
+    let leave = sealed(&draft(1_002, 7, 2, Body::Leave { seen: since.clone() }), dot(2, 10_000));
+    let begun = bytes(&[create(2)]);
+    assert!(begun <= 46 + 16 + 5, "{begun}");
+    assert_eq!(bytes(&[create(3)]) - begun, 8);
+    assert_eq!(since.encode().len(), 1 + 3 * 13);
+    let added = bytes(&[create(2), add(7)]) - begun;
+    assert_eq!(added, 46 + since.encode().len());
+    let undone = bytes(&[create(2), add(7), leave]) - begun;
+    assert_eq!(undone, 33 + 8 + since.encode().len(), "the undone add, and what the leave had seen");
+    let large: Vec<Operation> = std::iter::once(create(2)).chain((0..1_000).map(add)).collect();
+    assert!(bytes(&large) < 90_000);
+}
+
 #[test]
 fn the_state_of_a_conversation() {
     let state = conversation();
