@@ -14,7 +14,10 @@ pub(crate) const BANS: &str = include_str!("core-clippy.toml");
 /// What every core's `lib.rs` says besides, since a float needs no name of its type.
 const DENIED: &str = "#![deny(clippy::float_arithmetic, clippy::iter_over_hash_type)]";
 
-/// All cores without exactly these bans.
+/// What stands beside every driver inside a core's folder, since clippy takes the nearest such file upwards.
+const NO_BANS: &str = "# A driver touches what its core must not: the bans of the folder above end here (clippy takes the nearest such file).\n";
+
+/// All cores without exactly these bans, and drivers that would inherit them.
 pub(crate) fn check(tree: &SourceTree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for core in PACKAGES.iter().filter(|package| package.core) {
@@ -25,6 +28,14 @@ pub(crate) fn check(tree: &SourceTree) -> Vec<Finding> {
         let path = format!("{}/src/lib.rs", core.folder);
         if tree.file(&path).is_none_or(|file| !file.text.contains(DENIED)) {
             findings.push(Finding::new(path, 0, format!("a core says `{DENIED}`")));
+        }
+    }
+    let cores = || PACKAGES.iter().filter(|package| package.core);
+    let inside = |folder: &str| cores().any(|core| folder.starts_with(&format!("{}/", core.folder)));
+    for driver in PACKAGES.iter().filter(|package| !package.core && inside(package.folder)) {
+        let path = format!("{}/clippy.toml", driver.folder);
+        if tree.file(&path).is_none_or(|file| file.text != NO_BANS) {
+            findings.push(Finding::new(path, 0, "must be the one comment of xtask/src/clippy_rules.rs"));
         }
     }
     findings
