@@ -483,3 +483,7 @@ impl<'a> Fields<'a> {
         self.u128().map(ConversationId)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
