@@ -5,6 +5,8 @@
 
 mod admin;
 mod ask_region;
+mod chat;
+mod chat_screen;
 mod check;
 mod cluster_folder;
 mod failure;
@@ -31,6 +33,8 @@ enum Command {
     Admin(admin::Admin),
     /// Ask all regions what they hold, and compare
     Check(check::Check),
+    /// Talk in a terminal
+    Chat(chat::Chat),
 }
 
 const EXAMPLES: &str = "\
@@ -63,6 +67,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Init(init) => init.run(),
         Command::Admin(admin) => admin.run(),
         Command::Check(check) => check.run(),
+        Command::Chat(chat) => chat.run(),
     }
 }
 

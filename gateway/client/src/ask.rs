@@ -81,7 +81,7 @@ impl Client {
     ) -> Result<(), MalformedFrame> {
         let conversation = read_id("conversation", &page.conversation)?;
         let items = page.items.iter().map(Item::try_from).collect::<Result<_, _>>()?;
-        if self.lines.get_mut(&key).is_some_and(|line| line.asked.remove(&request).is_some()) {
+        if self.lines.get_mut(&key).is_some_and(|line| line.is_answer(request, false)) {
             step.show(Event::Paged { conversation, items, more: page.more });
         }
         Ok(())
@@ -96,8 +96,8 @@ impl Client {
         list: &v1::Conversations,
     ) -> Result<(), MalformedFrame> {
         let conversations = list.conversations.iter().map(Summary::try_from).collect::<Result<_, _>>()?;
-        if self.lines.get_mut(&key).is_some_and(|line| line.asked.remove(&request).is_some()) {
-            step.show(Event::Listed { placement: key.placement(), conversations });
+        if self.lines.get_mut(&key).is_some_and(|line| line.is_answer(request, list.more)) {
+            step.show(Event::Listed { placement: key.placement(), conversations, more: list.more });
         }
         Ok(())
     }

@@ -156,6 +156,11 @@ impl Line {
         if has_room { self.untold.pop_first() } else { None }
     }
 
+    /// Whether a frame answers a question; the question is done with unless the answer goes on in another frame.
+    pub(crate) fn is_answer(&mut self, request: u64, more: bool) -> bool {
+        if more { self.asked.contains_key(&request) } else { self.asked.remove(&request).is_some() }
+    }
+
     /// Questions that wait for an answer, or to be asked.
     pub(crate) fn questions(&self) -> usize {
         self.unasked.len() + self.asked.len()

@@ -162,12 +162,14 @@ pub enum Event {
         /// Whether more lies in the asked direction.
         more: bool,
     },
-    /// Answers [`crate::Act::List`], once per connection.
+    /// Answers [`crate::Act::List`], once per connection, in several parts if it is long.
     Listed {
         /// None for the home region; else the placement whose own connection answered.
         placement: Option<PlacementId>,
         /// The most recently active first.
         conversations: Vec<Summary>,
+        /// Whether another part follows.
+        more: bool,
     },
 }
 

@@ -131,7 +131,7 @@ impl Client {
             read.push((user, device, TickKind::Read, has_read));
         }
         if let Some(line) = self.lines.get_mut(&key) {
-            line.asked.remove(&request);
+            line.is_answer(request, receipts.more);
         }
         let Some(conversation) = self.conversation_of(step, key, id) else { return Ok(()) };
         let mut ticks = Vec::new();

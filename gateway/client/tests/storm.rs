@@ -44,8 +44,8 @@ fn happen(world: &mut World, device: usize, happening: Happening) {
     match happening {
         Happening::Send => world.send(device),
         Happening::Read => world.mark_read(device),
-        Happening::ToClient => drop(world.to_client(device)),
-        Happening::ToRegion => drop(world.to_region(device)),
+        Happening::ToClient => drop(world.reach_client(device)),
+        Happening::ToRegion => drop(world.reach_region(device)),
         Happening::Fail => world.fail(device),
         Happening::Move(region) => world.move_to(device, region),
         Happening::Busy(region) => world.be_busy(region),

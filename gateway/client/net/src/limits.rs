@@ -20,8 +20,8 @@ pub const WRITE_BUFFER_BYTES: usize = 4_096;
 /// Bytes of unsent output in the WebSocket layer. At it, frames wait in the queue above.
 pub const WRITE_BUFFER_BYTES_MAX: usize = 512 * 1024;
 
-/// Bytes of a server's frame: a batch of 100 items of 65,536 bytes, in base64. Above it the connection is closed.
-pub const FRAME_BYTES_MAX: usize = 16 << 20;
+/// Bytes of a server's frame: what the protocol allows. Above it the connection is closed.
+pub const FRAME_BYTES_MAX: usize = gateway_protocol::FRAME_BYTES_MAX;
 
 /// Milliseconds that a stopped client takes at most to write what is queued.
 pub const FLUSH_MS: u64 = 1_000;

@@ -148,7 +148,10 @@ impl Socket {
         if self.waiting.len() > limits::FRAMES_WAITING_MAX {
             return Poll::Ready(Err(Ended::Stuck));
         }
-        while may_read {
+        if !may_read {
+            return Poll::Pending;
+        }
+        loop {
             let Poll::Ready(message) = Pin::new(&mut *open).poll_next(cx)? else { return Poll::Pending };
             let payload = match message {
                 None | Some(Message::Close(_)) => return Poll::Ready(Err(Ended::ByPeer)),
@@ -168,7 +171,6 @@ impl Socket {
                 Err(error) => return Poll::Ready(Err(Ended::Frame(error))),
             }
         }
-        Poll::Pending
     }
 }
 

@@ -150,7 +150,7 @@ impl World {
     }
 
     /// One frame reaches the client.
-    pub fn to_client(&mut self, device: usize) -> bool {
+    pub fn reach_client(&mut self, device: usize) -> bool {
         let Some((connection, frame)) = self.devices[device].to_client.pop_front() else { return false };
         let input = if frame == v1::ServerFrame::default() {
             Input::Connected(connection)
@@ -162,7 +162,7 @@ impl World {
     }
 
     /// One frame reaches the region, which answers, and streams what it can.
-    pub fn to_region(&mut self, device: usize) -> bool {
+    pub fn reach_region(&mut self, device: usize) -> bool {
         let placements = self.placements();
         let this = &mut self.devices[device];
         let Some((connection, region, session)) = &mut this.session else { return false };
@@ -299,7 +299,7 @@ impl World {
         for _ in 0..400 {
             let before = self.progress();
             for device in 0..self.devices.len() {
-                while self.to_region(device) | self.to_client(device) {}
+                while self.reach_region(device) | self.reach_client(device) {}
                 self.pass_time(device);
             }
             for (from, to) in [(0, 1), (1, 0), (1, 2), (2, 1), (0, 2), (2, 0)] {

@@ -1,0 +1,322 @@
+//! `archipelago chat`: talk in a terminal. Open it twice, in two regions, and watch a conversation outlive the cable between them.
+//!
+//! What must always hold: what others say goes to stdout, one line a message; everything about connections goes to stderr. It
+//! works without a terminal: lines of stdin are messages, and at their end it waits until all of them are acknowledged.
+//! It signs its own tokens, so it needs the folder with the cluster's secret token key: it is for trying things out.
+
+use crate::chat_screen::{Names, Screen};
+use crate::cluster_folder::ClusterFolder;
+use crate::failure::Failure;
+use crate::token;
+use clap::Args;
+use crdt::{ConversationId, DeviceId, PlacementId, UserId};
+use gateway_client_net::{
+    Act, Address, ClientHandle, Config, Event, Events, PageFrom, Settings, Stopped, Subprotocol, trust,
+};
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// How long the end of stdin waits for acknowledgements.
+const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(30);
+/// Lines that wait for the client; more wait in the pipe.
+const LINES_WAITING_MAX: usize = 16;
+
+const EXAMPLES: &str = "\
+Examples:
+  archipelago chat --cluster demo --region eu-central --as alice --to bob
+  archipelago chat --cluster demo --region us-east --as bob --to alice
+  archipelago chat --cluster demo --region us-east --as alice --group picnic --invite bob --invite carol
+While talking: /read /who /history /move REGION /help /quit";
+
+/// Talk in a terminal
+#[derive(Debug, Args)]
+#[command(before_help = EXAMPLES)]
+pub(crate) struct Chat {
+    /// The cluster's folder or file
+    #[arg(long)]
+    cluster: PathBuf,
+    /// The region to connect to
+    #[arg(long)]
+    region: String,
+    /// Who you are: a name, from which a user id is made, or a user id
+    #[arg(long = "as", value_name = "NAME|ID")]
+    me: String,
+    /// Whom to talk to: a name, a user id, or the id of a group you are in
+    #[arg(long, value_name = "NAME|ID", required_unless_present = "group", conflicts_with = "group")]
+    to: Option<String>,
+    /// Begin a group of that name instead, and talk in it
+    #[arg(long, value_name = "NAME")]
+    group: Option<String>,
+    /// Who else is in the new group (repeatable)
+    #[arg(long, value_name = "NAME|ID", requires = "group")]
+    invite: Vec<String>,
+    /// The placement to talk in; without it, the first one that the region is part of
+    #[arg(long, value_name = "NAME")]
+    placement: Option<String>,
+    /// Which of your devices this is
+    #[arg(long, default_value = "d0000000000000001")]
+    device: DeviceId,
+    /// Speak JSON instead of Protocol Buffers
+    #[arg(long)]
+    json: bool,
+}
+
+/// A conversation under way.
+struct Talk {
+    client: ClientHandle,
+    folder: ClusterFolder,
+    conversation: ConversationId,
+    screen: Screen,
+    typed: mpsc::Receiver<String>,
+}
+
+/// Whether to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    More,
+    Quit,
+}
+
+/// Talks until `/quit` or the end of stdin.
+///
+/// # Errors
+/// When the cluster, the region, a name or an id is wrong; when messages are left that no region acknowledged.
+async fn run(chat: Chat) -> Result<(), Failure> {
+    let folder = ClusterFolder::open(&chat.cluster)?;
+    let placement = chat.placement(&folder)?;
+    let me = user(placement, &chat.me)?;
+    let config = Config {
+        user: me,
+        device: chat.device,
+        token: token::for_device(&folder, me, chat.device, 1)?,
+        client: concat!("archipelago chat ", env!("CARGO_PKG_VERSION")).to_owned(),
+        home: vec![address(&folder, &chat.region)?],
+        placements: vec![placement],
+    };
+    let (authority, ..) = folder.certificates(&chat.region);
+    let pem = std::fs::read(&authority).map_err(Failure::read(&authority))?;
+    let tls = trust(&pem).map_err(|error| Failure::File { path: authority, mistake: error.to_string() })?;
+    let subprotocol = if chat.json { Subprotocol::Json } else { Subprotocol::Proto };
+    let mut names = Names::new(me);
+    for name in chat.to.iter().chain(&chat.invite) {
+        if let Ok(user) = user(placement, name) {
+            names.learn(user, name);
+        }
+    }
+    let (conversation, opening) = chat.conversation(placement, me)?;
+    let (client, events) = ClientHandle::connect(Settings { config, subprotocol, tls: Some(tls) });
+    if let Some(opening) = opening {
+        client.act(opening).await?;
+    }
+    let ticks = std::io::stdout().is_terminal();
+    let screen = Screen::new(conversation, names, ticks);
+    eprintln!("talking in {conversation}; /help says what else can be typed");
+    let talk = Talk { client, folder, conversation, screen, typed: read_lines() };
+    talk.run(events).await
+}
+
+impl Chat {
+    /// Talks, on a runtime of its own.
+    ///
+    /// # Errors
+    /// As [`run`].
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime =
+            runtime.map_err(|error| Failure::Stopped(format!("the chat could not start: {error}")))?;
+        runtime.block_on(run(self))
+    }
+
+    fn placement(&self, folder: &ClusterFolder) -> Result<PlacementId, Failure> {
+        let region = folder.region(&self.region)?.id;
+        let placements = || folder.cluster.placements.values();
+        let found = match &self.placement {
+            Some(name) => placements().find(|placement| placement.name == *name),
+            None => placements().find(|placement| placement.regions.contains(&region)),
+        };
+        found.map(|placement| placement.id).ok_or_else(|| Failure::Unknown {
+            kind: "placement",
+            name: self.placement.clone().unwrap_or_else(|| format!("with region {}", self.region)),
+            known: placements().map(|placement| placement.name.clone()).collect(),
+        })
+    }
+
+    /// The conversation, and what opens it.
+    fn conversation(
+        &self,
+        placement: PlacementId,
+        me: UserId,
+    ) -> Result<(ConversationId, Option<Act>), Failure> {
+        if let Some(name) = &self.group {
+            let conversation = ConversationId::group(placement, random_low());
+            let members = self.invite.iter().map(|name| user(placement, name)).collect::<Result<_, _>>()?;
+            let create = Act::CreateGroup { conversation, command: None, members, name: name.clone() };
+            return Ok((conversation, Some(create)));
+        }
+        let to = self.to.as_deref().unwrap_or_default();
+        if let Ok(conversation) = to.parse::<ConversationId>() {
+            return Ok((conversation, None));
+        }
+        let peer = user(placement, to)?;
+        if peer == me {
+            return Err(Failure::Argument("--to names yourself: name somebody else".to_owned()));
+        }
+        Ok((ConversationId::direct(placement, me, peer), Some(Act::OpenDirect { placement, peer })))
+    }
+}
+
+impl Talk {
+    async fn run(mut self, mut events: Events) -> Result<(), Failure> {
+        loop {
+            tokio::select! {
+                event = events.next() => {
+                    let event = event.ok_or(Stopped)?;
+                    self.show(&event).await?;
+                }
+                line = self.typed.recv() => match line {
+                    Some(line) => {
+                        if self.type_line(&line).await? == Next::Quit {
+                            return self.finish(events, Duration::from_secs(1)).await;
+                        }
+                    }
+                    None => return self.finish(events, ACKNOWLEDGED_WITHIN).await,
+                },
+            }
+        }
+    }
+
+    async fn show(&mut self, event: &Event) -> Result<(), Failure> {
+        for line in self.screen.show(event) {
+            line.print();
+        }
+        // What is printed has been read; a person at a terminal says so with /read.
+        let shown = matches!(event, Event::Shown { conversation, .. } if *conversation == self.conversation);
+        if shown && !self.screen.is_terminal() {
+            self.client.act(Act::MarkRead { conversation: self.conversation }).await?;
+        }
+        Ok(())
+    }
+
+    async fn type_line(&mut self, line: &str) -> Result<Next, Failure> {
+        let conversation = self.conversation;
+        let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
+        match verb {
+            "" => {}
+            "/quit" => return Ok(Next::Quit),
+            "/read" => self.client.act(Act::MarkRead { conversation }).await?,
+            "/who" => self.client.act(Act::List).await?,
+            "/history" => {
+                let from = self.screen.earliest().map_or(PageFrom::Newest, PageFrom::Before);
+                self.client.act(Act::Page { conversation, from, limit: 20 }).await?;
+            }
+            "/move" => match address(&self.folder, rest.trim()) {
+                Ok(region) => self.client.act(Act::Move { region }).await?,
+                Err(failure) => eprintln!("{failure}"),
+            },
+            "/help" => eprintln!(
+                "/read      tell the others that you have read everything\n\
+                 /who       show the members\n\
+                 /history   show earlier messages\n\
+                 /move NAME go to another region, and take along what is not everywhere yet\n\
+                 /quit      leave"
+            ),
+            _ if verb.starts_with('/') => eprintln!("there is no {verb}: /help says what there is"),
+            _ => {
+                let message = self.client.send(conversation, line.to_owned().into(), None).await?;
+                self.screen.sent(message);
+            }
+        }
+        Ok(Next::More)
+    }
+
+    /// Waits until what was typed is acknowledged.
+    async fn finish(mut self, mut events: Events, within: Duration) -> Result<(), Failure> {
+        let acknowledged = async {
+            while self.screen.unacknowledged() > 0 {
+                let event = events.next().await.ok_or(Stopped)?;
+                self.show(&event).await?;
+            }
+            Ok::<(), Failure>(())
+        };
+        let in_time = tokio::time::timeout(within, acknowledged).await;
+        let left = self.screen.unacknowledged();
+        in_time.unwrap_or_else(|_| {
+            Err(Failure::Timeout(format!(
+                "{left} messages were not acknowledged by any region and are lost: is region up? send them again"
+            )))
+        })
+    }
+}
+
+impl From<Stopped> for Failure {
+    fn from(stopped: Stopped) -> Self {
+        Self::Stopped(stopped.to_string())
+    }
+}
+
+/// The user that a text names: an id, or a name from which one is made. The same name is the same user everywhere.
+fn user(placement: PlacementId, text: &str) -> Result<UserId, Failure> {
+    if let Ok(user) = text.parse() {
+        return Ok(user);
+    }
+    let is_name = !text.is_empty() && text.len() <= 64 && text.chars().all(char::is_alphanumeric);
+    if !is_name {
+        return Err(Failure::Argument(format!(
+            "`{text}` is neither a user id like u0001000000000001 nor a name of letters and digits"
+        )));
+    }
+    // FNV-1a: stable, and good enough to tell the few names of a trial apart.
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    Ok(UserId::new(placement, hash ^ (hash >> 48)))
+}
+
+fn address(folder: &ClusterFolder, region: &str) -> Result<Address, Failure> {
+    let found = folder.region(region)?;
+    Ok(Address { region: found.name.clone(), url: found.client.to_string() })
+}
+
+/// The random part of a group's id.
+fn random_low() -> u128 {
+    let mut bytes = [0; 16];
+    // As in gateway-client-net: this does not fail on the platforms this builds for, and a taken id is refused by name.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().secure_random.fill(&mut bytes);
+    u128::from_be_bytes(bytes)
+}
+
+/// Reads stdin on a thread of its own, which ends with the process: a read of a terminal cannot be called off.
+fn read_lines() -> mpsc::Receiver<String> {
+    let (typed, lines) = mpsc::channel(LINES_WAITING_MAX);
+    std::thread::spawn(move || {
+        let _ = std::io::stderr().flush();
+        for line in std::io::stdin().lock().lines() {
+            let Ok(line) = line else { return };
+            if typed.blocking_send(line).is_err() {
+                return;
+            }
+        }
+    });
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_name_is_the_same_user_everywhere_and_an_id_is_itself() {
+        let placement = PlacementId(3);
+        assert_eq!(user(placement, "alice").unwrap(), user(placement, "alice").unwrap());
+        assert_ne!(user(placement, "alice").unwrap(), user(placement, "bob").unwrap());
+        assert_eq!(user(placement, "alice").unwrap().placement(), placement);
+        assert_eq!(user(placement, "u0001000000000abc").unwrap().to_string(), "u0001000000000abc");
+        for wrong in ["", "a b", "u0001", "bob!"] {
+            // `u0001` is made of letters and digits, so it is a name.
+            assert_eq!(user(placement, wrong).is_err(), wrong != "u0001", "{wrong}");
+        }
+    }
+}
