@@ -9,6 +9,9 @@ use std::process::ExitCode;
 
 /// Prints all breaches; fails if there are any.
 pub(crate) fn run() -> ExitCode {
+    if let Ok(tree) = SourceTree::read() {
+        source_rules::long_files(&tree).iter().for_each(|long| eprintln!("note: {long}"));
+    }
     match findings() {
         Err(error) => {
             eprintln!("tidy: the repository cannot be read: {error}");
