@@ -1,4 +1,4 @@
-//! What every [`Store`](super::Store) must do, as one suite that each implementation's tests run.
+//! What every [`Store`] must do, as one suite that each implementation's tests run.
 //!
 //! A store passes when each function here returns; a claim that does not hold panics with the claim as its text. This is
 //! test code in a library, so that the driver's store is held to the very same claims as the one in memory.
