@@ -74,6 +74,7 @@ fn next<'k>(written: &BTreeMap<&'k [u8], Option<&Bytes>>, direction: Direction) 
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::store::{MemoryStore, Store as _};
