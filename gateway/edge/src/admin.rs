@@ -1,0 +1,119 @@
+//! The operators' HTTP interface, on loopback.
+//!
+//! | path | who | what |
+//! | --- | --- | --- |
+//! | `GET /healthz` | anybody | `ok` while the region serves |
+//! | `GET /metrics` | anybody | counters in the Prometheus text format |
+//! | `GET /v1/state?placement=NAME` | operators | vectors, chain heads, digests: JSON lines |
+//! | `GET /v1/export?placement=NAME` | operators | the same, and every post, membership and receipt |
+//!
+//! Operators show a bearer token whose subject is `operator`. What must always hold: an answer is streamed, so that a large store
+//! costs no memory; it is of one moment; one that was cut short lacks its last line.
+
+use crate::connection::Shared;
+use crate::export_lines::{Detail, write_lines};
+use crate::limits;
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Query, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use crdt::{PlacementId, ReplicaId};
+use gateway_protocol::codes;
+use region_rocks::store::Reader;
+use serde::Deserialize;
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+
+#[derive(Debug, Deserialize)]
+struct Which {
+    #[serde(default)]
+    placement: String,
+}
+
+/// Serves operators until the gateway stops.
+pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+    let router = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/metrics", get(metrics))
+        .route("/v1/state", get(state))
+        .route("/v1/export", get(export))
+        .with_state(shared);
+    let stopped = async move {
+        let _ = stop.wait_for(|stop| *stop).await;
+    };
+    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
+        tracing::error!(%error, "the operators' interface has ended");
+    }
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+    ([(CONTENT_TYPE, "text/plain; version=1.0.0; charset=utf-8")], shared.metrics.text()).into_response()
+}
+
+async fn state(State(shared): State<Arc<Shared>>, which: Query<Which>, headers: HeaderMap) -> Response {
+    lines(&shared, &which.0, &headers, Detail::State)
+}
+
+async fn export(State(shared): State<Arc<Shared>>, which: Query<Which>, headers: HeaderMap) -> Response {
+    lines(&shared, &which.0, &headers, Detail::Everything)
+}
+
+fn lines(shared: &Shared, which: &Which, headers: &HeaderMap, detail: Detail) -> Response {
+    if let Err(why) = authorize(shared, headers) {
+        return refusal(StatusCode::UNAUTHORIZED, "not_operator", &why);
+    }
+    let Some((placement, replica, reader)) = held(shared, &which.placement) else {
+        let names: Vec<&str> = names(shared).collect();
+        let why =
+            format!("`{}` is not among the placements held here: {}", which.placement, names.join(", "));
+        return refusal(StatusCode::NOT_FOUND, "unknown_placement", &why);
+    };
+    let (sender, receiver) = mpsc::channel::<Result<Bytes, io::Error>>(limits::EXPORT_LINES_WAITING_MAX);
+    let region = shared.site.region.clone();
+    tokio::task::spawn_blocking(move || {
+        let mut send = |line: serde_json::Value| {
+            let sent = sender.blocking_send(Ok(Bytes::from(format!("{line}\n"))));
+            if sent.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        let written =
+            reader.consistent(|view| write_lines(view, (&region, placement, replica), detail, &mut send));
+        if let Err(error) = written {
+            tracing::error!(%error, "an export was cut short");
+            let _ = sender.blocking_send(Err(io::Error::other(error.to_string())));
+        }
+    });
+    let stream = futures_util::stream::unfold(receiver, |mut receiver| async {
+        receiver.recv().await.map(|line| (line, receiver))
+    });
+    ([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(stream)).into_response()
+}
+
+fn authorize(shared: &Shared, headers: &HeaderMap) -> Result<(), String> {
+    let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = bearer.and_then(|value| value.strip_prefix("Bearer "));
+    let token = token.ok_or("the request has no `Authorization: Bearer` header")?;
+    shared.tokens.operator(token, shared.region.now()).map_err(|error| error.to_string())
+}
+
+fn held(shared: &Shared, name: &str) -> Option<(PlacementId, ReplicaId, Reader)> {
+    let placement = shared.region.cluster().placement_named(name)?.id;
+    let replica = shared.site.placements.get(&placement)?.replica;
+    Some((placement, replica, shared.region.reader(placement)?))
+}
+
+fn names(shared: &Shared) -> impl Iterator<Item = &str> {
+    let cluster = shared.region.cluster();
+    cluster.placements_of(shared.region.region()).map(|placement| placement.name.as_str())
+}
+
+fn refusal(status: StatusCode, code: &'static str, why: &str) -> Response {
+    let way_out = codes::entry(code).map_or("", |entry| entry.way_out);
+    let body = serde_json::json!({ "code": code, "message": format!("{why}: {way_out}") });
+    (status, [(CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
+}

@@ -1,0 +1,276 @@
+//! From shards to sessions: who is to be told of what, and the one task that tells them.
+//!
+//! What must always hold:
+//! - [`FanOut::release`](region_rocks::handle::DeviceEffects::release) returns at once: it moves effects into one queue bounded by bytes.
+//! - A subscription is in effect when the call that makes it returns: every effect that is fanned out later reaches it, and
+//!   every effect fanned out before was durable before.
+//! - A change is turned into a delivery once, and encoded once a subprotocol, however many sessions get it.
+
+use crate::inbox::{Event, Inbox};
+use crate::limits;
+use crate::metrics::Metrics;
+use crdt::{ConversationId, PartitionId, PlacementId, UserId};
+use gateway::input::Redirect;
+use gateway::{SharedDelivery, Site};
+use region::item::Content;
+use region::shard::Effect;
+use region_rocks::handle::DeviceEffects;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+
+/// A session among those of this gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct SessionKey(u64);
+
+type Inboxes = BTreeMap<SessionKey, Arc<Inbox>>;
+
+#[derive(Debug, Default)]
+struct Tables {
+    sessions: Inboxes,
+    conversations: HashMap<ConversationId, Inboxes>,
+    users: HashMap<UserId, Inboxes>,
+    ticks: HashMap<ConversationId, Inboxes>,
+    /// The same as `ticks`, counted by partition.
+    stability: HashMap<PartitionId, BTreeMap<SessionKey, (usize, Arc<Inbox>)>>,
+}
+
+#[derive(Debug, Default)]
+struct Released {
+    effects: VecDeque<Effect>,
+    bytes: usize,
+    overflowed: bool,
+}
+
+/// The table of who is told what, and the queue of what is to be told.
+#[derive(Debug)]
+pub(crate) struct FanOut {
+    site: Arc<Site>,
+    metrics: Arc<Metrics>,
+    next: AtomicU64,
+    tables: Mutex<Tables>,
+    released: Mutex<Released>,
+    filled: Notify,
+}
+
+/// What shards hold of it.
+#[derive(Debug)]
+pub(crate) struct Releases(pub(crate) Arc<FanOut>);
+
+impl DeviceEffects for Releases {
+    fn release(&self, _: PlacementId, effects: Vec<Effect>) {
+        self.0.take_in(effects);
+    }
+}
+
+impl FanOut {
+    pub(crate) fn new(site: Arc<Site>, metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self {
+            site,
+            metrics,
+            next: AtomicU64::new(0),
+            tables: Mutex::default(),
+            released: Mutex::default(),
+            filled: Notify::new(),
+        })
+    }
+
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        // Plain maps: a panic elsewhere leaves them whole.
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_in(&self, effects: Vec<Effect>) {
+        {
+            let mut released = self.released.lock().unwrap_or_else(PoisonError::into_inner);
+            for effect in effects {
+                let bytes = weight(&effect);
+                if released.bytes + bytes > limits::FAN_OUT_BYTES_MAX {
+                    released.overflowed = true;
+                    break;
+                }
+                released.bytes += bytes;
+                released.effects.push_back(effect);
+            }
+        }
+        self.filled.notify_one();
+    }
+
+    /// Tells sessions what shards release, for ever.
+    pub(crate) async fn run(self: Arc<Self>) {
+        loop {
+            self.filled.notified().await;
+            let Released { effects, overflowed, .. } =
+                std::mem::take(&mut *self.released.lock().unwrap_or_else(PoisonError::into_inner));
+            for effect in effects {
+                self.tell(effect);
+            }
+            if overflowed {
+                self.metrics.fan_out_overflows.inc();
+                self.tell_all(&Event::Missed);
+            }
+        }
+    }
+
+    fn tell(&self, effect: Effect) {
+        let tables = self.tables();
+        match effect {
+            Effect::Changed(change) => {
+                let Some(inboxes) = tables.conversations.get(&change.conversation) else { return };
+                let Ok(placement) = self.site.held(change.conversation) else { return };
+                let delivery = SharedDelivery::new(change, placement);
+                self.metrics.deliveries_encoded.inc();
+                self.put_all(inboxes.values(), &Event::Changed(delivery));
+            }
+            Effect::Membership { conversation, user, member } => {
+                let Some(inboxes) = tables.users.get(&user) else { return };
+                self.put_all(inboxes.values(), &Event::Membership { conversation, member });
+            }
+            Effect::Receipt { conversation, user, device, delivered, read } => {
+                let Some(inboxes) = tables.ticks.get(&conversation) else { return };
+                let (delivered, read) = (Arc::new(delivered), Arc::new(read));
+                let event = Event::Receipt { conversation, user, device, delivered, read };
+                self.put_all(inboxes.values(), &event);
+            }
+            Effect::Stable { partition, cut } => {
+                let Some(inboxes) = tables.stability.get(&partition) else { return };
+                let event = Event::Stable { partition, cut: Arc::new(cut) };
+                self.put_all(inboxes.values().map(|(_, inbox)| inbox), &event);
+            }
+            // For the driver of the region; shards hand devices the effects above alone.
+            Effect::Reply { .. } | Effect::Advanced { .. } | Effect::Refused { .. } => {}
+        }
+    }
+
+    fn put_all<'a>(&self, inboxes: impl Iterator<Item = &'a Arc<Inbox>>, event: &Event) {
+        for inbox in inboxes {
+            if inbox.put(event.clone()) {
+                self.metrics.inbox_overflows.inc();
+            }
+        }
+    }
+
+    fn tell_all(&self, event: &Event) {
+        self.put_all(self.tables().sessions.values(), event);
+    }
+
+    /// Tells every session that the region is shutting down.
+    pub(crate) fn drain(&self, redirect: Option<Redirect>) {
+        self.tell_all(&Event::Drain(redirect));
+    }
+
+    /// How many sessions there are.
+    pub(crate) fn sessions(&self) -> usize {
+        self.tables().sessions.len()
+    }
+
+    /// A new session.
+    pub(crate) fn enter(self: &Arc<Self>) -> Entry {
+        let key = SessionKey(self.next.fetch_add(1, Ordering::Relaxed));
+        let inbox = Arc::new(Inbox::default());
+        self.tables().sessions.insert(key, Arc::clone(&inbox));
+        Entry {
+            fan_out: Arc::clone(self),
+            key,
+            inbox,
+            subscribed: Vec::new(),
+            watched: Vec::new(),
+            user: None,
+        }
+    }
+}
+
+/// What an effect holds in memory, roughly.
+fn weight(effect: &Effect) -> usize {
+    let body = if let Effect::Changed(change) = effect {
+        if let Content::Post { body, .. } = &change.item.content { body.len() } else { 0 }
+    } else {
+        0
+    };
+    body + 512
+}
+
+/// One session's place in the tables; leaves them when dropped.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    fan_out: Arc<FanOut>,
+    key: SessionKey,
+    pub(crate) inbox: Arc<Inbox>,
+    subscribed: Vec<ConversationId>,
+    watched: Vec<ConversationId>,
+    user: Option<UserId>,
+}
+
+impl Entry {
+    pub(crate) fn subscribe(&mut self, conversation: ConversationId, on: bool) {
+        let mut tables = self.fan_out.tables();
+        if on {
+            let inboxes = tables.conversations.entry(conversation).or_default();
+            inboxes.insert(self.key, Arc::clone(&self.inbox));
+            self.subscribed.push(conversation);
+        } else {
+            remove(&mut tables.conversations, conversation, self.key);
+            self.subscribed.retain(|subscribed| *subscribed != conversation);
+        }
+    }
+
+    pub(crate) fn watch_ticks(&mut self, conversation: ConversationId, on: bool) {
+        let mut tables = self.fan_out.tables();
+        if on {
+            tables.ticks.entry(conversation).or_default().insert(self.key, Arc::clone(&self.inbox));
+            let sessions = tables.stability.entry(conversation.partition()).or_default();
+            sessions.entry(self.key).or_insert_with(|| (0, Arc::clone(&self.inbox))).0 += 1;
+            self.watched.push(conversation);
+        } else {
+            unwatch(&mut tables, conversation, self.key);
+            self.watched.retain(|watched| *watched != conversation);
+        }
+    }
+
+    pub(crate) fn watch_user(&mut self, user: UserId) {
+        self.fan_out.tables().users.entry(user).or_default().insert(self.key, Arc::clone(&self.inbox));
+        self.user = Some(user);
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let mut tables = self.fan_out.tables();
+        tables.sessions.remove(&self.key);
+        for conversation in &self.subscribed {
+            remove(&mut tables.conversations, *conversation, self.key);
+        }
+        for conversation in &self.watched {
+            unwatch(&mut tables, *conversation, self.key);
+        }
+        if let Some(user) = self.user {
+            remove(&mut tables.users, user, self.key);
+        }
+    }
+}
+
+fn remove<K: Hash + Eq>(table: &mut HashMap<K, Inboxes>, of: K, key: SessionKey) {
+    if let Some(inboxes) = table.get_mut(&of) {
+        inboxes.remove(&key);
+        if inboxes.is_empty() {
+            table.remove(&of);
+        }
+    }
+}
+
+fn unwatch(tables: &mut Tables, conversation: ConversationId, key: SessionKey) {
+    remove(&mut tables.ticks, conversation, key);
+    let partition = conversation.partition();
+    let Some(sessions) = tables.stability.get_mut(&partition) else { return };
+    if let Some((count, _)) = sessions.get_mut(&key) {
+        *count -= 1;
+        if *count == 0 {
+            sessions.remove(&key);
+        }
+    }
+    if sessions.is_empty() {
+        tables.stability.remove(&partition);
+    }
+}
