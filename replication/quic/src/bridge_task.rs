@@ -23,6 +23,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 
 /// A link, or why there is none, as the dialler or the listener brings it.
 #[derive(Debug)]
@@ -56,6 +57,7 @@ pub(crate) struct TaskState {
     paused: bool,
     timers: BTreeMap<Timer, Now>,
     siblings: BTreeSet<RegionId>,
+    dialling: JoinSet<()>,
 }
 
 impl<R: RegionPort> BridgeTask<R> {
@@ -178,7 +180,7 @@ impl<R: RegionPort> BridgeTask<R> {
 
     async fn carry_out(&mut self, output: Output) {
         match output {
-            Output::Dial => self.dialer.dial(),
+            Output::Dial => self.dialer.dial(&mut self.state.dialling),
             Output::Send(frame) => {
                 if let Some(link) = &self.state.link {
                     link.send(frame);

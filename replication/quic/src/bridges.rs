@@ -7,7 +7,7 @@ use crate::counters::BridgeCounters;
 use crate::dial::{Dialer, Listener};
 use crate::endpoint::{self, BridgeSettings, EndpointRefused};
 use crate::identity::BridgeIdentity;
-use crate::limits::{DELIVERIES_MAX, HANDSHAKES_MAX};
+use crate::limits::{DELIVERIES_MAX, HANDSHAKES_MAX, STOP_TIMEOUT};
 use crate::notices::Notices;
 use crate::region_port::RegionPort;
 use crdt::RegionId;
@@ -134,12 +134,12 @@ impl Bridges {
         self.endpoint.local_addr()
     }
 
-    /// Closes every connection and waits until the peers have been told, or a moment has passed.
+    /// Closes every connection and waits until the peers have been told, or [`STOP_TIMEOUT`] has passed.
     pub async fn stop(mut self) {
         self.tasks.shutdown().await;
         self.endpoint.close(VarInt::from_u32(CODE_STOPPING), b"stopping");
         // A peer that does not hear it finds out by its idle timeout.
-        let _ = tokio::time::timeout(std::time::Duration::from_millis(500), self.endpoint.wait_idle()).await;
+        let _ = tokio::time::timeout(STOP_TIMEOUT, self.endpoint.wait_idle()).await;
     }
 }
 

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// The code for a caller whose certificate names no region that may call here: that of `Reason::WrongCertificate`.
@@ -41,10 +42,12 @@ pub(crate) struct Listener {
 }
 
 impl Dialer {
-    /// Dials once, in a task of its own; how it went arrives at the bridge.
-    pub(crate) fn dial(&self) {
+    /// Dials once, in a task of `dialling`; how it went arrives at the bridge.
+    pub(crate) fn dial(&self, dialling: &mut JoinSet<()>) {
         let dialer = self.clone();
-        tokio::spawn(async move {
+        // The attempt before has ended: the core dials again only after it was told how that went.
+        while dialling.try_join_next().is_some() {}
+        dialling.spawn(async move {
             let attempt = timeout(HANDSHAKE_TIMEOUT, dialer.connect()).await;
             let arrival = attempt.unwrap_or(Arrival::Failed { code: None });
             // A bridge that has ended needs no link.
@@ -86,13 +89,15 @@ impl Listener {
     /// Accepts callers until the endpoint closes.
     pub(crate) async fn run(self, endpoint: Endpoint) {
         let listener = Arc::new(self);
+        let mut admitting = JoinSet::new();
         while let Some(incoming) = endpoint.accept().await {
+            while admitting.try_join_next().is_some() {}
             let Ok(permit) = Arc::clone(&listener.handshakes).try_acquire_owned() else {
                 incoming.refuse();
                 continue;
             };
             let listener = Arc::clone(&listener);
-            tokio::spawn(async move {
+            admitting.spawn(async move {
                 let caller = incoming.remote_address();
                 match timeout(HANDSHAKE_TIMEOUT, listener.admit(incoming)).await {
                     Ok(Ok(())) => {}

@@ -25,6 +25,9 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(6);
 /// From dialling or accepting to a stream that stands; then the attempt has failed.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long stopping waits for peers to hear of it.
+pub const STOP_TIMEOUT: Duration = Duration::from_millis(500);
+
 /// Handshakes of unproven callers at a time. One more is refused at once, before any cryptography.
 pub const HANDSHAKES_MAX: usize = 64;
 

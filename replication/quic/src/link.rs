@@ -13,6 +13,7 @@ use replication::limits::FRAME_BYTES_MAX;
 use replication::reason::CODE_STOPPING;
 use std::sync::Arc;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 /// Bytes of a frame's length.
 const PREFIX_BYTES: usize = 4;
@@ -26,6 +27,8 @@ pub(crate) struct Link {
     frames: mpsc::Receiver<Heard>,
     outgoing: mpsc::Sender<Bytes>,
     written: mpsc::Receiver<()>,
+    /// The reading and the writing task, which end with the link.
+    _tasks: JoinSet<()>,
 }
 
 /// What is heard on a link.
@@ -59,9 +62,10 @@ impl Link {
         let (heard, frames) = mpsc::channel(1);
         let (outgoing, to_write) = mpsc::channel(1);
         let (wrote, written) = mpsc::channel(1);
-        tokio::spawn(read_frames(connection.clone(), receive, heard, Arc::clone(counters)));
-        tokio::spawn(write_frames(connection.clone(), send, to_write, wrote, Arc::clone(counters)));
-        Self { connection, certified, frames, outgoing, written }
+        let mut tasks = JoinSet::new();
+        tasks.spawn(read_frames(connection.clone(), receive, heard, Arc::clone(counters)));
+        tasks.spawn(write_frames(connection.clone(), send, to_write, wrote, Arc::clone(counters)));
+        Self { connection, certified, frames, outgoing, written, _tasks: tasks }
     }
 
     /// Waits for the next event; frames only if `reading`. Cancelling loses nothing.

@@ -16,7 +16,7 @@ use region_rocks::handle::RegionHandle;
 use region_rocks::node::{NodeConfig, RegionNode, StartRefused};
 use replication::log::{LogView as _, Position};
 use replication::placement::{Epoch, Placement, Placements};
-use replication_quic::{BridgeIdentity, BridgeSettings};
+use replication_quic::{BridgeIdentity, BridgeSettings, EndpointRefused};
 use std::collections::BTreeMap;
 use std::net::UdpSocket;
 use std::path::PathBuf;
@@ -122,6 +122,22 @@ impl World {
     pub fn start(&self, region: u16) -> Result<RegionNode, StartRefused> {
         RegionNode::start(self.config(RegionId(region)))
     }
+
+    /// Starts a region again in this process. QUIC keeps a socket until closed connections have drained, some seconds if their
+    /// handshake never came through; only then the address is free.
+    pub async fn start_again(&self, region: u16) -> RegionNode {
+        let begun = Instant::now();
+        loop {
+            match self.start(region) {
+                Err(StartRefused::Bridges(EndpointRefused::Address { .. }))
+                    if begun.elapsed() < Duration::from_secs(20) =>
+                {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                started => return started.unwrap(),
+            }
+        }
+    }
 }
 
 pub fn replica(region: RegionId) -> ReplicaId {
@@ -181,7 +197,7 @@ pub async fn post(
     conversation: ConversationId,
     text: &str,
 ) -> Result<Done, Refusal> {
-    let random = u128::from_be_bytes(blake3_like(text));
+    let random = u128::from(fingerprint(text));
     let command = Command::Post {
         conversation,
         message: message(handle, random),
@@ -193,13 +209,10 @@ pub async fn post(
     submit(handle, sender, command).await
 }
 
-/// Sixteen bytes that differ for different short texts.
-fn blake3_like(text: &str) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    for (index, byte) in text.bytes().enumerate() {
-        bytes[index % 16] ^= byte.rotate_left((index / 16) as u32);
-    }
-    bytes
+/// FNV-1a: a number that differs for different texts (a message id keeps its low 62 bits).
+fn fingerprint(text: &str) -> u64 {
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// The texts of a conversation in that region's log, in its order.

@@ -1,0 +1,142 @@
+//! Three regions over loopback QUIC: what one takes the others get, whatever is down meanwhile.
+#![allow(clippy::unwrap_used)]
+
+mod world;
+
+use crdt::{ConversationId, PlacementId, RegionId};
+use region_rocks::node::RegionNode;
+use std::collections::BTreeSet;
+use world::{World, create, group, post, texts, until, user};
+
+/// Waits until each of these regions holds so many posts of the conversation.
+async fn all_hold(nodes: &[&RegionNode], conversation: ConversationId, posts: usize) {
+    for node in nodes {
+        let what = format!("{} holds {posts} posts", node.handle().region());
+        until(&what, || texts(&node.handle(), conversation).len() == posts).await;
+    }
+}
+
+async fn all_open(nodes: &[&RegionNode]) {
+    for node in nodes {
+        let open = node.bridges().open();
+        until("all bridges are open", || open.borrow().len() == nodes.len() - 1).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_post_at_one_region_is_in_the_logs_of_all() {
+    let world = World::new(3);
+    let (a, b, c) = (world.start(1).unwrap(), world.start(2).unwrap(), world.start(3).unwrap());
+    create(&a.handle(), user(1), &[user(2), user(3)], group(7)).await;
+    post(&a.handle(), user(1), group(7), "from a").await.unwrap();
+    all_hold(&[&b, &c], group(7), 1).await;
+    post(&b.handle(), user(2), group(7), "from b").await.unwrap();
+    post(&c.handle(), user(3), group(7), "from c").await.unwrap();
+    all_hold(&[&a, &b, &c], group(7), 3).await;
+    let set = |node: &RegionNode| texts(&node.handle(), group(7)).into_iter().collect::<BTreeSet<_>>();
+    assert_eq!(set(&a), set(&b));
+    assert_eq!(set(&a), set(&c));
+    assert_eq!(*world.ended.lock().unwrap(), Vec::<String>::new());
+    for node in [a, b, c] {
+        node.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_region_that_was_down_gets_what_it_missed_and_gives_what_it_had() {
+    let world = World::new(3);
+    let (a, b, c) = (world.start(1).unwrap(), world.start(2).unwrap(), world.start(3).unwrap());
+    create(&a.handle(), user(1), &[user(2), user(3)], group(7)).await;
+    post(&a.handle(), user(1), group(7), "early").await.unwrap();
+    all_hold(&[&b, &c], group(7), 1).await;
+    b.stop().await;
+    for number in 0..300 {
+        post(&a.handle(), user(1), group(7), &format!("a {number}")).await.unwrap();
+        post(&c.handle(), user(3), group(7), &format!("c {number}")).await.unwrap();
+    }
+    all_hold(&[&a, &c], group(7), 601).await;
+    a.stop().await;
+    // Now b meets c alone, and a comes last.
+    let b = world.start_again(2).await;
+    all_hold(&[&b], group(7), 601).await;
+    post(&b.handle(), user(2), group(7), "late").await.unwrap();
+    let a = world.start_again(1).await;
+    all_hold(&[&a, &b, &c], group(7), 602).await;
+    for node in [a, b, c] {
+        node.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pinned_partition_reaches_its_own_regions_and_no_other() {
+    let world = World::with_placements(3, |region| region != RegionId(2));
+    let (a, b, c) = (world.start(1).unwrap(), world.start(2).unwrap(), world.start(3).unwrap());
+    all_open(&[&a, &b, &c]).await;
+    let pinned = ConversationId::group(PlacementId(2), 7);
+    create(&a.handle(), user(1), &[user(3)], pinned).await;
+    post(&a.handle(), user(1), pinned, "a secret of the union").await.unwrap();
+    create(&a.handle(), user(1), &[user(2)], group(8)).await;
+    post(&a.handle(), user(1), group(8), "for all").await.unwrap();
+    all_hold(&[&c], pinned, 1).await;
+    all_hold(&[&b, &c], group(8), 1).await;
+    assert!(b.handle().reader(PlacementId(2)).is_none(), "b has no store of that placement");
+    for node in [a, b, c] {
+        node.stop().await;
+    }
+    let held = files_that_hold(&world.data(RegionId(2)), b"a secret of the union");
+    assert_eq!(held, Vec::<std::path::PathBuf>::new());
+    assert!(!files_that_hold(&world.data(RegionId(3)), b"a secret of the union").is_empty());
+}
+
+fn files_that_hold(folder: &std::path::Path, needle: &[u8]) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            found.extend(files_that_hold(&path, needle));
+        } else if std::fs::read(&path).unwrap().windows(needle.len()).any(|window| window == needle) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_rolled_back_behind_its_owners_back_is_fenced_before_it_spreads() {
+    let world = World::new(2);
+    let a = world.start(1).unwrap();
+    create(&a.handle(), user(1), &[user(2)], group(7)).await;
+    post(&a.handle(), user(1), group(7), "kept").await.unwrap();
+    a.stop().await;
+    let data = world.data(RegionId(1));
+    let copy = world.folder.path().join("copy");
+    copy_folder(&data, &copy);
+
+    let (a, b) = (world.start_again(1).await, world.start(2).unwrap());
+    post(&a.handle(), user(1), group(7), "seen by b").await.unwrap();
+    all_hold(&[&b], group(7), 2).await;
+    a.stop().await;
+    std::fs::remove_dir_all(&data).unwrap();
+    std::fs::rename(&copy, &data).unwrap();
+
+    let a = world.start_again(1).await;
+    until("the copy is fenced", || !world.ended.lock().unwrap().is_empty()).await;
+    let ended = world.ended.lock().unwrap().join("\n");
+    assert!(ended.starts_with("r1: "), "{ended}");
+    assert!(ended.contains("rolled back") || ended.contains("lost data"), "{ended}");
+    for node in [a, b] {
+        node.stop().await;
+    }
+}
+
+fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
