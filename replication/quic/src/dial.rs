@@ -6,10 +6,10 @@
 use crate::bridge_task::Arrival;
 use crate::counters::BridgeCounters;
 use crate::identity::certified_region;
-use crate::limits::HANDSHAKE_TIMEOUT;
+use crate::limits::{ATTEMPT_EVERY, ATTEMPTS_MAX, DIAL_TIMEOUT, HANDSHAKE_TIMEOUT};
 use crate::link::{Link, code_of};
 use crdt::RegionId;
-use quinn::{Connection, ConnectionError, Endpoint, Incoming, VarInt};
+use quinn::{Connection, ConnectionError, Endpoint, Incoming, RecvStream, SendStream, VarInt};
 use rustls_pki_types::CertificateDer;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -32,6 +32,15 @@ pub(crate) struct Dialer {
     pub(crate) counters: Arc<BridgeCounters>,
 }
 
+/// Why a handshake did not lead to a connection.
+#[derive(Debug)]
+enum Undialled {
+    /// Nobody answered.
+    Silent,
+    /// The peer, or this side, refused: another attempt now would end alike.
+    Refused { code: Option<u32>, why: String },
+}
+
 /// Where accepted connections go.
 #[derive(Debug)]
 pub(crate) struct Listener {
@@ -48,40 +57,70 @@ impl Dialer {
         // The attempt before has ended: the core dials again only after it was told how that went.
         while dialling.try_join_next().is_some() {}
         dialling.spawn(async move {
-            let attempt = timeout(HANDSHAKE_TIMEOUT, dialer.connect()).await;
-            let arrival = attempt.unwrap_or(Arrival::Failed { code: None });
+            let arrival = dialer.connect().await;
             // A bridge that has ended needs no link.
             let _ = dialer.arrivals.send(arrival).await;
         });
     }
 
+    /// Begins a handshake every [`ATTEMPT_EVERY`] until one succeeds, the peer refuses, or [`DIAL_TIMEOUT`] has passed. A single
+    /// handshake would repeat its first packet ever more slowly, and find a healed link seconds late.
     async fn connect(&self) -> Arrival {
-        match self.try_connect().await {
-            Ok(Some(link)) => Arrival::Link(link),
-            Ok(None) => Arrival::Failed { code: None },
-            Err(error) => {
-                tracing::debug!(peer = %self.peer, address = %self.address, %error, "dialling failed");
-                Arrival::Failed { code: code_of(&error) }
+        let mut attempts = JoinSet::new();
+        let mut every = tokio::time::interval(ATTEMPT_EVERY);
+        let deadline = tokio::time::sleep(DIAL_TIMEOUT);
+        tokio::pin!(deadline);
+        loop {
+            tokio::select! {
+                _ = every.tick(), if attempts.len() < ATTEMPTS_MAX => {
+                    let dialer = self.clone();
+                    attempts.spawn(async move { timeout(HANDSHAKE_TIMEOUT, dialer.attempt()).await });
+                }
+                Some(attempt) = attempts.join_next() => match attempt {
+                    Ok(Ok(Ok((connection, certified, streams)))) => {
+                        return Arrival::Link(Link::start(connection, certified, streams, &self.counters));
+                    }
+                    Ok(Ok(Err(Undialled::Silent))) | Ok(Err(_)) | Err(_) => {}
+                    Ok(Ok(Err(Undialled::Refused { code, why }))) => {
+                        tracing::info!(peer = %self.peer, address = %self.address, why, "the peer refused this region's call");
+                        return Arrival::Failed { code };
+                    }
+                },
+                () = &mut deadline => return Arrival::Failed { code: None },
             }
         }
     }
 
-    async fn try_connect(&self) -> Result<Option<Link>, ConnectionError> {
-        let Some(name) = self.names.get(&self.peer) else { return Ok(None) };
-        let connecting = match self.endpoint.connect(self.address, name) {
-            Ok(connecting) => connecting,
-            Err(error) => {
-                tracing::warn!(peer = %self.peer, address = %self.address, %error, "this address cannot be dialled");
-                return Ok(None);
-            }
-        };
-        let connection = connecting.await?;
+    /// One handshake, up to a stream that stands.
+    async fn attempt(&self) -> Result<(Connection, RegionId, (SendStream, RecvStream)), Undialled> {
+        let refused = |why: String| Undialled::Refused { code: None, why };
+        let name = self.names.get(&self.peer).ok_or_else(|| refused("it has no name".to_owned()))?;
+        let connecting = self.endpoint.connect(self.address, name);
+        let connection = connecting.map_err(|error| refused(error.to_string()))?.await?;
         let Some(certified) = region_of(&connection, &self.names) else {
-            refuse(&connection, "your certificate names no single region of this cluster");
-            return Ok(None);
+            let why = "your certificate names no single region of this cluster";
+            refuse(&connection, why);
+            return Err(refused(why.to_owned()));
         };
         let streams = connection.open_bi().await?;
-        Ok(Some(Link::start(connection, certified, streams, &self.counters)))
+        Ok((connection, certified, streams))
+    }
+}
+
+impl From<ConnectionError> for Undialled {
+    fn from(error: ConnectionError) -> Self {
+        match error {
+            ConnectionError::TimedOut | ConnectionError::LocallyClosed | ConnectionError::Reset => {
+                Self::Silent
+            }
+            ConnectionError::VersionMismatch
+            | ConnectionError::TransportError(_)
+            | ConnectionError::ConnectionClosed(_)
+            | ConnectionError::ApplicationClosed(_)
+            | ConnectionError::CidsExhausted => {
+                Self::Refused { code: code_of(&error), why: error.to_string() }
+            }
+        }
     }
 }
 

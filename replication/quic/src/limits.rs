@@ -22,8 +22,17 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(2);
 /// A connection on which nothing was heard for this long is dead: three lost keep-alives. A cut link is noticed within it.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(6);
 
-/// From dialling or accepting to a stream that stands; then the attempt has failed.
+/// One handshake, up to a stream that stands; then it has failed. Room for several round trips to the far side of the world.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// While dialling, a further handshake begins this often: so soon is a healed link noticed.
+pub const ATTEMPT_EVERY: Duration = Duration::from_millis(500);
+
+/// Handshakes of one dialling at a time; the oldest have timed out before more are wanted.
+pub const ATTEMPTS_MAX: usize = 10;
+
+/// A dialling that nobody answered ends after this, and the core decides when the next one begins.
+pub const DIAL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long stopping waits for peers to hear of it.
 pub const STOP_TIMEOUT: Duration = Duration::from_millis(500);
@@ -34,4 +43,5 @@ pub const HANDSHAKES_MAX: usize = 64;
 /// Deliveries of one bridge that wait for room in a shard's mailbox. Their bytes are bounded by the core; at this number the bridge waits.
 pub const DELIVERIES_MAX: usize = 1_024;
 
+const _: () = assert!(ATTEMPT_EVERY.as_millis() * ATTEMPTS_MAX as u128 >= HANDSHAKE_TIMEOUT.as_millis());
 const _: () = assert!(KEEP_ALIVE.as_millis() * 3 <= IDLE_TIMEOUT.as_millis());
