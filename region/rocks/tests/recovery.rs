@@ -67,7 +67,7 @@ fn commits_held(store: &RocksStore) -> u64 {
 }
 
 fn refusal(folder: &Path) -> String {
-    let error = open(folder).err().expect("the damage is refused");
+    let error = open(folder).expect_err("the damage is refused");
     assert!(matches!(error, StoreError::Damaged { .. }), "{error:?}");
     error.to_string()
 }
