@@ -1,13 +1,16 @@
-//! Issues this region's own operations: at the end of the log, on top of everything applied, one signed commit a step and partition.
+//! Issues this region's own operations: at the end of the log, on top of everything applied, in one signed commit a step and partition,
+//! or a few if they are many.
 //!
 //! What must always hold: a dot is issued once. The next sequence comes from the durable chain and what this step has issued
 //! itself; if the batch is lost, nothing of it has left, so the same dots may be issued again.
 
 use crate::apply_operation::{self, Checked};
 use crate::keys::Key;
+use crate::limits::{COMMIT_BYTES_TARGET, COMMIT_OPERATIONS_TARGET};
 use crate::pending::Pending;
 use crate::record::{ChainRecord, CommitEnd, LogRecord};
 use crate::store::StoreError;
+use bytes::Bytes;
 use crdt::operation::{Body, Draft, Envelope, SALT_BYTES};
 use crdt::{Bucket, ChainHead, ConversationId, Dot, MessageId, Sequence, Timestamp, UserId};
 use rand_core::RngCore;
@@ -51,7 +54,7 @@ pub(crate) fn issue(
     Ok(dot)
 }
 
-/// Signs what this step has issued, one commit a partition, and writes it to the logs.
+/// Signs what this step has issued, and writes it to the logs: one commit a partition, or several if it is much.
 pub(crate) fn seal(pending: &mut Pending<'_>) -> Result<(), StoreError> {
     let issued: Vec<Bucket> = pending
         .partitions
@@ -60,18 +63,41 @@ pub(crate) fn seal(pending: &mut Pending<'_>) -> Result<(), StoreError> {
         .map(|(bucket, _)| *bucket)
         .collect();
     for bucket in issued {
-        let replica = pending.config.replica;
-        let partition = pending.partition_id(bucket);
         let work = pending.partition(bucket)?;
-        let own = std::mem::take(&mut work.own);
-        let chain = work.chains.get(&replica);
-        let before = chain.map_or_else(|| ChainHead::genesis(partition, replica), |chain| chain.end.head);
-        let (first, position) = (work.applied(replica).next(), work.own_first);
-        let commit = Commit::sign(partition, replica, first, own, before, &pending.config.signing_key);
-        let head = commit.head_after(before);
-        log(pending, position, &commit, head)?;
+        let (own, mut position) = (std::mem::take(&mut work.own), work.own_first);
+        for operations in cut(own) {
+            let replica = pending.config.replica;
+            let partition = pending.partition_id(bucket);
+            let work = pending.partition(bucket)?;
+            let chain = work.chains.get(&replica);
+            let before = chain.map_or_else(|| ChainHead::genesis(partition, replica), |chain| chain.end.head);
+            let first = work.applied(replica).next();
+            let commit =
+                Commit::sign(partition, replica, first, operations, before, &pending.config.signing_key);
+            let head = commit.head_after(before);
+            log(pending, position, &commit, head)?;
+            position.0 += commit.operations.len() as u64;
+        }
     }
     Ok(())
+}
+
+/// Cuts operations into what each commit holds.
+fn cut(operations: Vec<OperationBytes>) -> Vec<Vec<OperationBytes>> {
+    let mut commits = Vec::new();
+    let (mut current, mut bytes) = (Vec::new(), 0);
+    for operation in operations {
+        bytes += operation.envelope.len() + operation.payload.as_ref().map_or(0, Bytes::len);
+        current.push(operation);
+        if bytes >= COMMIT_BYTES_TARGET || current.len() >= COMMIT_OPERATIONS_TARGET {
+            commits.push(std::mem::take(&mut current));
+            bytes = 0;
+        }
+    }
+    if !current.is_empty() {
+        commits.push(current);
+    }
+    commits
 }
 
 /// Writes a commit to the log from that position on, and moves its origin's chain to its end.

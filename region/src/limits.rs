@@ -39,8 +39,20 @@ pub(crate) const DAY_MS: u64 = 86_400_000;
 /// Entries that an unread count looks at, newest first: it counts the unread among these, and a list of many conversations stays quick.
 pub const UNREAD_LOOKED_AT_MAX: usize = 1_000;
 
+/// Bytes after which a commit of this region's own ends, though the step has more to issue: a commit is carried and applied whole, so
+/// it is kept well below what a peer takes. A step that issues more makes several commits, one behind the other.
+pub const COMMIT_BYTES_TARGET: usize = 256 * 1024;
+
+/// Operations after which it ends.
+pub const COMMIT_OPERATIONS_TARGET: usize = 1_024;
+
 /// Bytes that a post's envelope and payload take in a frame beyond its body, with a cut of 16 replicas in it: what a reader of
 /// commits must have room for.
 pub const POST_OVERHEAD_BYTES_MAX: usize = 1_024;
 
 const _: () = assert!(65_536 + POST_OVERHEAD_BYTES_MAX < 128 << 10, "a post fits a frame");
+const _: () = assert!(
+    COMMIT_BYTES_TARGET + 65_536 + POST_OVERHEAD_BYTES_MAX <= replication::limits::COMMIT_BYTES_MAX,
+    "a commit ends with the operation that brings it past its target, and peers still take it"
+);
+const _: () = assert!(COMMIT_OPERATIONS_TARGET <= replication::limits::COMMIT_OPERATIONS_MAX);

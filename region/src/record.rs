@@ -433,3 +433,73 @@ impl Record for MembershipRecord {
         Some(Self { since: fields.cut()? })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crdt::{Bucket, ConversationId, Incarnation, RegionId, ReplicaId};
+    use proptest::prelude::*;
+
+    fn keys() -> Vec<Key> {
+        let bucket = Bucket::new(3).into_iter();
+        let replica = ReplicaId { region: RegionId(1), incarnation: Incarnation(2) };
+        let dot = Dot { replica, sequence: Sequence(4) };
+        let conversation = ConversationId(5);
+        bucket
+            .flat_map(|bucket| {
+                [
+                    Key::Log(bucket, Position(1)),
+                    Key::Dot(bucket, dot),
+                    Key::Chain(bucket, replica),
+                    Key::Reach(bucket),
+                    Key::Cursor(bucket, replica),
+                    Key::Feed(bucket, ChangeNumber(1)),
+                    Key::Stable(bucket),
+                    Key::Conversation(conversation),
+                    Key::Timeline(conversation, Timestamp(1), dot),
+                    Key::Identity(conversation, UserId(1), MessageId(1)),
+                    Key::Change(conversation, ArrivalNumber(1)),
+                    Key::Membership(UserId(1), conversation),
+                    Key::Meta,
+                    Key::PeerStart(replica),
+                ]
+            })
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn any_content_under_a_good_checksum_is_read_or_named_as_damaged(
+            content in proptest::collection::vec(any::<u8>(), 0..160)
+        ) {
+            for key in keys() {
+                let bytes = key.encode();
+                let mut value = content.clone();
+                value.extend(crc32c::crc32c_append(crc32c::crc32c(&bytes), &content).to_be_bytes());
+                if let Err(damage) = check(&key, &bytes, &value) {
+                    let named = matches!(&damage, StoreError::Damaged { table, .. } if *table == key.table().name());
+                    prop_assert!(named, "{damage}");
+                }
+                prop_assert!(check(&key, &bytes, &content).is_err(), "without a checksum of its own");
+            }
+        }
+
+        #[test]
+        fn a_record_comes_back_and_a_changed_byte_or_key_does_not(
+            arrival: u64, highest: u64, aliases: u64, at: prop::sample::Index, sequence in 1_u64..
+        ) {
+            let replica = ReplicaId { region: RegionId(7), incarnation: Incarnation(8) };
+            let cut = Cut::from_iter([Dot { replica, sequence: Sequence(sequence) }]);
+            let (arrival, highest) = (ArrivalNumber(arrival), Timestamp(highest));
+            let record = ConversationRecord { arrival, highest, cut, aliases };
+            let key = Key::Conversation(ConversationId(1)).encode();
+            let value = seal(&key, &record);
+            prop_assert_eq!(unseal::<ConversationRecord>(&key, value.clone()), Ok(record));
+            let other = Key::Conversation(ConversationId(2)).encode();
+            prop_assert!(unseal::<ConversationRecord>(&other, value.clone()).is_err());
+            let mut harmed = value.to_vec();
+            harmed[at.index(value.len())] ^= 4;
+            prop_assert!(unseal::<ConversationRecord>(&key, harmed.into()).is_err());
+        }
+    }
+}

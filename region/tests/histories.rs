@@ -282,3 +282,23 @@ fn own_operations_of_a_step_stand_behind_everything_applied_as_one_commit() {
     assert!(again == world.regions[1].store, "a batch committed twice is committed once");
     assert_eq!(bodies(&world, 1, 1), ["from a peer", "own", "own"]);
 }
+
+/// A step that issues much makes several commits, none larger than a peer takes.
+#[test]
+fn much_in_one_step_is_several_commits_one_behind_the_other() {
+    let mut world = World::new(2);
+    world.ask(0, 1, create(group(1), 1, &[1, 2])).unwrap();
+    let body = "x".repeat(65_536);
+    let inputs = (2..12).map(|number| world.command(1, post(group(1), number, &body))).collect();
+    world.step(0, inputs);
+    let logged = world.log(0).read(group(1).partition(), Position(1), usize::MAX).unwrap();
+    let shape: Vec<_> = logged.iter().map(|logged| (logged.first.0, logged.last.0)).collect();
+    assert_eq!(shape, [(2, 5), (6, 9), (10, 11)]);
+    let many = (100..1_300).map(|number| world.command(1, post(group(1), number, "x"))).collect();
+    world.step(0, many);
+    let logged = world.log(0).read(group(1).partition(), Position(11), usize::MAX).unwrap();
+    let counts: Vec<_> = logged.iter().map(|logged| logged.commit.operations.len()).collect();
+    assert_eq!(counts, [1_024, 176]);
+    world.calm();
+    assert_eq!(region::verify::verify(&world.regions[1].store, rig::WORLD, 9).unwrap().damaged, []);
+}

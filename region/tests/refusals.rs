@@ -415,7 +415,7 @@ fn registers_that_cannot_be_read_stop_the_feed_by_name() {
         key
     };
     let elsewhere = (2..).map(group).find(|group| group.partition() != partition).unwrap();
-    let acknowledgement = vec![[1].as_slice(), &[0; 10]].concat();
+    let acknowledgement = [[1].as_slice(), &[0; 10]].concat();
     let unreadable = [
         (vec![9, 1, 2], vec![]),
         (vec![], vec![]),

@@ -252,3 +252,28 @@ fn a_store_of_another_kind_is_refused_by_name() {
         the store is incarnation 000000000000000a of region eu-central, but the placement's epoch admits 0000000000000001: a restored or replaced store returns by a new epoch
         the store has format 2, this version reads up to 1: run the version that wrote it, or a later one"#]].assert_eq(&refusals.join("\n"));
 }
+
+/// Whoever changes this has changed what older stores hold: `meta::FORMAT` grows, and old stores are read or refused by name.
+#[test]
+fn the_bytes_on_disks_are_those_of_format_1() {
+    let mut world = World::new(2);
+    world.ask(0, 1, create(group(1), 1, &[1, 2])).unwrap();
+    world.ask(1, 2, create(group(2), 2, &[1])).unwrap();
+    world.calm();
+    world.ask(1, 2, post(group(1), 3, "golden")).unwrap();
+    let given = read::changes(&world.regions[1].store, group(1), user(1), &read::Standing::default(), 9);
+    let read = given.unwrap().map(|given| given.cut);
+    world.ask(1, 1, Command::Receipt { conversation: group(1), delivered: None, read }).unwrap();
+    world.calm();
+    assert_eq!(meta::FORMAT, 1);
+    let mut hasher = blake3::Hasher::new();
+    for (key, value) in world.regions[0].store.records() {
+        hasher.update(key).update(value);
+    }
+    let digest = hasher.finalize().to_hex().to_string();
+    expect!["46 records, ceaa9c642304702fbc6a8f8469e73ef2"].assert_eq(&format!(
+        "{} records, {}",
+        world.regions[0].store.records().len(),
+        &digest[..32]
+    ));
+}
