@@ -108,8 +108,10 @@ pub struct Bridge {
     pub(crate) pipe_ready: bool,
     /// What is to be sent beside entries.
     pub(crate) outbox: Outbox,
-    /// The flush timer is set.
-    pub(crate) flush_set: bool,
+    /// The registers timer is set.
+    pub(crate) registers_set: bool,
+    /// The references timer is set.
+    pub(crate) references_set: bool,
     /// When the patience timer is set to fire.
     pub(crate) patience_set: Option<Now>,
     pub(crate) partitions: BTreeMap<PartitionId, Partition>,
@@ -147,7 +149,8 @@ impl Bridge {
             agreed: None,
             pipe_ready: false,
             outbox: Outbox::default(),
-            flush_set: false,
+            registers_set: false,
+            references_set: false,
             patience_set: None,
             partitions: BTreeMap::new(),
             ready: BTreeSet::new(),
@@ -205,7 +208,8 @@ impl Bridge {
                 }
             }
             Input::Timer(Timer::Redial) => self.dial(turn),
-            Input::Timer(Timer::Flush) => self.flush(),
+            Input::Timer(Timer::Registers) => self.flush_registers(),
+            Input::Timer(Timer::References) => self.flush_references(turn),
             Input::Timer(Timer::Patience) => return self.lose_patience(turn),
             Input::Timer(Timer::Probe) => self.probe(turn),
         }
@@ -297,7 +301,7 @@ impl Bridge {
         self.waiting.clear();
         self.inline.clear();
         self.pending_bytes = 0;
-        (self.flush_set, self.patience_set) = (false, None);
+        (self.registers_set, self.references_set, self.patience_set) = (false, false, None);
         self.tardiness.values_mut().for_each(Tardiness::forget_connection);
         self.clocks.forget_connection();
         if self.paused {

@@ -27,7 +27,7 @@ impl Partition {
         filling: &Filling,
     ) -> Result<Option<proto::Feed>, Stop> {
         let outgoing = &mut self.outgoing;
-        if !outgoing.flush || outgoing.feed_sent >= outgoing.feed_end || filling.room() == 0 {
+        if !outgoing.flush_feed || !outgoing.unsent_registers() || filling.room() == 0 {
             return Ok(None);
         }
         let budget = TURN_BYTES_MAX.min(filling.room());

@@ -2,13 +2,14 @@
 //!
 //! While the origin's bridge is up, its stream usually brings them a little later: the wait is one and a half times the usual difference, at most
 //! [`PATIENCE_MS_MAX`]. Then one fetch asks for all that what waits refers to. An origin that keeps coming late, or whose bridge is down, is
-//! asked for inline, until its own stream is first again; without that, one slow bridge between two fast ones stalls the fast ones
+//! asked for inline, until its own stream is first again (of several peers that could relay an origin whose bridge is down, the lowest is asked at once,
+//! the others once a fetch shows that they are needed); without that, one slow bridge between two fast ones stalls the fast ones
 //! for seconds a second (history 16).
 //!
 //! What must always hold: waits cannot form a cycle, since each goes back in happened-before; what is asked for was referred to by this
 //! peer, so it has it; one fetch a partition and origin is under way.
 
-use crate::bridge::{Bridge, Stop, Turn};
+use crate::bridge::{Bridge, Phase, Stop, Turn};
 use crate::limits::{LATE_FETCHES_TO_INLINE, OVERTAKES_TO_REFERENCE, PATIENCE_MS_MAX, PATIENCE_MS_MIN};
 use crate::output::Output;
 use crate::partition::Blocked;
@@ -100,11 +101,36 @@ impl Bridge {
         let down = !self.reachable.contains(&origin.region);
         let tardiness = self.tardiness.entry(origin).or_default();
         tardiness.late = tardiness.late.saturating_add(1);
-        if !tardiness.inline && (down || tardiness.late >= LATE_FETCHES_TO_INLINE) {
+        if down || tardiness.late >= LATE_FETCHES_TO_INLINE {
+            self.ask_inline(origin, placement, index);
+        }
+        Ok(())
+    }
+
+    fn ask_inline(&mut self, origin: ReplicaId, placement: u32, index: u32) {
+        let tardiness = self.tardiness.entry(origin).or_default();
+        if !tardiness.inline {
             (tardiness.inline, tardiness.overtakes) = (true, 0);
             self.outbox.inlines.push(proto::Inline { placement, origin: index, on: true });
         }
-        Ok(())
+    }
+
+    /// Asks for the bodies of a region whose own bridge ended, if this peer is the one to relay them.
+    fn ask_for_unreachable(&mut self, region: RegionId) {
+        if self.phase < Phase::Open || self.reachable.iter().any(|other| *other < self.config.peer) {
+            return;
+        }
+        let mut unreachable = Vec::new();
+        for (placement, shared) in (0..).zip(self.shared.iter()) {
+            for (index, origin) in (0..).zip(&shared.origins) {
+                if origin.region == region {
+                    unreachable.push((*origin, placement, index));
+                }
+            }
+        }
+        for (origin, placement, index) in unreachable {
+            self.ask_inline(origin, placement, index);
+        }
     }
 
     /// A reference that was waited for is here.
@@ -148,6 +174,7 @@ impl Bridge {
             self.reachable.insert(region);
         } else {
             self.reachable.remove(&region);
+            self.ask_for_unreachable(region);
         }
         self.lose_patience(turn)
     }

@@ -48,8 +48,12 @@ pub const REGISTER_KEY_BYTES_MAX: usize = 256;
 /// Bytes of one register's value; a longer one is refused as malformed.
 pub const REGISTER_VALUE_BYTES_MAX: usize = 64 * 1024;
 
-/// References and registers wait this long for company, in milliseconds. Nothing a user sees waits for them.
-pub const FLUSH_MS: u64 = 50;
+/// Registers wait this long for company, in milliseconds: long enough to gather a burst of receipts, too short to see.
+pub const REGISTERS_FLUSH_MS: u64 = 50;
+
+/// References wait this long for a commit to go with, in milliseconds. Nobody needs them before that, except a region that hears of their
+/// origin in no other way, and such a one has asked for bodies. Alone they cost about 16 bytes, with a commit about 5.
+pub const REFERENCES_FLUSH_MS: u64 = 500;
 
 /// The longest wait for a reference's body on its origin's own stream, in milliseconds, before it is fetched.
 pub const PATIENCE_MS_MAX: u64 = 200;

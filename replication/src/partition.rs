@@ -39,8 +39,12 @@ pub(crate) struct Outgoing {
     pub(crate) rewound: bool,
     /// The peer wants nothing of it until it rewinds.
     pub(crate) stopped: bool,
-    /// What is held back is to go now.
+    /// Since when the oldest reference that is held back has been.
+    pub(crate) held_since: Option<Now>,
+    /// References that are held back are to go now.
     pub(crate) flush: bool,
+    /// Registers that are held back are to go now.
+    pub(crate) flush_feed: bool,
     /// Our feed was sent up to here.
     pub(crate) feed_sent: ChangeNumber,
     /// Our feed ends here.
@@ -124,9 +128,14 @@ impl Outgoing {
         self.end.0.saturating_sub(self.sent.0)
     }
 
-    /// Whether anything is unsent, held back or not.
-    pub(crate) fn unsent(&self) -> bool {
-        (!self.stopped && self.sent < self.end) || self.feed_sent < self.feed_end
+    /// Whether entries are unsent, held back or not.
+    pub(crate) fn unsent_entries(&self) -> bool {
+        !self.stopped && self.sent < self.end
+    }
+
+    /// Whether registers are unsent, held back or not.
+    pub(crate) fn unsent_registers(&self) -> bool {
+        self.feed_sent < self.feed_end
     }
 
     /// Goes on after that position, as if nothing had been sent.

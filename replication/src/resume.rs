@@ -36,8 +36,13 @@ impl Bridge {
                     head: head.map_or(0, crdt::ChainHead::check),
                 });
             }
-            let outgoing =
-                Outgoing { end: state.log_end, feed_end: state.feed_end, flush: true, ..Default::default() };
+            let outgoing = Outgoing {
+                end: state.log_end,
+                feed_end: state.feed_end,
+                flush: true,
+                flush_feed: true,
+                ..Default::default()
+            };
             let incoming = Incoming::resumed(cursor);
             self.partitions.insert(id, Partition { applied: state.applied, outgoing, incoming });
         }
@@ -62,6 +67,7 @@ impl Bridge {
         if resume.last {
             self.phase = Phase::Open;
             self.failures = 0;
+
             if let Some((version, kinds)) = self.agreed.take() {
                 turn.out.push(Output::Opened { version, kinds });
             }

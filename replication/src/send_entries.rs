@@ -13,7 +13,9 @@
 use crate::bridge::{Bridge, Phase, Stop, Turn};
 use crate::commit::Commit;
 use crate::entry_codec::Run;
-use crate::limits::{COMMIT_OPERATIONS_MAX, FLUSH_MS, HELD_RUNS_MAX, TURN_BYTES_MAX};
+use crate::limits::{
+    COMMIT_OPERATIONS_MAX, HELD_RUNS_MAX, REFERENCES_FLUSH_MS, REGISTERS_FLUSH_MS, TURN_BYTES_MAX,
+};
 use crate::log::{LoggedCommit, Position};
 use crate::output::Output;
 use crate::partition::{Outgoing, Partition};
@@ -22,7 +24,7 @@ use crate::proto;
 use crate::send_frame::Filling;
 use crate::shared::SharedPlacement;
 use crate::timers::Timer;
-use crdt::{PartitionId, ReplicaId};
+use crdt::{Now, PartitionId, ReplicaId};
 use prost::Message as _;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,37 +40,67 @@ struct Taken {
 impl Bridge {
     /// A partition may have something to send, now or after the flush timer.
     pub(crate) fn note_unsent(&mut self, turn: &mut Turn<'_>, id: PartitionId) {
-        let Some(known) = self.partitions.get(&id) else { return };
-        if self.phase < Phase::Open || !known.outgoing.unsent() {
+        let Some(known) = self.partitions.get(&id).filter(|_| self.phase >= Phase::Open) else { return };
+        let (entries, registers) = (known.outgoing.unsent_entries(), known.outgoing.unsent_registers());
+        if (entries || registers) && self.wants_turn(id, known) {
+            self.ready.insert(id);
             return;
         }
-        if self.wants_turn(id, known) {
-            self.ready.insert(id);
-        } else if !self.flush_set {
-            self.flush_set = true;
-            turn.out.push(Output::SetTimer { timer: Timer::Flush, at: turn.now.plus_ms(FLUSH_MS) });
+        if entries && let Some(known) = self.partitions.get_mut(&id) {
+            let since = *known.outgoing.held_since.get_or_insert(turn.now);
+            if !std::mem::replace(&mut self.references_set, true) {
+                let at = since.plus_ms(REFERENCES_FLUSH_MS);
+                turn.out.push(Output::SetTimer { timer: Timer::References, at });
+            }
+        }
+        if registers && !std::mem::replace(&mut self.registers_set, true) {
+            let at = turn.now.plus_ms(REGISTERS_FLUSH_MS);
+            turn.out.push(Output::SetTimer { timer: Timer::Registers, at });
         }
     }
 
-    /// What was held back goes now.
-    pub(crate) fn flush(&mut self) {
-        self.flush_set = false;
+    /// References that were held back long enough go now; the timer is set for the others.
+    pub(crate) fn flush_references(&mut self, turn: &mut Turn<'_>) {
+        self.references_set = false;
         if self.phase < Phase::Open {
             return;
         }
-        for (id, known) in &mut self.partitions {
-            if known.outgoing.unsent() {
+        let mut next: Option<Now> = None;
+        for (id, known) in self.partitions.iter_mut().filter(|(_, known)| known.outgoing.unsent_entries()) {
+            let Some(since) = known.outgoing.held_since else { continue };
+            let at = since.plus_ms(REFERENCES_FLUSH_MS);
+            if at <= turn.now {
                 known.outgoing.flush = true;
                 self.ready.insert(*id);
+            } else {
+                next = Some(next.map_or(at, |next| next.min(at)));
             }
+        }
+        if let Some(at) = next {
+            self.references_set = true;
+            turn.out.push(Output::SetTimer { timer: Timer::References, at });
+        }
+    }
+
+    /// Registers that were held back go now.
+    pub(crate) fn flush_registers(&mut self) {
+        self.registers_set = false;
+        if self.phase < Phase::Open {
+            return;
+        }
+        for (id, known) in self.partitions.iter_mut().filter(|(_, known)| known.outgoing.unsent_registers()) {
+            known.outgoing.flush_feed = true;
+            self.ready.insert(*id);
         }
     }
 
     /// Whether a partition has something that need not wait.
     fn wants_turn(&self, id: PartitionId, known: &Partition) -> bool {
         let outgoing = &known.outgoing;
-        if outgoing.flush {
-            return outgoing.unsent();
+        if (outgoing.flush && outgoing.unsent_entries())
+            || (outgoing.flush_feed && outgoing.unsent_registers())
+        {
+            return true;
         }
         if outgoing.stopped || outgoing.read >= outgoing.end {
             return outgoing.held.len() >= HELD_RUNS_MAX && !outgoing.stopped;
@@ -127,6 +159,7 @@ impl Bridge {
         known.outgoing.served = self.turns;
         let section = known.entries_section(turn, may_send, shared, &self.inline, filling)?;
         let full = section.is_none();
+        known.outgoing.held_since = None;
         if let Some(section) = section.filter(|section| !section.steps.is_empty()) {
             let section = proto::Section { partition: number, ..section };
             filling.bytes += 4 + section.encoded_len();
@@ -136,9 +169,8 @@ impl Bridge {
             filling.bytes += 4 + feed.encoded_len();
             filling.frame.feeds.push(feed);
         }
-        if !known.outgoing.unsent() {
-            known.outgoing.flush = false;
-        }
+        known.outgoing.flush &= known.outgoing.unsent_entries();
+        known.outgoing.flush_feed &= known.outgoing.unsent_registers();
         Ok(full)
     }
 }

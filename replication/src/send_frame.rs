@@ -193,7 +193,7 @@ impl Bridge {
         if inline.on {
             self.inline.insert(origin);
             // What was passed as references is not missed: the peer fetches it. What follows is urgent now.
-            let unsent = self.partitions.iter().filter(|(_, known)| known.outgoing.unsent());
+            let unsent = self.partitions.iter().filter(|(_, known)| known.outgoing.unsent_entries());
             self.ready.extend(unsent.map(|(id, _)| *id));
         } else {
             self.inline.remove(&origin);

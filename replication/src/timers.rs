@@ -6,7 +6,8 @@
 //! | timer | set when | fires |
 //! | --- | --- | --- |
 //! | redial | a connection ended or could not be made, and this side dials | dial again |
-//! | flush | references or registers began to wait for company | they go |
+//! | registers | registers began to wait for company | they go |
+//! | references | references began to wait for a commit | they go alone |
 //! | patience | a reference's body is not here | it is fetched from the peer |
 //! | probe | the bridge opened, and after each probe | the clocks are compared |
 
@@ -15,8 +16,10 @@
 pub enum Timer {
     /// Dials the peer again.
     Redial,
-    /// Sends the references and registers that were held back.
-    Flush,
+    /// Sends the registers that were held back.
+    Registers,
+    /// Sends the references that were held back.
+    References,
     /// Fetches what has not come by itself.
     Patience,
     /// Asks for the peer's clock.

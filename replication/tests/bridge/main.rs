@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod model;
+mod overhead;
 mod store;
 mod world;

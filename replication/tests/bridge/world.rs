@@ -68,6 +68,7 @@ pub(crate) struct World {
     pub(crate) trace: Vec<String>,
     pub(crate) commit_ms: u64,
     pub(crate) bytes_sent: BTreeMap<(RegionId, RegionId), u64>,
+    pub(crate) frames_sent: BTreeMap<(RegionId, RegionId), u64>,
 }
 
 pub(crate) fn partition(placement: u16, bucket: u16) -> PartitionId {
@@ -111,6 +112,7 @@ impl World {
             trace: Vec::new(),
             commit_ms: 1,
             bytes_sent: BTreeMap::new(),
+            frames_sent: BTreeMap::new(),
         };
         for one in regions {
             for other in regions.iter().filter(|other| *other > one) {
@@ -359,6 +361,7 @@ impl World {
         let link = self.links.get_mut(&pair(at, peer)).unwrap();
         let Some(connection) = link.connection else { return };
         *self.bytes_sent.entry((at, peer)).or_default() += bytes.len() as u64;
+        *self.frames_sent.entry((at, peer)).or_default() += 1;
         let earliest = link.arrivals.get(&peer).copied().unwrap_or_default();
         let arrival = self.now.plus_ms(link.delay_ms).max(earliest);
         link.arrivals.insert(peer, arrival);
