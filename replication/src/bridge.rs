@@ -100,8 +100,10 @@ pub struct Bridge {
     pub(crate) phase: Phase,
     /// This region must not serve any more: nothing is dialled.
     pub(crate) fenced: bool,
-    /// Connections in a row that never opened.
+    /// Connections in a row that did not last.
     pub(crate) failures: u32,
+    /// When the connection opened.
+    pub(crate) opened_at: Option<Now>,
     /// The version and the peer's operation kinds, until the bridge is open.
     pub(crate) agreed: Option<(u32, Vec<u32>)>,
     /// The connection can take a frame.
@@ -146,6 +148,7 @@ impl Bridge {
             phase: Phase::Down,
             fenced: false,
             failures: 0,
+            opened_at: None,
             agreed: None,
             pipe_ready: false,
             outbox: Outbox::default(),
@@ -271,30 +274,31 @@ impl Bridge {
         entropy: &mut dyn RngCore,
         code: Option<u32>,
     ) -> Result<(), Stop> {
+        let refused = code.filter(|code| *code != CODE_STOPPING);
+        self.redial_later(turn, entropy, refused.is_some());
         self.forget_connection(turn);
-        if let Some(code) = code.filter(|code| *code != CODE_STOPPING) {
+        if let Some(code) = refused {
             let peer = self.config.peer;
             turn.out.push(Output::Alarm(Alarm::RefusedByPeer { peer, code, name: name_of(code) }));
             if code == CODE_ROLLED_BACK {
                 return self.fence_as_rolled_back();
             }
         }
-        self.redial_later(turn, entropy);
         Ok(())
     }
 
     fn close(&mut self, turn: &mut Turn<'_>, entropy: &mut dyn RngCore, reason: Reason) {
+        self.redial_later(turn, entropy, true);
         self.forget_connection(turn);
         let peer = self.config.peer;
         turn.out.push(Output::Alarm(Alarm::RefusedPeer { peer, reason: reason.clone() }));
         turn.out.push(Output::Close(reason));
-        self.redial_later(turn, entropy);
     }
 
     /// Ends what belongs to a connection. What the shard has not taken stays counted.
     fn forget_connection(&mut self, turn: &mut Turn<'_>) {
         self.phase = Phase::Down;
-        (self.pipe_ready, self.agreed) = (false, None);
+        (self.pipe_ready, self.agreed, self.opened_at) = (false, None, None);
         self.outbox = Outbox::default();
         self.partitions.clear();
         self.ready.clear();

@@ -172,8 +172,7 @@ impl Bridge {
     ) -> Result<(), Stop> {
         if up {
             self.reachable.insert(region);
-        } else {
-            self.reachable.remove(&region);
+        } else if self.reachable.remove(&region) {
             self.ask_for_unreachable(region);
         }
         self.lose_patience(turn)

@@ -79,6 +79,9 @@ pub const REDIAL_MS_MIN: u64 = 100;
 /// The longest time between two redials, in milliseconds: a healed link is found within it.
 pub const REDIAL_MS_MAX: u64 = 2_000;
 
+/// After a refusal the next redial is within this time, in milliseconds, and not before half of it: what was refused needs a person.
+pub const REDIAL_REFUSED_MS: u64 = 10_000;
+
 const _: () = assert!(COMMIT_BYTES_MAX + COMMIT_OPERATIONS_MAX * 16 + 1_024 <= FRAME_BYTES_MAX);
 const _: () = assert!(TURN_BYTES_MAX < FRAME_BYTES_TARGET && FRAME_BYTES_TARGET < FRAME_BYTES_MAX);
 const _: () = assert!(FRAME_BYTES_MAX <= IN_FLIGHT_BYTES_MAX && FRAME_BYTES_MAX < PENDING_BYTES_MAX);

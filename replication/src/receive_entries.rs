@@ -204,16 +204,16 @@ impl Bridge {
             self.outbox.rewinds.push(proto::Rewind { partition: number, to });
             return Ok(());
         }
+        let had = current.commit.as_ref().map_or(Sequence::NONE, |commit| known.had(commit.origin));
+        if current.commit.as_ref().is_some_and(|commit| commit.first > had.next()) {
+            return Err(Reason::EntriesOutOfOrder(id).into());
+        }
         known.incoming.bytes -= current.bytes;
         self.pending_bytes -= current.bytes;
         known.incoming.cursor = current.end;
         delivery.cursor = Some(current.end);
         let Some(commit) = current.commit else { return Ok(()) };
-        let (origin, had) = (commit.origin, known.had(commit.origin));
-        let new = commit.last() > had;
-        if new && commit.first > had.next() {
-            return Err(Reason::EntriesOutOfOrder(id).into());
-        }
+        let (origin, new) = (commit.origin, commit.last() > had);
         if new {
             known.incoming.deliver(&commit);
             delivery.bytes += weigh(&commit);

@@ -66,7 +66,7 @@ impl Bridge {
         }
         if resume.last {
             self.phase = Phase::Open;
-            self.failures = 0;
+            self.opened_at = Some(turn.now);
 
             if let Some((version, kinds)) = self.agreed.take() {
                 turn.out.push(Output::Opened { version, kinds });
@@ -88,6 +88,11 @@ impl Bridge {
         let origin = shared.own;
         // The durable view, not what the last `Advanced` told: nothing leaves before it is durable, so a peer never knows more than this.
         let state = turn.log.state(id)?;
+        let ours = state.applied.get(origin).0;
+        if theirs.sequence > ours {
+            let theirs = theirs.sequence;
+            return Err(Stop::Fence(Reason::PeerKnowsMore { peer, partition: id, origin, theirs, ours }));
+        }
         let beyond = |what, theirs, ours| {
             Err(Stop::Fence(Reason::CursorBeyondEnd { peer, partition: id, what, theirs, ours }))
         };
@@ -96,11 +101,6 @@ impl Bridge {
         }
         if theirs.feed > state.feed_end.0 {
             return beyond("feed", theirs.feed, state.feed_end.0);
-        }
-        let ours = state.applied.get(origin).0;
-        if theirs.sequence > ours {
-            let theirs = theirs.sequence;
-            return Err(Stop::Fence(Reason::PeerKnowsMore { peer, partition: id, origin, theirs, ours }));
         }
         if theirs.sequence > 0 {
             let head = turn.log.head(id, origin, Sequence(theirs.sequence))?;

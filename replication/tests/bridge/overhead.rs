@@ -172,5 +172,6 @@ fn a_third_regions_references_cost_at_most_4_bytes_a_message_under_load() {
         two of theirs before each of ours                 3.51
         four of theirs before each of ours                1.74
         one by one at random, three regions               2.79
-    "#]].assert_eq(&table);
+    "#]]
+    .assert_eq(&table);
 }

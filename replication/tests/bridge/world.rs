@@ -28,8 +28,23 @@ enum Mail {
 
 #[derive(Debug, Clone)]
 enum Event {
-    Input { at: RegionId, peer: RegionId, life: u64, connection: Option<u64>, input: Input },
-    Shard { at: RegionId, life: u64 },
+    Input {
+        at: RegionId,
+        peer: RegionId,
+        life: u64,
+        connection: Option<u64>,
+        input: Input,
+    },
+    Shard {
+        at: RegionId,
+        life: u64,
+    },
+    /// Frames that came while reading was paused.
+    ReadOn {
+        at: RegionId,
+        peer: RegionId,
+        connection: Option<u64>,
+    },
 }
 
 #[derive(Debug)]
@@ -39,9 +54,11 @@ pub(crate) struct Region {
     pub(crate) acknowledgements: BTreeMap<PartitionId, Acknowledgements>,
     mailbox: VecDeque<Mail>,
     shard_called: bool,
-    paused: BTreeMap<RegionId, VecDeque<Bytes>>,
+    /// Per peer whose frames are not given: whether reading is paused still, and what came.
+    paused: BTreeMap<RegionId, (bool, VecDeque<Bytes>)>,
     life: u64,
     pub(crate) down: bool,
+    pub(crate) clock_ahead_ms: u64,
     pub(crate) fenced: bool,
 }
 
@@ -66,6 +83,7 @@ pub(crate) struct World {
     pub(crate) causes: BTreeMap<(PartitionId, Dot), VersionVector>,
     /// What happened, for scenarios.
     pub(crate) trace: Vec<String>,
+    pub(crate) frames_traced: bool,
     pub(crate) commit_ms: u64,
     pub(crate) bytes_sent: BTreeMap<(RegionId, RegionId), u64>,
     pub(crate) frames_sent: BTreeMap<(RegionId, RegionId), u64>,
@@ -110,6 +128,7 @@ impl World {
             random: ChaCha8Rng::seed_from_u64(seed),
             causes: BTreeMap::new(),
             trace: Vec::new(),
+            frames_traced: false,
             commit_ms: 1,
             bytes_sent: BTreeMap::new(),
             frames_sent: BTreeMap::new(),
@@ -128,6 +147,7 @@ impl World {
                 paused: BTreeMap::new(),
                 life: 0,
                 down: true,
+                clock_ahead_ms: 0,
                 fenced: false,
             };
             world.regions.insert(RegionId(*one), region);
@@ -241,6 +261,17 @@ impl World {
                     self.run_shard(at);
                 }
             }
+            Event::ReadOn { at, peer, connection } => {
+                let current = self.links[&pair(at, peer)].connection == connection;
+                while let Some((false, held)) = self.regions.get_mut(&at).unwrap().paused.get_mut(&peer) {
+                    match held.pop_front().filter(|_| current) {
+                        Some(bytes) => self.step(at, peer, Input::Frame(bytes)),
+                        None => {
+                            self.regions.get_mut(&at).unwrap().paused.remove(&peer);
+                        }
+                    }
+                }
+            }
             Event::Input { at, peer, life, connection, input } => {
                 let region = self.regions.get_mut(&at).unwrap();
                 let current = self.links[&pair(at, peer)].connection;
@@ -248,7 +279,7 @@ impl World {
                     return;
                 }
                 match (&input, region.paused.get_mut(&peer)) {
-                    (Input::Frame(bytes), Some(held)) => held.push_back(bytes.clone()),
+                    (Input::Frame(bytes), Some((_, held))) => held.push_back(bytes.clone()),
                     (Input::Connected { .. } | Input::Disconnected { .. }, _) => {
                         region.paused.remove(&peer);
                         let connected = matches!(input, Input::Connected { .. });
@@ -267,8 +298,9 @@ impl World {
 
     pub(crate) fn step(&mut self, at: RegionId, peer: RegionId, input: Input) {
         let region = self.regions.get_mut(&at).unwrap();
+        let now = self.now.plus_ms(region.clock_ahead_ms);
         let Some(bridge) = region.bridges.get_mut(&peer) else { return };
-        let outputs = bridge.step(self.now, &mut self.random, input, &region.store).unwrap();
+        let outputs = bridge.step(now, &mut self.random, input, &region.store).unwrap();
         for output in outputs {
             self.carry_out(at, peer, output);
         }
@@ -299,6 +331,7 @@ impl World {
             }
             Output::SetTimer { timer, at: when } => {
                 let life = self.regions[&at].life;
+                let when = Now(when.0 - self.regions[&at].clock_ahead_ms * 1_000);
                 let input = Input::Timer(timer);
                 self.schedule(when, Event::Input { at, peer, life, connection: None, input });
                 if timer == Timer::Patience {
@@ -317,15 +350,13 @@ impl World {
             }
             Output::PauseReading => {
                 self.note(format!("{at}<{peer} pauses"));
-                self.regions.get_mut(&at).unwrap().paused.entry(peer).or_default();
+                self.regions.get_mut(&at).unwrap().paused.entry(peer).or_default().0 = true;
             }
             Output::ResumeReading => {
                 self.note(format!("{at}<{peer} reads on"));
-                let held = self.regions.get_mut(&at).unwrap().paused.remove(&peer).unwrap_or_default();
+                self.regions.get_mut(&at).unwrap().paused.entry(peer).or_default().0 = false;
                 let connection = self.links[&pair(at, peer)].connection;
-                for bytes in held {
-                    self.after(0, at, peer, connection, Input::Frame(bytes));
-                }
+                self.schedule(self.now, Event::ReadOn { at, peer, connection });
             }
         }
     }
@@ -362,6 +393,10 @@ impl World {
         let Some(connection) = link.connection else { return };
         *self.bytes_sent.entry((at, peer)).or_default() += bytes.len() as u64;
         *self.frames_sent.entry((at, peer)).or_default() += 1;
+        if self.frames_traced {
+            self.trace.extend(crate::describe::frame(&bytes).map(|text| format!("{at}>{peer} {text}")));
+        }
+        let link = self.links.get_mut(&pair(at, peer)).unwrap();
         let earliest = link.arrivals.get(&peer).copied().unwrap_or_default();
         let arrival = self.now.plus_ms(link.delay_ms).max(earliest);
         link.arrivals.insert(peer, arrival);

@@ -1,0 +1,469 @@
+//! Bad input: whatever a peer sends that it should not, the bridge closes with a stable code, delivers nothing of it, and goes on
+//! with the next connection.
+
+use crate::store::{Store, key, placement, replica};
+use crate::world::{operation, partition, region};
+use bytes::Bytes;
+use crdt::{Now, Sequence};
+use expect_test::expect;
+use prost::Message as _;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
+use replication::commit::{Commit, CommitRefused};
+use replication::placement::Placements;
+use replication::{Bridge, Config, Input, Output, OwnStore, proto};
+
+/// Region 1, with a bridge to region 2 that somebody else plays.
+struct Played {
+    store: Store,
+    bridge: Bridge,
+    random: ChaCha8Rng,
+}
+
+fn placements() -> Placements {
+    Placements::new([placement(1, &[1, 2, 3]), placement(2, &[1, 3]), placement(3, &[2, 3])])
+}
+
+impl Played {
+    fn new() -> Self {
+        let mut store = Store::new(1, placements());
+        store.issue(partition(1, 7), vec![operation("own 1"), operation("own 2")]);
+        let own = OwnStore { replica: replica(1), start_number: 4 };
+        let bridge = Bridge::new(Config {
+            cluster: "test".into(),
+            own: region(1),
+            peer: region(2),
+            placements: placements(),
+            stores: placements().iter().map(|placement| (placement.id, own)).collect(),
+            kinds: vec![0],
+        });
+        Self { store, bridge, random: ChaCha8Rng::seed_from_u64(1) }
+    }
+
+    fn step(&mut self, input: Input) -> Vec<Output> {
+        self.bridge.step(Now(5_000_000), &mut self.random, input, &self.store).unwrap()
+    }
+
+    fn frame(&mut self, frame: &proto::Frame) -> Vec<Output> {
+        self.step(Input::Frame(frame.encode_to_vec().into()))
+    }
+
+    /// Connected, greeted and resumed, with `shape` applied to the peer's Hello.
+    fn greeted(shape: impl FnOnce(&mut proto::Hello)) -> (Self, Vec<Output>) {
+        let mut played = Self::new();
+        played.step(Input::Connected { certified: region(2) });
+        let mut hello = hello();
+        shape(&mut hello);
+        let outputs = played.frame(&proto::Frame { hello: Some(hello), ..Default::default() });
+        (played, outputs)
+    }
+
+    fn open() -> Self {
+        let (mut played, _) = Self::greeted(|_| {});
+        let resume = proto::Resume { partitions: Vec::new(), last: true };
+        let outputs = played.frame(&proto::Frame { resume: Some(resume), ..Default::default() });
+        assert!(outputs.iter().any(|output| matches!(output, Output::Opened { .. })));
+        played
+    }
+}
+
+fn hello() -> proto::Hello {
+    let shared = placement(1, &[1, 2, 3]);
+    proto::Hello {
+        cluster: "test".into(),
+        region: 2,
+        version_min: 1,
+        version_max: 1,
+        kinds: vec![0],
+        clock_us: 5_000_000,
+        placements: vec![proto::SharedPlacement {
+            placement: 1,
+            incarnation: replica(2).incarnation.0,
+            epoch: 1,
+            fingerprint: shared.fingerprint().to_vec().into(),
+            start_number: 1,
+            remembered_start: 4,
+        }],
+    }
+}
+
+/// What the bridge said; nothing may have been delivered.
+fn verdict(outputs: &[Output]) -> String {
+    let delivered =
+        outputs.iter().any(|output| matches!(output, Output::Entries { .. } | Output::Registers { .. }));
+    assert!(!delivered, "something was delivered: {outputs:?}");
+    let fenced = outputs.iter().any(|output| matches!(output, Output::Fenced(_)));
+    let close = outputs.iter().find_map(|output| match output {
+        Output::Close(reason) => Some(format!("{:>2} {reason}", reason.code())),
+        _ => None,
+    });
+    let close = close.unwrap_or_else(|| "not closed".into());
+    if fenced { format!("{close} (fenced)") } else { close }
+}
+
+#[test]
+fn a_hello_is_refused_by_name() {
+    let mut table = String::new();
+    let mut case = |what: &str, shape: &dyn Fn(&mut proto::Hello)| {
+        table += &format!("{what}: {}\n", verdict(&Played::greeted(shape).1));
+    };
+    case("as it should be", &|_| {});
+    case("wrong cluster", &|hello| hello.cluster = "prod".into());
+    case("unknown region", &|hello| hello.region = 9);
+    case("impossible region", &|hello| hello.region = 1 << 20);
+    case("region not the certificate's", &|hello| hello.region = 3);
+    case("later versions alone", &|hello| (hello.version_min, hello.version_max) = (2, 5));
+    case("unknown placement", &|hello| {
+        let mut other = hello.placements[0].clone();
+        other.placement = 77;
+        hello.placements.push(other);
+    });
+    case("placement not shared", &|hello| {
+        let mut other = hello.placements[0].clone();
+        other.placement = 3;
+        hello.placements.push(other);
+    });
+    case("placement missing", &|hello| hello.placements.clear());
+    case("placement twice", &|hello| hello.placements.push(hello.placements[0].clone()));
+    case("another epoch", &|hello| hello.placements[0].epoch = 2);
+    case("another statement of the same epoch", &|hello| {
+        hello.placements[0].fingerprint = vec![0; 32].into();
+    });
+    case("unknown incarnation", &|hello| hello.placements[0].incarnation = 99);
+    case("we were rolled back", &|hello| hello.placements[0].remembered_start = 5);
+    case("endless name", &|hello| hello.cluster = "x".repeat(1_000));
+    expect![[r#"
+        as it should be: not closed
+        wrong cluster:  1 the peer belongs to cluster "prod", this region to "test": correct its cluster file
+        unknown region:  2 the peer says it is region 9, this bridge is for r2: compare the cluster files
+        impossible region:  2 the peer says it is region 1048576, this bridge is for r2: compare the cluster files
+        region not the certificate's:  6 the peer's certificate is of region r2, not r3
+        later versions alone:  7 the peer speaks bridge protocol 2-5, this region 1-1: upgrade the older one
+        unknown placement:  3 placement p77 is shared with r2 by one side's cluster file and not by the other's: compare them
+        placement not shared:  3 placement p3 is shared with r2 by one side's cluster file and not by the other's: compare them
+        placement missing:  3 placement p1 is shared with r2 by one side's cluster file and not by the other's: compare them
+        placement twice: 20 malformed frame: hello
+        another epoch:  4 placement p1: the peer stands in epoch 2, this region in 1, or they name different replicas: give both the same epoch files
+        another statement of the same epoch:  4 placement p1: the peer stands in epoch 1, this region in 1, or they name different replicas: give both the same epoch files
+        unknown incarnation:  5 placement p1: the epoch does not name replica r2.0000000000000063: that store needs a new epoch
+        we were rolled back:  8 placement p1: r1.0000000000000011 is at start 4 but was seen at start 5: its store was rolled back and must return as a new incarnation (fenced)
+        endless name: 20 malformed frame: hello
+    "#]].assert_eq(&table);
+}
+
+#[test]
+fn a_peer_that_was_rolled_back_is_refused() {
+    let mut played = Played::new();
+    played.store.starts.insert(replica(2), 6);
+    played.step(Input::Connected { certified: region(2) });
+    let outputs = played.frame(&proto::Frame { hello: Some(hello()), ..Default::default() });
+    assert!(verdict(&outputs).starts_with(" 8 "), "{outputs:?}");
+}
+
+#[test]
+fn a_certificate_of_another_region_is_refused() {
+    let outputs = Played::new().step(Input::Connected { certified: region(3) });
+    assert!(verdict(&outputs).starts_with(" 6 "), "{outputs:?}");
+}
+
+fn resume(shape: impl FnOnce(&mut proto::PartitionResume)) -> proto::Frame {
+    let mut theirs = proto::PartitionResume { partition: 7, ..Default::default() };
+    shape(&mut theirs);
+    let resume = proto::Resume { partitions: vec![theirs], last: true };
+    proto::Frame { resume: Some(resume), ..Default::default() }
+}
+
+#[test]
+fn a_resume_that_knows_more_than_we_do_fences_us() {
+    let mut table = String::new();
+    let mut case = |what: &str, frame: proto::Frame| {
+        let (mut played, _) = Played::greeted(|_| {});
+        table += &format!("{what}: {}\n", verdict(&played.frame(&frame)));
+    };
+    case("a cursor at the end", resume(|theirs| theirs.log = 2));
+    case("a cursor beyond the log", resume(|theirs| theirs.log = 3));
+    case("a cursor beyond the feed", resume(|theirs| theirs.feed = 1));
+    case("more of ours than we have", resume(|theirs| theirs.sequence = 3));
+    case("another history of ours", resume(|theirs| (theirs.sequence, theirs.head) = (2, 1)));
+    case("a partition without a part", resume(|theirs| theirs.partition = 1_024));
+    expect![[r#"
+        a cursor at the end: not closed
+        a cursor beyond the log: 42 r2 has read the log of p1/7 up to 3, which ends at 2: this store lost data and must return as a new incarnation (fenced)
+        a cursor beyond the feed: 42 r2 has read the feed of p1/7 up to 1, which ends at 0: this store lost data and must return as a new incarnation (fenced)
+        more of ours than we have: 41 r2 has operation 3 of r1.0000000000000011 in p1/7, whose own store ends at 2: that store lost data and must return as a new incarnation (fenced)
+        another history of ours: 40 r1.0000000000000011 has another history in p1/7 at sequence 2 on the other side (fenced)
+        a partition without a part: 25 r2 has no part in p1/0: entries of a partition go only to regions of its placement
+    "#]].assert_eq(&table);
+}
+
+/// A commit of region 2, as it stands in a section of its own log.
+fn step(first: u64, texts: &[&str]) -> proto::Step {
+    let origin = replica(2);
+    let operations = texts.iter().map(|text| operation(text)).collect();
+    let before = crdt::ChainHead::genesis(partition(1, 7), origin);
+    let commit = Commit::sign(partition(1, 7), origin, Sequence(first), operations, before, &key(origin));
+    let mut step = proto::Step { first, signature: commit.signature.to_vec().into(), ..Default::default() };
+    let (mut shapes, mut data) = (Vec::new(), Vec::new());
+    for operation in &commit.operations {
+        let payload = operation.payload.clone().unwrap();
+        shapes.extend([0, operation.envelope.len() as u8 * 2, payload.len() as u8 + 1]);
+        data.extend_from_slice(&operation.envelope);
+        data.extend_from_slice(&payload);
+    }
+    (step.shapes, step.data) = (shapes.into(), data.into());
+    step
+}
+
+fn section(shape: impl FnOnce(&mut proto::Section)) -> proto::Frame {
+    let mut section = proto::Section { partition: 7, from: 0, end: 1, steps: vec![step(1, &["one"])] };
+    shape(&mut section);
+    proto::Frame { sections: vec![section], ..Default::default() }
+}
+
+fn references(bytes: &'static [u8]) -> proto::Frame {
+    section(|section| {
+        section.steps = vec![proto::Step { references: Bytes::from_static(bytes), ..Default::default() }];
+    })
+}
+
+#[test]
+fn entries_that_should_not_come_are_refused_by_name() {
+    let mut table = String::new();
+    let mut case = |what: &str, frame: proto::Frame| {
+        table += &format!("{what}: {}\n", verdict(&Played::open().frame(&frame)));
+    };
+    case("out of order", section(|section| section.steps = vec![step(2, &["two"])]));
+    case(
+        "a gap within a section",
+        section(|section| {
+            section.steps = vec![step(1, &["one"]), step(3, &["three"])];
+            section.end = 2;
+        }),
+    );
+    case("another end", section(|section| section.end = 2));
+    case("a rewind nobody asked for", section(|section| section.from = 1));
+    case("no entries", section(|section| section.steps.clear()));
+    case("a partition the peer has no part in", section(|section| section.partition = 1_024 + 7));
+    case("a partition far out", section(|section| section.partition = u32::MAX));
+    case("a commit without its signature", section(|section| section.steps[0].signature = Bytes::new()));
+    case("half a signature", section(|section| section.steps[0].signature.truncate(32)));
+    case(
+        "a signature alone",
+        section(|section| {
+            (section.steps[0].shapes, section.steps[0].data) = (Bytes::new(), Bytes::new());
+        }),
+    );
+    case("a commit cut within an operation", section(|section| section.steps[0].data.truncate(20)));
+    case(
+        "more data than shapes",
+        section(|section| {
+            section.steps[0].data = [&section.steps[0].data[..], b"x"].concat().into();
+        }),
+    );
+    case("an unknown origin", section(|section| section.steps[0].origin = 9));
+    case("our own operation", section(|section| section.steps[0].origin = 1));
+    case("sequence zero", section(|section| section.steps[0].first = 0));
+    case("the last sequence", section(|section| section.steps[0].first = u64::MAX));
+    case(
+        "a prefix of nothing",
+        section(|section| {
+            section.steps[0].shapes = vec![5, 2, 1].into();
+        }),
+    );
+    case(
+        "a digest without a payload",
+        section(|section| {
+            (section.steps[0].shapes, section.steps[0].data) = (vec![0, 3, 0].into(), vec![1].into());
+        }),
+    );
+    case("an empty step", references(b""));
+    case("a reference to nothing known", references(&[2 * 3 * 2]));
+    case("a reference cut in its head", references(&[4, 0, (3 + 2) * 2 + 1, 1, 2]));
+    case("endless references", references(&[4, 0, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1]));
+    case("references that overflow", references(&[4, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1, 10]));
+    case("a reference to ours that we lack", {
+        let mut frame = references(&[0, 0, 3 * 3 * 2]);
+        frame.sections[0].end = 3;
+        frame
+    });
+    expect![[r#"
+        out of order: 24 entries of p1/7 out of order
+        a gap within a section: 24 entries of p1/7 out of order
+        another end: 24 entries of p1/7 out of order
+        a rewind nobody asked for: 24 entries of p1/7 out of order
+        no entries: 20 malformed frame: empty section
+        a partition the peer has no part in: 25 r2 has no part in p1/7: entries of a partition go only to regions of its placement
+        a partition far out: 25 r2 has no part in p65535/1023: entries of a partition go only to regions of its placement
+        a commit without its signature: 26 a commit of r2.0000000000000022 in p1/7 is cut short
+        half a signature: 26 a commit of r2.0000000000000022 in p1/7 is cut short
+        a signature alone: 26 a commit of r2.0000000000000022 in p1/7 is cut short
+        a commit cut within an operation: 20 malformed frame: operations
+        more data than shapes: 20 malformed frame: operations
+        an unknown origin: 20 malformed frame: origin
+        our own operation: 20 malformed frame: origin
+        sequence zero: 20 malformed frame: first
+        the last sequence: 20 malformed frame: first
+        a prefix of nothing: 20 malformed frame: operations
+        a digest without a payload: 20 malformed frame: operations
+        an empty step: 20 malformed frame: empty step
+        a reference to nothing known: 20 malformed frame: references
+        a reference cut in its head: 20 malformed frame: references
+        endless references: 20 malformed frame: references
+        references that overflow: 20 malformed frame: references
+        a reference to ours that we lack: 41 r2 has operation 3 of r1.0000000000000011 in p1/7, whose own store ends at 2: that store lost data and must return as a new incarnation (fenced)
+    "#]].assert_eq(&table);
+}
+
+#[test]
+fn frames_that_are_none_are_refused_by_name() {
+    let mut table = String::new();
+    let mut case = |what: &str, bytes: Vec<u8>| {
+        table += &format!("{what}: {}\n", verdict(&Played::open().step(Input::Frame(bytes.into()))));
+    };
+    case("empty", Vec::new());
+    case("noise", vec![0xff; 40]);
+    case("too long", vec![0; 3 * 1024 * 1024]);
+    case("cut short", section(|_| {}).encode_to_vec()[..60].to_vec());
+    case("an unknown field", [&section(|_| {}).encode_to_vec()[..], &[0xf8, 0x07, 0x01]].concat());
+    case("an unknown field alone", vec![0xf8, 0x07, 0x01]);
+    let mut case = |what: &str, frame: proto::Frame| {
+        table += &format!("{what}: {}\n", verdict(&Played::open().frame(&frame)));
+    };
+    case("a second hello", proto::Frame { hello: Some(hello()), ..Default::default() });
+    case("a second resume", resume(|_| {}));
+    let feed = |through, keys: Vec<Bytes>, values: Vec<Bytes>| proto::Frame {
+        feeds: vec![proto::Feed { partition: 7, through, keys, values }],
+        ..Default::default()
+    };
+    case("an empty feed", feed(1, vec![], vec![]));
+    case("a feed without values", feed(1, vec![vec![1].into()], vec![]));
+    case("a feed that does not move", feed(0, vec![vec![1].into()], vec![Bytes::new()]));
+    case("an endless key", feed(1, vec![vec![1; 300].into()], vec![Bytes::new()]));
+    case("a register without a key", feed(1, vec![Bytes::new()], vec![Bytes::new()]));
+    let fetch = |origin, first, last| proto::Frame {
+        fetches: vec![proto::Fetch { partition: 7, origin, first, last }],
+        ..Default::default()
+    };
+    case("a fetch from an unknown origin", fetch(9, 1, 1));
+    case("a fetch backwards", fetch(0, 3, 2));
+    case("a fetch from zero", fetch(0, 0, 2));
+    let many = proto::Frame {
+        fetches: vec![proto::Fetch { partition: 7, origin: 0, first: 1, last: 1 }; 20_000],
+        ..Default::default()
+    };
+    case("more fetches than fit", many);
+    let rewind =
+        |partition, to| proto::Frame { rewinds: vec![proto::Rewind { partition, to }], ..Default::default() };
+    case("a rewind forward", rewind(7, 4));
+    case("a rewind of what was not sent", rewind(9, 1));
+    let inline = |placement, origin| proto::Frame {
+        inlines: vec![proto::Inline { placement, origin, on: true }],
+        ..Default::default()
+    };
+    case("inline of an unknown placement", inline(5, 2));
+    case("inline of ourselves", inline(0, 0));
+    let probe_answer = Some(proto::ProbeAnswer { sent_us: 1, clock_us: 1 });
+    case("an answer to no probe", proto::Frame { probe_answer, ..Default::default() });
+    expect![[r#"
+        empty: 22 a frame holds fields that are unknown in the agreed version
+        noise: 20 malformed frame: not a frame
+        too long: 21 a frame of 3145728 bytes is above the limit of 2097152
+        cut short: 20 malformed frame: not a frame
+        an unknown field: 22 a frame holds fields that are unknown in the agreed version
+        an unknown field alone: 22 a frame holds fields that are unknown in the agreed version
+        a second hello: 23 a second Hello came out of turn
+        a second resume: 23 a Resume after the last came out of turn
+        an empty feed: 20 malformed frame: feed
+        a feed without values: 20 malformed frame: feed
+        a feed that does not move: 24 entries of p1/7 out of order
+        an endless key: 20 malformed frame: register
+        a register without a key: 20 malformed frame: register
+        a fetch from an unknown origin: 20 malformed frame: origin
+        a fetch backwards: 20 malformed frame: fetch
+        a fetch from zero: 20 malformed frame: fetch
+        more fetches than fit: 28 more than 16384 fetches are waiting: the peer asks without taking answers
+        a rewind forward: 23 a Rewind forward came out of turn
+        a rewind of what was not sent: 23 a Rewind of what was not sent came out of turn
+        inline of an unknown placement: 20 malformed frame: placement
+        inline of ourselves: 20 malformed frame: origin
+        an answer to no probe: 23 an answer to a probe that was not sent came out of turn
+    "#]]
+    .assert_eq(&table);
+}
+
+#[test]
+fn frames_before_their_turn_are_refused() {
+    let mut played = Played::new();
+    played.step(Input::Connected { certified: region(2) });
+    assert!(verdict(&played.frame(&section(|_| {}))).starts_with("23 a frame before Hello"));
+    let (mut played, _) = Played::greeted(|_| {});
+    assert!(verdict(&played.frame(&section(|_| {}))).starts_with("23 a frame before Resume"));
+}
+
+#[test]
+fn a_fetch_of_what_is_not_here_is_refused() {
+    let mut played = Played::open();
+    let fetch = proto::Fetch { partition: 7, origin: 2, first: 1, last: 4 };
+    played.frame(&proto::Frame { fetches: vec![fetch], ..Default::default() });
+    let mut outputs = Vec::new();
+    for _ in 0..3 {
+        outputs.extend(played.step(Input::PipeReady));
+    }
+    assert!(verdict(&outputs).starts_with("29 "), "{outputs:?}");
+}
+
+/// History 13. A commit is whole or it is refused: half of one could never be verified further on.
+#[test]
+fn frame_ends_inside_a_commit_is_refused() {
+    let whole = step(1, &["one", "two"]);
+    let half = proto::Step {
+        shapes: whole.shapes.slice(..3),
+        data: whole.data.slice(..whole.data.len() / 2),
+        ..whole
+    };
+    let mut played = Played::open();
+    // The structure of half a commit is sound; its signature is not, and that is the shard's to see.
+    let outputs = played.frame(&section(|section| section.steps = vec![half]));
+    let Some(Output::Entries { commits, .. }) =
+        outputs.iter().find(|output| matches!(output, Output::Entries { .. }))
+    else {
+        panic!("{outputs:?}")
+    };
+    let reason = played.store.apply(replica(2), partition(1, 7), commits.clone(), None).unwrap_err();
+    assert!(matches!(reason, CommitRefused::Signature { .. }));
+    let outputs = played.step(Input::Refused { reason });
+    assert!(verdict(&outputs).starts_with("27 "), "{outputs:?}");
+}
+
+#[test]
+fn a_bridge_goes_on_after_a_refusal() {
+    let mut played = Played::open();
+    played.step(Input::Frame(Bytes::new()));
+    let ignored = played.frame(&section(|_| {}));
+    assert!(ignored.is_empty(), "a closed connection still delivered: {ignored:?}");
+    played.step(Input::Connected { certified: region(2) });
+    let outputs = played.frame(&proto::Frame { hello: Some(hello()), ..Default::default() });
+    assert_eq!(verdict(&outputs), "not closed");
+}
+
+/// Random bytes, and sound frames with bytes changed: never a panic.
+#[test]
+fn no_bytes_make_it_panic() {
+    let mut random = ChaCha8Rng::seed_from_u64(11);
+    let sound = [
+        section(|section| section.steps.push(step(2, &["two", "three"]))),
+        references(&[4, 0, (3 + 2) * 2 + 1, 1, 2, 3, 4]),
+        resume(|theirs| (theirs.log, theirs.sequence) = (1, 1)),
+        proto::Frame { hello: Some(hello()), ..Default::default() },
+    ];
+    for round in 0..4_000 {
+        let mut bytes = sound[round % sound.len()].encode_to_vec();
+        for _ in 0..1 + random.next_u32() % 3 {
+            let at = random.next_u32() as usize % bytes.len();
+            bytes[at] = random.next_u32() as u8;
+        }
+        let mut played = if round % 4 < 2 { Played::open() } else { Played::greeted(|_| {}).0 };
+        played.step(Input::Frame(bytes.into()));
+        played.step(Input::PipeReady);
+    }
+}
