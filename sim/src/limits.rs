@@ -26,3 +26,6 @@ pub const DRAWN_MESSAGES_MAX: usize = 1_500;
 
 /// Findings of a scan that are listed; one is already too many.
 pub const FOUND_LISTED_MAX: usize = 100;
+
+/// How long before a device's showing its receipt may be taken down, in microseconds: both wait in queues of their clients.
+pub const RECEIPT_SLACK_US: u64 = 2_000_000;

@@ -325,10 +325,16 @@ fn screens_in_different_orders_and_different_places_disagree() {
 
 #[test]
 fn a_receipt_that_lies_is_reported() {
-    // Bob was shown 3 at 500.
+    // Bob is shown 3 three seconds later than ann is told.
     let too_early = plant(|world| {
-        let line = line_with(&world.histories[0], "shown", 3);
-        world.histories[0].insert(line + 1, delivered(499, 3, 2));
+        let line = line_with(&world.histories[1], "shown", 3);
+        for later in &mut world.histories[1][line..] {
+            let mut read = Line::read(later).unwrap();
+            read.at_us += 3_000_000;
+            let mut out = vec![];
+            read.write(&mut out);
+            *later = String::from_utf8(out).unwrap().trim_end().to_owned();
+        }
     });
     assert_eq!(too_early, [(Verdict::ReceiptWithoutMessage, 1)]);
     let never = plant(|world| {

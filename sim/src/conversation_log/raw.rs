@@ -89,7 +89,9 @@ fn parse_time(text: &str) -> Result<u32, LogMistake> {
     Ok(hours * 60 + minutes)
 }
 
+/// Some logs pad names: what is around them is not theirs.
 fn nick(text: &str) -> Result<String, LogMistake> {
+    let text = text.trim();
     let length = text.chars().count();
     if length == 0 || length > NICK_CHARACTERS_MAX || text.contains(char::is_whitespace) {
         return Err(LogMistake::Nick(text.chars().take(NICK_CHARACTERS_MAX).collect()));

@@ -1,0 +1,250 @@
+//! One person: a client, its history, and the steps they play.
+//!
+//! Two tasks a person: one takes down what the client says and never waits for anything else, the other plays the steps. Posting is
+//! written into the history before the client is told, under the same lock as what is shown: so what stands before it in the
+//! history had been shown to this person, and those are the message's causes.
+
+use crate::clock::RunClock;
+use crate::recorder::Recorder;
+use crdt::{ConversationId, DeviceId, MessageId, PlacementId, UserId};
+use gateway_client_net::{Act, Address, ClientHandle, Content, Event, Events};
+use sim::history::{self, Author, Identity, Own, Tick};
+use sim::plan::StepNumber;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use tokio::sync::Notify;
+
+/// What everybody's tasks share.
+#[derive(Debug, Default)]
+pub(crate) struct Board {
+    pub(crate) clock: RunClock,
+    /// The message of each step, once it is posted.
+    pub(crate) posted: Vec<OnceLock<MessageId>>,
+    steps: RwLock<BTreeMap<MessageId, StepNumber>>,
+    pub(crate) acknowledged: AtomicU64,
+    pub(crate) stable: AtomicU64,
+    pub(crate) shown: AtomicU64,
+    pub(crate) steps_done: AtomicU64,
+    /// When anybody was last shown anything, in microseconds.
+    pub(crate) last_shown_us: AtomicU64,
+    /// Refusals by code.
+    pub(crate) refused: Mutex<BTreeMap<String, u64>>,
+}
+
+/// One person.
+#[derive(Debug)]
+pub(crate) struct Person {
+    pub(crate) user: UserId,
+    pub(crate) home: Address,
+    pub(crate) handle: ClientHandle,
+    pub(crate) changed: Notify,
+    state: Mutex<State>,
+    board: Arc<Board>,
+}
+
+/// What has come about for a person.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) recorder: Recorder,
+    /// Connections that must stand: the home's under none.
+    pub(crate) connections: BTreeMap<Option<PlacementId>, bool>,
+    /// Conversations that the client has not been told of yet.
+    pub(crate) unopened: BTreeSet<ConversationId>,
+    /// Messages that some step of this person waits for.
+    pub(crate) waiting_messages: BTreeSet<StepNumber>,
+    /// Members whose adding some step of this person waits for.
+    pub(crate) waiting_added: BTreeSet<(ConversationId, UserId)>,
+    /// Conversations in which something was shown since it was last read.
+    pub(crate) unread: BTreeSet<ConversationId>,
+    /// Last pages that were asked for and have not come.
+    pub(crate) pages_due: BTreeSet<ConversationId>,
+}
+
+/// What a person's tasks are given.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Part {
+    pub(crate) first_member_of: BTreeSet<ConversationId>,
+    pub(crate) waiting_messages: BTreeSet<StepNumber>,
+    pub(crate) waiting_added: BTreeSet<(ConversationId, UserId)>,
+    pub(crate) placements: BTreeSet<PlacementId>,
+}
+
+impl Board {
+    pub(crate) fn new(steps: usize) -> Self {
+        Self { posted: (0..steps).map(|_| OnceLock::new()).collect(), ..Self::default() }
+    }
+
+    /// The step's message goes out under this id. Call before it does.
+    pub(crate) fn note_posted(&self, step: StepNumber, message: MessageId) {
+        self.steps.write().unwrap_or_else(PoisonError::into_inner).insert(message, step);
+        // A step is played once.
+        let _first = self.posted[step].set(message);
+    }
+
+    fn step_of(&self, message: MessageId) -> Option<StepNumber> {
+        self.steps.read().unwrap_or_else(PoisonError::into_inner).get(&message).copied()
+    }
+}
+
+impl Person {
+    /// A person whose client has just been started; begins the history and takes down what the client says.
+    pub(crate) fn begin(
+        (user, device): (UserId, DeviceId),
+        name: &str,
+        home: Address,
+        (handle, events): (ClientHandle, Events),
+        mut recorder: Recorder,
+        part: &Part,
+        board: &Arc<Board>,
+    ) -> Arc<Self> {
+        let (format, region, name) = (history::FORMAT.to_owned(), home.region.clone(), name.to_owned());
+        recorder.note(0, history::Event::Began { format, user, device, home: region, name });
+        let away = part.placements.iter().map(|placement| (Some(*placement), false));
+        let state = State {
+            recorder,
+            connections: away.chain([(None, false)]).collect(),
+            unopened: part.first_member_of.clone(),
+            waiting_messages: part.waiting_messages.clone(),
+            waiting_added: part.waiting_added.clone(),
+            unread: BTreeSet::new(),
+            pages_due: BTreeSet::new(),
+        };
+        let (changed, board) = (Notify::new(), Arc::clone(board));
+        let person = Arc::new(Self { user, home, handle, changed, state: Mutex::new(state), board });
+        tokio::spawn(Arc::clone(&person).take_down(events));
+        person
+    }
+
+    /// What has come about.
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it holds the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the client is signed in wherever it must be.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.state().connections.values().all(|stands| *stands)
+    }
+
+    /// Posts, in the history first. The id is the message's for ever.
+    pub(crate) async fn post(
+        &self,
+        step: StepNumber,
+        own: Own,
+        body: bytes::Bytes,
+        reply_to: Option<(UserId, MessageId)>,
+    ) {
+        let (conversation, message) = (own.conversation, own.message);
+        self.board.note_posted(step, message);
+        self.state().recorder.note(self.board.clock.now_us(), history::Event::Posted(own));
+        self.act(Act::Send { conversation, message: Some(message), body, reply_to }).await;
+    }
+
+    /// Moves to another region.
+    pub(crate) async fn roam(&self, region: Address) {
+        let event = history::Event::Roamed { region: region.region.clone() };
+        self.state().recorder.note(self.board.clock.now_us(), event);
+        self.act(Act::Move { region }).await;
+    }
+
+    /// Acts. A client that has stopped is found by what it no longer does.
+    pub(crate) async fn act(&self, act: Act) {
+        let _stopped = self.handle.act(act).await;
+    }
+
+    async fn take_down(self: Arc<Self>, mut events: Events) {
+        while let Some(event) = events.next().await {
+            let at_us = self.board.clock.now_us();
+            let mut state = self.state();
+            self.note(&mut state, at_us, event);
+            drop(state);
+            self.changed.notify_one();
+        }
+    }
+
+    fn note(&self, state: &mut State, at_us: u64, event: Event) {
+        let board = &self.board;
+        let line = match event {
+            Event::SignedIn { placement, region } => {
+                state.connections.insert(placement, true);
+                history::Event::SignedIn { region, placement }
+            }
+            Event::SignedOut { placement, .. } => {
+                state.connections.insert(placement, false);
+                history::Event::SignedOut { placement }
+            }
+            Event::Shown { conversation, item, marked } => {
+                board.last_shown_us.store(at_us, Ordering::Relaxed);
+                let (sender, message) = (item.sender, item.message);
+                let place = place(item.place);
+                match item.content {
+                    Content::Post { .. } => {
+                        board.shown.fetch_add(1, Ordering::Relaxed);
+                        if let Some(step) = board.step_of(message) {
+                            state.waiting_messages.remove(&step);
+                        }
+                        state.unread.insert(conversation);
+                        history::Event::Shown { conversation, sender, message, place, marked }
+                    }
+                    Content::Created { members, .. } => {
+                        state.unopened.remove(&conversation);
+                        history::Event::Created { conversation, members }
+                    }
+                    Content::Added { user, since } => {
+                        state.waiting_added.remove(&(conversation, user));
+                        history::Event::Added { conversation, user, since }
+                    }
+                    Content::Left => history::Event::Left { conversation, user: sender },
+                }
+            }
+            Event::Moved { conversation, sender, message, to, .. } => {
+                history::Event::Moved { conversation, sender, message, place: place(to) }
+            }
+            Event::MarkCleared { conversation, sender, message } => {
+                history::Event::MarkCleared(Identity { conversation, sender, message })
+            }
+            Event::Acknowledged { conversation, command: message, place: Some(at) } => {
+                if board.step_of(message).is_none() {
+                    return;
+                }
+                board.acknowledged.fetch_add(1, Ordering::Relaxed);
+                history::Event::Acknowledged { conversation, message, place: place(at) }
+            }
+            Event::Stable { conversation, command: message } => {
+                if board.step_of(message).is_none() {
+                    return;
+                }
+                board.stable.fetch_add(1, Ordering::Relaxed);
+                history::Event::Stable(Own { conversation, message })
+            }
+            Event::Delivered { conversation, message, user, device } => {
+                history::Event::Delivered(Tick { conversation, message, user, device })
+            }
+            Event::Read { conversation, message, user, device } => {
+                history::Event::Read(Tick { conversation, message, user, device })
+            }
+            Event::Refused { command: message, code, .. } => {
+                let mut refused = board.refused.lock().unwrap_or_else(PoisonError::into_inner);
+                *refused.entry(code.clone()).or_default() += 1;
+                history::Event::Refused { code, message }
+            }
+            Event::Paged { conversation, items, .. } => {
+                state.pages_due.remove(&conversation);
+                let posts = items.into_iter().filter(|item| matches!(item.content, Content::Post { .. }));
+                let messages = posts.map(|item| Author { sender: item.sender, message: item.message });
+                history::Event::Displayed { conversation, messages: messages.collect() }
+            }
+            Event::Acknowledged { place: None, .. }
+            | Event::Redirected { .. }
+            | Event::CaughtUp { .. }
+            | Event::Membership { .. }
+            | Event::Listed { .. } => return,
+        };
+        state.recorder.note(at_us, line);
+    }
+}
+
+fn place(place: gateway_client_net::Place) -> history::Place {
+    history::Place { hlc: place.hlc, dot: place.dot }
+}
