@@ -1,20 +1,48 @@
-//! Asking regions for their exports over their admin addresses.
+//! Asking regions what they hold, over their admin addresses: `GET /v1/state` of each placement.
 //!
-//! What must always hold: a region that does not answer in time is an error that names it and its address, never an empty
-//! answer; answers are read line by line, and bodies of messages are not kept.
+//! What must always hold: a region that does not answer in time is an error that names it and its address, and an answer that was cut
+//! short is an error too; neither is ever taken for an empty store.
 
 use crate::failure::Failure;
-use crdt::RegionId;
-use region::cluster::{Cluster, ClusterRegion};
-use sim::evidence::{Export, ExportLine};
+use crdt::{ConversationId, Dot, PartitionId, PlacementId, RegionId};
+use region::cluster::{Cluster, ClusterPlacement, ClusterRegion};
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::time::Duration;
 
-/// What each region holds.
-pub(crate) type Asked = BTreeMap<RegionId, Export>;
+/// What one region holds of one placement: its partitions that are not empty.
+pub(crate) type Held = BTreeMap<PartitionId, HeldPartition>;
 
-/// Asks every region, one after the other.
+/// What each region holds of each of its placements.
+pub(crate) type Asked = BTreeMap<(PlacementId, RegionId), Held>;
+
+/// One partition of one region.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct HeldPartition {
+    /// Exactly what has been applied: per origin, the last operation.
+    pub(crate) applied: Vec<Dot>,
+    /// Per origin, the chain head there.
+    pub(crate) heads: BTreeMap<String, String>,
+    /// Every conversation with the digest of its state.
+    pub(crate) conversations: BTreeMap<ConversationId, String>,
+}
+
+/// One line of the answer; what a later version adds is passed over.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Line {
+    Region {},
+    Partition {
+        partition: String,
+        applied: Vec<String>,
+        heads: BTreeMap<String, String>,
+        conversations: BTreeMap<String, String>,
+    },
+    End {},
+}
+
+/// Asks every region about each of its placements, one after the other.
 ///
 /// # Errors
 /// The first region that does not answer, refuses, or answers something else.
@@ -22,18 +50,29 @@ pub(crate) fn ask_all(cluster: &Cluster, token: &str, timeout: Duration) -> Resu
     let agent = ureq::Agent::new_with_config(
         ureq::Agent::config_builder().timeout_global(Some(timeout)).http_status_as_error(false).build(),
     );
-    cluster.regions.values().map(|region| Ok((region.id, ask(&agent, region, token)?))).collect()
+    let mut asked = Asked::new();
+    for region in cluster.regions.values() {
+        for placement in cluster.placements_of(region.id) {
+            asked.insert((placement.id, region.id), ask(&agent, region, placement, token)?);
+        }
+    }
+    Ok(asked)
 }
 
-fn ask(agent: &ureq::Agent, region: &ClusterRegion, token: &str) -> Result<Export, Failure> {
-    let url = format!("http://{}/export", region.admin);
+fn ask(
+    agent: &ureq::Agent,
+    region: &ClusterRegion,
+    placement: &ClusterPlacement,
+    token: &str,
+) -> Result<Held, Failure> {
+    let url = format!("http://{}/v1/state?placement={}", region.admin, placement.name);
     let failed = |error: &dyn std::fmt::Display| {
-        Failure::Stopped(format!("region {} at {url}: {error}; is it running?", region.name))
+        Failure::Stopped(format!("region {} at {}: {error}; is it running?", region.name, region.admin))
     };
     let request = agent.get(&url).header("authorization", format!("Bearer {token}"));
     let response = request.call().map_err(|error| match error {
         ureq::Error::Timeout(_) => {
-            Failure::Timeout(format!("region {} at {url} did not answer in time", region.name))
+            Failure::Timeout(format!("region {} at {} did not answer in time", region.name, region.admin))
         }
         error => failed(&error),
     })?;
@@ -45,14 +84,47 @@ fn ask(agent: &ureq::Agent, region: &ClusterRegion, token: &str) -> Result<Expor
         }
         status => return Err(failed(&format!("HTTP status {status}"))),
     }
-    let mut export = Export::default();
-    for line in BufReader::new(response.into_body().into_reader()).lines() {
-        let line = line.map_err(|error| failed(&error))?;
-        let line: ExportLine = serde_json::from_str(&line).map_err(|error| failed(&error))?;
-        match line {
-            ExportLine::Partition(_) | ExportLine::Conversation(_) => export.take(line),
-            ExportLine::Post(_) => {}
+    read(BufReader::new(response.into_body().into_reader())).map_err(|what| failed(&what))
+}
+
+/// Reads an answer, or says what is wrong with it.
+fn read(answer: impl std::io::BufRead) -> Result<Held, String> {
+    let mut held = Held::new();
+    for line in answer.lines() {
+        let line = line.map_err(|error| error.to_string())?;
+        match serde_json::from_str(&line).map_err(|error| format!("its answer is not understood: {error}"))? {
+            Line::Region {} => {}
+            Line::End {} => return Ok(held),
+            Line::Partition { partition, applied, heads, conversations } => {
+                let wrong = |error: crdt::id::ParseIdError| error.to_string();
+                let applied =
+                    applied.iter().map(|dot| dot.parse()).collect::<Result<_, _>>().map_err(wrong)?;
+                let conversations = conversations
+                    .into_iter()
+                    .map(|(id, digest)| Ok((id.parse().map_err(wrong)?, digest)))
+                    .collect::<Result<_, String>>()?;
+                let partition = partition.parse().map_err(wrong)?;
+                held.insert(partition, HeldPartition { applied, heads, conversations });
+            }
         }
     }
-    Ok(export)
+    Err("its answer was cut short".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::read;
+
+    #[test]
+    fn an_answer_is_whole_or_none() {
+        let whole = "{\"kind\":\"region\",\"format\":1}\n\
+            {\"kind\":\"partition\",\"partition\":\"p1/3\",\"applied\":[\"r1.0000000000000001:2\"],\
+             \"heads\":{\"r1.0000000000000001\":\"aa\"},\"conversations\":{},\"stable\":[]}\n{\"kind\":\"end\"}\n";
+        assert_eq!(read(whole.as_bytes()).unwrap().len(), 1);
+        let (cut, _) = whole.split_at(whole.len() - 15);
+        assert_eq!(read(cut.as_bytes()).unwrap_err(), "its answer was cut short");
+        assert!(read("<html>\n".as_bytes()).unwrap_err().starts_with("its answer is not understood"));
+        assert!(read(whole.replace("p1/3", "p1/1024").as_bytes()).unwrap_err().contains("partition id"));
+    }
 }

@@ -7,15 +7,14 @@
 //! What must always hold: a region is compared only within the placements it has a part in, and one that does not answer is never
 //! taken for equal.
 
-use crate::ask_region::{Asked, ask_all};
+use crate::ask_region::{Asked, Held, HeldPartition, ask_all};
 use crate::cluster_folder::ClusterFolder;
 use crate::failure::Failure;
 use crate::token;
 use clap::Args;
-use crdt::{ConversationId, PartitionId, PlacementId};
+use crdt::{ConversationId, PartitionId, RegionId};
 use region::cluster::{Cluster, ClusterPlacement};
 use serde::Serialize;
-use sim::evidence::{Export, ExportedPartition};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -95,8 +94,8 @@ impl Check {
             Some(token) => token.clone(),
             None => token::for_operator(&folder, 1)?,
         };
-        let exports = ask_all(&folder.cluster, &token, Duration::from_secs(self.timeout))?;
-        let comparison = compare(&folder.cluster, &exports);
+        let asked = ask_all(&folder.cluster, &token, Duration::from_secs(self.timeout))?;
+        let comparison = compare(&folder.cluster, &asked);
         if self.json {
             let text = serde_json::to_string_pretty(&comparison);
             println!("{}", text.map_err(|error| Failure::Stopped(error.to_string()))?);
@@ -118,20 +117,14 @@ impl Check {
 }
 
 /// Compares what regions hold, placement by placement.
-fn compare(cluster: &Cluster, exports: &Asked) -> Comparison {
+fn compare(cluster: &Cluster, asked: &Asked) -> Comparison {
     let mut differences = Vec::new();
-    let placements: Vec<PlacementComparison> = cluster
-        .placements
-        .values()
-        .map(|placement| {
-            let held: BTreeMap<String, &Export> = placement
-                .regions
-                .iter()
-                .filter_map(|region| Some((cluster.name_of(*region), exports.get(region)?)))
-                .collect();
-            compare_placement(placement, &held, &mut differences)
-        })
-        .collect();
+    let compare = |placement: &ClusterPlacement| {
+        let of = |region: &RegionId| Some((cluster.name_of(*region), asked.get(&(placement.id, *region))?));
+        let held: BTreeMap<String, &Held> = placement.regions.iter().filter_map(of).collect();
+        compare_placement(placement, &held, &mut differences)
+    };
+    let placements: Vec<PlacementComparison> = cluster.placements.values().map(compare).collect();
     let ok = differences.is_empty();
     differences.truncate(DIFFERENCES_LISTED_MAX);
     Comparison { ok, placements, differences }
@@ -139,70 +132,59 @@ fn compare(cluster: &Cluster, exports: &Asked) -> Comparison {
 
 fn compare_placement(
     placement: &ClusterPlacement,
-    held: &BTreeMap<String, &Export>,
+    held: &BTreeMap<String, &Held>,
     differences: &mut Vec<Difference>,
 ) -> PlacementComparison {
-    let partitions = keys(held, placement.id, |export| export.partitions.keys(), |id| id.placement);
-    let conversations: BTreeSet<ConversationId> =
-        keys(held, placement.id, |export| export.conversations.keys(), |id| id.placement());
-    let mut behind: BTreeSet<PartitionId> = BTreeSet::new();
-    let mut diverged = 0;
-    let mut operations = 0;
-    for id in &partitions {
-        let of = |export: &Export| export.partitions.get(id).cloned();
-        let states: BTreeMap<&String, Option<ExportedPartition>> =
-            held.iter().map(|(region, export)| (region, of(export))).collect();
-        operations += states.values().map(|state| state.as_ref().map_or(0, count)).max().unwrap_or(0);
-        let vector = |state: &Option<ExportedPartition>| state.as_ref().map(|state| state.applied.clone());
-        let same_vector = all_equal(states.values().map(vector));
-        let heads = |state: &Option<ExportedPartition>| state.as_ref().map(|state| state.heads.clone());
-        if !same_vector {
-            behind.insert(*id);
-            let said = |state: &Option<ExportedPartition>| {
-                state.as_ref().map_or_else(|| "nothing".to_owned(), |state| format!("{}", count(state)))
-            };
-            let regions = states.iter().map(|(region, state)| ((*region).clone(), said(state))).collect();
-            differences.push(Difference { kind: "behind", what: id.to_string(), regions });
-        } else if !all_equal(states.values().map(heads)) {
-            diverged += 1;
-            let said = |state: &Option<ExportedPartition>| heads(state).unwrap_or_default().join(" ");
-            let regions = states.iter().map(|(region, state)| ((*region).clone(), said(state))).collect();
-            differences.push(Difference { kind: "diverged", what: id.to_string(), regions });
-        }
-    }
-    for id in conversations.iter().filter(|id| !behind.contains(&id.partition())) {
-        let digest = |export: &Export| export.conversations.get(id).cloned().unwrap_or_default();
-        let regions: BTreeMap<String, String> =
-            held.iter().map(|(region, export)| (region.clone(), digest(export))).collect();
-        if !all_equal(regions.values()) {
-            diverged += 1;
-            differences.push(Difference { kind: "diverged", what: id.to_string(), regions });
-        }
-    }
-    PlacementComparison {
+    let mut compared = PlacementComparison {
         placement: placement.name.clone(),
         regions: held.keys().cloned().collect(),
-        partitions: partitions.len(),
-        operations,
-        conversations: conversations.len(),
-        behind: behind.len(),
-        diverged,
+        partitions: 0,
+        operations: 0,
+        conversations: 0,
+        behind: 0,
+        diverged: 0,
+    };
+    let partitions: BTreeSet<PartitionId> = held.values().flat_map(|held| held.keys()).copied().collect();
+    compared.partitions = partitions.len();
+    for id in partitions {
+        let of = |held: &Held| held.get(&id).cloned().unwrap_or_default();
+        let states: BTreeMap<&String, HeldPartition> =
+            held.iter().map(|(region, held)| (region, of(held))).collect();
+        let conversations: BTreeSet<ConversationId> =
+            states.values().flat_map(|state| state.conversations.keys()).copied().collect();
+        compared.operations += states.values().map(count).max().unwrap_or(0);
+        compared.conversations += conversations.len();
+        let mut differ = |kind, what: String, said: &dyn Fn(&HeldPartition) -> String| {
+            let regions = states.iter().map(|(region, state)| ((*region).clone(), said(state))).collect();
+            differences.push(Difference { kind, what, regions });
+        };
+        if !all_equal(states.values().map(|state| &state.applied)) {
+            compared.behind += 1;
+            differ("behind", id.to_string(), &|state| format!("{} operations", count(state)));
+            continue;
+        }
+        if !all_equal(states.values().map(|state| &state.heads)) {
+            compared.diverged += 1;
+            differ("diverged", id.to_string(), &|state| join(state.heads.values()));
+        }
+        for conversation in conversations {
+            let digest = |state: &HeldPartition| state.conversations.get(&conversation).cloned();
+            if !all_equal(states.values().map(digest)) {
+                compared.diverged += 1;
+                let said = |state: &HeldPartition| digest(state).unwrap_or_else(|| "nothing".to_owned());
+                differ("diverged", conversation.to_string(), &said);
+            }
+        }
     }
+    compared
 }
 
-/// The keys of a placement that any region has.
-fn keys<'held, Id: Ord + Copy + 'held, Keys: Iterator<Item = &'held Id>>(
-    held: &BTreeMap<String, &'held Export>,
-    placement: PlacementId,
-    of: impl Fn(&'held Export) -> Keys,
-    placement_of: impl Fn(&Id) -> PlacementId,
-) -> BTreeSet<Id> {
-    let all = held.values().flat_map(|export| of(export)).copied();
-    all.filter(|id| placement_of(id) == placement).collect()
-}
-
-fn count(state: &ExportedPartition) -> u64 {
+fn count(state: &HeldPartition) -> u64 {
     state.applied.iter().map(|dot| dot.sequence.0).sum()
+}
+
+fn join<'a>(texts: impl Iterator<Item = &'a String>) -> String {
+    texts.map(String::as_str).collect::<Vec<_>>().join(" ")
 }
 
 fn all_equal<T: PartialEq>(mut values: impl Iterator<Item = T>) -> bool {
@@ -239,11 +221,10 @@ fn table(comparison: &Comparison) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::{compare, table};
-    use crate::ask_region::Asked;
+    use crate::ask_region::{Asked, Held, HeldPartition};
     use crdt::{ConversationId, PlacementId, RegionId};
     use expect_test::expect;
     use region::cluster::Cluster;
-    use sim::evidence::Export;
 
     fn cluster() -> Cluster {
         let key = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
@@ -266,21 +247,25 @@ mod tests {
     }
 
     /// A region that has applied so many operations in the partition of one conversation.
-    fn holding(applied: u64, head: &str, digest: &str) -> Export {
+    fn holding(applied: u64, head: &str, digest: &str) -> Held {
         let conversation = ConversationId::group(PlacementId(1), 7);
-        let partition = conversation.partition();
-        let vector = format!("\"r1.0000000000000001:{applied}\"");
-        let lines = [
-            format!(
-                r#"{{"partition":{{"partition":"{partition}","applied":[{vector}],"heads":["{head}"]}}}}"#
-            ),
-            format!(r#"{{"conversation":{{"conversation":"{conversation}","digest":"{digest}"}}}}"#),
-        ];
-        Export::read(&lines.join("\n")).unwrap()
+        let origin = "r1.0000000000000001";
+        let state = HeldPartition {
+            applied: vec![format!("{origin}:{applied}").parse().unwrap()],
+            heads: [(origin.to_owned(), head.to_owned())].into(),
+            conversations: [(conversation, digest.to_owned())].into(),
+        };
+        [(conversation.partition(), state)].into()
     }
 
-    fn compared(east: Export, west: Export) -> (bool, String) {
-        let asked: Asked = [(RegionId(1), east), (RegionId(2), west)].into();
+    fn compared(east: Held, west: Held) -> (bool, String) {
+        let global = PlacementId(1);
+        let asked: Asked = [
+            ((global, RegionId(1)), east),
+            ((global, RegionId(2)), west),
+            ((PlacementId(2), RegionId(1)), Held::new()),
+        ]
+        .into();
         let comparison = compare(&cluster(), &asked);
         (comparison.ok, table(&comparison))
     }
@@ -306,11 +291,11 @@ mod tests {
             global                 2          1          5             1      1        0
             local                  1          0          0             0      0        0
             behind p1/413:
-              east           5
-              west           4
+              east           5 operations
+              west           4 operations
         "#]]
         .assert_eq(&table);
-        let (ok, _) = compared(holding(5, "aa", "dd"), Export::default());
+        let (ok, _) = compared(holding(5, "aa", "dd"), Held::new());
         assert!(!ok, "a region that holds nothing is behind too");
     }
 
