@@ -30,6 +30,7 @@ pub(crate) fn on_panic(broken: Broken) {
 
 fn sentence(panic: &PanicHookInfo<'_>) -> String {
     let said = panic.payload_as_str().unwrap_or("an invariant is broken");
-    let place = panic.location().map_or_else(String::new, |place| format!(" at {}:{}", place.file(), place.line()));
+    let place =
+        panic.location().map_or_else(String::new, |place| format!(" at {}:{}", place.file(), place.line()));
     format!("this is a bug{place}: {said}; please report it (ARCHIPELAGO_BACKTRACE=1 shows the way there)")
 }

@@ -5,12 +5,14 @@
 
 mod admin;
 mod ask_region;
+mod broken;
 mod chat;
 mod chat_screen;
 mod check;
 mod cluster_folder;
 mod failure;
 mod init;
+mod run_region;
 mod token;
 
 use clap::{Parser, Subcommand};
@@ -29,6 +31,8 @@ struct Arguments {
 enum Command {
     /// Write the folder of a new cluster: its file, certificates, keys and first epochs
     Init(init::Init),
+    /// Run one region; prints one line of JSON when clients can connect
+    Region(run_region::Region),
     /// What operators do: make tokens
     Admin(admin::Admin),
     /// Ask all regions what they hold, and compare
@@ -40,6 +44,7 @@ enum Command {
 const EXAMPLES: &str = "\
 Examples:
   archipelago init demo --regions eu-central,us-east,ap-south --placement eu=eu-central
+  archipelago region eu-central --cluster demo --data data/eu-central
   archipelago admin token --cluster demo --user u0001000000000001 --device d0000000000000001
   archipelago check --cluster demo
 ";
@@ -49,6 +54,7 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 degraded, 4 not found, 5 timeout, 6 refuse
 Set ARCHIPELAGO_LOG (for example to `info` or `region=debug`) to see more on stderr.";
 
 fn main() -> ExitCode {
+    broken::on_panic(broken::Broken::Fails);
     let arguments = Arguments::parse();
     start_logging();
     // Fails only when a provider is installed already, and then it is this very one: no other is compiled in.
@@ -65,6 +71,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Init(init) => init.run(),
+        Command::Region(region) => region.run(),
         Command::Admin(admin) => admin.run(),
         Command::Check(check) => check.run(),
         Command::Chat(chat) => chat.run(),

@@ -6,15 +6,19 @@
 //! What must always hold: nothing is printed on stdout before everything listens; a broken invariant ends the process at once, since a
 //! region that lost a thread must not go on.
 
+use crate::broken::{Broken, on_panic};
 use crate::cluster_folder::ClusterFolder;
 use crate::failure::Failure;
 use clap::Args;
-use gateway_edge::{Gateway, GatewayConfig};
+use gateway_edge::{CursorSecrets, Gateway, GatewayConfig, Transport};
 use region::cluster::ClusterRegion;
+use region::limits::Limits;
 use region_rocks::ending::Ending;
 use region_rocks::node::{NodeConfig, RegionNode, StartRefused};
 use replication_quic::{BridgeIdentity, BridgeSettings};
 use serde::Serialize;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -50,4 +54,142 @@ struct Ready<'a> {
     client: String,
     bridge: String,
     admin: String,
+}
+
+impl Region {
+    /// Runs until it is told to end.
+    ///
+    /// # Errors
+    /// When a file is wrong, a port is taken, the store is not this region's, or the disk fails.
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        on_panic(Broken::Aborts);
+        let folder = ClusterFolder::open(&self.cluster)?;
+        let own = folder.region(&self.name)?.clone();
+        let listen = self.client_address(&own)?;
+        let node = self.node_config(&folder, &own)?;
+        let gateway = self.gateway_config(&folder, &own, listen)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime =
+            runtime.map_err(|error| Failure::Stopped(format!("the system gives no threads: {error}")))?;
+        runtime.block_on(serve(node, gateway, &own))
+    }
+
+    /// Where to listen for clients, as the cluster file has it.
+    fn client_address(&self, own: &ClusterRegion) -> Result<SocketAddr, Failure> {
+        let client = &own.client;
+        match (client.secure, self.insecure_loopback) {
+            (true, false) | (false, true) => {}
+            (false, false) => {
+                let advice = "without TLS a region runs with --insecure-loopback alone, on this machine's own addresses";
+                return Err(Failure::Argument(format!("the cluster file says `{client}`: {advice}")));
+            }
+            (true, true) => {
+                let advice = "leave out --insecure-loopback, or write ws:// there";
+                return Err(Failure::Argument(format!("the cluster file says `{client}`: {advice}")));
+            }
+        }
+        let host = if client.host == "localhost" { "127.0.0.1" } else { &client.host };
+        match format!("{host}:{}", client.port).parse() {
+            Ok(address) => Ok(address),
+            // The name is for clients; the region listens wherever it leads.
+            Err(_) => Ok(SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, client.port))),
+        }
+    }
+
+    fn node_config(&self, folder: &ClusterFolder, own: &ClusterRegion) -> Result<NodeConfig, Failure> {
+        let (authority, chain, key) = folder.certificates(&own.name);
+        let identity = BridgeIdentity::read(&authority, &chain, &key)
+            .map_err(|refused| Failure::Argument(refused.to_string()))?;
+        Ok(NodeConfig {
+            region: own.id,
+            cluster: Arc::new(folder.cluster.clone()),
+            placements: folder.placements()?,
+            signing_key: folder.replica_key(&own.name)?,
+            identity,
+            data: self.data.clone(),
+            limits: Limits::default(),
+            bridges: BridgeSettings::default(),
+            ending: Ending::abort(),
+        })
+    }
+
+    fn gateway_config(
+        &self,
+        folder: &ClusterFolder,
+        own: &ClusterRegion,
+        listen: SocketAddr,
+    ) -> Result<GatewayConfig, Failure> {
+        let (_, chain, key) = folder.certificates(&own.name);
+        let transport =
+            if own.client.secure { Transport::Tls { chain, key } } else { Transport::InsecureLoopback };
+        let mut cursor_secrets = BTreeMap::new();
+        for placement in folder.cluster.placements_of(own.id) {
+            let keys = folder.cursor_keys(placement)?;
+            let mut keys = keys.iter().map(|key| (key.id, key.secret));
+            // `cursor_keys` refuses an empty file.
+            let Some(current) = keys.next() else { continue };
+            cursor_secrets.insert(placement.id, CursorSecrets { current, previous: keys.next() });
+        }
+        let connections_max = gateway_edge::limits::CONNECTIONS_MAX;
+        Ok(GatewayConfig { listen, transport, admin: own.admin, cursor_secrets, connections_max })
+    }
+}
+
+/// Serves until a signal comes, then drains.
+async fn serve(node: NodeConfig, gateway: GatewayConfig, own: &ClusterRegion) -> Result<(), Failure> {
+    let unheard = |error| Failure::Stopped(format!("signals cannot be heard: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(unheard)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(unheard)?;
+    let mut hang_up = signal(SignalKind::hangup()).map_err(unheard)?;
+    let node = RegionNode::start(node).map_err(not_started)?;
+    let gateway = match Gateway::start(gateway, node.handle()).await {
+        Ok(gateway) => gateway,
+        Err(refused) => {
+            node.stop().await;
+            return Err(Failure::Stopped(refused.to_string()));
+        }
+    };
+    announce(own)?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hang_up.recv() => match gateway.reload_certificate() {
+                Ok(()) => tracing::info!("the certificate was read again"),
+                Err(refused) => tracing::error!(%refused, "the certificate before stays in use"),
+            },
+        }
+    }
+    tracing::info!("draining");
+    gateway.stop(None).await;
+    node.stop().await;
+    Ok(())
+}
+
+fn announce(own: &ClusterRegion) -> Result<(), Failure> {
+    let ready = Ready {
+        region: &own.name,
+        pid: std::process::id(),
+        client: own.client.to_string(),
+        bridge: own.bridge.to_string(),
+        admin: own.admin.to_string(),
+    };
+    let line = serde_json::to_string(&ready).map_err(|error| Failure::Stopped(error.to_string()))?;
+    println!("{line}");
+    Ok(())
+}
+
+/// A store that is not this region's, or is in use, was understood and refused; anything else is an error.
+fn not_started(refused: StartRefused) -> Failure {
+    let said = refused.to_string();
+    match refused {
+        StartRefused::UnknownRegion(_)
+        | StartRefused::Store { .. }
+        | StartRefused::Shard { .. }
+        | StartRefused::Bridges(_)
+        | StartRefused::System { .. } => Failure::Stopped(said),
+        StartRefused::NotInEpoch { .. } | StartRefused::Folder(_) | StartRefused::Meta { .. } => {
+            Failure::Refused(said)
+        }
+    }
 }
