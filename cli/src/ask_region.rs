@@ -8,7 +8,7 @@ use crdt::{ConversationId, Dot, PartitionId, PlacementId, RegionId};
 use region::cluster::{Cluster, ClusterPlacement, ClusterRegion};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader};
+use std::io::BufReader;
 use std::time::Duration;
 
 /// What one region holds of one placement: its partitions that are not empty.
