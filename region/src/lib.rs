@@ -2,6 +2,12 @@
 //!
 //! The heart is [`Shard::step`](shard::Shard::step): inputs in, a batch and effects out. The driver commits the batch with a sync and only then
 //! releases the effects, so nothing becomes visible before it is durable.
+//!
+//! Where to look: what a device's command does, `accept_command.rs`; what a peer's entries do, `apply_commit.rs`; what any operation does to
+//! the tables, `apply_operation.rs`; what is stored under which key, `keys.rs` and `record.rs`; what may be read, `read.rs`; what bridges read,
+//! `log_view.rs`; whether a store is sound, `recover.rs` (its ends, at every start) and `verify.rs` (all of it, on demand).
+
+#![deny(clippy::float_arithmetic, clippy::iter_over_hash_type)]
 
 mod accept_command;
 mod accept_post;

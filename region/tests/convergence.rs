@@ -1,5 +1,8 @@
 //! Random lives of three regions: whatever is done, carried, resent and lost in crashes, in the end all hold the same, nothing that was
 //! acknowledged is missing, and no dot was issued twice.
+//!
+//! The twin is `crdt::Conversation`, which holds a whole conversation in memory by the slow obvious way. Not looked at here: what
+//! devices are shown on the way, which `histories.rs` and `reading.rs` do.
 #![allow(clippy::unwrap_used)]
 
 mod rig;

@@ -1,4 +1,7 @@
 //! The histories that break a design like this one, as far as a shard meets them. Each fails when its clause is taken out.
+//!
+//! The numbers are those of the list of histories that the design was tried against. Each test says in one sentence what went wrong in
+//! an earlier wording, and the clause that keeps it right.
 #![allow(clippy::unwrap_used)]
 
 mod rig;

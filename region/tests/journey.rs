@@ -1,4 +1,6 @@
 //! The journey of messages through three shards: taken, carried, shown, received, stable.
+//!
+//! Read this first: it shows how a shard is driven, and what each region holds when all is quiet.
 #![allow(clippy::unwrap_used)]
 
 mod rig;

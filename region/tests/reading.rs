@@ -1,4 +1,6 @@
 //! What users may read: only what their membership shows, in limited parts that follow on each other.
+//!
+//! Each test reads as a device would, and states what must never be shown beside what must.
 #![allow(clippy::unwrap_used)]
 
 mod rig;

@@ -1,4 +1,7 @@
 //! Every refusal: named by its code, and nothing changed.
+//!
+//! Commands are refused to the device that sent them; commits and registers are refused to the peer, all of an input at once. After
+//! each refusal the store is compared, record by record, with what it was before.
 #![allow(clippy::unwrap_used)]
 
 mod rig;

@@ -1,4 +1,7 @@
 //! Steps as they are: what goes in, how much is written where, and what leaves.
+//!
+//! The expected text is rewritten by `UPDATE_EXPECT=1`, one test at a time; read the difference before it is kept, since what a step
+//! writes is what a disk costs and what older stores hold.
 #![allow(clippy::unwrap_used)]
 
 mod rig;

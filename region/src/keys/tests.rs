@@ -1,4 +1,6 @@
 //! The laws of keys: one encoding, order-preserving, in the bucket of what they are about, total to read.
+//!
+//! The golden keys at the end are what older stores hold on their disks: whoever changes them changes the format.
 
 use super::*;
 use crdt::DeviceId;
