@@ -30,36 +30,39 @@ pub(crate) fn region_facts(options: &ReplayOptions) -> Vec<RegionFacts> {
     facts.collect()
 }
 
-/// Asks every region for its export and keeps it beside the report. What does not come is said.
+/// Asks every region for its export of each of its placements, and keeps it beside the report. What does not come is said.
 pub(crate) fn take_exports(options: &ReplayOptions, evidence: &mut Evidence) -> Vec<String> {
     let agent = ureq::Agent::new_with_config(
         ureq::Agent::config_builder().timeout_global(Some(EXPORT_WITHIN)).build(),
     );
     let mut problems = vec![];
     for (number, region) in options.cluster.regions.values().enumerate() {
-        let url = format!("http://{}{EXPORT_PATH}", region.admin);
-        let bearer = format!("Bearer {}", options.operator_token);
-        let text = agent
-            .get(&url)
-            .header("authorization", &bearer)
-            .call()
-            .and_then(|mut response| response.body_mut().with_config().limit(u64::MAX).read_to_string());
-        let export = match text {
-            Ok(text) => {
-                let path = options.output.join("exports").join(format!("{}.jsonl", region.name));
-                if let Err(error) = std::fs::write(&path, &text) {
-                    problems.push(format!("{} could not be written: {error}", path.display()));
-                }
-                Export::read(&text).map_err(|error| error.to_string())
+        let mut export = Export::default();
+        let mut whole = true;
+        for placement in options.cluster.placements_of(region.id) {
+            let url = format!("http://{}{EXPORT_PATH}?placement={}", region.admin, placement.name);
+            let path =
+                options.output.join("exports").join(format!("{}-{}.jsonl", region.name, placement.name));
+            let taken = ask(&agent, &url, &options.operator_token).and_then(|text| {
+                std::fs::write(&path, &text).map_err(|error| format!("{}: {error}", path.display()))?;
+                export.take(&text).map_err(|error| error.to_string())
+            });
+            if let Err(error) = taken {
+                whole = false;
+                problems.push(format!("the export of {} from {url}: {error}", region.name));
             }
-            Err(error) => Err(error.to_string()),
-        };
-        match export {
-            Ok(export) => _ = evidence.exports.insert(number, export),
-            Err(error) => problems.push(format!("the export of {} from {url}: {error}", region.name)),
+        }
+        if whole {
+            evidence.exports.insert(number, export);
         }
     }
     problems
+}
+
+fn ask(agent: &ureq::Agent, url: &str, operator_token: &str) -> Result<String, String> {
+    let request = agent.get(url).header("authorization", &format!("Bearer {operator_token}"));
+    let mut response = request.call().map_err(|error| error.to_string())?;
+    response.body_mut().with_config().limit(u64::MAX).read_to_string().map_err(|error| error.to_string())
 }
 
 /// Reads all histories.

@@ -59,7 +59,10 @@ fn compare(
                     what,
                 });
             };
-        if one.1.partitions.get(&partition) != other.1.partitions.get(&partition) {
+        let reach = |export: &Export| {
+            export.partitions.get(&partition).map(|held| (held.applied.clone(), held.heads.clone()))
+        };
+        if reach(one.1) != reach(other.1) {
             let what = format!("{} and {} have not applied the same of {partition}", names.0, names.1);
             breach(None, None, what, findings);
         }

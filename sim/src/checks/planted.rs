@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::{Verdict, judge};
-use crate::evidence::{Evidence, Export, ExportLine, HistoryCollector, RegionFacts, Scan};
+use crate::evidence::{Evidence, Export, ExportError, HistoryCollector, RegionFacts, Scan};
 use crate::history::Line;
 use crate::scan::Scanner;
 use crdt::{ConversationId, PlacementId, RegionId};
@@ -148,21 +148,29 @@ fn export(in_eu: bool) -> String {
     let id = conversation();
     let partition = id.partition();
     let mut lines = vec![
+        r#"{"kind":"region","format":1,"region":"somewhere"}"#.to_owned(),
         format!(
-            r#"{{"partition":{{"partition":"{partition}","applied":["r1.00000000000000aa:4","r2.00000000000000aa:5"],"heads":["01","02"]}}}}"#
+            r#"{{"kind":"partition","partition":"{partition}","applied":["r1.00000000000000aa:4","r2.00000000000000aa:5"],"heads":{{"r1.00000000000000aa":"01","r2.00000000000000aa":"02"}},"conversations":{{"{id}":"aa"}},"stable":[]}}"#
         ),
-        format!(r#"{{"conversation":{{"conversation":"{id}","digest":"aa"}}}}"#),
     ];
     for (number, sender, dot) in [(1, 1, "r1"), (2, 2, "r2"), (3, 1, "r1"), (4, 2, "r2")] {
         let (sender, message, sequence) = (user(sender), message(number), number + 1);
         lines.push(format!(
-            r#"{{"post":{{"conversation":"{id}","sender":"{sender}","message":"{message}","hlc":"{sequence}.0","dot":"{dot}.00000000000000aa:{sequence}","aliases":[],"body":"b{number}"}}}}"#
+            r#"{{"kind":"post","conversation":"{id}","sender":"{sender}","message":"{message}","hlc":"{sequence}.0","dot":"{dot}.00000000000000aa:{sequence}","aliases":[],"body_blake3":"b{number}"}}"#
         ));
     }
     if in_eu {
-        lines.push(format!(r#"{{"conversation":{{"conversation":"{}","digest":"ee"}}}}"#, pinned()));
+        lines.push(pinned_partition());
     }
+    lines.push(r#"{"kind":"end"}"#.to_owned());
     lines.join("\n")
+}
+
+fn pinned_partition() -> String {
+    let (id, partition) = (pinned(), pinned().partition());
+    format!(
+        r#"{{"kind":"partition","partition":"{partition}","applied":["r1.00000000000000aa:1"],"heads":{{}},"conversations":{{"{id}":"ee"}}}}"#
+    )
 }
 
 fn evidence(world: &World) -> Evidence {
@@ -181,7 +189,7 @@ fn evidence(world: &World) -> Evidence {
         }
     }
     for (region, export) in world.exports.iter().enumerate() {
-        evidence.exports.insert(region, Export::read(export).unwrap());
+        evidence.exports.entry(region).or_insert_with(Export::default).take(export).unwrap();
     }
     let mut scanner = Scanner::new(&[(pinned(), b"canary-7f3a".to_vec())]);
     scanner.begin_file("000012.log");
@@ -346,9 +354,11 @@ fn a_receipt_that_lies_is_reported() {
 
 #[test]
 fn one_byte_changed_at_rest_is_a_divergence() {
-    let body = plant(|world| world.exports[1] = world.exports[1].replace(r#""body":"b2""#, r#""body":"b3""#));
+    let body = plant(|world| {
+        world.exports[1] = world.exports[1].replace(r#""body_blake3":"b2""#, r#""body_blake3":"b3""#)
+    });
     assert_eq!(body, [(Verdict::DivergedPartitions, 1)]);
-    let head = plant(|world| world.exports[1] = world.exports[1].replace(r#""02"]"#, r#""03"]"#));
+    let head = plant(|world| world.exports[1] = world.exports[1].replace(r#""02"}"#, r#""03"}"#));
     assert_eq!(head, [(Verdict::DivergedPartitions, 1)]);
     let state = plant(|world| world.exports[1] = world.exports[1].replace(r#""aa""#, r#""ab""#));
     assert_eq!(state, [(Verdict::DivergedPartitions, 1)]);
@@ -361,6 +371,14 @@ fn one_byte_changed_at_rest_is_a_divergence() {
 }
 
 #[test]
+fn an_export_that_was_cut_short_is_no_evidence() {
+    let export = export(true);
+    let short = export.strip_suffix(r#"{"kind":"end"}"#).unwrap();
+    assert!(matches!(Export::default().take(short), Err(ExportError::CutShort)));
+    assert!(matches!(Export::default().take("{}"), Err(ExportError::Line { line: 1, .. })));
+}
+
+#[test]
 fn a_pinned_byte_sent_out_is_found_wherever_it_lies() {
     let text = plant(|world| world.disk_outside[1_020..1_031].copy_from_slice(b"canary-7f3a"));
     assert_eq!(text, [(Verdict::PinnedBytesOutside, 1)]);
@@ -368,12 +386,6 @@ fn a_pinned_byte_sent_out_is_found_wherever_it_lies() {
     assert_eq!(id, [(Verdict::PinnedBytesOutside, 1)]);
     let digits = plant(|world| world.disk_outside[0..33].copy_from_slice(pinned().to_string().as_bytes()));
     assert_eq!(digits, [(Verdict::PinnedBytesOutside, 1)]);
-    let exported = plant(|world| {
-        let line = ExportLine::Conversation(crate::evidence::ExportedConversation {
-            conversation: pinned(),
-            digest: "ee".to_owned(),
-        });
-        world.exports[1] = format!("{}\n{}", world.exports[1], serde_json::to_string(&line).unwrap());
-    });
+    let exported = plant(|world| world.exports[1] = format!("{}\n{}", pinned_partition(), world.exports[1]));
     assert_eq!(exported, [(Verdict::PinnedBytesOutside, 1)]);
 }

@@ -1,9 +1,10 @@
-//! What a region holds, as it exports it: lines of JSON, read while it runs or after.
+//! What a region holds of its placements, as it exports it: lines of JSON, one object each with a `kind`.
 //!
 //! ```text
-//! {"partition":{"partition":"p1/12","applied":["r1.…:40","r2.…:3"],"heads":["…","…"]}}
-//! {"conversation":{"conversation":"c…","digest":"…"}}
-//! {"post":{"conversation":"c…","sender":"u…","message":"…","hlc":"…","dot":"…","aliases":["…"],"body":"…"}}
+//! {"kind":"region",…}   {"kind":"membership",…}   {"kind":"receipt",…}   for people, not judged by
+//! {"kind":"partition","partition":"p1/12","applied":["r1.…:40"],"heads":{"r1.…":"…"},"conversations":{"c…":"…"},…}
+//! {"kind":"post","conversation":"c…","sender":"u…","message":"…","hlc":"…","dot":"…","aliases":["…"],"body_blake3":"…"}
+//! {"kind":"end"}        the last line of each placement: an export without it was cut short and is refused
 //! ```
 //! Digests and heads are hexadecimal. They are compared between regions and never believed alone: posts are compared one by one.
 
@@ -12,19 +13,25 @@ use crdt::{ConversationId, Cut, Dot, MessageId, PartitionId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// One line of an export.
+/// One line of an export. What a later version adds to a line is passed over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ExportLine {
-    /// How far a partition reaches.
+    /// Whose export it is.
+    Region {},
+    /// How far a partition reaches, and the state of its conversations.
     Partition(ExportedPartition),
-    /// The state of a conversation, in one number.
-    Conversation(ExportedConversation),
     /// A message that the region holds.
     Post(ExportedPost),
+    /// A member of a conversation.
+    Membership {},
+    /// A receipt of a device.
+    Receipt {},
+    /// All of the placement has been told.
+    End {},
 }
 
-/// How far a partition reaches.
+/// How far a partition reaches, and the state of its conversations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExportedPartition {
     /// Which.
@@ -33,18 +40,10 @@ pub struct ExportedPartition {
     /// Exactly what has been applied.
     #[serde(with = "cut")]
     pub applied: Cut,
-    /// The chain head of each origin, in the order of `applied`.
-    pub heads: Vec<String>,
-}
-
-/// The state of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExportedConversation {
-    /// Which.
-    #[serde(with = "text")]
-    pub conversation: ConversationId,
-    /// A digest of its canonical encoding.
-    pub digest: String,
+    /// The chain head of each origin.
+    pub heads: BTreeMap<String, String>,
+    /// Of each conversation, a digest of its canonical encoding.
+    pub conversations: BTreeMap<String, String>,
 }
 
 /// A message that the region holds.
@@ -69,7 +68,7 @@ pub struct ExportedPost {
     #[serde(with = "texts")]
     pub aliases: Vec<Dot>,
     /// A digest of its body.
-    pub body: String,
+    pub body_blake3: String,
 }
 
 /// What one region holds.
@@ -85,40 +84,53 @@ pub struct Export {
 
 /// An export that cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("line {line} is not a line of an export: {reason}")]
-pub struct ExportError {
-    /// From 1.
-    pub line: usize,
-    /// What is wrong.
-    pub reason: serde_json::Error,
+pub enum ExportError {
+    /// A line that is not one.
+    #[error("line {line} is not a line of an export: {reason}")]
+    Line {
+        /// From 1.
+        line: usize,
+        /// What is wrong.
+        reason: serde_json::Error,
+    },
+    /// A conversation whose id is none.
+    #[error("line {line} names a conversation by what is no id: {reason}")]
+    Conversation {
+        /// From 1.
+        line: usize,
+        /// What is wrong.
+        reason: crdt::id::ParseIdError,
+    },
+    /// The last line is missing.
+    #[error("the export was cut short: its last line is not `end`")]
+    CutShort,
 }
 
 impl Export {
-    /// Reads an export.
+    /// Takes the export of one placement.
     ///
     /// # Errors
-    /// [`ExportError`], the first bad line.
-    pub fn read(text: &str) -> Result<Self, ExportError> {
-        let mut export = Self::default();
-        for (index, line) in text.lines().enumerate() {
-            let read = serde_json::from_str(line);
-            export.take(read.map_err(|reason| ExportError { line: index + 1, reason })?);
-        }
-        Ok(export)
-    }
-
-    /// Takes one line.
-    pub fn take(&mut self, line: ExportLine) {
-        match line {
-            ExportLine::Partition(partition) => {
-                self.partitions.insert(partition.partition, partition);
-            }
-            ExportLine::Conversation(conversation) => {
-                self.conversations.insert(conversation.conversation, conversation.digest);
-            }
-            ExportLine::Post(post) => {
-                self.posts.insert((post.conversation, post.sender, post.message), post);
+    /// [`ExportError`], the first bad line, or that it was cut short.
+    pub fn take(&mut self, text: &str) -> Result<(), ExportError> {
+        let mut ended = false;
+        for (index, text) in text.lines().enumerate() {
+            let line = index + 1;
+            ended = false;
+            match serde_json::from_str(text).map_err(|reason| ExportError::Line { line, reason })? {
+                ExportLine::Partition(partition) => {
+                    for (id, digest) in &partition.conversations {
+                        let id = id.parse().map_err(|reason| ExportError::Conversation { line, reason })?;
+                        self.conversations.insert(id, digest.clone());
+                    }
+                    self.partitions.insert(partition.partition, partition);
+                }
+                ExportLine::Post(post) => {
+                    self.posts.insert((post.conversation, post.sender, post.message), post);
+                }
+                ExportLine::End {} => ended = true,
+                ExportLine::Region {} | ExportLine::Membership {} | ExportLine::Receipt {} => {}
             }
         }
+        if ended { Ok(()) } else { Err(ExportError::CutShort) }
     }
 }

@@ -12,7 +12,7 @@ mod export;
 
 pub use collect::{EvidenceError, HistoryCollector};
 pub use entitled::{Owed, Totals};
-pub use export::{Export, ExportError, ExportLine, ExportedConversation, ExportedPartition, ExportedPost};
+pub use export::{Export, ExportError, ExportLine, ExportedPartition, ExportedPost};
 
 use crate::history::Place;
 use crdt::{ConversationId, Cut, DeviceId, Dot, MessageId, PlacementId, RegionId, UserId};
