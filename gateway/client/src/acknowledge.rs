@@ -36,8 +36,10 @@ impl Client {
         if let Some(cursor) = conversation.cursor.clone() {
             conversation.delivered.raise(cursor);
         }
-        let delivered = conversation.delivered.is_due().then_some(Receipt::Delivered);
         let read = conversation.read.is_due().then_some(Receipt::Read);
+        // What was read was delivered; but only an acknowledgement makes room for the next batch of catching up.
+        let said = read.is_some() && conversation.live && conversation.read.cursor == conversation.cursor;
+        let delivered = (conversation.delivered.is_due() && !said).then_some(Receipt::Delivered);
         let key = self.routes.line_of(id.placement());
         if let Some(line) = key.and_then(|key| self.lines.get_mut(&key)) {
             line.untold.extend([delivered, read].into_iter().flatten().map(|receipt| (id, receipt)));
@@ -87,12 +89,25 @@ impl Client {
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
         let told = told_mut(conversation, receipt);
         if told.request == Some(request) {
+            told.request = None;
             told.confirmed = true;
+        }
+        let read = &conversation.read;
+        if read.confirmed && read.cursor == conversation.delivered.cursor {
+            conversation.delivered.confirmed = true;
         }
     }
 
     /// The region refused a receipt for the moment.
-    pub(crate) fn receipt_held(&mut self, step: &Step<'_>, id: ConversationId, retry_ms: u64) {
+    pub(crate) fn receipt_held(
+        &mut self,
+        step: &Step<'_>,
+        (id, receipt): (ConversationId, Receipt),
+        retry_ms: u64,
+    ) {
+        if let Some(conversation) = self.conversations.get_mut(&id) {
+            told_mut(conversation, receipt).request = None;
+        }
         self.timers.set_if_idle(Timer::Acknowledge(id), step.now.plus_ms(retry_ms));
     }
 }

@@ -135,7 +135,7 @@ impl Client {
         let retry_ms = asked.min(limits::RETRY_MS_MAX);
         if let Some(receipt) = line.receipts.remove(&request) {
             if error.temporary {
-                self.receipt_held(step, receipt.0, retry_ms);
+                self.receipt_held(step, receipt, retry_ms);
             } else {
                 self.receipt_answered(request, receipt);
             }

@@ -14,7 +14,7 @@ use crdt::Cut;
 pub(crate) struct Told {
     /// The newest that is to be told.
     pub(crate) cursor: Option<Bytes>,
-    /// The request that carried it last.
+    /// The request of the present connection that carries it.
     pub(crate) request: Option<u64>,
     /// A region has answered it.
     pub(crate) confirmed: bool,
@@ -53,8 +53,8 @@ impl Told {
         }
     }
 
-    /// Whether a region is still to be told.
+    /// Whether a region is still to be told: not confirmed, and not on its way.
     pub(crate) fn is_due(&self) -> bool {
-        self.cursor.is_some() && !self.confirmed
+        self.cursor.is_some() && !self.confirmed && self.request.is_none()
     }
 }

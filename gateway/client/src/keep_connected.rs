@@ -168,7 +168,9 @@ impl Client {
         self.forget_connection(key);
         let Some(line) = self.lines.get_mut(&key) else { return };
         let bound = (limits::RECONNECT_FIRST_MS << line.failures.min(6)).min(limits::RECONNECT_MOST_MS);
-        let drawn = step.entropy.next_u64() % (bound + 1);
+        // A 64-bit fraction of the bound and one: the upper half of the product is at most the bound.
+        let product = u128::from(step.entropy.next_u64()) * u128::from(bound + 1);
+        let drawn = u64::try_from(product >> 64).unwrap_or(bound);
         let retry_in_ms = drawn.max(line.patience_ms.min(limits::RETRY_MS_MAX));
         line.patience_ms = 0;
         line.failures = line.failures.saturating_add(1);
@@ -261,6 +263,8 @@ impl Client {
             if self.routes.leads(key, *id) {
                 conversation.live = false;
                 conversation.unacknowledged = 0;
+                conversation.delivered.request = None;
+                conversation.read.request = None;
                 self.timers.cancel(Timer::Acknowledge(*id));
             }
         }
