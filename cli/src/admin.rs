@@ -1,4 +1,6 @@
 //! `archipelago admin`: what operators do with the cluster's keys.
+//!
+//! What must always hold: a token names a placement that exists, is good for at most 30 days, and is the only thing on stdout.
 
 use crate::cluster_folder::ClusterFolder;
 use crate::failure::Failure;

@@ -1,4 +1,6 @@
 //! `archipelago init` and `admin`, as a person or a script meets them: files, modes, words and exit codes.
+//!
+//! Everything happens in a temporary folder through the program itself, so what is compared is what people read.
 #![allow(clippy::unwrap_used)]
 
 use expect_test::expect;

@@ -1,4 +1,6 @@
 //! The chain: a head binds the partition, the replica, every envelope and their order, so the same sequence with another head is a fork.
+//!
+//! Each test changes one thing and sees the head change: whatever did not change it could be tampered with unseen.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,5 +1,7 @@
 //! Promise 3 for one conversation: the same operations give the same bytes, in whatever order, how often, and with whatever
 //! payloads cut; and those bytes say what a slow reading of the rules says.
+//!
+//! Histories are drawn at random with what depends on what; every order tried extends happened-before, as every region's does.
 
 #![allow(clippy::unwrap_used)]
 

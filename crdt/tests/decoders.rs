@@ -1,5 +1,7 @@
 //! Decoders are total: any bytes give a value or an error. And canonical: what decodes is encoded back to the very same bytes, so
 //! that one state cannot have two digests.
+//!
+//! Bytes come from peers and disks, so both are tried: any bytes at all, and right ones with something changed.
 
 #![allow(clippy::unwrap_used)]
 

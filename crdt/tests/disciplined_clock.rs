@@ -1,4 +1,6 @@
 //! The region's present: never back, never more than 1 in 1,000 off the monotonic clock, whatever the wall clock does.
+//!
+//! It runs beside a slow twin that goes one microsecond at a time, over readings that jump as clocks of real machines do.
 
 #![allow(clippy::unwrap_used)]
 

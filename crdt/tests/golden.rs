@@ -1,5 +1,7 @@
 //! The bytes as they are today. A change here is a change of what regions store, hash and compare: old stores must
 //! still be readable, and regions of both versions must agree on digests.
+//!
+//! Nothing here is computed from the code under test but the bytes themselves.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,4 +1,6 @@
 //! Every id has exactly one textual form: it parses back, and no other text parses.
+//!
+//! Two forms of one id would be two keys in a store, and two places in a cut.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,4 +1,6 @@
 //! The join laws of everything that is joined, and slow twins: a vector is a set of dots, a receipt two of them, aliases a set of places.
+//!
+//! Idempotent, commutative, associative, and growing: without each of these, two regions could differ by the order of a network.
 
 #![allow(clippy::unwrap_used)]
 

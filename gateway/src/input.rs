@@ -1,4 +1,6 @@
 //! What goes into a session. Closed: a driver matches without `_`, and so does [`Session::step`](crate::Session::step).
+//!
+//! What must always hold: every input says what has happened already; none asks for an answer at once.
 
 use crate::error::TokenRefused;
 use crate::query::{Answer, QueryId};

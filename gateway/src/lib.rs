@@ -7,6 +7,8 @@
 //! What must always hold: no device is given an entry before an earlier one of the same conversation, and none is left out; nothing grows with
 //! what a slow device has not read.
 
+#![deny(clippy::float_arithmetic, clippy::iter_over_hash_type)]
+
 mod catch_up;
 pub mod cursor;
 mod deliver_live;

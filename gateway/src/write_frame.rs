@@ -1,4 +1,6 @@
 //! From what a region says to what the wire carries. Total, and without decisions.
+//!
+//! What must always hold: lists are cut so that no frame outgrows the limit of the protocol.
 
 use crate::limits;
 use crdt::{ConversationId, Cut};

@@ -1,4 +1,6 @@
 //! Conversations with a session, as people read them: what went in, and below it what came out.
+//!
+//! The site around the session is small and fixed, so that every line of a transcript can be checked by eye.
 
 #![allow(clippy::unwrap_used)]
 

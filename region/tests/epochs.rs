@@ -75,7 +75,7 @@ fn forks_gaps_and_foreign_statements_are_refused() {
     let second = signed(Some(&first), &[(1, 10)]);
     let after_other = signed(Some(&other), &[(2, 20)]);
     refuse(&[], expect!["epoch 1 of p3 is missing: get its file from an operator"]);
-    refuse(&[second.clone()], expect!["epoch 1 of p3 is missing: get its file from an operator"]);
+    refuse(std::slice::from_ref(&second), expect!["epoch 1 of p3 is missing: get its file from an operator"]);
     refuse(
         &[first.clone(), other],
         expect![

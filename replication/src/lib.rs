@@ -8,6 +8,8 @@
 //! - Entries of a partition go only to regions of its placement: sending needs a [`placement::MaySend`], which only the placements give.
 //! - A slow peer holds no memory: what it lacks stays in the log until its pipe asks for the next frame.
 
+#![deny(clippy::float_arithmetic, clippy::iter_over_hash_type)]
+
 pub mod bridge;
 pub mod commit;
 mod compare_clocks;

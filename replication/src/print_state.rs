@@ -1,4 +1,6 @@
 //! The state of a bridge for people and golden tests: one line for the whole, one for each partition that is not at rest.
+//!
+//! What must always hold: the same state prints the same text on every machine, and no body of a message is in it.
 
 use crate::bridge::{Bridge, Phase};
 use crate::partition::{Flow, Partition};

@@ -6,6 +6,8 @@
 //! What must always hold: the checks judge by what clients were told and shown, and by what lies in exports and on disks, never by
 //! what servers say of themselves; workload and checks know nothing of each other but the documented formats.
 
+#![deny(clippy::float_arithmetic, clippy::iter_over_hash_type)]
+
 pub mod checks;
 pub mod conversation_log;
 pub mod evidence;

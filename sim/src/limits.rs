@@ -1,4 +1,6 @@
 //! What the simulator takes and keeps at most, and what happens at each limit.
+//!
+//! What must always hold: input beyond one of these is refused before anything starts; a list that is cut says how much there was.
 
 /// Bytes of a message; a log with a longer one is refused. The region refuses such a body too.
 pub const BODY_BYTES_MAX: usize = 65_536;

@@ -5,6 +5,8 @@
 //!
 //! The one way in is [`Client::step`]; the package `gateway-client-net` drives it with sockets, the simulator with simulated ones.
 
+#![deny(clippy::float_arithmetic, clippy::iter_over_hash_type)]
+
 mod acknowledge;
 mod ask;
 mod client;

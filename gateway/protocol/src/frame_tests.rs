@@ -1,4 +1,6 @@
 //! Golden frames, round trips, and what is refused: the wire format must not move by accident.
+//!
+//! Clients written by others read these bytes: a change here breaks them, whatever the other tests say.
 
 #![allow(clippy::unwrap_used)]
 use super::*;

@@ -5,6 +5,8 @@
 //!
 //! What it refuses to do: it decides nothing. It neither knows which frame may come when, nor what a region makes of it.
 
+#![deny(clippy::float_arithmetic, clippy::iter_over_hash_type)]
+
 pub mod codes;
 pub mod fields;
 pub mod frame;

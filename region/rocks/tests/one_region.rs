@@ -1,4 +1,6 @@
 //! One region alone: it takes, keeps and gives back; it refuses stores that are not its own.
+//!
+//! The region runs whole in this process: its stores, its threads and its lock are the real ones.
 #![allow(clippy::unwrap_used)]
 
 mod world;

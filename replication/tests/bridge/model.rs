@@ -1,4 +1,6 @@
 //! The random model: regions with cuts, kills and slow links become whole and equal, and order always extends happened-before.
+//!
+//! A failing seed is printed with what happened last and runs again the same.
 
 use crate::store::placement;
 use crate::world::{World, operation, partition, region};

@@ -1,4 +1,6 @@
 //! A region's store in memory, as plain as can be: what is in it is durable, what is not does not exist.
+//!
+//! It knows nothing of the bridge, so a fault of the bridge cannot hide in it.
 
 use bytes::Bytes;
 use crdt::{ChainHead, Dot, Incarnation, PartitionId, RegionId, ReplicaId, Sequence, VersionVector};

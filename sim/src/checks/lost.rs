@@ -48,7 +48,7 @@ fn on_devices(evidence: &Evidence, findings: &mut Findings) {
                     continue;
                 }
                 findings.looked_at(1);
-                if !shown.as_ref().is_some_and(|shown| shown[number].is_some()) {
+                if shown.as_ref().is_none_or(|shown| shown[number].is_none()) {
                     findings.on_device(evidence, *id, message, device, || {
                         format!("{}'s device was never shown this acknowledged message", facts.name)
                     });

@@ -69,10 +69,13 @@ pub struct Findings {
     pub violations: Vec<Violation>,
 }
 
+/// One property, looked for in all the evidence.
+type Check = fn(&Evidence, &mut Findings);
+
 /// Judges everything, in the order of [`Verdict`].
 #[must_use]
 pub fn judge(evidence: &Evidence) -> Vec<Findings> {
-    let checks: [(Verdict, fn(&Evidence, &mut Findings)); 8] = [
+    let checks: [(Verdict, Check); 8] = [
         (Verdict::Lost, lost::check),
         (Verdict::ShownTwice, shown_twice::check),
         (Verdict::BeforeItsCause, before_its_cause::check),
@@ -82,7 +85,7 @@ pub fn judge(evidence: &Evidence) -> Vec<Findings> {
         (Verdict::DivergedPartitions, diverged_partitions::check),
         (Verdict::PinnedBytesOutside, pinned_bytes_outside::check),
     ];
-    let run = |(verdict, check): (Verdict, fn(&Evidence, &mut Findings))| {
+    let run = |(verdict, check): (Verdict, Check)| {
         let mut findings = Findings { verdict, checked: 0, count: 0, violations: vec![] };
         check(evidence, &mut findings);
         findings

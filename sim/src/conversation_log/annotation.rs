@@ -1,4 +1,6 @@
 //! The links of a log: `A B -`, line B answers line A, counted from 0; `A A -` begins a conversation and links nothing.
+//!
+//! What must always hold: what is not of this form, or answers a later line, is refused by its number.
 
 use super::LogMistake;
 use std::collections::BTreeMap;

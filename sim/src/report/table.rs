@@ -1,4 +1,6 @@
 //! The report for a terminal: what was promised, whether it was kept, and how it felt; every line means something to a newcomer.
+//!
+//! What must always hold: it says the same as the JSON of the same run, and never that all is well when a verdict is not zero.
 
 use super::{Effect, Latency, Report, decimal};
 use std::fmt::Write as _;

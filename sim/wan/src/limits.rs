@@ -1,4 +1,6 @@
 //! What the relay may hold, and what happens at each limit.
+//!
+//! What must always hold: the relay never waits for anybody; what does not fit is dropped and counted, as a router would.
 
 /// The longest datagram carried, in bytes: the largest UDP payload, so nothing is ever cut short.
 pub const DATAGRAM_BYTES_MAX: usize = 65_507;

@@ -1,4 +1,6 @@
 //! The relay between real sockets on loopback: what goes in comes out late, both ways, and a cut is a cut.
+//!
+//! Every test has a relay and free ports of its own.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

@@ -1,4 +1,6 @@
 //! Every limit of the driver, each with its unit, why this number, and what happens at it.
+//!
+//! What must always hold: whatever a server sends or fails to read, one client's memory stays within these.
 
 /// Acts that wait to be taken, per client. At it, the application waits.
 pub const ACTS_WAITING_MAX: usize = 64;

@@ -1,4 +1,6 @@
 //! A small cluster in a temporary folder, whose regions run in this process over loopback QUIC.
+//!
+//! What must always hold: ports are free ones, folders are temporary, and nothing is left behind when a test ends, however it ends.
 #![allow(clippy::unwrap_used, dead_code, unreachable_pub)]
 
 use bytes::Bytes;
