@@ -25,13 +25,14 @@ use std::collections::BTreeMap;
 pub(crate) struct Unacknowledged(BTreeMap<Bucket, Now>);
 
 impl Unacknowledged {
-    /// What a store holds and has not acknowledged: due at once, since nobody knows for how long.
+    /// What a store holds and has not acknowledged under this epoch: due at once, since nobody knows for how long.
     pub(crate) fn load(config: &ShardConfig, view: &dyn View) -> Result<Self, StoreError> {
         let mut waiting = Self::default();
         for bucket in (0..BUCKETS).filter_map(Bucket::new) {
             let applied = partition::applied(&partition::chains(view, bucket)?);
+            let pair = Pair { epoch: config.placement.epoch, applied };
             let known = known(view, bucket, config.replica)?;
-            if known.newest().applied != applied {
+            if !pair.applied.is_empty() && *known.newest() != pair {
                 waiting.note(bucket, Now(0));
             }
         }

@@ -6,7 +6,8 @@
 //!   at its latest change. A register that did not grow is not passed on, so joins come to rest.
 //! - The peer's feed cursor moves in the same batch.
 //!
-//! Refused, with nothing changed: a register whose name or value this version cannot read.
+//! Refused, with nothing changed: a register whose name or value this version cannot read; an acknowledgement of this very replica
+//! for more than its store holds, which is how a rolled back store meets its first life.
 
 use crate::acknowledge;
 use crate::apply_commit;
@@ -17,7 +18,7 @@ use crate::register_key::RegisterKey;
 use crate::shard::Effect;
 use crate::store::StoreError;
 use bytes::Bytes;
-use crdt::{Bucket, ConversationId, DeviceId, PartitionId, Receipt, ReplicaId, UserId};
+use crdt::{Bucket, ConversationId, DeviceId, PartitionId, Receipt, ReplicaId, Sequence, UserId};
 use replication::commit::CommitRefused;
 use replication::log::ChangeNumber;
 use replication::register::Register;
@@ -37,7 +38,10 @@ pub(crate) fn join(
     registers: &[Register],
     cursor: ChangeNumber,
 ) -> Result<(), StoreError> {
-    match read(pending, peer, partition, registers) {
+    let own = pending.config.replica;
+    let issued = pending.partition(partition.bucket)?.applied(own);
+    let readable = read(pending, peer, partition, registers);
+    match readable.and_then(|registers| own_second_life(partition, own, issued, registers)) {
         Err(reason) => {
             pending.tables.effects.push(Effect::Refused { peer, reason });
             Ok(())
@@ -48,6 +52,8 @@ pub(crate) fn join(
                     Joinable::Receipt(register, receipt) => {
                         join_receipt(pending, register, &receipt)?;
                     }
+                    // Only this region itself says what it has applied.
+                    Joinable::Acknowledgement(replica, _) if replica == own => {}
                     Joinable::Acknowledgement(replica, pair) => {
                         acknowledge::learn(pending, partition.bucket, replica, &pair)?;
                     }
@@ -55,6 +61,25 @@ pub(crate) fn join(
             }
             apply_commit::move_cursor(pending, peer, partition, |at| at.feed = at.feed.max(cursor))
         }
+    }
+}
+
+/// Refuses a feed in which this very replica acknowledges more of its own operations than its store holds: the store was rolled back.
+fn own_second_life(
+    partition: PartitionId,
+    own: ReplicaId,
+    issued: Sequence,
+    registers: Vec<Joinable>,
+) -> Result<Vec<Joinable>, CommitRefused> {
+    let beyond = registers.iter().find_map(|register| match register {
+        Joinable::Acknowledgement(replica, pair) if *replica == own => {
+            Some(pair.applied.get(own)).filter(|acknowledged| *acknowledged > issued)
+        }
+        Joinable::Acknowledgement(..) | Joinable::Receipt(..) => None,
+    });
+    match beyond {
+        None => Ok(registers),
+        Some(last) => Err(CommitRefused::Fork { partition, origin: own, last: last.0 }),
     }
 }
 

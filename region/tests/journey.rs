@@ -60,3 +60,34 @@ fn a_receipt_travels_and_lowers_the_unread_count_everywhere() {
     let all = Standing { cut: Cut::new(), ..Standing::default() };
     assert_eq!(read::changes(&world.regions[0].store, islands, user(3), &all, 9).unwrap(), None);
 }
+
+/// Two regions without a bridge between them hold the same through a third, and what they hold becomes stable.
+#[test]
+fn what_one_region_relays_is_verified_and_stable_at_the_far_end() {
+    let mut world = World::new(3);
+    let islands = group(1);
+    world.ask(0, 1, create(islands, 1, &[1, 2])).unwrap();
+    let along = |world: &mut World| {
+        for (from, to) in [(0, 1), (1, 2), (2, 1), (1, 0)] {
+            world.carry(from, to);
+        }
+        world.now = world.now.plus_ms(200);
+        for at in 0..3 {
+            world.step(at, vec![region::shard::Input::Tick]);
+        }
+    };
+    along(&mut world);
+    for number in 2..6 {
+        world.ask(0, 1, post(islands, number, "from one end")).unwrap();
+        world.ask(2, 2, post(islands, number, "from the other")).unwrap();
+        along(&mut world);
+    }
+    for _ in 0..3 {
+        along(&mut world);
+    }
+    let exported = region::export::partitions(&world.regions[0].store, rig::WORLD).unwrap();
+    assert_eq!(exported[0].applied, exported[0].stable);
+    for region in &world.regions[1..] {
+        assert_eq!(region::export::partitions(&region.store, rig::WORLD).unwrap(), exported);
+    }
+}

@@ -405,6 +405,23 @@ fn a_store_rolled_back_behind_its_owners_back_takes_nothing_of_its_second_life()
     assert!(world.effects.len() == 1 && fork(&world.effects[0]), "{:?}", world.effects);
 }
 
+/// The same, seen first in a feed: this replica once acknowledged more of its own than its store holds now.
+#[test]
+fn a_rolled_back_store_refuses_the_feed_that_knows_its_first_life() {
+    let mut world = world();
+    let backup = world.regions[0].store.clone();
+    world.ask(0, 1, post(group(1), 60, "after the backup")).unwrap();
+    world.calm();
+    world.regions[0].store = backup.clone();
+    world.reopen(0);
+    let feeds = world.lacking(1, 0, usize::MAX).into_iter();
+    let feeds = feeds.filter(|input| matches!(input, Input::Registers { .. })).collect();
+    world.step(0, feeds);
+    let fork = |effect: &Effect| matches!(effect, Effect::Refused { reason: CommitRefused::Fork { origin, .. }, .. } if *origin == replica(0));
+    assert!(world.effects.len() == 1 && fork(&world.effects[0]), "{:?}", world.effects);
+    assert!(world.regions[0].store == backup, "nothing of the first life is joined");
+}
+
 #[test]
 fn registers_that_cannot_be_read_stop_the_feed_by_name() {
     let mut world = world();
