@@ -4,6 +4,7 @@
 //! once, without destructors: nothing may write, and no other thread may go on telling.
 
 use std::fmt;
+use std::io::Write as _;
 use std::sync::Arc;
 
 /// What is done when a region must end.
@@ -16,7 +17,8 @@ impl Ending {
     pub fn abort() -> Self {
         Self::new(|why| {
             tracing::error!(why, "this region ends");
-            eprintln!("archipelago: this region ends: {why}");
+            // Standard error may be a file on the very disk that is full; the end must not depend on it.
+            let _ = writeln!(std::io::stderr(), "archipelago: this region ends: {why}");
             std::process::abort()
         })
     }

@@ -1,6 +1,6 @@
-//! Randomness for a shard: ChaCha20 seeded from the kernel, so that salts and draws cannot be guessed and cost no system call each.
+//! Randomness for a shard: ChaCha20 seeded from the kernel.
 //!
-//! What must always hold: each shard has its own; a kernel that gives no randomness keeps the region from starting.
+//! What must always hold: salts and draws cannot be guessed, no two shards share a seed, and none of them costs a system call.
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;

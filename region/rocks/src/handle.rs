@@ -6,6 +6,7 @@
 //! - Reads see only durable state.
 
 use crate::clock::RegionClock;
+use crate::counters::ShardCounters;
 use crate::mailbox::{Letter, Mailbox};
 use crate::store::Reader;
 use arc_swap::ArcSwapOption;
@@ -46,6 +47,7 @@ pub(crate) struct PlacementHandle {
     pub(crate) replica: ReplicaId,
     pub(crate) reader: Reader,
     pub(crate) mailbox: Mailbox,
+    pub(crate) counters: Arc<ShardCounters>,
 }
 
 /// The gateway, once it has attached itself.
@@ -105,6 +107,18 @@ impl RegionHandle {
     #[must_use]
     pub fn reader(&self, placement: PlacementId) -> Option<Reader> {
         self.shared.placements.get(&placement).map(|handle| handle.reader.clone())
+    }
+
+    /// What that placement's shard has done. None if this region has no part in it.
+    #[must_use]
+    pub fn counters(&self, placement: PlacementId) -> Option<&ShardCounters> {
+        self.shared.placements.get(&placement).map(|handle| &*handle.counters)
+    }
+
+    /// Letters that wait in that placement's mailbox, of at most [`LETTERS_MAX`](crate::mailbox::LETTERS_MAX). None if this region has no part in it.
+    #[must_use]
+    pub fn letters_waiting(&self, placement: PlacementId) -> Option<usize> {
+        self.shared.placements.get(&placement).map(|handle| handle.mailbox.waiting())
     }
 
     /// From now on every effect for devices goes to `devices`, and to nobody else. Attach before the first client connects: effects

@@ -77,6 +77,11 @@ impl Mailbox {
         self.0.try_send(letter).map_err(|_| Refusal::Busy { retry_after_ms: RETRY_AFTER_MS })
     }
 
+    /// How many letters wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.0.max_capacity() - self.0.capacity()
+    }
+
     /// Delivers when there is room. False when the shard is gone.
     pub(crate) async fn deliver(&self, letter: Letter) -> bool {
         self.0.send(letter).await.is_ok()

@@ -10,6 +10,7 @@
 
 use crate::bridges::BridgeHub;
 use crate::clock::RegionClock;
+use crate::counters::ShardCounters;
 use crate::data_folder::{DataFolder, FolderRefused};
 use crate::ending::Ending;
 use crate::engine::SharedMemory;
@@ -181,8 +182,10 @@ impl RegionNode {
             let Opened { id, replica, start_number, .. } = placement;
             stores.insert(id, OwnStore { replica, start_number });
             for_bridges.insert(id, (reader.clone(), mailbox.clone()));
-            placements.insert(id, PlacementHandle { replica, reader, mailbox });
-            waiting.push((placement, inbox));
+            let counters = Arc::new(ShardCounters::default());
+            let handle = PlacementHandle { replica, reader, mailbox, counters: Arc::clone(&counters) };
+            placements.insert(id, handle);
+            waiting.push((placement, inbox, counters));
         }
         let port = Arc::new(Port {
             region: config.region,
@@ -200,7 +203,7 @@ impl RegionNode {
         };
         let (ending, runtime) = (config.ending.clone(), Handle::current());
         let bridges = start_bridges(config, &hub, stores, &port, listen)?;
-        let start_shard = |(opened, inbox): (Opened, Inbox)| {
+        let start_shard = |(opened, inbox, counters): (Opened, Inbox, Arc<ShardCounters>)| {
             let Opened { id: placement, store, shard, .. } = opened;
             let thread = ShardThread {
                 placement,
@@ -212,6 +215,7 @@ impl RegionNode {
                 devices: devices.clone(),
                 bridges: hub.clone(),
                 ending: ending.clone(),
+                counters,
                 runtime: runtime.clone(),
             };
             thread.start().map_err(|reason| StartRefused::System { what: "a thread", reason })

@@ -7,6 +7,7 @@
 
 use crate::bridges::BridgeHub;
 use crate::clock::RegionClock;
+use crate::counters::ShardCounters;
 use crate::ending::Ending;
 use crate::handle::DeviceSink;
 use crate::mailbox::{Inbox, Letter, Taken, Woken};
@@ -34,6 +35,7 @@ pub(crate) struct ShardThread {
     pub(crate) devices: DeviceSink,
     pub(crate) bridges: BridgeHub,
     pub(crate) ending: Ending,
+    pub(crate) counters: Arc<ShardCounters>,
     /// Whose timers wake the thread.
     pub(crate) runtime: Handle,
 }
@@ -89,8 +91,13 @@ impl ShardThread {
 
     /// Steps and makes the outcome durable.
     fn step(&mut self, now: Now, inputs: Vec<Input>) -> Result<Outcome, StoreError> {
+        self.counters.stepped(inputs.len());
         let outcome = self.shard.step(now, &mut self.entropy, inputs, &self.store)?;
-        self.store.commit(&outcome.batch)?;
+        if !outcome.batch.is_empty() {
+            let begun = self.clock.now();
+            self.store.commit(&outcome.batch)?;
+            self.counters.committed(&outcome.batch, self.clock.now().0.saturating_sub(begun.0));
+        }
         Ok(outcome)
     }
 

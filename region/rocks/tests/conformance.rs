@@ -1,4 +1,7 @@
-//! The RocksDB store does what every store must: the shared suite, and what only a driver can show.
+//! The RocksDB store does what every store must: the shared suite of `region::store::conformance`, and what only a driver can show.
+//!
+//! The simulator's store and the one in memory pass the same suite, so that what is proved over them holds over this one. Readers
+//! on other threads exist here alone: they see whole batches and never an older one after a newer.
 #![allow(clippy::unwrap_used)]
 
 use bytes::Bytes;

@@ -112,6 +112,11 @@ impl Loop {
         self.folder.path().join("journal")
     }
 
+    /// What the region wrote to standard error in its last life.
+    fn last_words(&self) -> PathBuf {
+        self.folder.path().join("stderr")
+    }
+
     /// A number below `end`, always the same ones in the same order (xorshift).
     fn draw(&mut self, end: u64) -> u64 {
         self.draws ^= self.draws << 13;
@@ -127,7 +132,8 @@ impl Loop {
         child.args(["--exact", "child_region_under_load", "--nocapture"]);
         child.env(CHILD_DATA, self.data()).env("LD_PRELOAD", &self.shim);
         child.env("LYING_DISK_JOURNAL", self.journal()).env("LYING_DISK_MODE", self.mode);
-        let child = child.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let child =
+            child.stdout(Stdio::piped()).stderr(File::create(self.last_words()).unwrap()).spawn().unwrap();
         Life { child, durable }
     }
 
@@ -271,7 +277,21 @@ fn the_same_loop_on_a_disk_that_ignores_syncs_loses_what_it_acknowledged() {
 
 #[test]
 fn a_failed_sync_ends_the_process_and_what_it_acknowledged_before_is_there() {
-    let mut failing = Loop::new("fail");
+    let (acknowledged, said) = end_by_itself("fail");
+    assert!(acknowledged > 50, "{acknowledged} acknowledged");
+    assert!(said.contains("failed in commit"), "{said}");
+}
+
+#[test]
+fn a_full_disk_ends_the_process_by_name_and_what_it_acknowledged_before_is_there() {
+    let (acknowledged, said) = end_by_itself("full");
+    assert!(acknowledged > 50, "{acknowledged} acknowledged");
+    assert!(said.contains("is full: free some space"), "{said}");
+}
+
+/// Lets the region run until its disk makes it end, checks that nothing acknowledged is lost, and gives the number of those and the last words.
+fn end_by_itself(mode: &'static str) -> (usize, String) {
+    let mut failing = Loop::new(mode);
     let mut life = failing.begin();
     let mut said = BufReader::new(life.child.stdout.take().unwrap());
     let mut lines = String::new();
@@ -279,8 +299,8 @@ fn a_failed_sync_ends_the_process_and_what_it_acknowledged_before_is_there() {
     assert!(aborted(life.child.wait().unwrap()), "the process ends by itself, by SIGABRT");
     failing.forget_unsynced(&life.durable);
     lines.lines().try_for_each(|line| failing.note(line)).unwrap();
-    assert!(failing.acknowledged.len() > 50, "{} acknowledged", failing.acknowledged.len());
     failing.check().unwrap();
+    (failing.acknowledged.len(), fs::read_to_string(failing.last_words()).unwrap())
 }
 
 fn aborted(status: ExitStatus) -> bool {

@@ -1,6 +1,7 @@
 //! One region alone: it takes, keeps and gives back; it refuses stores that are not its own.
 //!
-//! The region runs whole in this process: its stores, its threads and its lock are the real ones.
+//! Real stores, threads and clocks, no peers. What a shard decides is tested in `region`; here is what its driver adds: answers,
+//! devices' effects, the bounded mailbox, the restart, and each refusal to start.
 #![allow(clippy::unwrap_used)]
 
 mod world;
@@ -127,4 +128,30 @@ async fn the_store_of_another_region_placement_or_incarnation_is_refused() {
     assert!(refusal(world.config(RegionId(1))).contains("holds placement"));
     std::fs::remove_dir_all(&global).unwrap();
     assert!(refusal(world.config(RegionId(1))).contains("is gone"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bridge_port_in_use_is_refused_with_the_way_out() {
+    let world = World::new(1);
+    let _held = std::net::UdpSocket::bind(world.cluster.regions[&RegionId(1)].bridge).unwrap();
+    let refused = world.start(1).unwrap_err().to_string();
+    assert!(refused.contains("free the port, or change `bridge`"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn under_load_one_sync_carries_many_commands() {
+    let world = World::new(1);
+    let node = world.start(1).unwrap();
+    let handle = node.handle();
+    create(&handle, user(1), &[], group(7)).await;
+    let posting = (0..500).map(|number| {
+        let handle = handle.clone();
+        tokio::spawn(async move { post(&handle, user(1), group(7), &format!("{number}")).await.unwrap() })
+    });
+    for posted in posting.collect::<Vec<_>>() {
+        posted.await.unwrap();
+    }
+    let syncs = handle.counters(world::GLOBAL).unwrap().syncs.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(syncs < 250, "{syncs} syncs for 500 posts at once");
+    node.stop().await;
 }

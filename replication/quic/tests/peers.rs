@@ -1,4 +1,6 @@
 //! Peers as they come: restarted, strange, hostile, slow. None of them disturbs the others or costs more than its bounds.
+//!
+//! Each refusal is seen from the caller's side, by its code, and beside it a true peer's bridge must still stand.
 #![allow(clippy::unwrap_used)]
 
 mod pair;

@@ -7,7 +7,8 @@
  * (RocksDB overwrites nothing in place), and directory entries are taken to be as durable as their files.
  *
  * LYING_DISK_JOURNAL  the journal's path
- * LYING_DISK_MODE     "honest"; "ignore": syncs do nothing and say they did; "fail": after the first 200 syncs each fails with EIO
+ * LYING_DISK_MODE     "honest"; "ignore": syncs do nothing and say they did; "fail": after the first 200 syncs each fails with EIO;
+ *                     "full": after 400,000 bytes written to files (but standard error) each write fails with ENOSPC
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -18,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static int journal(void) {
@@ -38,7 +40,7 @@ static int mode_is(const char *mode) {
 static void note(char event, ino_t inode, off_t length) {
     char line[64];
     int bytes = snprintf(line, sizeof line, "%c %llu %lld\n", event, (unsigned long long)inode, (long long)length);
-    if (write(journal(), line, bytes) != bytes) abort();
+    if (syscall(SYS_write, journal(), line, bytes) != bytes) abort();
 }
 
 static int synced(int fd, const char *name) {
@@ -56,6 +58,16 @@ static int synced(int fd, const char *name) {
 
 int fdatasync(int fd) { return synced(fd, "fdatasync"); }
 int fsync(int fd) { return synced(fd, "fsync"); }
+
+ssize_t write(int fd, const void *bytes, size_t count) {
+    static _Atomic long long written;
+    struct stat about;
+    if (mode_is("full") && fd > 2 && fstat(fd, &about) == 0 && S_ISREG(about.st_mode) && (written += count) > 400000) {
+        errno = ENOSPC;
+        return -1;
+    }
+    return syscall(SYS_write, fd, bytes, count);
+}
 
 static void forget(const char *path) {
     struct stat gone;

@@ -1,6 +1,7 @@
 //! A small cluster in a temporary folder, whose regions run in this process over loopback QUIC.
 //!
-//! What must always hold: ports are free ones, folders are temporary, and nothing is left behind when a test ends, however it ends.
+//! Keys, names and incarnations follow from the region's number; certificates and ports are drawn for each cluster. A region
+//! that must end says so in [`World::ended`] instead of ending the tests' process.
 #![allow(clippy::unwrap_used, dead_code, unreachable_pub)]
 
 use bytes::Bytes;

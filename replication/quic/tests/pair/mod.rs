@@ -1,4 +1,7 @@
 //! Bridges of made-up regions in this process, over loopback, and callers that do as they please.
+//!
+//! A made-up region has a log that it computes when it is read, of any length, and a shard that takes everything or nothing.
+//! A caller is bare QUIC with a certificate of choice: what it says is up to the test.
 #![allow(clippy::unwrap_used, dead_code, unreachable_pub)]
 
 use bytes::Bytes;

@@ -1,0 +1,41 @@
+//! What a shard has done, for metrics and for the counted costs.
+//!
+//! What must always hold: counting takes no lock, and numbers only grow while the process lives. Inputs over syncs is what one sync carried.
+
+use region::store::Batch;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The counters of one shard.
+#[derive(Debug, Default)]
+pub struct ShardCounters {
+    /// Steps taken.
+    pub steps: AtomicU64,
+    /// Commands, deliveries and ticks that went into them.
+    pub inputs: AtomicU64,
+    /// Batches made durable: one write and one sync each.
+    pub syncs: AtomicU64,
+    /// Keys written by them.
+    pub writes: AtomicU64,
+    /// Bytes of keys and values in them, before what the engine adds.
+    pub bytes: AtomicU64,
+    /// Time spent in them, in microseconds.
+    pub sync_us: AtomicU64,
+}
+
+impl ShardCounters {
+    pub(crate) fn stepped(&self, inputs: usize) {
+        self.steps.fetch_add(1, Ordering::Relaxed);
+        self.inputs.fetch_add(inputs as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn committed(&self, batch: &Batch, took_us: u64) {
+        let size = |(key, value): (&bytes::Bytes, Option<&bytes::Bytes>)| {
+            key.len() + value.map_or(0, bytes::Bytes::len)
+        };
+        let bytes: usize = batch.writes().map(size).sum();
+        self.syncs.fetch_add(1, Ordering::Relaxed);
+        self.writes.fetch_add(batch.writes().count() as u64, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.sync_us.fetch_add(took_us, Ordering::Relaxed);
+    }
+}
