@@ -1,6 +1,7 @@
 //! What goes into a session. Closed: a driver matches without `_`, and so does [`Session::step`](crate::Session::step).
 //!
-//! What must always hold: every input says what has happened already; none asks for an answer at once.
+//! What must always hold: inputs are facts, never wishes; they come in the order in which they happened. What a driver could not hand
+//! over is an input too ([`Input::Missed`]), so that nothing is lost without a word.
 
 use crate::error::TokenRefused;
 use crate::query::{Answer, QueryId};

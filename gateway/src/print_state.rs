@@ -1,6 +1,6 @@
 //! A session as people and golden tests read it: one line a fact, nothing that differs from run to run.
 //!
-//! What must always hold: it reads the session and changes nothing, so it may be called at any time.
+//! What must always hold: equal sessions print equal text. Tokens, keys and bodies are never printed.
 
 use crate::output::Output;
 use crate::query::Query;

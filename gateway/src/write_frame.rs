@@ -1,6 +1,7 @@
 //! From what a region says to what the wire carries. Total, and without decisions.
 //!
-//! What must always hold: lists are cut so that no frame outgrows the limit of the protocol.
+//! What must always hold: every frame built here fits the frame limit in both encodings; a list that does not is cut into parts, and an
+//! element is never cut.
 
 use crate::limits;
 use crdt::{ConversationId, Cut};

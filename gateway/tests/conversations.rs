@@ -1,6 +1,7 @@
 //! Conversations with a session, as people read them: what went in, and below it what came out.
 //!
-//! The site around the session is small and fixed, so that every line of a transcript can be checked by eye.
+//! Each test names its claim; the expected text is rewritten with `UPDATE_EXPECT=1`. The other side is `island`, a region of plain
+//! lists, so that what is printed is the session's doing alone.
 
 #![allow(clippy::unwrap_used)]
 

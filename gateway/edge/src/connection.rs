@@ -27,7 +27,7 @@ use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::WebSocketStream;
@@ -283,7 +283,7 @@ async fn sleep_until(deadline: Option<Instant>) {
     }
 }
 
-/// Reads and throws away what still comes, until the other side has closed too.
+/// Closes this direction, then reads and throws away what still comes until the other side has closed too.
 async fn say_goodbye<S>(
     sink: futures_util::stream::SplitSink<WebSocketStream<S>, Message>,
     stream: SplitStream<WebSocketStream<S>>,
@@ -291,6 +291,7 @@ async fn say_goodbye<S>(
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let Ok(mut socket) = stream.reunite(sink) else { return };
+    let _ = socket.get_mut().shutdown().await;
     let mut discarded = [0; limits::SOCKET_BUFFER_BYTES];
     while matches!(socket.get_mut().read(&mut discarded).await, Ok(read) if read > 0) {}
 }

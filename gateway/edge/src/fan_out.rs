@@ -274,3 +274,101 @@ fn unwatch(tables: &mut Tables, conversation: ConversationId, key: SessionKey) {
         tables.stability.remove(&partition);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crdt::{Cut, Dot, Incarnation, MessageId, RegionId, ReplicaId, Sequence, Timestamp};
+    use gateway::cursor::{CursorKey, CursorKeys};
+    use gateway::site::HeldPlacement;
+    use gateway_protocol::Subprotocol;
+    use region::item::{ArrivalNumber, Change, Item};
+
+    const TALK: ConversationId = ConversationId::group(PlacementId(1), 1);
+
+    fn fan_out() -> Arc<FanOut> {
+        let replica = ReplicaId { region: RegionId(1), incarnation: Incarnation(1) };
+        let keys = CursorKeys { current: CursorKey::new(1, "test", &[1; 32]), previous: None };
+        let site = Site {
+            cluster: "test".into(),
+            region: "here".into(),
+            placements: [(PlacementId(1), HeldPlacement { replica, keys })].into(),
+            directory: Vec::new(),
+        };
+        FanOut::new(Arc::new(site), Arc::default())
+    }
+
+    fn change(arrival: u64, body: usize) -> Effect {
+        let replica = ReplicaId { region: RegionId(1), incarnation: Incarnation(1) };
+        let body = vec![b'x'; body].into();
+        let item = Item {
+            sender: UserId(1),
+            message: MessageId(1),
+            dot: Dot { replica, sequence: Sequence(arrival) },
+            hlc: Timestamp(arrival),
+            content: Content::Post { body, sent_at_ms: 0, reply_to: None, seen: None },
+        };
+        Effect::Changed(Change {
+            conversation: TALK,
+            arrival: ArrivalNumber(arrival),
+            cut: Arc::new(Cut::new()),
+            highest: Timestamp(arrival),
+            item: Arc::new(item),
+        })
+    }
+
+    #[test]
+    fn a_change_is_encoded_once_for_a_group_of_a_thousand() {
+        let fan_out = fan_out();
+        let mut entries: Vec<Entry> = (0..1_000).map(|_| fan_out.enter()).collect();
+        for entry in &mut entries {
+            entry.subscribe(TALK, true);
+        }
+        fan_out.tell(change(1, 100));
+        assert_eq!(fan_out.metrics.deliveries_encoded.get(), 1);
+        let encoded = |entry: &Entry| match entry.inbox.take().pop_front() {
+            Some(Event::Changed(delivery)) => delivery.payload(Subprotocol::Json).bytes().as_ptr(),
+            other => panic!("{other:?}"),
+        };
+        let first = encoded(&entries[0]);
+        assert!(entries[1..].iter().all(|entry| encoded(entry) == first), "all share the same bytes");
+        drop(entries);
+        let tables = fan_out.tables();
+        assert!(
+            tables.sessions.is_empty() && tables.conversations.is_empty(),
+            "nothing is left of those that went"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_effects_is_bounded_by_bytes_and_every_session_is_told() {
+        let fan_out = fan_out();
+        let entry = fan_out.enter();
+        let flood = limits::FAN_OUT_BYTES_MAX / 60_000 + 10;
+        for arrival in 0..flood as u64 {
+            fan_out.take_in(vec![change(arrival, 60_000)]);
+        }
+        let held = fan_out.released.lock().unwrap().bytes;
+        assert!(held <= limits::FAN_OUT_BYTES_MAX);
+        let task = tokio::spawn(Arc::clone(&fan_out).run());
+        entry.inbox.filled().await;
+        task.abort();
+        assert!(matches!(entry.inbox.take().pop_back(), Some(Event::Missed)));
+    }
+
+    #[test]
+    fn ticks_reach_those_who_watch_until_they_no_longer_do() {
+        let fan_out = fan_out();
+        let mut entry = fan_out.enter();
+        let stable = || Effect::Stable { partition: TALK.partition(), cut: Cut::new() };
+        fan_out.tell(stable());
+        assert!(entry.inbox.take().is_empty());
+        entry.watch_ticks(TALK, true);
+        fan_out.tell(stable());
+        assert_eq!(entry.inbox.take().len(), 1);
+        entry.watch_ticks(TALK, false);
+        fan_out.tell(stable());
+        assert!(entry.inbox.take().is_empty());
+    }
+}

@@ -1,4 +1,7 @@
 //! The limits of the gateway's driver: value, unit, why this number, and what happens at it.
+//!
+//! What must always hold: everything that devices can make grow has a limit here or in the session core's own limits; at each of them
+//! somebody is told, and nobody waits for a device.
 
 use std::time::Duration;
 

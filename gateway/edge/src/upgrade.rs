@@ -28,6 +28,7 @@ pub(crate) async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
     room: Room,
 ) -> Result<(WebSocketStream<S>, Subprotocol), &'static str> {
     let mut agreed = Err("malformed_frame");
+    #[allow(clippy::result_large_err)] // the handshake's interface gives the refusal as a whole response
     let choose = |request: &Request, response: Response| choose(request, response, room, &mut agreed);
     let config = WebSocketConfig::default()
         .read_buffer_size(limits::SOCKET_BUFFER_BYTES)
@@ -40,6 +41,7 @@ pub(crate) async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
     accepted.map(|socket| (socket, subprotocol)).map_err(|_| "malformed_frame")
 }
 
+#[allow(clippy::result_large_err)] // as above
 fn choose(
     request: &Request,
     mut response: Response,

@@ -1,6 +1,7 @@
 //! Golden frames, round trips, and what is refused: the wire format must not move by accident.
 //!
-//! Clients written by others read these bytes: a change here breaks them, whatever the other tests say.
+//! What must always hold: the golden bytes and the golden JSON are what clients in the field speak; a change here breaks them, so it
+//! needs a new version of the protocol.
 
 #![allow(clippy::unwrap_used)]
 use super::*;

@@ -1,0 +1,128 @@
+//! What operators see, and what a gateway refuses to start with.
+//!
+//! What must always hold: nothing but health and counters is told without an operator's token, and no message's body ever; a
+//! refusal to start or to reload leaves what was there in use.
+
+#![allow(clippy::unwrap_used)]
+
+mod town;
+
+use gateway_edge::{CertificateRefused, CursorSecrets, Gateway, GatewayConfig, StartRefused, Transport};
+use gateway_protocol::Subprotocol;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use town::{Client, GLOBAL, Plan, Town, group, http, user};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operators_see_health_metrics_state_and_exports_and_nobody_else_does() {
+    let town = Town::new().await;
+    let mut anna = town.device(user(1), Subprotocol::Proto).await;
+    anna.create(group(7), &[user(2)]).await;
+    let done = anna.send(group(7), b"a secret body".to_vec()).await;
+    let admin = town.gateway.admin_address();
+    assert_eq!(http(admin, "/healthz", None).await.0, 200);
+    let (status, metrics) = http(admin, "/metrics", None).await;
+    assert_eq!(status, 200);
+    assert!(metrics.contains("archipelago_gateway_connections 1"), "{metrics}");
+    let operator = town.token("operator", "", "test", 60);
+    let device = town.token_of(user(1), 1);
+    for token in [None, Some("nonsense"), Some(device.as_str())] {
+        let (status, text) = http(admin, "/v1/state?placement=global", token).await;
+        assert_eq!(status, 401);
+        assert!(text.contains("not_operator"), "{text}");
+    }
+    let (status, text) = http(admin, "/v1/state?placement=mars", Some(&operator)).await;
+    assert_eq!(status, 404);
+    assert!(text.contains("unknown_placement") && text.contains("global"), "{text}");
+    let (status, state) = http(admin, "/v1/state?placement=global", Some(&operator)).await;
+    assert_eq!(status, 200);
+    assert!(state.contains(&group(7).to_string()) && state.contains(r#"{"kind":"end"}"#), "{state}");
+    assert!(!state.contains(r#""kind":"post""#));
+    let (_, export) = http(admin, "/v1/export?placement=global", Some(&operator)).await;
+    let post = export.lines().find(|line| line.contains(r#""kind":"post""#)).unwrap();
+    assert!(post.contains(&done.dot), "{post}");
+    assert!(export.contains(r#""kind":"membership""#));
+    assert!(!export.contains("a secret body"), "bodies are told by digest alone");
+    town.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_is_replaced_while_connections_stand() {
+    let town = Town::planned(Plan { secure: true, ..Plan::default() }).await;
+    let folder = town.folder.path();
+    let first = std::fs::read(folder.join("ca.pem")).unwrap();
+    let first = rustls::pki_types::pem::PemObject::from_pem_slice(&first).unwrap();
+    let mut standing = connect(&town, &first).await.unwrap();
+    standing.hello(&town.token_of(user(1), 1)).await;
+    assert!(standing.next().await.is_some());
+    // A certificate whose key is another's replaces nothing.
+    let (chain, key) = town::certificate_files(folder);
+    let good_key = std::fs::read(&key).unwrap();
+    let second = CertificateDer::from(town::write_certificate(folder, "localhost"));
+    let second_key = std::fs::read(&key).unwrap();
+    std::fs::write(&key, &good_key).unwrap();
+    assert!(matches!(town.gateway.reload_certificate(), Err(CertificateRefused::Mismatch { .. })));
+    assert!(connect(&town, &first).await.is_ok());
+    // The right one does; who stands is not disturbed.
+    std::fs::write(&key, &second_key).unwrap();
+    town.gateway.reload_certificate().unwrap();
+    assert!(connect(&town, &first).await.is_err());
+    assert!(connect(&town, &second).await.is_ok());
+    standing.ask(gateway_protocol::v1::client_frame::Frame::Ping(gateway_protocol::v1::Ping {})).await;
+    assert!(standing.next().await.is_some());
+    std::fs::remove_file(&chain).unwrap();
+    assert!(matches!(town.gateway.reload_certificate(), Err(CertificateRefused::Unreadable { .. })));
+    // Plain text is not spoken where TLS is.
+    let plain = TcpStream::connect(town.gateway.address()).await.unwrap();
+    assert!(Client::shake_hands(plain, Subprotocol::Json.name()).await.is_err());
+    drop(standing);
+    town.stop().await;
+}
+
+type Secure = Client<tokio_rustls::client::TlsStream<TcpStream>>;
+
+async fn connect(town: &Town, trusted: &CertificateDer<'static>) -> Result<Secure, std::io::Error> {
+    let mut roots = RootCertStore::empty();
+    roots.add(trusted.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_root_certificates(roots).with_no_client_auth();
+    let stream = TcpStream::connect(town.gateway.address()).await?;
+    let name = ServerName::try_from("localhost").unwrap();
+    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
+    Ok(Client::shake_hands(stream, Subprotocol::Proto.name()).await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_gateway_must_not_start_with_is_refused() {
+    let town = Town::new().await;
+    let secrets = CursorSecrets { current: (1, [3; 32]), previous: None };
+    let good = GatewayConfig {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        transport: Transport::InsecureLoopback,
+        admin: "127.0.0.1:0".parse().unwrap(),
+        cursor_secrets: BTreeMap::from([(GLOBAL, secrets)]),
+        connections_max: 1,
+    };
+    let start = async |change: &dyn Fn(&mut GatewayConfig)| {
+        let mut config = good.clone();
+        change(&mut config);
+        Gateway::start(config, town.node.handle()).await.map(|_| ()).unwrap_err()
+    };
+    let everywhere = "0.0.0.0:0".parse().unwrap();
+    assert!(matches!(start(&|config| config.listen = everywhere).await, StartRefused::NotLoopback(_)));
+    assert!(matches!(start(&|config| config.admin = everywhere).await, StartRefused::AdminNotLoopback(_)));
+    let none = |config: &mut GatewayConfig| config.cursor_secrets.clear();
+    assert!(matches!(start(&none).await, StartRefused::NoCursorSecret(_)));
+    let taken = town.gateway.address();
+    assert!(matches!(start(&|config| config.listen = taken).await, StartRefused::Listen { .. }));
+    let missing = |config: &mut GatewayConfig| {
+        config.transport = Transport::Tls { chain: "/nowhere.pem".into(), key: "/nowhere.key".into() };
+    };
+    assert!(matches!(start(&missing).await, StartRefused::Certificate(_)));
+    town.stop().await;
+}
