@@ -53,7 +53,9 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stop: 
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
-    ([(CONTENT_TYPE, "text/plain; version=1.0.0; charset=utf-8")], shared.metrics.text()).into_response()
+    // The gateway's part comes last: it ends with the format's closing line.
+    let text = region_rocks::metrics::text(&shared.region) + &shared.metrics.text();
+    ([(CONTENT_TYPE, "text/plain; version=1.0.0; charset=utf-8")], text).into_response()
 }
 
 async fn state(State(shared): State<Arc<Shared>>, which: Query<Which>, headers: HeaderMap) -> Response {

@@ -14,9 +14,10 @@ use crdt::{ConversationId, DeviceId, Now, PlacementId, RegionId, ReplicaId, User
 use region::cluster::Cluster;
 use region::command::{Command, Done, Refusal};
 use region::shard::Effect;
-use std::collections::BTreeMap;
+use replication_quic::BridgeCounters;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// Where the shards put what devices are to be told.
 pub trait DeviceEffects: Send + Sync {
@@ -40,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<RegionClock>,
     pub(crate) placements: BTreeMap<PlacementId, PlacementHandle>,
     pub(crate) devices: DeviceSink,
+    pub(crate) bridge_counters: BTreeMap<RegionId, Arc<BridgeCounters>>,
+    pub(crate) open_bridges: watch::Receiver<BTreeSet<RegionId>>,
 }
 
 /// What is needed of one placement.
@@ -113,6 +116,24 @@ impl RegionHandle {
     #[must_use]
     pub fn counters(&self, placement: PlacementId) -> Option<&ShardCounters> {
         self.shared.placements.get(&placement).map(|handle| &*handle.counters)
+    }
+
+    /// What each bridge has carried, by peer.
+    #[must_use]
+    pub fn bridge_counters(&self) -> &BTreeMap<RegionId, Arc<BridgeCounters>> {
+        &self.shared.bridge_counters
+    }
+
+    /// The peers whose bridges are open now.
+    #[must_use]
+    pub fn open_bridges(&self) -> BTreeSet<RegionId> {
+        self.shared.open_bridges.borrow().clone()
+    }
+
+    /// How far the wall clock is ahead of this region's present, in microseconds; negative when it is behind.
+    #[must_use]
+    pub fn wall_offset_us(&self) -> i64 {
+        self.shared.clock.wall_offset_us()
     }
 
     /// Letters that wait in that placement's mailbox, of at most [`LETTERS_MAX`](crate::mailbox::LETTERS_MAX). None if this region has no part in it.

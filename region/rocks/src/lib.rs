@@ -15,6 +15,7 @@ mod entropy;
 pub mod handle;
 pub mod lock;
 pub mod mailbox;
+pub mod metrics;
 pub mod node;
 mod port;
 mod shard_thread;

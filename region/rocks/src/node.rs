@@ -194,15 +194,18 @@ impl RegionNode {
             hub: hub.clone(),
             ending: config.ending.clone(),
         });
+        let (ending, runtime) = (config.ending.clone(), Handle::current());
+        let (region, cluster) = (config.region, Arc::clone(&config.cluster));
+        let bridges = start_bridges(config, &hub, stores, &port, listen)?;
         let shared = Shared {
-            region: config.region,
-            cluster: Arc::clone(&config.cluster),
+            region,
+            cluster,
             clock: Arc::clone(&clock),
             placements,
             devices: devices.clone(),
+            bridge_counters: bridges.counters().clone(),
+            open_bridges: bridges.open(),
         };
-        let (ending, runtime) = (config.ending.clone(), Handle::current());
-        let bridges = start_bridges(config, &hub, stores, &port, listen)?;
         let start_shard = |(opened, inbox, counters): (Opened, Inbox, Arc<ShardCounters>)| {
             let Opened { id: placement, store, shard, .. } = opened;
             let thread = ShardThread {

@@ -36,6 +36,13 @@ async fn a_post_at_one_region_is_in_the_logs_of_all() {
     post(&b.handle(), user(2), group(7), "from b").await.unwrap();
     post(&c.handle(), user(3), group(7), "from c").await.unwrap();
     all_hold(&[&a, &b, &c], group(7), 3).await;
+    let metrics = region_rocks::metrics::text(&b.handle());
+    for line in [
+        "archipelago_bridge_open{peer=\"region-1\"} 1",
+        "archipelago_bridge_operations_in_total{peer=\"region-1\"} 2",
+    ] {
+        assert!(metrics.contains(line), "{line} is not in\n{metrics}");
+    }
     let set = |node: &RegionNode| texts(&node.handle(), group(7)).into_iter().collect::<BTreeSet<_>>();
     assert_eq!(set(&a), set(&b));
     assert_eq!(set(&a), set(&c));

@@ -1,0 +1,127 @@
+//! A region's counters in the Prometheus text format (OpenMetrics), without its closing line, so that the gateway's can follow.
+//!
+//! What must always hold: labels are names from the cluster file. No id of a user, device or conversation is in a metric, since metrics
+//! leave the region (promise 8).
+
+use crate::handle::RegionHandle;
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Whether a number only grows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Type {
+    Counter,
+    Gauge,
+}
+
+/// One metric with all its samples: labels and value.
+struct Family {
+    name: &'static str,
+    help: &'static str,
+    kind: Type,
+    samples: Vec<(String, i64)>,
+}
+
+/// All counters of that region.
+#[must_use]
+pub fn text(region: &RegionHandle) -> String {
+    let mut text = String::new();
+    for family in shards(region).into_iter().chain(bridges(region)).chain([clock(region)]) {
+        let Family { name, help, kind, samples } = family;
+        let (kind, suffix) = match kind {
+            Type::Counter => ("counter", "_total"),
+            Type::Gauge => ("gauge", ""),
+        };
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "# HELP archipelago_{name} {help}.\n# TYPE archipelago_{name} {kind}");
+        for (labels, value) in samples {
+            let _ = writeln!(text, "archipelago_{name}{suffix}{labels} {value}");
+        }
+    }
+    text
+}
+
+fn value(counter: &AtomicU64) -> i64 {
+    signed(counter.load(Ordering::Relaxed))
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn shards(region: &RegionHandle) -> Vec<Family> {
+    let names = &region.cluster().placements;
+    let each = |read: &dyn Fn(crdt::PlacementId) -> Option<i64>| {
+        let sample = |(placement, _)| {
+            let name =
+                names.get(&placement).map_or_else(|| placement.to_string(), |named| named.name.clone());
+            Some((format!("{{placement=\"{name}\"}}"), read(placement)?))
+        };
+        region.placements().filter_map(sample).collect::<Vec<_>>()
+    };
+    let counted = |name, help, read: fn(&crate::counters::ShardCounters) -> &AtomicU64| Family {
+        name,
+        help,
+        kind: Type::Counter,
+        samples: each(&|placement| Some(value(read(region.counters(placement)?)))),
+    };
+    vec![
+        counted("shard_steps", "Steps that shards have taken", |shard| &shard.steps),
+        counted("shard_inputs", "Commands, deliveries and ticks that went into steps", |shard| &shard.inputs),
+        counted("shard_syncs", "Batches made durable, one write and one sync each", |shard| &shard.syncs),
+        counted("shard_writes", "Keys written by those batches", |shard| &shard.writes),
+        counted("shard_bytes", "Bytes of keys and values in those batches", |shard| &shard.bytes),
+        counted("shard_sync_microseconds", "Time spent making batches durable", |shard| &shard.sync_us),
+        Family {
+            name: "shard_letters_waiting",
+            help: "Commands and deliveries that wait in a shard's mailbox",
+            kind: Type::Gauge,
+            samples: each(&|placement| Some(signed(region.letters_waiting(placement)? as u64))),
+        },
+    ]
+}
+
+fn bridges(region: &RegionHandle) -> Vec<Family> {
+    let mut frames = Vec::new();
+    let mut bytes = Vec::new();
+    let mut datagram_bytes = Vec::new();
+    let (mut operations, mut connections, mut alarms) = (Vec::new(), Vec::new(), Vec::new());
+    let mut open = Vec::new();
+    for (peer, counters) in region.bridge_counters() {
+        let name = region.cluster().name_of(*peer);
+        let way = |way: &str| format!("{{peer=\"{name}\",direction=\"{way}\"}}");
+        let label = format!("{{peer=\"{name}\"}}");
+        frames.extend([(way("in"), value(&counters.frames_in)), (way("out"), value(&counters.frames_out))]);
+        bytes.extend([(way("in"), value(&counters.bytes_in)), (way("out"), value(&counters.bytes_out))]);
+        let (received, sent) = counters.datagram_bytes();
+        datagram_bytes.extend([(way("in"), signed(received)), (way("out"), signed(sent))]);
+        operations.push((label.clone(), value(&counters.operations_in)));
+        connections.push((label.clone(), value(&counters.connections)));
+        alarms.push((label.clone(), value(&counters.alarms)));
+        open.push((label, i64::from(region.open_bridges().contains(peer))));
+    }
+    let family = |name, help, kind, samples| Family { name, help, kind, samples };
+    let counter = |name, help, samples| family(name, help, Type::Counter, samples);
+    vec![
+        counter("bridge_frames", "Frames of bridges", frames),
+        counter("bridge_bytes", "Bytes of frames of bridges, QUIC and below not counted", bytes),
+        counter(
+            "bridge_datagram_bytes",
+            "Bytes of UDP payload of bridges, all that QUIC adds included",
+            datagram_bytes,
+        ),
+        counter("bridge_operations_in", "Operations that bridges have handed to shards", operations),
+        counter("bridge_connections", "Connections of bridges that stood", connections),
+        counter("bridge_alarms", "Alarms that bridges have raised", alarms),
+        family("bridge_open", "Whether the bridge is open", Type::Gauge, open),
+    ]
+}
+
+fn clock(region: &RegionHandle) -> Family {
+    Family {
+        name: "clock_wall_offset_microseconds",
+        help: "How far the wall clock is ahead of the region's present",
+        kind: Type::Gauge,
+        samples: vec![(String::new(), region.wall_offset_us())],
+    }
+}
