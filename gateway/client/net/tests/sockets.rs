@@ -222,7 +222,10 @@ async fn a_lost_connection_is_opened_again_and_what_was_not_answered_is_sent_aga
         ClientHandle::connect(settings(&format!("ws://{address}"), Subprotocol::Json, None));
     let message = client.send(conversation(), "hello".into(), None).await.unwrap();
     until(&mut events, |event| match event {
-        Event::Acknowledged { command, .. } => Some(assert_eq!(command, message)),
+        Event::Acknowledged { command, .. } => {
+            assert_eq!(command, message);
+            Some(())
+        }
         _ => None,
     })
     .await;
