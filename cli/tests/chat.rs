@@ -1,0 +1,96 @@
+//! `archipelago chat` through pipes: two people in two regions, as a newcomer's first try.
+
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
+mod two_regions;
+
+use std::io::{BufRead as _, BufReader, Lines, Write as _};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use two_regions::{PROGRAM, TwoRegions};
+
+struct Chat {
+    process: Child,
+    typed: Option<ChildStdin>,
+    said: Lines<BufReader<ChildStdout>>,
+}
+
+impl Chat {
+    fn start(regions: &TwoRegions, region: &str, me: &str, to: &str, more: &[&str]) -> Self {
+        let mut process = Command::new(PROGRAM)
+            .args(["chat", "--cluster", "demo", "--region", region, "--as", me, "--to", to])
+            .args(more)
+            .current_dir(regions.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let typed = process.stdin.take();
+        let said = BufReader::new(process.stdout.take().unwrap()).lines();
+        Self { process, typed, said }
+    }
+
+    fn type_line(&mut self, line: &str) {
+        writeln!(self.typed.as_mut().unwrap(), "{line}").unwrap();
+    }
+
+    /// The next line that somebody said.
+    fn hear(&mut self) -> String {
+        self.said.next().unwrap().unwrap()
+    }
+
+    /// The end of stdin: what was typed is acknowledged, and the program ends.
+    fn end(mut self) -> Option<i32> {
+        drop(self.typed.take());
+        self.process.wait().unwrap().code()
+    }
+}
+
+impl Drop for Chat {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn two_people_talk_across_regions_and_one_moves() {
+    let regions = TwoRegions::start();
+    let mut alice = Chat::start(&regions, "east", "alice", "bob", &[]);
+    let mut bob = Chat::start(&regions, "west", "bob", "alice", &["--json"]);
+    alice.type_line("shall we?");
+    assert_eq!(bob.hear(), "alice: shall we?");
+    bob.type_line("yes");
+    assert_eq!(alice.hear(), "bob: yes");
+    alice.type_line("/move west");
+    alice.type_line("now from where you are");
+    assert_eq!(bob.hear(), "alice: now from where you are");
+    bob.type_line("welcome");
+    assert_eq!(alice.hear(), "bob: welcome");
+    assert_eq!(alice.end(), Some(0));
+    assert_eq!(bob.end(), Some(0));
+    // Somebody who comes later is told everything, in order.
+    let mut later = Chat::start(&regions, "east", "bob", "alice", &["--device", "d0000000000000009"]);
+    let heard: Vec<String> = (0..4).map(|_| later.hear()).collect();
+    assert_eq!(heard, ["alice: shall we?", "you: yes", "alice: now from where you are", "you: welcome"]);
+}
+
+#[test]
+fn what_does_not_exist_is_named_with_what_does() {
+    let regions = TwoRegions::start();
+    let failed = |arguments: &str| {
+        let output = Command::new(PROGRAM)
+            .args(arguments.split_whitespace())
+            .current_dir(regions.path())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, said) = failed("chat --cluster demo --region north --as alice --to bob");
+    assert!(code == Some(4) && said.contains("there are east, west"), "{said}");
+    let (code, said) = failed("chat --cluster demo --region east --as alice --to alice");
+    assert!(code == Some(2) && said.contains("name somebody else"), "{said}");
+    let (code, said) = failed("chat --cluster demo --region east --as a/b --to bob");
+    assert!(code == Some(2) && said.contains("neither a user id"), "{said}");
+}

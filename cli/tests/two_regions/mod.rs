@@ -1,0 +1,58 @@
+//! A cluster of two regions, `east` and `west`, as processes on free ports in a temporary folder, for tests that talk to it.
+//!
+//! What must always hold: nothing is left behind, neither a process nor a file, however the test ends.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_archipelago");
+
+pub struct TwoRegions {
+    folder: tempfile::TempDir,
+    regions: Vec<Child>,
+    /// Where clients reach them.
+    pub urls: Vec<String>,
+}
+
+impl TwoRegions {
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut started = Self { folder, regions: Vec::new(), urls: Vec::new() };
+        started.run(&["init", "demo", "--regions", "east,west"]);
+        for region in ["east", "west"] {
+            let mut process = Command::new(PROGRAM)
+                .args(["region", region, "--cluster", "demo", "--data", &format!("data/{region}")])
+                .current_dir(started.path())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut line = String::new();
+            BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+            started.regions.push(process);
+            let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
+            started.urls.push(ready["client"].as_str().unwrap().to_owned());
+        }
+        started
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Runs the program in the folder and gives what it printed.
+    pub fn run(&self, arguments: &[&str]) -> String {
+        let output = Command::new(PROGRAM).args(arguments).current_dir(self.path()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+}
+
+impl Drop for TwoRegions {
+    fn drop(&mut self) {
+        for region in &mut self.regions {
+            let _ = region.kill();
+            let _ = region.wait();
+        }
+    }
+}
