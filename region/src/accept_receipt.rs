@@ -1,12 +1,17 @@
 //! Accepts a receipt of a device: joins its cuts into the device's register.
 //!
 //! What must always hold: a receipt only grows, and an effect leaves only when it did. A cut may cover operations that have not
-//! arrived here yet, because a device that roamed was given them elsewhere; its cursor is authenticated, so it is kept.
+//! arrived here yet, because a device that roamed was given them elsewhere; its cursor is authenticated, so it is kept. The
+//! registers of one member in one conversation are bounded.
 
 use crate::accept_command::{self, NotDone};
 use crate::command::Done;
 use crate::join_registers;
+use crate::keys::{Key, KeyRange};
 use crate::pending::Pending;
+use crate::read;
+use crate::record::RegisterRecord;
+use crate::register_key::RegisterKey;
 use crdt::{ConversationId, Cut, DeviceId, Receipt, UserId};
 
 /// Joins a receipt or refuses it.
@@ -20,6 +25,26 @@ pub(crate) fn accept(
     accept_command::membership(pending, conversation, user)?;
     accept_command::possible(pending, conversation, &delivered)?;
     accept_command::possible(pending, conversation, &read)?;
+    let device = kept_apart(pending, conversation, user, device)?;
     join_registers::join_receipt(pending, (conversation, user, device), &Receipt::new(delivered, read))?;
     Ok(Done::Receipt)
+}
+
+/// The device under which a receipt is kept: its own, unless the member has too many already.
+fn kept_apart(
+    pending: &Pending<'_>,
+    conversation: ConversationId,
+    user: UserId,
+    device: DeviceId,
+) -> Result<DeviceId, NotDone> {
+    let key =
+        Key::Register(conversation.partition().bucket, RegisterKey::Receipt(conversation, user, device));
+    let own: Option<RegisterRecord> = pending.tables.load(&key)?;
+    if own.is_some() {
+        return Ok(device);
+    }
+    let of_member = KeyRange::receipts_of(conversation, user);
+    let standing = read::receipts_in(pending.tables.view(), &of_member)?;
+    let full = standing.len() >= pending.config.limits.receipt_devices_max;
+    Ok(standing.first().filter(|_| full).map_or(device, |first| first.device))
 }

@@ -15,6 +15,9 @@ pub struct Limits {
     pub outbox_days_max: u64,
     /// Milliseconds that a device's clock may be ahead. Ids from further ahead are `message_from_future`.
     pub ahead_ms_max: u64,
+    /// Devices of one member whose receipts are kept apart in one conversation: device ids come from tokens, and a row each would let
+    /// one user fill a disk. Receipts of further devices are joined into the member's first one: nothing that was read is lost.
+    pub receipt_devices_max: usize,
     /// Milliseconds for which a partition's acknowledgement may wait for more to acknowledge: ten registers a second and
     /// busy partition, and stability at most that much later.
     pub acknowledge_after_ms: u64,
@@ -28,6 +31,7 @@ impl Default for Limits {
             name_characters_max: 256,
             outbox_days_max: 30,
             ahead_ms_max: DAY_MS,
+            receipt_devices_max: 32,
             acknowledge_after_ms: 100,
         }
     }

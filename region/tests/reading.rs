@@ -195,3 +195,21 @@ fn a_direct_conversation_begins_once_whoever_opens_it() {
         )
         .unwrap();
 }
+
+#[test]
+fn a_members_devices_beyond_the_limit_share_a_receipt_and_nothing_read_is_lost() {
+    let mut world = ten();
+    let given = changes(&world, 0, 2, &Standing::default(), 6);
+    for device in 1..=40 {
+        let read = (device == 40).then(|| given.cut.clone());
+        let command = Command::Receipt { conversation: group(1), delivered: Some(given.cut.clone()), read };
+        let (ticket, user) = (region::shard::Ticket(1_000 + device), user(2));
+        let device = crdt::DeviceId(device);
+        world.step(0, vec![region::shard::Input::Command { ticket, user, device, command }]);
+    }
+    let receipts = read::receipts(&world.regions[0].store, group(1), user(1)).unwrap().unwrap();
+    assert_eq!(receipts.len(), 32);
+    assert_eq!((receipts[0].device, &receipts[0].read), (crdt::DeviceId(1), &given.cut));
+    let list = read::conversations(&world.regions[0].store, WORLD, user(2), 9).unwrap();
+    assert_eq!(list[0].unread, 5);
+}
