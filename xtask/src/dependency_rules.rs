@@ -5,6 +5,8 @@
 //! is asked of `cargo tree` with the features that the core alone turns on.
 
 use crate::finding::Finding;
+use crate::rust_text::code_of;
+use crate::source_tree::SourceTree;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -131,6 +133,9 @@ const NEVER_REACHED: &[&str] = &[
     "uuid",
 ];
 
+/// Named by code that a build script generates, which tidy does not read.
+const GENERATED_CODE_NAMES: &[&str] = &["pbjson", "prost", "serde"];
+
 #[derive(Debug, Deserialize)]
 struct Metadata {
     packages: Vec<MetadataPackage>,
@@ -149,13 +154,15 @@ struct MetadataDependency {
     kind: Option<String>,
 }
 
-/// All breaches of the table.
-pub(crate) fn check(root: &Path) -> Vec<Finding> {
+/// All breaches of the table, and dependencies that nothing uses.
+pub(crate) fn check(tree: &SourceTree) -> Vec<Finding> {
+    let root = tree.root.as_path();
     let metadata = match metadata(root) {
         Ok(metadata) => metadata,
         Err(reason) => return vec![Finding::new("Cargo.toml", 0, reason)],
     };
     let mut findings = named(&metadata);
+    findings.extend(unused(&metadata, tree));
     for core in PACKAGES.iter().filter(|package| package.core) {
         match reached(root, core.name) {
             Ok(reached) => findings.extend(impure(core, &reached)),
@@ -219,6 +226,35 @@ fn named(metadata: &Metadata) -> Vec<Finding> {
                     package,
                     format!("a core, may not depend on `{name}`: move what needs it into its driver"),
                 ));
+            }
+        }
+    }
+    findings
+}
+
+/// Dependencies that no file of their package names.
+fn unused(metadata: &Metadata, tree: &SourceTree) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for found in &metadata.packages {
+        let Some(package) = PACKAGES.iter().find(|package| package.name == found.name) else { continue };
+        let inner = |path: &str| {
+            let deeper = |other: &&Package| other.folder.len() > package.folder.len();
+            PACKAGES.iter().filter(deeper).any(|other| path.starts_with(&format!("{}/", other.folder)))
+        };
+        let own = format!("{}/", package.folder);
+        let texts: Vec<String> = tree
+            .ending(".rs")
+            .filter(|file| file.path.starts_with(&own) && !inner(&file.path))
+            .map(|file| code_of(&file.text))
+            .collect();
+        for dependency in &found.dependencies {
+            let name = dependency.name.replace('-', "_");
+            let used = |text: &String| {
+                text.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|word| word == name)
+            };
+            // Generated code names pbjson; the schema's crates are named where it is generated.
+            if !texts.iter().any(used) && !GENERATED_CODE_NAMES.contains(&dependency.name.as_str()) {
+                findings.push(manifest(package, format!("`{}` is not used: remove it", dependency.name)));
             }
         }
     }

@@ -35,7 +35,7 @@ pub(crate) fn findings() -> std::io::Result<Vec<Finding>> {
     let mut findings = source_rules::check(&tree);
     findings.extend(document_rules::check(&tree));
     findings.extend(clippy_rules::check(&tree));
-    findings.extend(dependency_rules::check(&tree.root));
+    findings.extend(dependency_rules::check(&tree));
     findings.extend(lints(&tree));
     findings.sort();
     Ok(findings)
