@@ -1,7 +1,7 @@
 //! Ticks: receipts and stability, forwarded to a device only where they cover messages of its user, and gathered.
 //!
 //! A group of 1,000 gives a thousand receipts a message. They go only to sessions that posted in the conversation (or were given their
-//! user's own posts), cut down to what they say about those posts, and only if that is news; within 250 ms the latest of each register
+//! user's own posts, or asked for all receipts), cut down to what they say about those posts, and only if that is news; within 250 ms the latest of each register
 //! alone is sent.
 //!
 //! What must always hold: a tick is never sent for what is not covered; a tick that is forgotten at a limit is one that a
@@ -77,22 +77,29 @@ impl Ticks {
 
     /// The user posted this.
     pub(crate) fn note_own(&mut self, conversation: ConversationId, dot: Dot, out: &mut Vec<Output>) {
-        if !self.own.contains_key(&conversation) {
-            if self.own.len() >= limits::OWN_CONVERSATIONS_MAX
-                && let Some((forgotten, _)) = self.own.pop_first()
-            {
-                self.stable_due.remove(&forgotten);
-                out.push(Output::WatchTicks { conversation: forgotten, on: false });
-            }
-            let partition = conversation.partition();
-            self.own.insert(conversation, Own { partition, posted: Cut::new(), told: Cut::new() });
-            out.push(Output::WatchTicks { conversation, on: true });
-        }
-        let Some(own) = self.own.get_mut(&conversation) else { return };
-        own.posted.raise(dot);
+        self.watch(conversation, &[dot].into_iter().collect(), out);
+        let Some(own) = self.own.get(&conversation) else { return };
         if self.stable.get(&own.partition).is_some_and(|stable| stable.covers(dot)) && !own.told.covers(dot) {
             self.stable_due.insert(conversation);
         }
+    }
+
+    /// From now on ticks of a conversation are forwarded as far as they concern this. A device that was away asks for all receipts, and its
+    /// user's posts are somewhere in what it had been given.
+    pub(crate) fn watch(&mut self, conversation: ConversationId, concerning: &Cut, out: &mut Vec<Output>) {
+        if let Some(own) = self.own.get_mut(&conversation) {
+            own.posted.join(concerning);
+            return;
+        }
+        if self.own.len() >= limits::OWN_CONVERSATIONS_MAX
+            && let Some((forgotten, _)) = self.own.pop_first()
+        {
+            self.stable_due.remove(&forgotten);
+            out.push(Output::WatchTicks { conversation: forgotten, on: false });
+        }
+        let partition = conversation.partition();
+        self.own.insert(conversation, Own { partition, posted: concerning.clone(), told: Cut::new() });
+        out.push(Output::WatchTicks { conversation, on: true });
     }
 
     /// So much of a partition is stable, as a read showed; the device has been told by the read's own frame.

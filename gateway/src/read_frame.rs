@@ -13,7 +13,7 @@ use crate::query::Query;
 use crate::session::Session;
 use crate::stream::Around;
 use crate::wait_for_answers::{AskedCommand, Purpose};
-use crdt::{ConversationId, MessageId, Now, PlacementId, UserId};
+use crdt::{ConversationId, Cut, MessageId, Now, PlacementId, UserId};
 use gateway_protocol::v1::client_frame::Frame;
 use gateway_protocol::v1::server_frame::Frame as Reply;
 use gateway_protocol::v1::{self, ServerFrame};
@@ -157,10 +157,12 @@ impl Session {
         let Some(identity) = self.opening.identity else { return Ok(()) };
         self.asked.admit()?;
         let conversation = asked.conversation;
-        if let Some(conversation) = conversation {
-            self.site.held(conversation)?;
+        self.site.held(conversation)?;
+        let placement = conversation.placement();
+        if asked.post {
+            // Before it is submitted: another device may have acknowledged it before the answer to this one is looked at.
+            self.ticks.watch(conversation, &Cut::new(), out);
         }
-        let Some(placement) = conversation.map(ConversationId::placement) else { return Ok(()) };
         let ticket = self.asked.command(asked);
         let (user, device) = (identity.user, identity.device);
         out.push(Output::Submit { ticket, placement, user, device, command });
@@ -228,6 +230,10 @@ impl Session {
         let conversation = fields::id("conversation", &get.conversation)?;
         self.site.held(conversation)?;
         let Some(identity) = self.opening.identity else { return Ok(()) };
+        // What grows after the answer is read must come by itself, so it is watched before.
+        if let Some(stream) = self.delivery.streams.get(&conversation) {
+            self.ticks.watch(conversation, &stream.cut, out);
+        }
         let query = Query::Receipts { conversation, user: identity.user };
         self.asked.query(Purpose::Receipts { request, conversation }, query, out);
         Ok(())
@@ -262,14 +268,14 @@ pub(crate) const fn request_of(error: &FrameError) -> u64 {
 pub(crate) fn about(refusal: &Refusal, asked: &AskedCommand) -> v1::Error {
     let mut frame = SessionError::from(refusal.clone()).to_frame();
     if frame.conversation.is_empty() {
-        frame.conversation = asked.conversation.map(|id| id.to_string()).unwrap_or_default();
+        frame.conversation = asked.conversation.to_string();
     }
     frame.command = asked.command.map(|id| id.to_string()).unwrap_or_default();
     frame
 }
 
 fn asked(request: u64, conversation: ConversationId, command: Option<MessageId>) -> AskedCommand {
-    AskedCommand { request, conversation: Some(conversation), command, post: false }
+    AskedCommand { request, conversation, command, post: false }
 }
 
 /// The number asked for, if it is one and within the limit.

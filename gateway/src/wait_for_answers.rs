@@ -17,8 +17,8 @@ use std::collections::BTreeMap;
 pub(crate) struct AskedCommand {
     /// The client's number of it.
     pub(crate) request: u64,
-    /// Where, if that is known before it is done.
-    pub(crate) conversation: Option<ConversationId>,
+    /// Where.
+    pub(crate) conversation: ConversationId,
     /// The command's id; none for receipts.
     pub(crate) command: Option<MessageId>,
     /// Whether it posts, so that its ticks are forwarded.

@@ -77,7 +77,7 @@ pub(crate) fn stable(conversation: ConversationId, cut: &Cut) -> ServerFrame {
 }
 
 /// That a command was done. `conversation` is that of a receipt, which does not name it.
-pub(crate) fn done(done: &Done, conversation: Option<ConversationId>) -> v1::Done {
+pub(crate) fn done(done: &Done, conversation: ConversationId) -> v1::Done {
     match done {
         Done::Operation { conversation, command, dot, hlc } => v1::Done {
             conversation: conversation.to_string(),
@@ -88,10 +88,7 @@ pub(crate) fn done(done: &Done, conversation: Option<ConversationId>) -> v1::Don
         Done::Exists { conversation } => {
             v1::Done { conversation: conversation.to_string(), ..v1::Done::default() }
         }
-        Done::Receipt => v1::Done {
-            conversation: conversation.map(|id| id.to_string()).unwrap_or_default(),
-            ..v1::Done::default()
-        },
+        Done::Receipt => v1::Done { conversation: conversation.to_string(), ..v1::Done::default() },
     }
 }
 

@@ -325,22 +325,64 @@ fn a_message_is_answered_and_its_ticks_come_gathered() {
     check(
         &device,
         &expect![[r#"
-        client Send
-            submit 3 to p1: post 2 bytes in c00010000000000000000000000000001, having seen nothing
-        answered 3: true
-            send #7 Done 00000000-0001-7000-8000-000000000001 r1.0000000000000001:1
+            client Send
+                watch ticks of c00010000000000000000000000000001
+                submit 3 to p1: post 2 bytes in c00010000000000000000000000000001, having seen nothing
+            answered 3: true
+                send #7 Done 00000000-0001-7000-8000-000000000001 r1.0000000000000001:1
+            receipt of d0000000000000005
+            receipt of d0000000000000005
+                timer at 1000250 ms
+            receipt of d0000000000000005
+            receipt of d0000000000000006
+            stable
+            timer at 1000250 ms
+                send Receipts d0000000000000005 delivered {r1.0000000000000001:1} read {}, d0000000000000006 delivered {r1.0000000000000001:1} read {}
+                send Stable {r1.0000000000000001:1}
+                timer at 1090000 ms
+            stable
+        "#]],
+    );
+}
+
+#[test]
+fn a_device_that_was_away_is_told_of_receipts_of_its_earlier_messages() {
+    let mut island = Island::new(1);
+    island.begin(conversation(1));
+    island.post(conversation(1), USER, 1);
+    let mut before = Device::welcomed(&island.site);
+    before.sync_all();
+    before.settle(&island);
+    let mut device = Device::welcomed(&island.site);
+    device.cursors = before.cursors;
+    device.sync_all();
+    device.settle(&island);
+    from_here(&mut device);
+    device.say(Ask::GetReceipts(v1::GetReceipts { conversation: conversation(1).to_string() }));
+    device.settle(&island);
+    device.step(Input::Receipt {
+        conversation: conversation(1),
+        user: OTHER,
+        device: DeviceId(5),
+        delivered: Arc::new([dot(1, 1)].into_iter().collect()),
+        read: Arc::default(),
+    });
+    device.now = device.now.plus_ms(limits::TICKS_MS);
+    device.step(Input::Timer);
+    check(
+        &device,
+        &expect![[r#"
+        client GetReceipts
             watch ticks of c00010000000000000000000000000001
-        receipt of d0000000000000005
+            query 3: receipts of c00010000000000000000000000000001
+        unsent 0
+        read 3
+            send #7 Receipts 
         receipt of d0000000000000005
             timer at 1000250 ms
-        receipt of d0000000000000005
-        receipt of d0000000000000006
-        stable
         timer at 1000250 ms
-            send Receipts d0000000000000005 delivered {r1.0000000000000001:1} read {}, d0000000000000006 delivered {r1.0000000000000001:1} read {}
-            send Stable {r1.0000000000000001:1}
+            send Receipts d0000000000000005 delivered {r1.0000000000000001:1} read {}
             timer at 1090000 ms
-        stable
     "#]],
     );
 }
@@ -376,26 +418,27 @@ fn refusals_name_what_they_are_about() {
     check(
         &device,
         &expect![[r#"
-        client Send
-            send #7 Error cursor_wrong_conversation: the cursor belongs to c00010000000000000000000000000002, not to c00010000000000000000000000000001: use that conversation's own
-        client Acknowledge
-            send #7 Error cursor_forged: the cursor of c00010000000000000000000000000002 was not made by this placement's regions, or was changed: sync it without a cursor
-        client Read
-            send #7 Error cursor_malformed: the cursor is malformed: send it exactly as it was received
-        client AddMember
-            send #7 Error malformed_id: field `user`: `bob` is not a user id: it has the form `u0001000000000abc`
-        client GetReceipts
-            send #7 Error wrong_placement: conversation c00090000000000000000000000000001 lives in a placement that this region has no part in: connect to a region of that placement
-        client Send
-            submit 5 to p1: post 2 bytes in c00010000000000000000000000000001, having seen nothing
-        answered 5: false
-            send #7 Error unknown_conversation: there is no conversation c00010000000000000000000000000001 for you here: check the id, or wait until this region has heard of it
-        client unknown_frame
-            send #3 Error unknown_frame: the frame holds nothing that version 1 knows: see `version` in the welcome
-        client wrong_frame_kind
-            send Error wrong_frame_kind: subprotocol archipelago.v1+json sends text messages and this one was not: connect again with the subprotocol you speak
-            close wrong_frame_kind
-    "#]],
+            client Send
+                send #7 Error cursor_wrong_conversation: the cursor belongs to c00010000000000000000000000000002, not to c00010000000000000000000000000001: use that conversation's own
+            client Acknowledge
+                send #7 Error cursor_forged: the cursor of c00010000000000000000000000000002 was not made by this placement's regions, or was changed: sync it without a cursor
+            client Read
+                send #7 Error cursor_malformed: the cursor is malformed: send it exactly as it was received
+            client AddMember
+                send #7 Error malformed_id: field `user`: `bob` is not a user id: it has the form `u0001000000000abc`
+            client GetReceipts
+                send #7 Error wrong_placement: conversation c00090000000000000000000000000001 lives in a placement that this region has no part in: connect to a region of that placement
+            client Send
+                watch ticks of c00010000000000000000000000000001
+                submit 5 to p1: post 2 bytes in c00010000000000000000000000000001, having seen nothing
+            answered 5: false
+                send #7 Error unknown_conversation: there is no conversation c00010000000000000000000000000001 for you here: check the id, or wait until this region has heard of it
+            client unknown_frame
+                send #3 Error unknown_frame: the frame holds nothing that version 1 knows: see `version` in the welcome
+            client wrong_frame_kind
+                send Error wrong_frame_kind: subprotocol archipelago.v1+json sends text messages and this one was not: connect again with the subprotocol you speak
+                close wrong_frame_kind
+        "#]],
     );
 }
 
