@@ -10,8 +10,10 @@ mod chat;
 mod chat_screen;
 mod check;
 mod cluster_folder;
+mod demo;
 mod failure;
 mod init;
+mod replay;
 mod run_region;
 mod token;
 
@@ -31,6 +33,10 @@ struct Arguments {
 enum Command {
     /// Write the folder of a new cluster: its file, certificates, keys and first epochs
     Init(init::Init),
+    /// Three regions on this machine: talk, cut, kill, heal, and the proof that nothing was lost
+    Demo(demo::Demo),
+    /// Play conversations on a cluster, break what you like, and judge the outcome
+    Replay(replay::Replay),
     /// Run one region; prints one line of JSON when clients can connect
     Region(run_region::Region),
     /// What operators do: make tokens
@@ -43,6 +49,7 @@ enum Command {
 
 const EXAMPLES: &str = "\
 Examples:
+  archipelago demo
   archipelago init demo --regions eu-central,us-east,ap-south --placement eu=eu-central
   archipelago region eu-central --cluster demo --data data/eu-central
   archipelago admin token --cluster demo --user u0001000000000001 --device d0000000000000001
@@ -71,6 +78,8 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Init(init) => init.run(),
+        Command::Demo(demo) => demo.run(),
+        Command::Replay(replay) => replay.run(),
         Command::Region(region) => region.run(),
         Command::Admin(admin) => admin.run(),
         Command::Check(check) => check.run(),

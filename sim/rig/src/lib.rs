@@ -27,4 +27,4 @@ pub use logs::{LogFileError, read_log};
 pub use options::{
     Distances, Progress, ReplayError, ReplayOptions, Signer, WORLD_PLACEMENT, pinned_placement,
 };
-pub use replay::{Outcome, replay};
+pub use replay::{Outcome, Running, replay};

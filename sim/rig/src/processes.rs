@@ -46,7 +46,7 @@ impl RegionProcess {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(&self.log).map_err(open)?;
         let mut command = Command::new(&self.program);
         command.arg("region").arg(&self.name).arg("--cluster").arg(&self.cluster_file);
-        command.arg("--data").arg(&self.data);
+        command.arg("--data").arg(&self.data).arg("--insecure-loopback");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).kill_on_drop(true);
         let mut child =
             command.spawn().map_err(|error| self.failed(&format!("{}: {error}", self.program.display())))?;
