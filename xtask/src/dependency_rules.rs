@@ -252,8 +252,9 @@ fn unused(metadata: &Metadata, tree: &SourceTree) -> Vec<Finding> {
             let used = |text: &String| {
                 text.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|word| word == name)
             };
-            // Generated code names pbjson; the schema's crates are named where it is generated.
-            if !texts.iter().any(used) && !GENERATED_CODE_NAMES.contains(&dependency.name.as_str()) {
+            let generates = tree.file(&format!("{own}build.rs")).is_some();
+            let generated = generates && GENERATED_CODE_NAMES.contains(&dependency.name.as_str());
+            if !generated && !texts.iter().any(used) {
                 findings.push(manifest(package, format!("`{}` is not used: remove it", dependency.name)));
             }
         }
