@@ -169,12 +169,13 @@ pub fn addresses() -> [SocketAddr; 3] {
 /// A region with a log of so many operations of a kilobyte, whose shard takes what it is given or never does.
 pub struct MadeUpRegion {
     own: u16,
-    log_end: u64,
+    log_end: AtomicU64,
     takes: bool,
     started: Instant,
     pub notices: BTreeMap<u16, Arc<Notices>>,
     pub read_bytes: AtomicU64,
     pub delivered: AtomicU64,
+    pub delivered_bytes: AtomicU64,
     pub stopped: Mutex<Vec<String>>,
 }
 
@@ -183,12 +184,13 @@ impl MadeUpRegion {
         let notices = (1..=3).filter(|peer| *peer != own).map(|peer| (peer, Arc::default())).collect();
         Arc::new(Self {
             own,
-            log_end,
+            log_end: AtomicU64::new(log_end),
             takes,
             started: Instant::now(),
             notices,
             read_bytes: AtomicU64::new(0),
             delivered: AtomicU64::new(0),
+            delivered_bytes: AtomicU64::new(0),
             stopped: Mutex::default(),
         })
     }
@@ -217,6 +219,17 @@ impl MadeUpRegion {
         Bridges::start(config, peers, self)
     }
 
+    /// Makes the log so much longer, and tells the bridges.
+    pub fn grow(&self, operations: u64) {
+        self.log_end.fetch_add(operations, Ordering::Relaxed);
+        let state = self.state(Self::partition()).unwrap();
+        self.notices.values().for_each(|notices| notices.advanced(Self::partition(), &state));
+    }
+
+    fn log_end(&self) -> u64 {
+        self.log_end.load(Ordering::Relaxed)
+    }
+
     fn partition() -> PartitionId {
         PartitionId { placement: PLACEMENT, bucket: Bucket::new(5).unwrap() }
     }
@@ -239,6 +252,7 @@ impl RegionPort for MadeUpRegion {
                 std::future::pending::<()>().await;
             }
             Delivery::Entries { bytes, .. } | Delivery::Registers { bytes, .. } => {
+                self.delivered_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
                 self.notices[&from.0].taken(bytes);
             }
         }
@@ -252,16 +266,16 @@ impl RegionPort for MadeUpRegion {
 impl LogView for MadeUpRegion {
     fn partitions(&self) -> Result<Vec<(PartitionId, PartitionState)>, LogUnreadable> {
         let state = self.state(Self::partition())?;
-        Ok(if self.log_end > 0 { vec![(Self::partition(), state)] } else { Vec::new() })
+        Ok(if self.log_end() > 0 { vec![(Self::partition(), state)] } else { Vec::new() })
     }
 
     fn state(&self, partition: PartitionId) -> Result<PartitionState, LogUnreadable> {
-        if partition != Self::partition() || self.log_end == 0 {
+        if partition != Self::partition() || self.log_end() == 0 {
             return Ok(PartitionState::default());
         }
-        let last = Dot { replica: replica(self.own), sequence: Sequence(self.log_end) };
+        let last = Dot { replica: replica(self.own), sequence: Sequence(self.log_end()) };
         let applied = [last].into_iter().collect();
-        Ok(PartitionState { log_end: Position(self.log_end), feed_end: ChangeNumber(0), applied })
+        Ok(PartitionState { log_end: Position(self.log_end()), feed_end: ChangeNumber(0), applied })
     }
 
     fn read(
@@ -271,7 +285,7 @@ impl LogView for MadeUpRegion {
         bytes_max: usize,
     ) -> Result<Vec<LoggedCommit>, LogUnreadable> {
         let commits = (bytes_max as u64 / 1_100).max(1);
-        let positions = from.0 + 1..=self.log_end.min(from.0 + commits);
+        let positions = from.0 + 1..=self.log_end().min(from.0 + commits);
         self.read_bytes.fetch_add(1_100 * positions.clone().count() as u64, Ordering::Relaxed);
         let logged = positions.map(|position| {
             let mut envelope = vec![7; 76];

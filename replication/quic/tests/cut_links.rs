@@ -1,0 +1,114 @@
+//! A relay stands between two regions, as between real ones: it cuts the link, heals it, and moves to another port.
+//!
+//! What must hold: a cut is noticed within the idle timeout; after it heals, the bridge is open again in about a second, however long the cut
+//! was; a caller whose port changes is not dropped, since relays and translators do that.
+#![allow(clippy::unwrap_used)]
+
+mod pair;
+
+use crdt::RegionId;
+use pair::{Authority, MadeUpRegion, addresses, name, until};
+use replication_quic::limits::IDLE_TIMEOUT;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tokio::net::UdpSocket;
+use tokio::sync::watch;
+
+/// Carries datagrams between whoever calls it and one address.
+struct Relay {
+    address: SocketAddr,
+    cut: Arc<AtomicBool>,
+    /// Each new number makes it go on from another port.
+    port: watch::Sender<u32>,
+}
+
+impl Relay {
+    async fn to(target: SocketAddr) -> Self {
+        let near = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+        let address = near.local_addr().unwrap();
+        let cut = Arc::new(AtomicBool::new(false));
+        let (port, moved) = watch::channel(0);
+        tokio::spawn(Self::carry(near, target, Arc::clone(&cut), moved));
+        Self { address, cut, port }
+    }
+
+    async fn carry(
+        near: Arc<UdpSocket>,
+        target: SocketAddr,
+        cut: Arc<AtomicBool>,
+        mut moved: watch::Receiver<u32>,
+    ) {
+        let mut far = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let mut caller = None;
+        let (mut from_near, mut from_far) = (vec![0; 65_536], vec![0; 65_536]);
+        loop {
+            tokio::select! {
+                Ok((bytes, from)) = near.recv_from(&mut from_near) => {
+                    caller = Some(from);
+                    if !cut.load(Ordering::Relaxed) {
+                        let _ = far.send_to(&from_near[..bytes], target).await;
+                    }
+                }
+                Ok((bytes, _)) = far.recv_from(&mut from_far) => {
+                    if let Some(caller) = caller.filter(|_| !cut.load(Ordering::Relaxed)) {
+                        let _ = near.send_to(&from_far[..bytes], caller).await;
+                    }
+                }
+                Ok(()) = moved.changed() => far = UdpSocket::bind("127.0.0.1:0").await.unwrap(),
+                else => return,
+            }
+        }
+    }
+
+    fn cut(&self, cut: bool) {
+        self.cut.store(cut, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cut_is_noticed_by_both_sides_and_a_healed_link_is_open_again_at_once() {
+    let (authority, mut addresses) = (Authority::new(), addresses());
+    let two = MadeUpRegion::new(2, 0, true);
+    let listener = two.start(authority.identity(&[&name(2)]), &[1], addresses).unwrap();
+    let relay = Relay::to(addresses[1]).await;
+    addresses[1] = relay.address;
+    let one = MadeUpRegion::new(1, 0, true);
+    let dialler = one.start(authority.identity(&[&name(1)]), &[2], addresses).unwrap();
+    let (at_one, at_two) = (dialler.open(), listener.open());
+    until("both are open", || at_one.borrow().len() + at_two.borrow().len() == 2).await;
+
+    relay.cut(true);
+    let begun = Instant::now();
+    until("both have noticed the cut", || at_one.borrow().is_empty() && at_two.borrow().is_empty()).await;
+    let noticed = begun.elapsed();
+    assert!(noticed < IDLE_TIMEOUT + Duration::from_secs(3), "noticed after {noticed:?}");
+    // A handshake that repeats itself ever more slowly would be silent from here on for almost two seconds.
+    tokio::time::sleep(Duration::from_millis(3_200)).await;
+    relay.cut(false);
+    let begun = Instant::now();
+    until("both are open again", || at_one.borrow().len() + at_two.borrow().len() == 2).await;
+    let healed = begun.elapsed();
+    assert!(healed < Duration::from_millis(1_500), "open again after {healed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_that_comes_from_another_port_keeps_its_bridge() {
+    let (authority, mut addresses) = (Authority::new(), addresses());
+    let two = MadeUpRegion::new(2, 0, true);
+    let _listener = two.start(authority.identity(&[&name(2)]), &[1], addresses).unwrap();
+    let relay = Relay::to(addresses[1]).await;
+    addresses[1] = relay.address;
+    let one = MadeUpRegion::new(1, 0, true);
+    let dialler = one.start(authority.identity(&[&name(1)]), &[2], addresses).unwrap();
+    let open = dialler.open();
+    until("it is open", || open.borrow().len() == 1).await;
+    let taken = || two.delivered_bytes.load(Ordering::Relaxed);
+    for move_to in 1..=3 {
+        relay.port.send(move_to).unwrap();
+        one.grow(1_000);
+        until("entries sent after the move are there", || taken() > u64::from(move_to) * 1_000_000).await;
+    }
+    assert_eq!(dialler.counters()[&RegionId(2)].connections.load(Ordering::Relaxed), 1);
+}
