@@ -1,6 +1,7 @@
-//! The state of a bridge for people and golden tests: one line for the whole, one for each partition that is not at rest.
+//! The state of a bridge for people and golden tests: one line for the whole, one for each partition.
 //!
-//! What must always hold: the same state prints the same text on every machine, and no body of a message is in it.
+//! What must always hold: it says numbers, regions and partitions, never a byte of what is carried, so it may be printed where residency forbids bodies;
+//! it prints what the state is, not how it came to be.
 
 use crate::bridge::{Bridge, Phase};
 use crate::partition::{Flow, Partition};

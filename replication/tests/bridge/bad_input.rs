@@ -1,5 +1,8 @@
 //! Bad input: whatever a peer sends that it should not, the bridge closes with a stable code, delivers nothing of it, and goes on
 //! with the next connection.
+//!
+//! The tables are expectations (`UPDATE_EXPECT=1 cargo test -p replication --test bridge` rewrites them): code and text as operators see them.
+//! Every refusal of the protocol has a row; bytes at random and sound frames with bytes changed stand for what nobody thought of.
 
 use crate::store::{Store, key, placement, replica};
 use crate::world::{operation, partition, region};

@@ -1,4 +1,7 @@
 //! What is bounded stays bounded: what waits for a cause, what the shard has not taken, what a slow peer has not read.
+//!
+//! Each test drives a bridge against one limit of `limits.rs`, sees that the stated thing happens there, and that all is whole and equal afterwards:
+//! a bound that loses something is not kept.
 
 use crate::store::placement;
 use crate::world::{World, partition, region};

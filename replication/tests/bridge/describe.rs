@@ -1,4 +1,7 @@
-//! Frames as one line for scenarios. Probes are left out: they say nothing but the time.
+//! Frames as one line each, for scenarios.
+//!
+//! Probes are left out: they say nothing but the time. Bodies are told by their length: it changes when the encoding does,
+//! which is to be seen in a diff.
 
 use bytes::Bytes;
 use prost::Message as _;

@@ -1,6 +1,7 @@
-//! Tests of the bridge over plain in-memory regions: scenarios, the random model, bad input, and what it costs.
+//! Tests of the bridge over plain in-memory regions: scenarios, the random model, bad input, bounds, and what it costs.
 //!
-//! The region on each side is a map in memory; frames are passed by hand, so every order and every cut can be tried.
+//! One program, so that it is linked once. `world` is the only thing that drives bridges by the clock; `store` is a region's store as plain as can be;
+//! everything else is tests.
 #![allow(clippy::unwrap_used)]
 // Scenario files are read from disk; the core under test is not.
 #![allow(clippy::disallowed_methods)]

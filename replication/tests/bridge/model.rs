@@ -1,6 +1,8 @@
 //! The random model: regions with cuts, kills and slow links become whole and equal, and order always extends happened-before.
 //!
-//! A failing seed is printed with what happened last and runs again the same.
+//! A storm under a seed, then a healed world that must become quiet and equal within 20 s of its own time. The oracle (`world`) knows each operation's
+//! causes from what its region had applied when it issued it, and looks at no log, cursor or reference. A failing seed is named;
+//! the same seed gives the same history.
 
 use crate::store::placement;
 use crate::world::{World, operation, partition, region};

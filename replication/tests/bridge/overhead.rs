@@ -1,5 +1,7 @@
 //! What a bridge costs: bytes of overhead around a body of 1,024 bytes, everything but QUIC included, and bytes of a third region's
-//! references a message. The figures below are exact, since the world is seeded; whoever changes the wire sees the difference here.
+//! references a message.
+//!
+//! The figures are exact, since the world is seeded; whoever changes the wire sees the difference here. Posts are real ones, with random ids, salts and bodies.
 
 use crate::store::placement;
 use crate::world::{World, partition, region};

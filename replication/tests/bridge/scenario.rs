@@ -1,5 +1,7 @@
-//! Scenario files: a conversation between regions as text. Lines that begin with `>` are commands, two spaces are what came of them
-//! (`UPDATE_EXPECT=1` rewrites those), everything else is prose. The file's name is the claim.
+//! Scenario files (`tests/scenarios/*.txt`): a conversation between regions as text; the file's name is the claim.
+//!
+//! Lines that begin with `>` are commands, two spaces are what came of them (`UPDATE_EXPECT=1` rewrites those), everything else is prose.
+//! What comes of a command is what bridges wanted done and the frames they sent, never a log line.
 
 use crate::store::{placement, replica};
 use crate::world::{World, operation, pair, partition, region};

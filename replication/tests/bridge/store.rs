@@ -1,6 +1,7 @@
 //! A region's store in memory, as plain as can be: what is in it is durable, what is not does not exist.
 //!
-//! It knows nothing of the bridge, so a fault of the bridge cannot hide in it.
+//! It applies as a shard does: skips what it has, cuts off the part of a commit that it has, verifies the rest against its own heads, and never
+//! lowers a cursor. A commit that does not verify changes nothing.
 
 use bytes::Bytes;
 use crdt::{ChainHead, Dot, Incarnation, PartitionId, RegionId, ReplicaId, Sequence, VersionVector};
