@@ -117,8 +117,9 @@ impl Bridge {
         while filling.room() > 0 {
             let Some(id) = self.whose_turn(&served) else { break };
             served.insert(id);
-            self.turns += 1;
             let full = self.give_turn(turn, id, filling)?;
+            // A turn for which there was no room is given again, first in the next frame.
+            self.turns += u64::from(!full);
             let Some(known) = self.partitions.get(&id) else { continue };
             if !self.wants_turn(id, known) {
                 self.ready.remove(&id);
@@ -156,9 +157,11 @@ impl Bridge {
             self.ready.remove(&id);
             return Ok(false);
         };
-        known.outgoing.served = self.turns;
         let section = known.entries_section(turn, may_send, shared, &self.inline, filling)?;
         let full = section.is_none();
+        if !full {
+            known.outgoing.served = self.turns + 1;
+        }
         known.outgoing.held_since = None;
         if let Some(section) = section.filter(|section| !section.steps.is_empty()) {
             let section = proto::Section { partition: number, ..section };

@@ -273,6 +273,16 @@ mod tests {
     }
 
     #[test]
+    fn a_pair_of_a_later_epoch_does_not_shrink_what_is_stable() {
+        let mut known = Acknowledgements::default();
+        known.join(replica(1), &pair(1, &[(1, 1)]));
+        known.believe(EPOCH, &vector(&[(1, 1)]));
+        known.join(replica(1), &pair(2, &[(1, 1)]));
+        known.believe(EPOCH, &vector(&[(1, 1)]));
+        assert_eq!(known.stable(EPOCH, [replica(1)]), vector(&[(1, 1)]));
+    }
+
+    #[test]
     fn belief_catches_up_although_the_newest_pair_is_always_ahead() {
         let mut known = Acknowledgement::default();
         for n in 1..=100 {

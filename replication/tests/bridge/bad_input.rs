@@ -449,6 +449,37 @@ fn a_bridge_goes_on_after_a_refusal() {
     assert_eq!(verdict(&outputs), "not closed");
 }
 
+/// A fetched commit that goes on beyond the reference it was fetched for would be applied before what lies between.
+#[test]
+fn a_fetched_commit_that_does_not_end_where_the_reference_does_is_refused() {
+    let mut played = Played::open();
+    played.step(Input::PipeReady);
+    let outputs = played.frame(&references(&[4, 0, (3 + 2) * 2]));
+    assert_eq!(verdict(&outputs), "not closed");
+    let commit = proto::Step { origin: 3, ..step(1, &["one", "two"]) };
+    let answer = proto::Fetched { partition: 7, commits: vec![commit] };
+    let outputs = played.frame(&proto::Frame { fetched: vec![answer], ..Default::default() });
+    assert!(verdict(&outputs).starts_with("26 "), "{outputs:?}");
+}
+
+#[test]
+fn nothing_of_a_connection_outlives_it() {
+    let mut played = Played::open();
+    let blocked = |played: &mut Played| {
+        let mut frame = references(&[4, 0, (3 + 2) * 2]);
+        frame.sections[0].partition = 8;
+        verdict(&played.frame(&frame))
+    };
+    assert_eq!(blocked(&mut played), "not closed");
+    played.step(Input::Disconnected { code: None });
+    played.step(Input::Connected { certified: region(2) });
+    played.frame(&proto::Frame { hello: Some(hello()), ..Default::default() });
+    let resume = proto::Resume { partitions: Vec::new(), last: true };
+    played.frame(&proto::Frame { resume: Some(resume), ..Default::default() });
+    assert_eq!(blocked(&mut played), "not closed", "the first section of a stream was taken for a later one");
+    assert_eq!(played.bridge.to_string().matches("in 0/1").count(), 1, "{}", played.bridge);
+}
+
 /// Random bytes, and sound frames with bytes changed: never a panic.
 #[test]
 fn no_bytes_make_it_panic() {
@@ -459,7 +490,7 @@ fn no_bytes_make_it_panic() {
         resume(|theirs| (theirs.log, theirs.sequence) = (1, 1)),
         proto::Frame { hello: Some(hello()), ..Default::default() },
     ];
-    for round in 0..4_000 {
+    for round in 0..2_000 {
         let mut bytes = sound[round % sound.len()].encode_to_vec();
         for _ in 0..1 + random.next_u32() % 3 {
             let at = random.next_u32() as usize % bytes.len();

@@ -71,24 +71,58 @@ fn reading_pauses_while_the_shard_is_behind() {
     assert!(world.converged());
 }
 
+/// How much of a partition region 2 has.
+fn end(world: &World, bucket: u16) -> u64 {
+    world.regions[&region(2)].store.partitions.get(&partition(1, bucket)).map_or(0, |log| log.end().0)
+}
+
 #[test]
-fn a_small_backlog_does_not_wait_for_a_large_one() {
+fn a_small_backlog_does_not_wait_for_large_ones() {
     let mut world = world();
     world.start(region(1));
-    for n in 0..200 {
-        world.issue(region(1), partition(1, 1), vec![large(n)]);
-    }
-    for bucket in 2..40 {
-        world.issue(region(1), partition(1, bucket), vec![large(0)]);
+    world.start(region(2));
+    world.run_ms(2_500);
+    world.set_link(region(1), region(2), false);
+    for n in 0..40 * 30 {
+        world.issue(region(1), partition(1, (n % 40) as u16), vec![large(n)]);
     }
     world.run_ms(50);
-    world.start(region(2));
-    while world.regions[&region(2)].store.partitions.len() < 39 {
+    world.set_link(region(1), region(2), true);
+    let arrived = |world: &World, bucket| end(world, bucket);
+    while arrived(&world, 0) == 0 {
         world.run_ms(1);
     }
-    let large_one = world.regions[&region(2)].store.log(partition(1, 1)).end().0;
-    assert!(large_one < 60, "{large_one} of the large backlog came before the small ones were whole");
-    assert!(large_one > 0, "the large backlog starved");
-    world.run_ms(2_000);
-    assert_eq!(world.regions[&region(2)].store.log(partition(1, 1)).end().0, 200);
+    for n in 1..=10 {
+        world.issue(region(1), partition(1, 100), vec![large(n)]);
+        // Two syncs, the link's delay, and at most a few frames before it.
+        world.run_ms(1 + 10 + 1 + 6);
+        assert_eq!(arrived(&world, 100), n, "live message {n} waited for the backlog");
+    }
+    assert!((1..40).any(|bucket| arrived(&world, bucket) < 30), "there was no backlog to wait for");
+    world.run_ms(3_000);
+    assert!((0..40).all(|bucket| arrived(&world, bucket) == 30));
+}
+
+#[test]
+fn a_large_backlog_does_not_starve() {
+    let mut world = world();
+    world.start(region(1));
+    world.start(region(2));
+    world.run_ms(2_500);
+    world.set_link(region(1), region(2), false);
+    for n in 0..100 {
+        world.issue(region(1), partition(1, 1), vec![large(n)]);
+    }
+    world.run_ms(50);
+    world.set_link(region(1), region(2), true);
+    while end(&world, 1) == 0 {
+        world.run_ms(1);
+    }
+    // As much as the pipe takes, always somewhere else.
+    for n in 0..300 {
+        world.issue(region(1), partition(1, 2 + (n % 2) as u16), vec![large(n)]);
+        world.run_ms(1);
+    }
+    let arrived = end(&world, 1);
+    assert!(arrived >= 40, "only {arrived} of a large backlog came beside small ones");
 }
