@@ -1,4 +1,7 @@
 //! `archipelago chat` through pipes: two people in two regions, as a newcomer's first try.
+//!
+//! What must always hold: what is said comes to stdout, one line a message, across regions and moves, and whoever comes later is
+//! told all of it in order; what is wrong with the arguments is named, with what would be right.
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 

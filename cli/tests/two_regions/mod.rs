@@ -19,7 +19,7 @@ impl TwoRegions {
     pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut started = Self { folder, regions: Vec::new(), urls: Vec::new() };
-        started.run(&["init", "demo", "--regions", "east,west"]);
+        started.run(&["init", "demo", "--regions", "east,west", "--placement", "local=east"]);
         for region in ["east", "west"] {
             let mut process = Command::new(PROGRAM)
                 .args(["region", region, "--cluster", "demo", "--data", &format!("data/{region}")])

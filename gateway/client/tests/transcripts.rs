@@ -1,4 +1,7 @@
 //! Small stories, told as what goes in (`>`) and what comes out, for the cases that a storm meets too rarely to read.
+//!
+//! What must always hold: each name is the claim, and the text below it shows that claim and nothing that contradicts it. Frames are
+//! printed as the JSON that goes over the wire.
 
 #![allow(clippy::unwrap_used)]
 

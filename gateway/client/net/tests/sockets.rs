@@ -1,4 +1,7 @@
 //! The driver against a real WebSocket on loopback, behind which a few lines play the region.
+//!
+//! What must always hold: both subprotocols work; TLS is spoken with who is vouched for and nobody else; a lost connection is opened
+//! again; a slow application holds the region up instead of filling the memory, and loses nothing.
 
 #![allow(clippy::unwrap_used)]
 
