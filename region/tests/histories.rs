@@ -199,10 +199,13 @@ fn a_message_resent_elsewhere_is_shown_once_at_its_earlier_place_and_stays_read(
     assert!(first < second);
     world.carry(1, 2);
     assert_eq!(bodies(&world, 2, 2), ["between", "m"]);
-    let given = read::changes(&world.regions[2].store, group(1), user(2), &Standing::default(), 100);
+    world.carry(0, 2);
+    let list = read::conversations(&world.regions[2].store, rig::WORLD, user(2), 9).unwrap();
+    assert_eq!(list[0].unread, 1, "unread once, although two operations carry it");
+    let given = read::changes(&world.regions[1].store, group(1), user(2), &Standing::default(), 100);
     let given = given.unwrap().unwrap();
     let read = Some(given.cut.clone());
-    world.ask(2, 2, Command::Receipt { conversation: group(1), delivered: None, read }).unwrap();
+    world.ask(1, 2, Command::Receipt { conversation: group(1), delivered: None, read }).unwrap();
     world.calm();
     for at in 0..3 {
         assert_eq!(bodies(&world, at, 2), ["m", "between"], "shown once, at the earlier place");
@@ -211,7 +214,7 @@ fn a_message_resent_elsewhere_is_shown_once_at_its_earlier_place_and_stays_read(
         assert_eq!(world.ask(at, 1, post(group(1), 2, "m")).map(hlc), Ok(first), "one answer everywhere");
     }
     let standing = Standing { after: given.through, cut: given.cut, highest: given.highest };
-    let moved = read::changes(&world.regions[2].store, group(1), user(2), &standing, 100).unwrap().unwrap();
+    let moved = read::changes(&world.regions[1].store, group(1), user(2), &standing, 100).unwrap().unwrap();
     let told: Vec<_> = moved.items.iter().map(|(_, item)| (item.message, item.hlc)).collect();
     assert_eq!(
         told,
@@ -304,4 +307,30 @@ fn much_in_one_step_is_several_commits_one_behind_the_other() {
     assert_eq!(counts, [1_024, 176]);
     world.calm();
     assert_eq!(region::verify::verify(&world.regions[1].store, rig::WORLD, 9).unwrap().damaged, []);
+}
+
+/// Feeds and logs may be given again from an earlier place; what stands for what is had never goes back.
+#[test]
+fn a_cursor_in_a_peers_log_or_feed_never_goes_back() {
+    let mut world = World::new(2);
+    world.ask(0, 1, create(group(1), 1, &[1, 2])).unwrap();
+    world.ask(0, 1, post(group(1), 2, "hello")).unwrap();
+    world.calm();
+    let partition = group(1).partition();
+    let before = world.log(1).cursor(replica(0), partition).unwrap();
+    assert!(before.log == Position(2) && before.feed.0 > 0);
+    let peer = replica(0);
+    let again = vec![
+        Input::Entries { peer, partition, commits: vec![], cursor: Some(Position(1)) },
+        Input::Registers { peer, partition, registers: vec![], cursor: Default::default() },
+    ];
+    assert!(world.step(1, again).batch.is_empty());
+    assert_eq!(world.log(1).cursor(replica(0), partition).unwrap(), before);
+    let ahead = vec![Input::Entries { peer, partition, commits: vec![], cursor: Some(Position(9)) }];
+    world.step(1, ahead);
+    assert_eq!(
+        world.log(1).cursor(replica(0), partition).unwrap().log,
+        Position(9),
+        "passed over what was had"
+    );
 }
