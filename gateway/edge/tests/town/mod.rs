@@ -91,17 +91,20 @@ impl Town {
         } else {
             Transport::InsecureLoopback
         };
-        let secrets = CursorSecrets { current: (1, [3; 32]), previous: None };
-        let config = GatewayConfig {
-            listen: "127.0.0.1:0".parse().unwrap(),
-            transport,
-            admin: "127.0.0.1:0".parse().unwrap(),
-            cursor_secrets: BTreeMap::from([(GLOBAL, secrets)]),
-            connections_max: plan.connections_max,
-        };
+        let config =
+            GatewayConfig { transport, connections_max: plan.connections_max, ..plain("127.0.0.1:0") };
         let gateway = Gateway::start(config, node.handle()).await.unwrap();
         let tokens = EncodingKey::from_ed_der(token_key.to_pkcs8_der().unwrap().as_bytes());
         Self { folder, node, gateway, tokens }
+    }
+
+    /// The same region with another gateway, at the same address, once `meanwhile` is over.
+    pub async fn restart_gateway(self, meanwhile: impl Future<Output = ()>) -> Self {
+        let address = self.gateway.address().to_string();
+        self.gateway.stop(None).await;
+        meanwhile.await;
+        let gateway = Gateway::start(plain(&address), self.node.handle()).await.unwrap();
+        Self { gateway, ..self }
     }
 
     pub async fn stop(self) {
@@ -137,6 +140,18 @@ impl Town {
         client.ask(Ask::Sync(v1::Sync::default())).await;
         client.until(|frame| matches!(frame, Frame::Done(_))).await;
         client
+    }
+}
+
+/// Plain text at that address.
+pub fn plain(address: &str) -> GatewayConfig {
+    let secrets = CursorSecrets { current: (1, [3; 32]), previous: None };
+    GatewayConfig {
+        listen: address.parse().unwrap(),
+        transport: Transport::InsecureLoopback,
+        admin: "127.0.0.1:0".parse().unwrap(),
+        cursor_secrets: BTreeMap::from([(GLOBAL, secrets)]),
+        connections_max: CONNECTIONS_MAX,
     }
 }
 
