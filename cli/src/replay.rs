@@ -168,11 +168,9 @@ impl Play {
         });
         let outcome = played?;
         println!("{}", outcome.report.table());
-        let faces: [(&Option<PathBuf>, fn(&Report) -> String); 2] =
-            [(&self.json, Report::json), (&self.html, Report::page)];
-        for (path, face) in faces {
+        for (path, written) in [(&self.json, Report::json as fn(&_) -> _), (&self.html, Report::page)] {
             if let Some(path) = path {
-                std::fs::write(path, face(&outcome.report)).map_err(Failure::write(path))?;
+                std::fs::write(path, written(&outcome.report)).map_err(Failure::write(path))?;
                 eprintln!("the report is in {}", path.display());
             }
         }

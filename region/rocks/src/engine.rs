@@ -3,7 +3,7 @@
 //! What must always hold:
 //! - A write returns after fdatasync of the write-ahead log, never before (`sync` on every write, no manual flush of the log).
 //! - Every region's stores share one block cache and one budget of write buffers, so that memory does not grow with placements.
-//! - Recovery refuses every damage. Torn tails are cut before the engine sees them, by [`crate::torn_tail`], because the
+//! - Recovery refuses every damage. Torn tails are cut before the engine sees them, by `torn_tail`, because the
 //!   engine's own tolerance also swallows damage in the middle of the last 32 KiB (decision 0010).
 
 use rocksdb::{BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, Options, WriteBufferManager};
