@@ -153,7 +153,7 @@ impl Client {
             Act::List => self.list(step),
             Act::TakePart { placement } => self.take_part(step, placement),
             Act::Move { region } => self.move_home(step, region),
-            Act::Renew { token } => self.config.token = token,
+            Act::Renew { token } => self.renew(step, token),
         }
     }
 

@@ -104,7 +104,7 @@ pub enum Act {
         /// Which.
         region: Address,
     },
-    /// A newer token, for the next hello.
+    /// A newer token: said at once on what is connected, so that it stays connected, and in each later hello.
     Renew {
         /// The token.
         token: String,

@@ -57,14 +57,27 @@ impl Client {
         let Some((key, line)) = self.lines.iter_mut().find(|(_, line)| opened(line)) else { return };
         let key = *key;
         line.state = LineState::Greeting;
-        let hello = v1::Hello {
+        let hello = self.hello();
+        self.send_on(step, key, connection, hello);
+        self.timers.set(Timer::Silence(key), step.now.plus_ms(limits::SILENCE_MS));
+    }
+
+    /// There is a newer token. The welcome that answers it on a live line says nothing new.
+    pub(crate) fn renew(&mut self, step: &mut Step<'_>, token: String) {
+        self.config.token = token;
+        for key in self.live_lines() {
+            let hello = self.hello();
+            self.send(step, key, hello);
+        }
+    }
+
+    fn hello(&self) -> Frame {
+        Frame::Hello(v1::Hello {
             token: self.config.token.clone(),
             version_min: VERSION,
             version_max: VERSION,
             client: self.config.client.clone(),
-        };
-        self.send_on(step, key, connection, Frame::Hello(hello));
-        self.timers.set(Timer::Silence(key), step.now.plus_ms(limits::SILENCE_MS));
+        })
     }
 
     /// The region let the user in: everything is synced and sent again.

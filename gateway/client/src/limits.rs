@@ -31,9 +31,9 @@ pub const SYNC_BYTES_MAX: usize = 64 * 1024;
 /// Milliseconds between two syncs of what fell behind. At most so often a device asks a region that cannot answer.
 pub const SYNC_APART_MS: u64 = 1_000;
 
-/// Conversations whose state is kept. Above it, entries of further ones are not taken and not acknowledged, and
-/// `too_many_conversations` says so once per connection.
-pub const CONVERSATIONS_MAX: usize = 4_096;
+/// Conversations whose state is kept: as many as a region delivers on one connection. Above it, entries of further ones are not
+/// taken and not acknowledged, and `too_many_conversations` says so once per connection.
+pub const CONVERSATIONS_MAX: usize = 10_000;
 
 /// Identities remembered per conversation, to hide duplicates: about 5 MiB. At it, those whose message ids are oldest are
 /// forgotten; what is given again under a forgotten id is hidden as long as its dot tells that it was given before, so only a

@@ -8,7 +8,7 @@
 use crdt::{ConversationId, DeviceId, MessageId, Now, PlacementId, UserId};
 use expect_test::{Expect, expect};
 use gateway_client::{
-    Act, Address, Client, Config, ConnectionId, Event, Input, LocalRefusal, Output, limits,
+    Act, Address, Client, Config, ConnectionId, Event, Input, LocalRefusal, Output, PageFrom, limits,
 };
 use gateway_protocol::v1;
 use gateway_protocol::v1::server_frame::Frame as Told;
@@ -495,4 +495,85 @@ fn an_id_is_one_message_and_a_body_has_a_limit() {
         Refused { conversation: Some(ConversationId(5192296858534827628530496329220103)), command: Some(MessageId(2)), code: "body_too_large", message: "the body has 65537 bytes, the limit is 65536: shorten it" }
     "#]]);
     assert_eq!(LocalRefusal::IdInUse { conversation: conversation(1) }.code(), "id_in_use");
+}
+
+#[test]
+fn a_newer_token_is_said_at_once_and_its_welcome_starts_nothing_anew() {
+    let mut story = Story::live();
+    story.act("a newer token", Act::Renew { token: "newer".into() });
+    story.hear(1, 3, welcome("near"));
+    story.check(expect![[r#"
+        > a newer token
+        send 1 {"request":"3","hello":{"token":"newer","versionMin":1,"versionMax":1,"client":"story"}}
+    "#]]);
+}
+
+#[test]
+fn a_question_is_asked_when_there_is_a_region_and_again_when_the_answer_was_lost() {
+    let mut story = Story::new();
+    story.step("start", Input::Start);
+    let page = || Act::Page { conversation: conversation(1), from: PageFrom::Newest, limit: 2 };
+    story.act("a page before there is a connection", page());
+    story.step("it opens", Input::Connected(ConnectionId(1)));
+    story.hear(1, 1, welcome("near"));
+    story.step("it fails", Input::Disconnected(ConnectionId(1)));
+    story.wait();
+    story.step("it opens", Input::Connected(ConnectionId(2)));
+    story.hear(2, 4, welcome("near"));
+    let messages =
+        v1::Messages { conversation: conversation(1).to_string(), more: true, ..v1::Messages::default() };
+    story.hear(2, 3, Told::Messages(messages.clone()));
+    story.hear(2, 6, Told::Messages(messages));
+    story.check(expect![[r#"
+        > start
+        connect 1 ws://near
+        > a page before there is a connection
+        > it opens
+        send 1 {"request":"1","hello":{"token":"t","versionMin":1,"versionMax":1,"client":"story"}}
+        SignedIn { placement: None, region: "near" }
+        send 1 {"request":"2","sync":{}}
+        send 1 {"request":"3","page":{"conversation":"c00010000000000000000000000000007","limit":2}}
+        > it fails
+        SignedOut { placement: None, retry_in_ms: 1000 }
+        > 1000 ms later
+        connect 2 ws://near
+        > it opens
+        send 2 {"request":"4","hello":{"token":"t","versionMin":1,"versionMax":1,"client":"story"}}
+        SignedIn { placement: None, region: "near" }
+        send 2 {"request":"5","sync":{}}
+        send 2 {"request":"6","page":{"conversation":"c00010000000000000000000000000007","limit":2}}
+        Paged { conversation: ConversationId(5192296858534827628530496329220103), items: [], more: true }
+    "#]]);
+}
+
+#[test]
+fn more_questions_than_a_connection_takes_are_refused_here() {
+    let mut story = Story::live();
+    for _ in 0..limits::QUESTIONS_MAX {
+        story.act("", Act::List);
+    }
+    story.text.clear();
+    story.act("one more", Act::List);
+    story.check(expect![[r#"
+        > one more
+        Refused { conversation: None, command: None, code: "too_many_questions", message: "16 pages and lists are waiting for an answer already: wait for one of them" }
+    "#]]);
+}
+
+#[test]
+fn a_conversation_too_many_is_named_once_and_not_taken() {
+    let mut story = Story::live();
+    let caught_up = |number: u128| {
+        let conversation = ConversationId::group(PlacementId(1), number).to_string();
+        Told::CaughtUp(v1::CaughtUp { conversation })
+    };
+    for number in 0..limits::CONVERSATIONS_MAX as u128 {
+        story.hear(1, 0, caught_up(number));
+    }
+    story.text.clear();
+    story.hear(1, 0, caught_up(99_999));
+    story.hear(1, 0, caught_up(99_998));
+    story.check(expect![[r#"
+        Refused { conversation: Some(ConversationId(5192296858534827628530496329320095)), command: None, code: "too_many_conversations", message: "10000 conversations are open already: c0001000000000000000000000001869f is not shown; leave some" }
+    "#]]);
 }

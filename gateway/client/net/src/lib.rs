@@ -1,7 +1,7 @@
 //! The client's sockets: drives `gateway-client` over WebSocket connections, one task a client.
 //!
 //! What must always hold: it decides nothing. It obeys outputs in order, feeds what happened, and keeps every buffer small, so that
-//! thousands of clients fit into one process (about 10 KiB each while idle).
+//! thousands of clients fit into one process (37 KiB each over TLS, measured with 1,500 idle ones in a debug build).
 
 mod connect;
 mod drive;
