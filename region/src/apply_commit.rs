@@ -17,6 +17,7 @@ use crate::pending::Pending;
 use crate::record::LogRecord;
 use crate::shard::Effect;
 use crate::store::StoreError;
+use bytes::Bytes;
 use crdt::operation::{Body, Envelope, MalformedOperation};
 use crdt::{ChainHead, Dot, PartitionId, ReplicaId, Sequence};
 use replication::commit::{Commit, CommitRefused};
@@ -102,11 +103,14 @@ fn verify(
         let genesis = (Sequence::NONE, ChainHead::genesis(partition, origin));
         let (applied, head) = heads.get(&origin).copied().unwrap_or(genesis);
         if commit.first <= applied {
-            match compare(pending, &commit, &key, applied)? {
-                Ok(()) => continue,
-                Err(reason) => return Ok(Err(reason)),
+            if let Err(reason) = compare(pending, &verified, &commit, &key, applied)? {
+                return Ok(Err(reason));
+            }
+            if commit.last() <= applied {
+                continue;
             }
         }
+        let commit = without_applied(commit, applied);
         let head = match commit.verify(applied, head, &key) {
             // A peer that has more of this very replica than this region itself: its store was rolled back.
             Ok(_) if origin == own => {
@@ -125,9 +129,21 @@ fn verify(
     Ok(Ok(verified))
 }
 
-/// Compares a commit with what this region has under the same sequences.
+/// What of a commit comes after what this region has: its signature covers the chain up to its end, so the rest stands as well as the whole.
+fn without_applied(mut commit: Commit, applied: Sequence) -> Commit {
+    if commit.first <= applied && commit.first > Sequence::NONE {
+        let had = usize::try_from(applied.0 + 1 - commit.first.0).unwrap_or(usize::MAX);
+        commit.operations.drain(..had.min(commit.operations.len()));
+        commit.first = applied.next();
+    }
+    commit
+}
+
+/// Compares a commit with what this region has under the same sequences: operation by operation, since a bridge joins neighbouring commits
+/// under the last one's signature, so the same chain may be cut into commits in several ways.
 fn compare(
     pending: &Pending<'_>,
+    verified: &[Verified],
     commit: &Commit,
     key: &ed25519_dalek::VerifyingKey,
     applied: Sequence,
@@ -140,24 +156,46 @@ fn compare(
         let (first, expected) = (commit.first.0, applied.next().0);
         return Ok(Err(CommitRefused::OutOfOrder { partition, origin, first, expected }));
     };
-    let kept = |sequence| kept_head(pending, partition, Dot { replica: origin, sequence });
-    // A commit is kept whole, so both of its ends are kept, unless the origin cut its chain in two different ways.
+    let mut differs = false;
+    for (dot, operation) in commit.dots().zip(&commit.operations).filter(|(dot, _)| dot.sequence <= applied) {
+        differs |= had_envelope(pending, verified, partition, dot)?.as_ref() != Some(&operation.envelope);
+    }
+    if !differs {
+        return Ok(Ok(()));
+    }
     let before = if previous == Sequence::NONE {
         Some(ChainHead::genesis(partition, origin))
     } else {
-        kept(previous)?
+        kept_head(pending, partition, Dot { replica: origin, sequence: previous })?
     };
     let last = commit.last();
-    let Some(before) = before else {
-        return Ok(Err(CommitRefused::Fork { partition, origin, last: last.0 }));
-    };
-    if kept(last)? == Some(commit.head_after(before)) {
-        return Ok(Ok(()));
-    }
-    Ok(Err(match commit.verify(previous, before, key) {
-        Ok(_) => CommitRefused::Fork { partition, origin, last: last.0 },
-        Err(reason) => reason,
+    Ok(Err(match before.map(|before| commit.verify(previous, before, key)) {
+        // Another cut of another chain: its signature cannot be told from here, that it is another chain can.
+        None | Some(Ok(_)) => CommitRefused::Fork { partition, origin, last: last.0 },
+        Some(Err(reason)) => reason,
     }))
+}
+
+/// The envelope of an operation that this region has, or that is verified in this very input.
+fn had_envelope(
+    pending: &Pending<'_>,
+    verified: &[Verified],
+    partition: PartitionId,
+    dot: Dot,
+) -> Result<Option<Bytes>, StoreError> {
+    let waiting =
+        verified.iter().map(|verified| &verified.commit).filter(|commit| commit.origin == dot.replica);
+    for commit in waiting.filter(|commit| commit.first <= dot.sequence) {
+        let at = usize::try_from(dot.sequence.0 - commit.first.0).unwrap_or(usize::MAX);
+        if let Some(operation) = commit.operations.get(at) {
+            return Ok(Some(operation.envelope.clone()));
+        }
+    }
+    let Some(position) = partition::position_of(pending.tables.view(), partition.bucket, dot)? else {
+        return Ok(None);
+    };
+    let entry: LogRecord = partition::entry(pending.tables.view(), partition.bucket, position, "a dot")?;
+    Ok(Some(entry.envelope))
 }
 
 /// The chain head after that operation, if it ended a commit here.

@@ -376,16 +376,43 @@ fn a_fork_is_told_from_tampering_and_from_a_resend() {
     let reason = CommitRefused::Fork { partition, origin: replica(1), last: 1 };
     assert_eq!(world.effects, [Effect::Refused { peer: replica(1), reason }]);
 
-    let longer = signed(partition, 1, vec![next_post(50), next_post(51)]);
+    let longer = signed(partition, 1, vec![next_post(51), next_post(52)]);
     world.step(0, vec![entries(vec![longer])]);
     let reason = CommitRefused::Fork { partition, origin: replica(1), last: 2 };
-    assert_eq!(world.effects, [Effect::Refused { peer: replica(1), reason }], "another cut of the chain");
+    assert_eq!(
+        world.effects,
+        [Effect::Refused { peer: replica(1), reason }],
+        "it does not begin as what is had"
+    );
 
     let tampered = Commit { signature: good.signature, ..fork };
     world.step(0, vec![entries(vec![tampered])]);
     let reason = CommitRefused::Signature { partition, origin: replica(1), last: 1 };
     assert_eq!(world.effects, [Effect::Refused { peer: replica(1), reason }]);
     assert!(world.regions[0].store == before);
+}
+
+/// A bridge joins neighbouring commits under the last one's signature, so a region may have the first operations of what comes joined.
+#[test]
+fn the_same_chain_cut_otherwise_is_no_fork() {
+    let mut world = world();
+    let partition = group(1).partition();
+    let entries = |commits| Input::Entries { peer: replica(1), partition, commits, cursor: None };
+    let operations = [50, 51, 52].map(next_post);
+    world.step(0, vec![entries(vec![signed(partition, 1, operations[..1].to_vec())])]);
+    let refused =
+        |world: &rig::World| world.effects.iter().any(|effect| matches!(effect, Effect::Refused { .. }));
+    world.step(0, vec![entries(vec![signed(partition, 1, operations[..2].to_vec())])]);
+    assert!(!refused(&world), "{:?}", world.effects);
+    assert_eq!(world.log(0).state(partition).unwrap().applied.get(replica(1)), Sequence(2));
+    let before = world.regions[0].store.clone();
+    world.step(0, vec![entries(vec![signed(partition, 1, operations[..1].to_vec())])]);
+    assert!(!refused(&world) && world.regions[0].store == before, "what is had already is passed over");
+    let twice =
+        vec![signed(partition, 1, operations.to_vec()), signed(partition, 1, operations[..2].to_vec())];
+    world.step(0, vec![entries(twice)]);
+    assert!(!refused(&world), "{:?}", world.effects);
+    assert_eq!(world.log(0).state(partition).unwrap().applied.get(replica(1)), Sequence(3));
 }
 
 /// History 11, seen from the shard: a peer that holds more of this very replica than its own store does.
