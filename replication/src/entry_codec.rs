@@ -7,7 +7,8 @@
 //! What must always hold: both ends keep one [`StreamContext`] a partition and direction and change it alike, step by step; decoding is total and
 //! bounded: no input makes it panic, or allocate more than a frame's worth.
 //!
-//! Measured by `tests/overhead.rs`, bytes of overhead around a body of 1,024 bytes, frame included: see that test's table.
+//! Measured by `tests/bridge/overhead.rs`, bytes beyond a body of 1,024, frame included: commits of 1 / 4 / 16 operations cost 155.6 / 85.4 / 68.0 each, joined ones of
+//! 1 in a busy pipe 70.8; a third region's references 2.8 a message (decision 0005).
 
 use crate::commit::{Commit, OperationBytes};
 use crate::limits::{COMMIT_OPERATIONS_MAX, ENVELOPE_BYTES_MAX, FRAME_BYTES_MAX};
