@@ -8,6 +8,7 @@
 
 use crate::counters::{BridgeCounters, add};
 use crate::dial::Dialer;
+use crate::limits::HEARTBEAT;
 use crate::link::{Heard, Link, LinkEvent};
 use crate::notices::Notices;
 use crate::region_port::{Delivery, RegionPort};
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 
 /// A link, or why there is none, as the dialler or the listener brings it.
 #[derive(Debug)]
@@ -64,6 +66,8 @@ impl<R: RegionPort> BridgeTask<R> {
     /// Runs until the task is dropped.
     pub(crate) async fn run(mut self) {
         let mut siblings = self.open.subscribe();
+        let mut heart = tokio::time::interval(HEARTBEAT);
+        heart.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.give(Input::Started).await;
         loop {
             let wait = self.until_next_timer();
@@ -75,6 +79,7 @@ impl<R: RegionPort> BridgeTask<R> {
                     let open = siblings.borrow_and_update().clone();
                     self.siblings(open).await;
                 }
+                _ = heart.tick() => self.state.link.iter_mut().for_each(Link::beat),
                 () = tokio::time::sleep(wait) => self.fire_timers().await,
             }
         }

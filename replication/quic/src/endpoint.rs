@@ -5,7 +5,8 @@
 
 use crate::identity::{BridgeIdentity, IdentityRefused};
 use crate::limits::{
-    HANDSHAKES_MAX, IDLE_TIMEOUT, KEEP_ALIVE, RECEIVE_WINDOW_BYTES, SEND_WINDOW_BYTES, UDP_BUFFER_BYTES,
+    DATAGRAM_BUFFER_BYTES, HANDSHAKES_MAX, IDLE_TIMEOUT, KEEP_ALIVE, RECEIVE_WINDOW_BYTES, SEND_WINDOW_BYTES,
+    UDP_BUFFER_BYTES,
 };
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{
@@ -75,12 +76,12 @@ fn transport(settings: BridgeSettings) -> TransportConfig {
     transport
         .max_concurrent_bidi_streams(VarInt::from_u32(1))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
-        .datagram_receive_buffer_size(None)
+        .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER_BYTES))
         .stream_receive_window(VarInt::from_u32(RECEIVE_WINDOW_BYTES))
         .receive_window(VarInt::from_u32(RECEIVE_WINDOW_BYTES))
         .send_window(SEND_WINDOW_BYTES)
         .keep_alive_interval(Some(KEEP_ALIVE))
-        // Six seconds always fit the format's 62 bits of milliseconds; without a timeout a cut link would go unnoticed for ever.
+        // A few seconds always fit the format's 62 bits of milliseconds; without a timeout a cut link would go unnoticed for ever.
         .max_idle_timeout(IdleTimeout::try_from(IDLE_TIMEOUT).ok())
         .enable_segmentation_offload(settings.segmentation_offload);
     transport

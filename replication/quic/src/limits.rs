@@ -16,11 +16,19 @@ pub const SEND_WINDOW_BYTES: u64 = 8 << 20;
 /// in the log, with the setting to change; a burst may then be dropped and sent again.
 pub const UDP_BUFFER_BYTES: usize = 4 << 20;
 
-/// A quiet connection is shown alive this often.
-pub const KEEP_ALIVE: Duration = Duration::from_secs(2);
+/// A quiet connection is shown alive this often by QUIC itself.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(1);
 
-/// A connection on which nothing was heard for this long is dead: three lost keep-alives. A cut link is noticed within it.
-pub const IDLE_TIMEOUT: Duration = Duration::from_secs(6);
+/// After so long without hearing anything a tiny datagram is sent, again and again. While a link is cut QUIC repeats what was lost ever more
+/// slowly, so a cut of two seconds would cost up to two more; the first such datagram that comes through sets everything going again.
+pub const HEARTBEAT: Duration = Duration::from_millis(500);
+
+/// What is kept of datagrams that were received and not looked at yet.
+pub const DATAGRAM_BUFFER_BYTES: usize = 4 << 10;
+
+/// A connection on which nothing was heard for this long is dead: several signs of life were lost. A cut link is noticed within it, and a
+/// new connection goes on sooner than QUIC would repeat what a longer cut has swallowed. A peer that stood still as long is met again by one handshake.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// One handshake, up to a stream that stands; then it has failed. Room for several round trips to the far side of the world.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);

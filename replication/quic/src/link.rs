@@ -27,7 +27,9 @@ pub(crate) struct Link {
     frames: mpsc::Receiver<Heard>,
     outgoing: mpsc::Sender<Bytes>,
     written: mpsc::Receiver<()>,
-    /// The reading and the writing task, which end with the link.
+    /// What had been received when the heart last beat.
+    heard: u64,
+    /// The reading and writing tasks, which end with the link.
     _tasks: JoinSet<()>,
 }
 
@@ -65,7 +67,18 @@ impl Link {
         let mut tasks = JoinSet::new();
         tasks.spawn(read_frames(connection.clone(), receive, heard, Arc::clone(counters)));
         tasks.spawn(write_frames(connection.clone(), send, to_write, wrote, Arc::clone(counters)));
-        Self { connection, certified, frames, outgoing, written, _tasks: tasks }
+        tasks.spawn(drop_datagrams(connection.clone()));
+        Self { connection, certified, frames, outgoing, written, heard: 0, _tasks: tasks }
+    }
+
+    /// Sends a sign of life if nothing was heard since the last call: see [`HEARTBEAT`](crate::limits::HEARTBEAT).
+    pub(crate) fn beat(&mut self) {
+        let heard = self.connection.stats().udp_rx.datagrams;
+        if heard == self.heard {
+            // A connection that has ended tells by itself.
+            let _ = self.connection.send_datagram(Bytes::from_static(&[0]));
+        }
+        self.heard = heard;
     }
 
     /// Waits for the next event; frames only if `reading`. Cancelling loses nothing.
@@ -90,6 +103,11 @@ impl Link {
     pub(crate) fn close(self, code: u32, text: &str) {
         self.connection.close(VarInt::from_u32(code), text.as_bytes());
     }
+}
+
+/// Signs of life have done their work once they have arrived.
+async fn drop_datagrams(connection: Connection) {
+    while connection.read_datagram().await.is_ok() {}
 }
 
 async fn read_frames(

@@ -1,7 +1,7 @@
 //! A relay stands between two regions, as between real ones: it cuts the link, heals it, and moves to another port.
 //!
 //! What must hold: a cut is noticed within the idle timeout; after it heals, the bridge is open again in about a second, however long the cut
-//! was; a caller whose port changes is not dropped, since relays and translators do that.
+//! was; what a short cut held up follows within a heartbeat; a caller whose port changes is not dropped, since relays and translators do that.
 #![allow(clippy::unwrap_used)]
 
 mod pair;
@@ -111,4 +111,30 @@ async fn a_caller_that_comes_from_another_port_keeps_its_bridge() {
         until("entries sent after the move are there", || taken() > u64::from(move_to) * 1_000_000).await;
     }
     assert_eq!(dialler.counters()[&RegionId(2)].connections.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_sent_during_a_short_cut_is_there_soon_after_it() {
+    let (authority, mut addresses) = (Authority::new(), addresses());
+    let two = MadeUpRegion::new(2, 0, true);
+    let _listener = two.start(authority.identity(&[&name(2)]), &[1], addresses).unwrap();
+    let relay = Relay::to(addresses[1]).await;
+    addresses[1] = relay.address;
+    let one = MadeUpRegion::new(1, 0, true);
+    let dialler = one.start(authority.identity(&[&name(1)]), &[2], addresses).unwrap();
+    let open = dialler.open();
+    until("it is open", || open.borrow().len() == 1).await;
+    let taken = || two.delivered_bytes.load(Ordering::Relaxed);
+    // Within the idle timeout; beyond it; and within it again, with the congestion window that the others have left.
+    for cut_ms in [1_300, 3_900, 2_000] {
+        relay.cut(true);
+        let before = taken();
+        one.grow(10);
+        tokio::time::sleep(Duration::from_millis(cut_ms)).await;
+        relay.cut(false);
+        let begun = Instant::now();
+        until("what was sent is there", || taken() >= before + 10_000).await;
+        let late = begun.elapsed();
+        assert!(late < Duration::from_millis(1_800), "{late:?} after a cut of {cut_ms} ms");
+    }
 }
