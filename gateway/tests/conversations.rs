@@ -212,6 +212,29 @@ fn a_read_under_way_when_changes_are_missed_does_not_make_live() {
 }
 
 #[test]
+fn a_change_that_was_read_already_changes_nothing() {
+    let mut island = Island::new(1);
+    island.begin(conversation(1));
+    let mut device = Device::welcomed(&island.site);
+    device.sync_all();
+    device.run_query(&island);
+    device.hand_over_read();
+    let change = island.post(conversation(1), OTHER, 1);
+    device.release(&change, &island.site);
+    device.settle(&island);
+    let state = device.session.to_string();
+    let delivery = gateway::SharedDelivery::new(change, &island.site.placements[&island::PLACEMENT]);
+    let later = island.post(conversation(1), OTHER, 1);
+    device.release(&later, &island.site);
+    device.hand_over_change();
+    from_here(&mut device);
+    device.step(Input::Changed(delivery));
+    assert_eq!(device.transcript, "changed 1\n");
+    assert_eq!(device.shown[&conversation(1)], [dot(1, 1), dot(1, 2)]);
+    assert!(device.session.to_string().contains("live after 2"), "{state}");
+}
+
+#[test]
 fn a_read_that_missed_a_new_membership_is_repeated() {
     let mut island = Island::new(1);
     island.begin(conversation(1));

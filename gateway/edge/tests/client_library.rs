@@ -12,6 +12,9 @@ use std::time::Duration;
 use tokio::time::timeout;
 use town::{Town, group, user};
 
+/// Whether an event is the one that is waited for.
+type Wanted = Box<dyn Fn(&Event) -> bool + Send>;
+
 fn connect(town: &Town, user: UserId, subprotocol: Subprotocol) -> (ClientHandle, Events) {
     let url = format!("ws://{}", town.gateway.address());
     let config = Config {
@@ -26,7 +29,7 @@ fn connect(town: &Town, user: UserId, subprotocol: Subprotocol) -> (ClientHandle
 }
 
 /// Takes events until each of the wanted has come, in whatever order.
-async fn until_all(events: &mut Events, mut wanted: Vec<(&str, Box<dyn Fn(&Event) -> bool + Send>)>) {
+async fn until_all(events: &mut Events, mut wanted: Vec<(&str, Wanted)>) {
     while !wanted.is_empty() {
         let names: Vec<&str> = wanted.iter().map(|(name, _)| *name).collect();
         let next = timeout(Duration::from_secs(30), events.next()).await;
@@ -35,26 +38,26 @@ async fn until_all(events: &mut Events, mut wanted: Vec<(&str, Box<dyn Fn(&Event
     }
 }
 
-fn shown(text: &'static str) -> Box<dyn Fn(&Event) -> bool + Send> {
+fn shown(text: &'static str) -> Wanted {
     Box::new(move |event| match event {
         Event::Shown { item, .. } => matches!(&item.content, Content::Post { body, .. } if body == text),
         _ => false,
     })
 }
 
-fn stable(id: MessageId) -> Box<dyn Fn(&Event) -> bool + Send> {
+fn stable(id: MessageId) -> Wanted {
     Box::new(move |event| matches!(event, Event::Stable { command, .. } if *command == id))
 }
 
-fn acknowledged(id: MessageId) -> Box<dyn Fn(&Event) -> bool + Send> {
+fn acknowledged(id: MessageId) -> Wanted {
     Box::new(move |event| matches!(event, Event::Acknowledged { command, .. } if *command == id))
 }
 
-fn delivered(id: MessageId) -> Box<dyn Fn(&Event) -> bool + Send> {
+fn delivered(id: MessageId) -> Wanted {
     Box::new(move |event| matches!(event, Event::Delivered { message, .. } if *message == id))
 }
 
-fn read(id: MessageId) -> Box<dyn Fn(&Event) -> bool + Send> {
+fn read(id: MessageId) -> Wanted {
     Box::new(move |event| matches!(event, Event::Read { message, .. } if *message == id))
 }
 
