@@ -146,7 +146,8 @@ impl Steps {
         self.steps.push(Step { at_ms, conversation: 0, user: people.creator, act, needs: vec![] });
     }
 
-    /// Whatever a newcomer answers must come after their joining, or they may not be shown it.
+    /// Whatever a newcomer answers must come after their joining, or they may not be shown it. An author who joined after the
+    /// newcomer is never shown that joining, and need not be: the creator did the one after the other.
     fn let_authors_see_who_joined(&mut self) {
         let mut wanted: Vec<(StepNumber, UserNumber)> = vec![];
         for step in &self.steps {
@@ -159,6 +160,10 @@ impl Steps {
         }
         for (answered, newcomer) in wanted {
             let need = Need::Added(newcomer);
+            let author_joined = self.adds.get(&self.steps[answered].user);
+            if author_joined > self.adds.get(&newcomer) {
+                continue;
+            }
             if !self.steps[answered].needs.contains(&need) {
                 self.steps[answered].needs.push(need);
             }
@@ -244,6 +249,22 @@ mod tests {
         let plan = plan(RAW, "0 3 -\n1 2 -\n", 4_000);
         assert!(plan.steps[2].needs.is_empty(), "line 1 is a joining");
         assert_eq!(plan.steps[3].needs, [Need::Added(1)], "bob joined after line 0");
+    }
+
+    #[test]
+    fn an_author_who_joined_after_a_newcomer_is_not_asked_to_have_seen_that_joining() {
+        let raw = "\
+[10:00] <ann> hello
+=== bob  has joined #islands
+=== cy  has joined #islands
+[10:01] <cy> where is everybody?
+[10:02] <bob> cy: here
+[10:03] <cy> bob: good
+";
+        let plan = plan(raw, "3 4 -\n4 5 -\n", 4_000);
+        let (bob, cy) = (1, 2);
+        assert_eq!(plan.steps[3].needs, [Need::Added(cy)], "bob joined before cy, who is not shown it");
+        assert_eq!(plan.steps[4].needs, [Need::Message(3), Need::Added(bob), Need::Added(cy)]);
     }
 
     #[test]

@@ -25,7 +25,8 @@ pub(crate) async fn wait(
             unstable: planned(crowd) - count(&crowd.board.stable).min(planned(crowd)),
         });
         if begin.elapsed() > within {
-            return Some(format!("it did not become calm within {} s: {missing}", within.as_secs()));
+            let first = crowd.first_waiting().map_or_else(String::new, |first| format!("; {first}"));
+            return Some(format!("it did not become calm within {} s: {missing}{first}", within.as_secs()));
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }

@@ -222,6 +222,45 @@ impl Crowd {
         chosen.map(|(_, number)| (number, Arc::clone(&self.people[number]))).collect()
     }
 
+    /// The first step that has not been played although all that it needs has been done: who waits for what.
+    pub(crate) fn first_waiting(&self) -> Option<String> {
+        let played = |step: usize| self.board.played[step].load(Ordering::Relaxed);
+        let adds = |member: usize, conversation: usize| {
+            self.plan
+                .steps
+                .iter()
+                .position(|step| step.act == PlannedAct::Add(member) && step.conversation == conversation)
+        };
+        for (number, step) in self.plan.steps.iter().enumerate().filter(|(number, _)| !played(*number)) {
+            let state = self.people[step.user].state();
+            let name = &self.plan.users[step.user].name;
+            for need in &step.needs {
+                match need {
+                    Need::Message(needed) if state.waiting_messages.contains(needed) && played(*needed) => {
+                        let author = &self.plan.users[self.plan.steps[*needed].user].name;
+                        let message = self.board.posted[*needed].get();
+                        let message = message.map_or_else(String::new, ToString::to_string);
+                        return Some(format!(
+                            "{name} has not been shown {author}'s message {message}, which step {number} answers"
+                        ));
+                    }
+                    Need::Added(member) => {
+                        let key = (self.conversations[step.conversation], self.people[*member].user);
+                        let done = adds(*member, step.conversation).is_some_and(played);
+                        if state.waiting_added.contains(&key) && done {
+                            let member = &self.plan.users[*member].name;
+                            return Some(format!(
+                                "{name} has not been told that {member} was added, which step {number} needs"
+                            ));
+                        }
+                    }
+                    Need::Message(_) => {}
+                }
+            }
+        }
+        None
+    }
+
     /// The pinned conversations, with the text that all their messages carry.
     pub(crate) fn pinned(&self) -> Vec<(ConversationId, Vec<u8>)> {
         let pinned = self.plan.conversations.iter().zip(&self.conversations);
@@ -275,6 +314,7 @@ impl Stage {
                     person.act(Act::Add { conversation, user: self.users[*user] }).await;
                 }
             }
+            self.board.played[*number].store(true, Ordering::Relaxed);
             self.board.steps_done.fetch_add(1, Ordering::Relaxed);
         }
     }

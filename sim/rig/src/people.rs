@@ -11,7 +11,7 @@ use gateway_client_net::{Act, Address, ClientHandle, Content, Event, Events};
 use sim::history::{self, Author, Identity, Own, Tick};
 use sim::plan::StepNumber;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use tokio::sync::Notify;
 
@@ -26,6 +26,8 @@ pub(crate) struct Board {
     pub(crate) stable: AtomicU64,
     pub(crate) shown: AtomicU64,
     pub(crate) steps_done: AtomicU64,
+    /// Which steps have been played.
+    pub(crate) played: Vec<AtomicBool>,
     /// When anybody was last shown anything, in microseconds.
     pub(crate) last_shown_us: AtomicU64,
     /// Refusals by code.
@@ -72,7 +74,8 @@ pub(crate) struct Part {
 
 impl Board {
     pub(crate) fn new(steps: usize) -> Self {
-        Self { posted: (0..steps).map(|_| OnceLock::new()).collect(), ..Self::default() }
+        let posted = (0..steps).map(|_| OnceLock::new()).collect();
+        Self { posted, played: (0..steps).map(|_| AtomicBool::new(false)).collect(), ..Self::default() }
     }
 
     /// The step's message goes out under this id. Call before it does.
