@@ -265,6 +265,8 @@ impl Bridge {
             return Err(Stop::Close(Reason::WrongCertificate { certified, expected: self.config.peer }));
         }
         self.outbox.hello = Some(self.hello(turn)?);
+        // What the last connection delivered still counts: this one is read once the shard has caught up.
+        self.sent_to_shard(turn, 0);
         Ok(())
     }
 

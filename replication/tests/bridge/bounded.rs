@@ -71,6 +71,29 @@ fn reading_pauses_while_the_shard_is_behind() {
     assert!(world.converged());
 }
 
+#[test]
+fn a_connection_made_while_the_shard_is_behind_is_read_later_and_whole() {
+    let mut world = world();
+    world.start_all();
+    world.run_ms(2_500);
+    for n in 0..300 {
+        world.issue(region(1), partition(1, (n % 9) as u16), vec![large(n)]);
+    }
+    world.run_ms(5);
+    world.commit_ms = 3_000;
+    while !world.trace.iter().any(|line| line == "r2<r1 pauses") {
+        world.run_ms(1);
+    }
+    world.set_link(region(1), region(2), false);
+    world.set_link(region(1), region(2), true);
+    world.run_ms(2_500);
+    assert!(world.trace.iter().filter(|line| *line == "r2<r1 pauses").count() > 1, "it was read at once");
+    world.run_ms(9_000);
+    world.commit_ms = 1;
+    world.run_ms(9_000);
+    assert!(world.converged());
+}
+
 /// How much of a partition region 2 has.
 fn end(world: &World, bucket: u16) -> u64 {
     world.regions[&region(2)].store.partitions.get(&partition(1, bucket)).map_or(0, |log| log.end().0)
