@@ -50,6 +50,14 @@ impl Client {
         let given = conversation.given.covers(place.dot);
         conversation.given.take(me, &item);
         note_membership(conversation, me, &item);
+        let ticks = match &item.content {
+            Content::Created { members, .. } => {
+                conversation.ticks.note_created(members);
+                Vec::new()
+            }
+            Content::Added { user, since } => conversation.ticks.note_added(*user, since),
+            Content::Post { .. } | Content::Left => Vec::new(),
+        };
         let is_post = matches!(item.content, Content::Post { .. });
         match conversation.identities.see(sender, message, place, given) {
             Sighting::New => {
@@ -69,6 +77,7 @@ impl Client {
             }
             Sighting::Known => {}
         }
+        show_ticks(step, id, ticks);
         if sender == me {
             if is_post {
                 self.follow(step, id, message, place);

@@ -3,6 +3,10 @@
 //! A receipt is a pair of cuts of another user's device. A message is delivered to (read by) that device when its dot, or that of any
 //! duplicate of it, is covered; so a message can be ticked by a new receipt or by a newly learnt duplicate.
 //!
+//! A receipt's cut is causally closed, so it also covers what was said before its user was added; that user was never shown it, and it
+//! does not count. A receipt can outrun the item that tells of the adding: where the client has seen the conversation begin, it
+//! knows everybody, and a stranger's receipt waits for that item.
+//!
 //! What must always hold: one tick per message, device and kind. Cuts only grow (they are joined), so a tick never goes away.
 
 use crate::limits;
@@ -34,6 +38,10 @@ pub(crate) struct Ticks {
     dots: BTreeMap<MessageId, Vec<Dot>>,
     messages: BTreeMap<Dot, MessageId>,
     receipts: BTreeMap<(UserId, DeviceId, TickKind), Cut>,
+    /// Who was there from the start, if the client has been shown the start.
+    first_members: Option<BTreeSet<UserId>>,
+    /// What is hidden from those who were added: the meet of their standing adds.
+    hidden: BTreeMap<UserId, Cut>,
 }
 
 impl Ticks {
@@ -42,23 +50,66 @@ impl Ticks {
         !self.dots.is_empty()
     }
 
+    /// The conversation began with these members.
+    pub(crate) fn note_created(&mut self, members: &[UserId]) {
+        self.first_members = Some(members.iter().copied().collect());
+    }
+
+    /// A member was added, and is not shown what `since` covers.
+    pub(crate) fn note_added(&mut self, user: UserId, since: &Cut) -> Vec<Tick> {
+        if self.first_members.as_ref().is_some_and(|first| first.contains(&user)) {
+            return Vec::new();
+        }
+        let before = self.clone_memberships();
+        let room = self.hidden.len() < limits::RECEIPTS_MAX;
+        match self.hidden.get_mut(&user) {
+            Some(hidden) => *hidden = hidden.meet(since),
+            None if room => _ = self.hidden.insert(user, since.clone()),
+            None => return Vec::new(),
+        }
+        let mut ticks = Vec::new();
+        for ((of, device, kind), cut) in self.receipts.range((user, DeviceId(0), TickKind::Delivered)..) {
+            if *of != user {
+                break;
+            }
+            for (message, dots) in &self.dots {
+                let counts = dots.iter().any(|dot| cut.covers(*dot) && self.may_count(user, *dot));
+                let counted = dots.iter().any(|dot| cut.covers(*dot) && before.may_count(user, *dot));
+                if counts && !counted {
+                    ticks.push(Tick { message: *message, kind: *kind, user, device: *device });
+                }
+            }
+        }
+        ticks
+    }
+
+    /// What is known of members, without the rest.
+    fn clone_memberships(&self) -> Self {
+        Self { first_members: self.first_members.clone(), hidden: self.hidden.clone(), ..Self::default() }
+    }
+
+    /// Whether a receipt of that user can confirm that operation.
+    fn may_count(&self, user: UserId, dot: Dot) -> bool {
+        match (self.hidden.get(&user), &self.first_members) {
+            (Some(hidden), _) => !hidden.covers(dot),
+            (None, Some(first)) => first.contains(&user),
+            (None, None) => true,
+        }
+    }
+
     /// An own message stands in a region under this dot.
     pub(crate) fn note_dot(&mut self, message: MessageId, dot: Dot) -> Vec<Tick> {
-        let dots = self.dots.entry(message).or_default();
-        if dots.contains(&dot) || dots.len() >= limits::DOTS_OF_A_MESSAGE_MAX {
+        let known = self.dots.get(&message).map_or(&[][..], Vec::as_slice);
+        if known.contains(&dot) || known.len() >= limits::DOTS_OF_A_MESSAGE_MAX {
             return Vec::new();
         }
         let newly = |((user, device, kind), cut): (&(UserId, DeviceId, TickKind), &Cut)| {
-            let ticked = dots.iter().any(|other| cut.covers(*other));
-            (cut.covers(dot) && !ticked).then_some(Tick {
-                message,
-                kind: *kind,
-                user: *user,
-                device: *device,
-            })
+            let counts = |dot: Dot| cut.covers(dot) && self.may_count(*user, dot);
+            let ticked = known.iter().any(|other| counts(*other));
+            (counts(dot) && !ticked).then_some(Tick { message, kind: *kind, user: *user, device: *device })
         };
         let ticks = self.receipts.iter().filter_map(newly).collect();
-        dots.push(dot);
+        self.dots.entry(message).or_default().push(dot);
         self.messages.insert(dot, message);
         if self.dots.len() > limits::OWN_MESSAGES_MAX {
             for dot in self.dots.pop_first().map(|(_, dots)| dots).unwrap_or_default() {
@@ -84,11 +135,13 @@ impl Ticks {
         let mut covered = BTreeSet::new();
         for dot in cut.iter().filter(|dot| !before.covers(*dot)) {
             let first = Dot { sequence: Sequence(before.get(dot.replica).0.saturating_add(1)), ..dot };
-            covered.extend(self.messages.range(first..=dot).map(|(_, message)| *message));
+            let counting = self.messages.range(first..=dot).filter(|(dot, _)| self.may_count(user, **dot));
+            covered.extend(counting.map(|(_, message)| *message));
         }
         self.receipts.entry(key).or_default().join(cut);
         let was_ticked = |message: &MessageId| {
-            self.dots.get(message).is_some_and(|dots| dots.iter().any(|dot| before.covers(*dot)))
+            let ticked = |dot: &Dot| before.covers(*dot) && self.may_count(user, *dot);
+            self.dots.get(message).is_some_and(|dots| dots.iter().any(ticked))
         };
         let newly = covered.into_iter().filter(|message| !was_ticked(message));
         newly.map(|message| Tick { message, kind, user, device }).collect()
@@ -138,5 +191,23 @@ mod tests {
         assert_eq!(receipt(&mut ticks, &[dot(1, 3)]), 3);
         assert_eq!(receipt(&mut ticks, &[dot(1, 2)]), 0);
         assert_eq!(receipt(&mut ticks, &[dot(1, 5)]), 2);
+    }
+
+    #[test]
+    fn a_receipt_does_not_confirm_what_was_said_before_its_user_was_added() {
+        let user = UserId::new(PlacementId(1), 2);
+        let mut ticks = Ticks::default();
+        ticks.note_created(&[UserId::new(PlacementId(1), 1)]);
+        ticks.note_dot(MessageId(1), dot(1, 4));
+        ticks.note_dot(MessageId(2), dot(1, 9));
+        assert_eq!(receipt(&mut ticks, &[dot(1, 9)]), 0, "a stranger's receipt waits");
+        let since: Cut = [dot(1, 7)].into_iter().collect();
+        let told: Vec<MessageId> = ticks.note_added(user, &since).iter().map(|tick| tick.message).collect();
+        assert_eq!(told, [MessageId(2)]);
+        assert_eq!(ticks.note_dot(MessageId(3), dot(1, 6)).len(), 0, "hidden from them for good");
+        assert_eq!(ticks.note_dot(MessageId(4), dot(1, 8)).len(), 1);
+        let wider: Cut = [dot(1, 5)].into_iter().collect();
+        let told: Vec<MessageId> = ticks.note_added(user, &wider).iter().map(|tick| tick.message).collect();
+        assert_eq!(told, [MessageId(3)], "of two adds only what both hide is hidden");
     }
 }
