@@ -39,6 +39,8 @@ impl Client {
         for (sender, message) in conversation.given.take_settled() {
             step.show(Event::MarkCleared { conversation: id, sender, message });
         }
+        let given = &conversation.given;
+        show_ticks(step, id, conversation.ticks.vet(|cut| given.settles(cut)));
         self.given(step, id, count);
         Ok(())
     }
@@ -147,6 +149,8 @@ impl Client {
         for (user, device, kind, cut) in read.into_iter().filter(|(user, ..)| *user != me) {
             ticks.extend(conversation.ticks.note_receipt(user, device, kind, &cut));
         }
+        let given = &conversation.given;
+        ticks.extend(conversation.ticks.vet(|cut| given.settles(cut)));
         show_ticks(step, id, ticks);
         Ok(())
     }

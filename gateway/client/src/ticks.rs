@@ -4,8 +4,8 @@
 //! duplicate of it, is covered; so a message can be ticked by a new receipt or by a newly learnt duplicate.
 //!
 //! A receipt's cut is causally closed, so it also covers what was said before its user was added; that user was never shown it, and it
-//! does not count. A receipt can outrun the item that tells of the adding: where the client has seen the conversation begin, it
-//! knows everybody, and a stranger's receipt waits for that item.
+//! does not count. A receipt can outrun the item that tells of the adding, so a stranger's receipt waits: where the client was shown
+//! the conversation's beginning, for that item; else until it has been given all that the receipt covers, the adding included.
 //!
 //! What must always hold: one tick per message, device and kind. Cuts only grow (they are joined), so a tick never goes away.
 
@@ -42,6 +42,10 @@ pub(crate) struct Ticks {
     first_members: Option<BTreeSet<UserId>>,
     /// What is hidden from those who were added: the meet of their standing adds.
     hidden: BTreeMap<UserId, Cut>,
+    /// Users of whom nothing is known but a receipt, with its cut; their receipts do not count yet.
+    strangers: BTreeMap<UserId, Cut>,
+    /// Former strangers who turned out to have been there before this user.
+    elders: BTreeSet<UserId>,
 }
 
 impl Ticks {
@@ -67,6 +71,26 @@ impl Ticks {
             None if room => _ = self.hidden.insert(user, since.clone()),
             None => return Vec::new(),
         }
+        self.strangers.remove(&user);
+        self.gained(user, &before)
+    }
+
+    /// Lets the receipts count of those strangers for whom all that their receipt covered has been given.
+    pub(crate) fn vet(&mut self, is_given: impl Fn(&Cut) -> bool) -> Vec<Tick> {
+        let vetted: Vec<UserId> =
+            self.strangers.iter().filter(|(_, cut)| is_given(cut)).map(|(user, _)| *user).collect();
+        let mut ticks = Vec::new();
+        for user in vetted {
+            let before = self.clone_memberships();
+            self.strangers.remove(&user);
+            self.elders.insert(user);
+            ticks.extend(self.gained(user, &before));
+        }
+        ticks
+    }
+
+    /// The ticks that this user's receipts give now and did not give before.
+    fn gained(&self, user: UserId, before: &Self) -> Vec<Tick> {
         let mut ticks = Vec::new();
         for ((of, device, kind), cut) in self.receipts.range((user, DeviceId(0), TickKind::Delivered)..) {
             if *of != user {
@@ -85,7 +109,8 @@ impl Ticks {
 
     /// What is known of members, without the rest.
     fn clone_memberships(&self) -> Self {
-        Self { first_members: self.first_members.clone(), hidden: self.hidden.clone(), ..Self::default() }
+        let (first_members, hidden) = (self.first_members.clone(), self.hidden.clone());
+        Self { first_members, hidden, elders: self.elders.clone(), ..Self::default() }
     }
 
     /// Whether a receipt of that user can confirm that operation.
@@ -93,7 +118,7 @@ impl Ticks {
         match (self.hidden.get(&user), &self.first_members) {
             (Some(hidden), _) => !hidden.covers(dot),
             (None, Some(first)) => first.contains(&user),
-            (None, None) => true,
+            (None, None) => self.elders.contains(&user),
         }
     }
 
@@ -131,6 +156,10 @@ impl Ticks {
         if !self.receipts.contains_key(&key) && self.receipts.len() >= limits::RECEIPTS_MAX * 2 {
             return Vec::new();
         }
+        let is_known = self.hidden.contains_key(&user) || self.elders.contains(&user);
+        if !is_known && self.first_members.is_none() && !cut.is_empty() {
+            self.strangers.entry(user).or_insert_with(|| cut.clone());
+        }
         let before = self.receipts.get(&key).cloned().unwrap_or_default();
         let mut covered = BTreeSet::new();
         for dot in cut.iter().filter(|dot| !before.covers(*dot)) {
@@ -160,7 +189,9 @@ mod tests {
 
     fn receipt(ticks: &mut Ticks, dots: &[Dot]) -> usize {
         let cut = dots.iter().copied().collect();
-        ticks.note_receipt(UserId::new(PlacementId(1), 2), DeviceId(1), TickKind::Delivered, &cut).len()
+        let user = UserId::new(PlacementId(1), 2);
+        let told = ticks.note_receipt(user, DeviceId(1), TickKind::Delivered, &cut).len();
+        told + ticks.vet(|_| true).len()
     }
 
     #[test]
@@ -209,5 +240,23 @@ mod tests {
         let wider: Cut = [dot(1, 5)].into_iter().collect();
         let told: Vec<MessageId> = ticks.note_added(user, &wider).iter().map(|tick| tick.message).collect();
         assert_eq!(told, [MessageId(3)], "of two adds only what both hide is hidden");
+    }
+
+    #[test]
+    fn a_strangers_receipt_waits_until_all_that_it_covers_has_been_given() {
+        let (user, since) = (UserId::new(PlacementId(1), 2), [dot(1, 7)].into_iter().collect());
+        let cut: Cut = [dot(1, 9)].into_iter().collect();
+        let outrun = || {
+            let mut ticks = Ticks::default();
+            ticks.note_dot(MessageId(1), dot(1, 4));
+            assert!(ticks.note_receipt(user, DeviceId(1), TickKind::Delivered, &cut).is_empty());
+            assert!(ticks.vet(|covered| *covered != cut).is_empty());
+            ticks
+        };
+        let mut elder = outrun();
+        assert_eq!(elder.vet(|_| true).len(), 1, "nothing told of an adding, so they were there before");
+        let mut newcomer = outrun();
+        assert!(newcomer.note_added(user, &since).is_empty());
+        assert!(newcomer.vet(|_| true).is_empty(), "message 1 is hidden from them");
     }
 }
