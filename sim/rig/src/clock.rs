@@ -1,4 +1,6 @@
 //! The one clock of a replay: all histories and faults are timed by it, so they can be compared.
+//!
+//! What must always hold: it never goes back, whatever the wall clock does.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};

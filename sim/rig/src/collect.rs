@@ -1,4 +1,6 @@
 //! Gathers the evidence of a run: exports from running regions, histories from disk, looks at disks.
+//!
+//! What must always hold: what cannot be collected fails the run; it is never taken for empty.
 
 use crate::crowd::Crowd;
 use crate::limits::EXPORT_WITHIN;

@@ -1,4 +1,6 @@
 //! Brings the faults about, each at its time, and notes what shows that it had an effect.
+//!
+//! What must always hold: a fault without effect (nothing dropped, no process ended) is reported as such, and fails the run.
 
 use crate::crowd::Crowd;
 use crate::options::{Progress, ReplayOptions};

@@ -1,4 +1,6 @@
 //! What the rig waits for and holds at most, and what happens at each limit.
+//!
+//! What must always hold: a run ends, well or not, however its regions and clients behave.
 
 use std::time::Duration;
 

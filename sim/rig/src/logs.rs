@@ -1,4 +1,6 @@
 //! Reads logs from disk: `PATH/NAME.raw.txt` and `NAME.annotation.txt` beside it.
+//!
+//! What must always hold: a file that is missing or malformed is named, with its line, before anything starts.
 
 use crate::limits::LOG_FILE_BYTES_MAX;
 use sim::conversation_log::{ConversationLog, LogError};

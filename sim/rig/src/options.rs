@@ -1,4 +1,6 @@
 //! What a replay is given, how it tells of its progress, and why it may not start.
+//!
+//! What must always hold: whatever is wrong is said before a single process was started.
 
 use crdt::{DeviceId, PlacementId, UserId};
 use region::cluster::Cluster;

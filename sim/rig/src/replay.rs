@@ -1,4 +1,6 @@
 //! One replay from beginning to end: relay, processes, people, faults, calm, evidence, report.
+//!
+//! What must always hold: a run that started ends with a report, also when it failed, and leaves no process behind.
 
 use crate::collect::{look_at_disks, read_histories, region_facts, take_exports, write_file};
 use crate::crowd::Crowd;
