@@ -142,6 +142,12 @@ impl Membership {
         })
     }
 
+    /// Whether the user has ever left; they may be a member again.
+    #[must_use]
+    pub fn has_left(&self, user: UserId) -> bool {
+        self.left.contains_key(&user)
+    }
+
     /// The members, sorted.
     pub fn members(&self) -> impl Iterator<Item = UserId> + '_ {
         self.candidates().into_iter().filter(|user| self.member(*user).is_some())

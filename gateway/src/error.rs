@@ -144,6 +144,7 @@ impl SessionError {
         if let Self::Refusal(
             Refusal::WrongPlacement(conversation)
             | Refusal::UnknownConversation(conversation)
+            | Refusal::NotMember(conversation)
             | Refusal::CursorAhead(conversation),
         ) = self
         {
@@ -164,6 +165,7 @@ mod tests {
         vec![
             Refusal::WrongPlacement(conversation),
             Refusal::UnknownConversation(conversation),
+            Refusal::NotMember(conversation),
             Refusal::PlacementFixed { user: UserId(1), conversation },
             Refusal::NotCreator(conversation),
             Refusal::ConversationExists(conversation),

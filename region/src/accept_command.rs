@@ -14,6 +14,7 @@ use crate::create_conversation;
 use crate::issue_operation::Author;
 use crate::keys::Key;
 use crate::limits::DAY_MS;
+use crate::partition;
 use crate::pending::Pending;
 use crate::record::{IdentityRecord, MembershipRecord};
 use crate::shard::{Effect, Ticket};
@@ -115,7 +116,14 @@ pub(crate) fn membership(
     user: UserId,
 ) -> Result<MembershipRecord, NotDone> {
     let row: Option<MembershipRecord> = pending.tables.load(&Key::Membership(user, conversation))?;
-    Ok(row.ok_or(Refusal::UnknownConversation(conversation))?)
+    match row {
+        Some(row) => Ok(row),
+        // Nobody else learns from this that the conversation exists: the user was in it.
+        None if partition::members(pending.tables.view(), conversation)?.has_left(user) => {
+            Err(Refusal::NotMember(conversation).into())
+        }
+        None => Err(Refusal::UnknownConversation(conversation).into()),
+    }
 }
 
 /// Whether all of these users' pins allow the placement of the conversation.

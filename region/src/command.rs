@@ -115,6 +115,9 @@ pub enum Refusal {
         "there is no conversation {0} for you here: check the id, or wait until this region has heard of it"
     )]
     UnknownConversation(ConversationId),
+    /// The user has left it, and this region has not heard that they were added again.
+    #[error("you have left conversation {0}: ask its creator to add you again")]
+    NotMember(ConversationId),
     /// The user is pinned elsewhere.
     #[error(
         "{user} cannot take part in conversation {conversation}, because placements are fixed: begin a new one in a placement that all members allow"
@@ -194,6 +197,7 @@ impl Refusal {
         match self {
             Self::WrongPlacement(_) => "wrong_placement",
             Self::UnknownConversation(_) => "unknown_conversation",
+            Self::NotMember(_) => "not_a_member",
             Self::PlacementFixed { .. } => "placement_fixed",
             Self::NotCreator(_) => "not_creator",
             Self::ConversationExists(_) => "conversation_exists",

@@ -148,6 +148,15 @@ fn commands_are_refused_by_name_and_change_nothing() {
 }
 
 #[test]
+fn who_left_is_told_so_and_who_was_never_in_it_learns_nothing() {
+    let mut world = World::new(1);
+    world.ask(0, 1, create(group(1), 1, &[1, 2])).unwrap();
+    world.ask(0, 2, Command::Leave { conversation: group(1), command: message(2) }).unwrap();
+    let mut code = |user| world.ask(0, user, post(group(1), 3, "x")).unwrap_err().code();
+    assert_eq!((code(2), code(3)), ("not_a_member", "unknown_conversation"));
+}
+
+#[test]
 fn ids_outside_their_window_are_refused_and_the_window_is_judged_on_now() {
     let day = 86_400_000;
     let post = |created_ms| Command::Post {

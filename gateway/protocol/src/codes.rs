@@ -164,6 +164,7 @@ pub const CODES: &[Code] = &[
         "there is no such conversation here, or the user is not in it",
         "check the id, or wait until this region has heard of it",
     ),
+    code("not_a_member", "the user has left the conversation", "ask its creator to be added again"),
     code(
         "placement_fixed",
         "the user is pinned to regions that do not hold the conversation's placement",
