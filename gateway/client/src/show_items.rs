@@ -58,7 +58,11 @@ impl Client {
                 Vec::new()
             }
             Content::Added { user, since } => conversation.ticks.note_added(*user, since),
-            Content::Post { .. } | Content::Left => Vec::new(),
+            Content::Left => {
+                conversation.ticks.note_left(sender);
+                Vec::new()
+            }
+            Content::Post { .. } => Vec::new(),
         };
         let is_post = matches!(item.content, Content::Post { .. });
         match conversation.identities.see(sender, message, place, given) {

@@ -46,6 +46,8 @@ pub(crate) struct Ticks {
     strangers: BTreeMap<UserId, Cut>,
     /// Former strangers who turned out to have been there before this user.
     elders: BTreeSet<UserId>,
+    /// Users who have left and were not added again.
+    gone: BTreeSet<UserId>,
 }
 
 impl Ticks {
@@ -64,6 +66,7 @@ impl Ticks {
         if self.first_members.as_ref().is_some_and(|first| first.contains(&user)) {
             return Vec::new();
         }
+        self.gone.remove(&user);
         let before = self.clone_memberships();
         let room = self.hidden.len() < limits::RECEIPTS_MAX;
         match self.hidden.get_mut(&user) {
@@ -73,6 +76,19 @@ impl Ticks {
         }
         self.strangers.remove(&user);
         self.gained(user, &before)
+    }
+
+    /// A member left. What is said while they are away stays hidden from them when they are added again, so what they were before does not count any more.
+    pub(crate) fn note_left(&mut self, user: UserId) {
+        if let Some(first) = &mut self.first_members {
+            first.remove(&user);
+        }
+        self.hidden.remove(&user);
+        self.elders.remove(&user);
+        self.strangers.remove(&user);
+        if self.gone.len() < limits::RECEIPTS_MAX {
+            self.gone.insert(user);
+        }
     }
 
     /// Lets the receipts count of those strangers for whom all that their receipt covered has been given.
@@ -156,7 +172,8 @@ impl Ticks {
         if !self.receipts.contains_key(&key) && self.receipts.len() >= limits::RECEIPTS_MAX * 2 {
             return Vec::new();
         }
-        let is_known = self.hidden.contains_key(&user) || self.elders.contains(&user);
+        let is_known =
+            self.hidden.contains_key(&user) || self.elders.contains(&user) || self.gone.contains(&user);
         if !is_known && self.first_members.is_none() && !cut.is_empty() {
             self.strangers.entry(user).or_insert_with(|| cut.clone());
         }
@@ -192,6 +209,25 @@ mod tests {
         let user = UserId::new(PlacementId(1), 2);
         let told = ticks.note_receipt(user, DeviceId(1), TickKind::Delivered, &cut).len();
         told + ticks.vet(|_| true).len()
+    }
+
+    #[test]
+    fn what_was_said_while_a_member_was_away_is_not_ticked_when_they_are_back() {
+        let reader = UserId::new(PlacementId(1), 2);
+        for begun in [true, false] {
+            let mut ticks = Ticks::default();
+            if begun {
+                ticks.note_created(&[reader]);
+            }
+            for number in 1..=3 {
+                ticks.note_dot(MessageId(number.into()), dot(1, number));
+            }
+            assert_eq!(receipt(&mut ticks, &[dot(1, 1)]), 1);
+            ticks.note_left(reader);
+            assert_eq!(receipt(&mut ticks, &[dot(1, 2)]), 0, "they are not there");
+            assert!(ticks.note_added(reader, &[dot(1, 2)].into_iter().collect()).is_empty());
+            assert_eq!(receipt(&mut ticks, &[dot(1, 3)]), 1);
+        }
     }
 
     #[test]
