@@ -108,6 +108,10 @@ impl Client {
             self.routes.home = Some(welcome.region.clone());
         }
         step.show(Event::SignedIn { placement: key.placement(), region: welcome.region });
+        if let Some(line) = self.lines.get_mut(&key) {
+            // What was to be told was routed by the region before: this one may have no part in it. It is told again below, as it is led now.
+            line.untold.clear();
+        }
         self.sync_all(step, key);
         self.tell_again(key);
         for conversation in self.outbox_of(key) {

@@ -133,13 +133,15 @@ impl Line {
         self.detour.take().or_else(|| in_turn.cloned())
     }
 
-    /// Forgets what hung on the connection. Questions go back to the front, in the order in which they were asked.
+    /// Forgets what hung on the connection. Questions go back to the front, in the order in which they were asked, but those for receipts: they are
+    /// asked anew once a connection has caught up, and the next one may be to a region that must not hear of that conversation.
     pub(crate) fn drop_connection(&mut self) {
         self.connection = None;
         self.state = LineState::Waiting;
         for (_, question) in std::mem::take(&mut self.asked).into_iter().rev() {
             self.unasked.push_front(question);
         }
+        self.unasked.retain(|question| !matches!(question, Question::Receipts { .. }));
         self.commands.clear();
         self.untold.clear();
         self.receipts.clear();

@@ -295,6 +295,52 @@ fn a_conversation_of_another_placement_opens_a_line_of_its_own_and_what_comes_el
 }
 
 #[test]
+fn what_was_to_be_told_of_a_conversation_never_goes_to_a_region_outside_its_placement() {
+    let mut story = Story::new();
+    story.step("", Input::Start);
+    story.step("", Input::Connected(ConnectionId(1)));
+    story.hear(1, 1, welcome("far"));
+    story.hear(1, 0, deliver(2, &[("1.0", "r2.0000000000000001:1", post(None))], "a"));
+    story.send(2, 1);
+    story.hear(
+        1,
+        4,
+        Told::Done(v1::Done {
+            conversation: conversation(2).to_string(),
+            command: MessageId(1).to_string(),
+            dot: "r2.0000000000000001:2".into(),
+            hlc: "2.0".into(),
+        }),
+    );
+    story.hear(1, 0, Told::CaughtUp(v1::CaughtUp { conversation: conversation(2).to_string() }));
+    story.text.clear();
+    story.act("move home to near, which serves only p1", Act::Move { region: address("near") });
+    story.act("read in p2", Act::MarkRead { conversation: conversation(2) });
+    story.step("it opens", Input::Connected(ConnectionId(2)));
+    story.hear(2, 6, welcome("near"));
+    story.step("it opens", Input::Connected(ConnectionId(3)));
+    story.hear(3, 8, welcome("far"));
+    story.check(expect![[r#"
+        > move home to near, which serves only p1
+        disconnect 1
+        connect 2 ws://near
+        > read in p2
+        > it opens
+        send 2 {"request":"6","hello":{"token":"t","versionMin":1,"versionMax":1,"client":"story"}}
+        SignedIn { placement: None, region: "near" }
+        send 2 {"request":"7","sync":{}}
+        connect 3 ws://far
+        > it opens
+        send 3 {"request":"8","hello":{"token":"t","versionMin":1,"versionMax":1,"client":"story"}}
+        SignedIn { placement: Some(PlacementId(2)), region: "far" }
+        send 3 {"request":"9","sync":{"cursors":["YQ=="],"placement":"p2"}}
+        send 3 {"request":"10","send":{"conversation":"c00020000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000","seen":"YQ=="}}
+        send 3 {"request":"11","acknowledge":{"cursor":"YQ=="}}
+        send 3 {"request":"12","read":{"cursor":"YQ=="}}
+    "#]]);
+}
+
+#[test]
 fn a_placement_that_the_cluster_does_not_have_is_refused() {
     let mut story = Story::live();
     story.send(9, 1);
