@@ -13,14 +13,14 @@ use crate::write_frame;
 use crdt::{ConversationId, Cut, DeviceId, Dot, PartitionId, UserId, VersionVector};
 use gateway_protocol::v1;
 use gateway_protocol::v1::server_frame::Frame;
-use region::item::{Content, Item};
+use region::item::Item;
 use region::read::Receipt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 type Register = (ConversationId, UserId, DeviceId);
 
-/// The user's posts in one conversation.
+/// What the user did in one conversation.
 #[derive(Debug)]
 struct Own {
     partition: PartitionId,
@@ -58,7 +58,7 @@ impl Ticks {
         self.own.len()
     }
 
-    /// The user's own post was delivered to this device.
+    /// Something that the user did was delivered to this device.
     pub(crate) fn note_item(
         &mut self,
         user: UserId,
@@ -66,16 +66,12 @@ impl Ticks {
         item: &Item,
         out: &mut Vec<Output>,
     ) {
-        let post = match item.content {
-            Content::Post { .. } => true,
-            Content::Created { .. } | Content::Added { .. } | Content::Left => false,
-        };
-        if post && item.sender == user {
+        if item.sender == user {
             self.note_own(conversation, item.dot, out);
         }
     }
 
-    /// The user posted this.
+    /// The user did this: posts have receipts, and commands of every kind leave an outbox when they are stable.
     pub(crate) fn note_own(&mut self, conversation: ConversationId, dot: Dot, out: &mut Vec<Output>) {
         self.watch(conversation, &[dot].into_iter().collect(), out);
         let Some(own) = self.own.get(&conversation) else { return };
@@ -100,6 +96,11 @@ impl Ticks {
         let partition = conversation.partition();
         self.own.insert(conversation, Own { partition, posted: concerning.clone(), told: Cut::new() });
         out.push(Output::WatchTicks { conversation, on: true });
+    }
+
+    /// Whether anything has been heard of what is stable in a partition.
+    pub(crate) fn knows_stable(&self, partition: PartitionId) -> bool {
+        self.stable.contains_key(&partition)
     }
 
     /// So much of a partition is stable, as a read showed; the device has been told by the read's own frame.

@@ -92,6 +92,7 @@ fn describe_query(query: &Query) -> String {
             format!("changes of {conversation} after {}, given {}", standing.after.0, standing.cut)
         }
         Query::Page { conversation, limit, .. } => format!("page of {limit} of {conversation}"),
+        Query::Stable { conversation } => format!("what is stable of {conversation}"),
         Query::Receipts { conversation, .. } => format!("receipts of {conversation}"),
     }
 }

@@ -55,6 +55,11 @@ pub enum Query {
         /// How many messages at most.
         limit: usize,
     },
+    /// What is stable of a conversation's partition.
+    Stable {
+        /// Of which conversation.
+        conversation: ConversationId,
+    },
     /// All receipts of a conversation.
     Receipts {
         /// Which.
@@ -75,6 +80,8 @@ pub enum Answer {
     Changes(Option<(Changes, VersionVector)>),
     /// To [`Query::Page`]: none if the user is not a member.
     Page(Option<Vec<Item>>),
+    /// To [`Query::Stable`].
+    Stable(VersionVector),
     /// To [`Query::Receipts`]: none if the user is not a member.
     Receipts(Option<Vec<Receipt>>),
 }
@@ -87,6 +94,7 @@ impl Query {
             Self::List { placement, .. } | Self::Memberships { placement, .. } => *placement,
             Self::Changes { conversation, .. }
             | Self::Page { conversation, .. }
+            | Self::Stable { conversation }
             | Self::Receipts { conversation, .. } => conversation.placement(),
         }
     }
@@ -114,6 +122,7 @@ impl Query {
             Self::Page { conversation, user, from, limit } => {
                 Answer::Page(read::page(view, *conversation, *user, *from, *limit)?)
             }
+            Self::Stable { conversation } => Answer::Stable(read::stable(view, conversation.partition())?),
             Self::Receipts { conversation, user } => {
                 Answer::Receipts(read::receipts(view, *conversation, *user)?)
             }

@@ -119,7 +119,7 @@ impl Session {
             }
             Some(Seen { cut: cursor.cut, highest: cursor.highest })
         };
-        let asked = AskedCommand { post: true, ..asked(request, conversation, Some(message)) };
+        let asked = asked(request, conversation, Some(message));
         let command = Command::Post {
             conversation,
             message,
@@ -159,7 +159,7 @@ impl Session {
         let conversation = asked.conversation;
         self.site.held(conversation)?;
         let placement = conversation.placement();
-        if asked.post {
+        if asked.command.is_some() {
             // Before it is submitted: another device may have acknowledged it before the answer to this one is looked at.
             self.ticks.watch(conversation, &Cut::new(), out);
         }
@@ -275,7 +275,7 @@ pub(crate) fn about(refusal: &Refusal, asked: &AskedCommand) -> v1::Error {
 }
 
 fn asked(request: u64, conversation: ConversationId, command: Option<MessageId>) -> AskedCommand {
-    AskedCommand { request, conversation, command, post: false }
+    AskedCommand { request, conversation, command }
 }
 
 /// The number asked for, if it is one and within the limit.

@@ -26,7 +26,7 @@ use crate::greet::Opening;
 use crate::input::{Identity, Input, Redirect};
 use crate::limits;
 use crate::output::Output;
-use crate::query::{Answer, QueryId};
+use crate::query::{Answer, Query, QueryId};
 use crate::read_frame;
 use crate::site::Site;
 use crate::stream::Delivery;
@@ -205,15 +205,20 @@ impl Session {
         out: &mut Vec<Output>,
     ) -> Result<(), SessionError> {
         let Some(asked) = self.asked.answered(ticket) else { return Ok(()) };
-        let AskedCommand { request, conversation, post, .. } = asked;
+        let AskedCommand { request, conversation, command } = asked;
         match result {
             Ok(done) => {
                 if request != 0 {
                     let frame = Some(Frame::Done(write_frame::done(&done, conversation)));
                     out.push(Output::Send(ServerFrame { request, frame }));
                 }
-                if let (true, Done::Operation { conversation, dot, .. }) = (post, done) {
+                if let (Some(_), Done::Operation { conversation, dot, .. }) = (command, done) {
                     self.ticks.note_own(conversation, dot, out);
+                    // Nothing may grow any more: a resent leave is long stable, and its conversation is not synced.
+                    if !self.ticks.knows_stable(conversation.partition()) {
+                        let query = Query::Stable { conversation };
+                        self.asked.query(Purpose::Stable(conversation), query, out);
+                    }
                 }
             }
             Err(refusal) => {
@@ -241,6 +246,12 @@ impl Session {
             Purpose::CatchUp(conversation) => {
                 let Some((delivery, ticks, mut around)) = self.parts(out) else { return Ok(()) };
                 delivery.caught_up(query, conversation, answer, ticks, &mut around)
+            }
+            Purpose::Stable(conversation) => {
+                if let Some(Answer::Stable(cut)) = answer {
+                    self.ticks.stable(conversation.partition(), &Arc::new(cut));
+                }
+                Ok(())
             }
             Purpose::List { request, list } => {
                 if let Some(Answer::List(part)) = answer {

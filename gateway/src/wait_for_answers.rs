@@ -1,7 +1,7 @@
 //! Commands and questions under way: what each answer is for, and whom it is sent to.
 //!
 //! What must always hold: at most [`OUTSTANDING_MAX`](limits::OUTSTANDING_MAX) of the client's are under way; the session's own reads are one
-//! at a time and one a placement, so they are bounded without counting.
+//! at a time and one a placement and one a command that was answered, so they are bounded without counting.
 
 use crate::error::SessionError;
 use crate::limits;
@@ -21,8 +21,6 @@ pub(crate) struct AskedCommand {
     pub(crate) conversation: ConversationId,
     /// The command's id; none for receipts.
     pub(crate) command: Option<MessageId>,
-    /// Whether it posts, so that its ticks are forwarded.
-    pub(crate) post: bool,
 }
 
 /// What a query is for.
@@ -38,6 +36,8 @@ pub(crate) enum Purpose {
     Memberships(PlacementId),
     /// What the device lacks of one.
     CatchUp(ConversationId),
+    /// What is stable of its partition.
+    Stable(ConversationId),
 }
 
 /// A list that is asked of several placements.
@@ -137,7 +137,7 @@ impl Purpose {
     const fn is_the_clients(&self) -> bool {
         match self {
             Self::List { .. } | Self::Page { .. } | Self::Receipts { .. } => true,
-            Self::Memberships(_) | Self::CatchUp(_) => false,
+            Self::Memberships(_) | Self::CatchUp(_) | Self::Stable(_) => false,
         }
     }
 }

@@ -369,6 +369,41 @@ fn a_message_is_answered_and_its_ticks_come_gathered() {
 }
 
 #[test]
+fn a_command_of_any_kind_is_told_to_be_stable_also_when_that_is_long_so() {
+    let mut island = Island::new(1);
+    let mut device = Device::welcomed(&island.site);
+    device.sync_all();
+    device.settle(&island);
+    from_here(&mut device);
+    let (id, command) = (conversation(1).to_string(), MessageId::new(1, 1));
+    device.say(Ask::Leave(v1::Leave { conversation: id, command: command.to_string() }));
+    let ticket = device.tickets.pop().unwrap();
+    island.stable = [dot(1, 5)].into_iter().collect();
+    let done = Done::Operation { conversation: conversation(1), command, dot: dot(1, 4), hlc: Timestamp(1) };
+    device.step(Input::Answered { ticket, result: Ok(done) });
+    device.settle(&island);
+    device.now = device.now.plus_ms(limits::TICKS_MS);
+    device.step(Input::Timer);
+    check(
+        &device,
+        &expect![[r#"
+        client Leave
+            watch ticks of c00010000000000000000000000000001
+            submit 2 to p1: leave c00010000000000000000000000000001
+        answered 2: true
+            send #7 Done 00000000-0001-7000-8000-000000000001 r1.0000000000000001:4
+            query 3: what is stable of c00010000000000000000000000000001
+        unsent 0
+        read 3
+            timer at 1000250 ms
+        timer at 1000250 ms
+            send Stable {r1.0000000000000001:4}
+            timer at 1090000 ms
+    "#]],
+    );
+}
+
+#[test]
 fn a_device_that_was_away_is_told_of_receipts_of_its_earlier_messages() {
     let mut island = Island::new(1);
     island.begin(conversation(1));

@@ -144,6 +144,7 @@ impl Island {
                 Answer::Page(entries.map(|items| items.iter().rev().take(*limit).rev().cloned().collect()))
             }
             Query::List { .. } => Answer::List(Vec::new()),
+            Query::Stable { .. } => Answer::Stable(self.stable.clone()),
             Query::Receipts { .. } => Answer::Receipts(Some(Vec::new())),
         }
     }
