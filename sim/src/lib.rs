@@ -19,3 +19,4 @@ pub mod plan;
 pub mod report;
 pub mod scan;
 pub mod schedule;
+pub mod world;

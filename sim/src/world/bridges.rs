@@ -1,0 +1,221 @@
+//! What drives a bridge here, as its task does in a region: gives the core what happens, and carries out what it wants.
+//!
+//! What must always hold: outputs are carried out in order; a link that was replaced or closed is never heard again; while the core has
+//! asked for a pause no frame is given to it. A bridge between honest regions raises no alarm but that of the clocks.
+
+use crate::world::World;
+use crate::world::queue::{Event, Life, LinkId};
+use crdt::{Now, PartitionId, PlacementId, RegionId};
+use region::log_view::StoreLog;
+use region::shard::Input as ShardInput;
+use region::store::View;
+use replication::bridge::Bridge;
+use replication::commit::CommitRefused;
+use replication::input::Input;
+use replication::limits::{FRAME_BYTES_MAX, IN_FLIGHT_BYTES_MAX};
+use replication::log::PartitionState;
+use replication::output::{Alarm, Output};
+use replication::timers::Timer;
+use std::collections::BTreeMap;
+
+/// A bridge and what it is told.
+#[derive(Debug)]
+pub(crate) struct BridgeTask {
+    core: Bridge,
+    pub(crate) link: Option<LinkId>,
+    pub(crate) paused: bool,
+    open: bool,
+    timers: BTreeMap<Timer, Now>,
+    told: Told,
+    told_soon: bool,
+    in_flight_bytes: usize,
+}
+
+/// What a bridge is to hear from the shards.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) advanced: BTreeMap<PartitionId, PartitionState>,
+    pub(crate) taken: Vec<usize>,
+    pub(crate) refused: Option<CommitRefused>,
+}
+
+impl BridgeTask {
+    pub(crate) fn new(core: Bridge) -> Self {
+        Self {
+            core,
+            link: None,
+            paused: false,
+            open: false,
+            timers: BTreeMap::new(),
+            told: Told::default(),
+            told_soon: false,
+            in_flight_bytes: 0,
+        }
+    }
+}
+
+impl World {
+    pub(crate) fn bridge(&mut self, life: Life, peer: RegionId) -> Option<&mut BridgeTask> {
+        self.process(life)?.bridges.get_mut(&peer)
+    }
+
+    /// Leaves word for a bridge, which it takes soon.
+    pub(crate) fn bridge_told(&mut self, life: Life, peer: RegionId, tell: impl FnOnce(&mut Told)) {
+        let after = self.dice.below(60);
+        let Some(bridge) = self.bridge(life, peer) else { return };
+        tell(&mut bridge.told);
+        if !bridge.told_soon {
+            bridge.told_soon = true;
+            self.queue.put(self.now + after, Event::BridgeTold(life, peer));
+        }
+    }
+
+    /// A bridge takes what was left for it.
+    pub(crate) fn bridge_takes(&mut self, life: Life, peer: RegionId) {
+        let Some(bridge) = self.bridge(life, peer) else { return };
+        bridge.told_soon = false;
+        let Told { advanced, taken, refused } = std::mem::take(&mut bridge.told);
+        for bytes in &taken {
+            // Each is one that was delivered by this bridge.
+            bridge.in_flight_bytes -= bytes;
+        }
+        let advanced = advanced.into_iter().map(|(partition, state)| Input::Advanced { partition, state });
+        let taken = taken.into_iter().map(|bytes| Input::Taken { bytes });
+        let refused = refused.into_iter().map(|reason| Input::Refused { reason });
+        for input in advanced.chain(taken).chain(refused).collect::<Vec<_>>() {
+            self.bridge_hears(life, peer, input);
+        }
+    }
+
+    /// A bridge's timers, those that are due.
+    pub(crate) fn bridge_timers(&mut self, life: Life, peer: RegionId) {
+        let Some(now) = self.present(life) else { return };
+        let Some(bridge) = self.bridge(life, peer) else { return };
+        let due: Vec<Timer> =
+            bridge.timers.iter().filter(|(_, at)| **at <= now).map(|(timer, _)| *timer).collect();
+        for timer in due {
+            if let Some(bridge) = self.bridge(life, peer) {
+                bridge.timers.remove(&timer);
+            }
+            self.bridge_hears(life, peer, Input::Timer(timer));
+        }
+        self.set_bridge_alarm(life, peer);
+    }
+
+    fn set_bridge_alarm(&mut self, life: Life, peer: RegionId) {
+        let first = self.bridge(life, peer).and_then(|bridge| bridge.timers.values().min().copied());
+        if let Some(first) = first {
+            // Never at once: a clock that slews may show a moment later than was hoped.
+            let at = self.when(life, first).max(self.now + 1);
+            self.queue.put(at, Event::BridgeTimers(life, peer));
+        }
+    }
+
+    /// One step of a bridge's core, carried out.
+    pub(crate) fn bridge_hears(&mut self, life: Life, peer: RegionId, input: Input) {
+        let Some(now) = self.present(life) else { return };
+        let Some(region) = self.regions.get_mut(&life.region) else { return };
+        let Some(process) = &mut region.process else { return };
+        let Some(bridge) = process.bridges.get_mut(&peer) else { return };
+        let views = region.disks.iter().map(|(placement, disk)| (*placement, disk.view() as &dyn View));
+        let log = StoreLog::new(life.region, views);
+        match bridge.core.step(now, self.dice.entropy(), input, &log) {
+            Ok(outputs) => {
+                for output in outputs {
+                    self.carry_out_bridge(life, peer, output);
+                }
+            }
+            Err(error) => self.oracle.violate(self.now, "store", format!("{}: {error}", life.region)),
+        }
+    }
+
+    fn carry_out_bridge(&mut self, life: Life, peer: RegionId, output: Output) {
+        match output {
+            Output::Dial => self.dial(life, peer),
+            Output::Send(frame) => self.send_frame(life, peer, frame),
+            Output::Opened { .. } => {
+                if let Some(bridge) = self.bridge(life, peer) {
+                    bridge.open = true;
+                    self.tell_siblings(life, peer, true);
+                }
+            }
+            Output::PeerStarted { placement, peer, start_number } => {
+                self.deliver(life, placement, ShardInput::PeerStarted { peer, start_number }, None);
+            }
+            Output::Entries { peer: replica, partition, commits, cursor, bytes } => {
+                let input = ShardInput::Entries { peer: replica, partition, commits, cursor };
+                self.deliver_weighed(life, peer, partition.placement, input, bytes);
+            }
+            Output::Registers { peer: replica, partition, registers, cursor, bytes } => {
+                let input = ShardInput::Registers { peer: replica, partition, registers, cursor };
+                self.deliver_weighed(life, peer, partition.placement, input, bytes);
+            }
+            Output::SetTimer { timer, at } => {
+                if let Some(bridge) = self.bridge(life, peer) {
+                    bridge.timers.insert(timer, at);
+                    self.set_bridge_alarm(life, peer);
+                }
+            }
+            Output::Close(reason) => self.end_link(life, peer, reason.code()),
+            Output::Alarm(Alarm::ClockDrift { .. }) => self.oracle.marks.clock_alarms += 1,
+            Output::Alarm(alarm) => {
+                let why = format!("{} about {peer}: {alarm}", life.region);
+                self.oracle.violate(self.now, "honest peers raise no alarm", why);
+            }
+            Output::Fenced(reason) => {
+                let why = format!("{} is fenced: {reason}", life.region);
+                self.oracle.violate(self.now, "honest stores are not fenced", why);
+            }
+            Output::PauseReading => {
+                self.oracle.marks.pauses += 1;
+                if let Some(bridge) = self.bridge(life, peer) {
+                    bridge.paused = true;
+                }
+            }
+            Output::ResumeReading => self.resume_reading(life, peer),
+        }
+    }
+
+    fn deliver_weighed(
+        &mut self,
+        life: Life,
+        peer: RegionId,
+        placement: PlacementId,
+        input: ShardInput,
+        bytes: usize,
+    ) {
+        let Some(bridge) = self.bridge(life, peer) else { return };
+        bridge.in_flight_bytes += bytes;
+        if bridge.in_flight_bytes > IN_FLIGHT_BYTES_MAX + FRAME_BYTES_MAX {
+            let why = format!("{} bytes of {peer} wait at {}", bridge.in_flight_bytes, life.region);
+            self.oracle.violate(self.now, "bounded", why);
+        }
+        self.deliver(life, placement, input, Some((peer, bytes)));
+    }
+
+    fn resume_reading(&mut self, life: Life, peer: RegionId) {
+        let Some(bridge) = self.bridge(life, peer) else { return };
+        bridge.paused = false;
+        if let Some(link) = bridge.link {
+            self.read_on(link, life.region);
+        }
+    }
+
+    /// Takes the link off a bridge, and tells the others if it was open.
+    pub(crate) fn detach(&mut self, life: Life, peer: RegionId) -> Option<LinkId> {
+        let bridge = self.bridge(life, peer)?;
+        bridge.paused = false;
+        let (link, open) = (bridge.link.take(), std::mem::take(&mut bridge.open));
+        if open {
+            self.tell_siblings(life, peer, false);
+        }
+        link
+    }
+
+    fn tell_siblings(&mut self, of: Life, about: RegionId, up: bool) {
+        let others = self.layout.regions().iter().copied();
+        for peer in others.filter(|peer| *peer != of.region && *peer != about).collect::<Vec<_>>() {
+            self.queue.put(self.now + 10, Event::Sibling { of, peer, about, up });
+        }
+    }
+}

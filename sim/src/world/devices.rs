@@ -1,0 +1,157 @@
+//! People's devices: the client core, its connections, and what it is told.
+//!
+//! What must always hold: outputs are obeyed in order; the device's clock never goes back, and is nobody else's.
+
+use crate::world::World;
+use crate::world::layout::{START_US, address, region_at};
+use crate::world::queue::Event;
+use crate::world::sessions::write_token;
+use crdt::{DeviceId, Now, PlacementId, RegionId, UserId};
+use gateway_client::{Act, Client, Config, ConnectionId, Input, Output};
+use gateway_protocol::Subprotocol;
+use std::collections::BTreeMap;
+
+/// One device.
+#[derive(Debug)]
+pub(crate) struct Device {
+    pub(crate) user: UserId,
+    pub(crate) client: Client,
+    pub(crate) region: RegionId,
+    pub(crate) subprotocol: Subprotocol,
+    pub(crate) delay_us: u64,
+    /// How far its clock is off, in microseconds.
+    clock_offset_us: i64,
+    /// Attempts to connect, to whom.
+    pub(crate) dialling: BTreeMap<ConnectionId, RegionId>,
+    pub(crate) online: bool,
+    /// Whether it takes what arrives.
+    pub(crate) reads: bool,
+    /// What a byte on its way to it counts for.
+    pub(crate) weight: usize,
+}
+
+/// What a device is made with.
+#[derive(Debug, Clone)]
+pub struct NewDevice {
+    /// Whose.
+    pub user: UserId,
+    /// Its home region.
+    pub region: RegionId,
+    /// Placements to take part in besides.
+    pub placements: Vec<PlacementId>,
+    /// Microseconds to its region, one way.
+    pub delay_us: u64,
+    /// How far its clock is off, in microseconds.
+    pub clock_offset_us: i64,
+    /// Whether it speaks JSON.
+    pub json: bool,
+}
+
+impl World {
+    /// A new device, which signs in.
+    pub fn add_device(&mut self, id: DeviceId, new: NewDevice) {
+        let NewDevice { user, region, placements, delay_us, clock_offset_us, json } = new;
+        let config = Config {
+            user,
+            device: id,
+            token: write_token(user, id),
+            client: "world".to_owned(),
+            home: vec![address(region)],
+            placements,
+        };
+        let device = Device {
+            user,
+            client: Client::new(config),
+            region,
+            subprotocol: if json { Subprotocol::Json } else { Subprotocol::Proto },
+            delay_us,
+            clock_offset_us,
+            dialling: BTreeMap::new(),
+            online: true,
+            reads: true,
+            weight: 1,
+        };
+        self.devices.insert(id, device);
+        self.oracle.device_exists(id, user);
+        self.device_step(id, Input::Start);
+    }
+
+    /// What a device's clock shows.
+    pub(crate) fn device_time(&self, id: DeviceId) -> Now {
+        let offset = self.devices.get(&id).map_or(0, |device| device.clock_offset_us);
+        Now((START_US + self.now).saturating_add_signed(offset))
+    }
+
+    /// Its user does something.
+    pub fn act(&mut self, id: DeviceId, act: Act) {
+        let Some(device) = self.devices.get_mut(&id) else { return };
+        if let Act::Move { region } = &act
+            && let Some(region) = region_at(&region.url)
+        {
+            device.region = region;
+        }
+        self.trace.tell(self.now, || format!("{id} does {act:?}"));
+        self.oracle.acts(self.now, id, &act);
+        self.device_step(id, Input::Act(act));
+    }
+
+    /// One step of a client, carried out.
+    pub(crate) fn device_step(&mut self, id: DeviceId, input: Input) {
+        let now = self.device_time(id);
+        let Some(device) = self.devices.get_mut(&id) else { return };
+        let outputs = device.client.step(now, self.dice.entropy(), input);
+        for output in outputs {
+            match output {
+                Output::Connect { connection, url } => {
+                    let Some(device) = self.devices.get_mut(&id) else { return };
+                    if let Some(region) = region_at(&url) {
+                        device.dialling.insert(connection, region);
+                        self.dial_region(id, connection);
+                    }
+                }
+                Output::Disconnect { connection } => {
+                    if let Some(device) = self.devices.get_mut(&id) {
+                        device.dialling.remove(&connection);
+                    }
+                    self.line_closed_by_client(id, connection);
+                }
+                Output::Send { connection, frame } => self.send_up(id, connection, &frame),
+                Output::Show(event) => {
+                    self.trace.tell(self.now, || format!("{id} is told {event:?}"));
+                    self.oracle.told(self.now, id, event);
+                }
+            }
+        }
+        self.set_device_alarm(id);
+    }
+
+    fn set_device_alarm(&mut self, id: DeviceId) {
+        let now = self.device_time(id);
+        let Some(deadline) = self.devices.get(&id).and_then(|device| device.client.deadline()) else {
+            return;
+        };
+        let at = self.now + deadline.0.saturating_sub(now.0);
+        self.queue.put(at, Event::DeviceTimer(id));
+    }
+
+    /// A deadline has come, or has moved meanwhile.
+    pub(crate) fn device_timer(&mut self, id: DeviceId) {
+        let now = self.device_time(id);
+        let due = self.devices.get(&id).and_then(|device| device.client.deadline());
+        if due.is_some_and(|deadline| deadline <= now) {
+            self.device_step(id, Input::Timer);
+        }
+    }
+
+    /// A device loses its network, or has it again.
+    pub fn set_online(&mut self, id: DeviceId, online: bool) {
+        self.trace.tell(self.now, || format!("{id} online: {online}"));
+        let Some(device) = self.devices.get_mut(&id) else { return };
+        device.online = online;
+        if !online {
+            for line in self.lines.all_of(id) {
+                self.break_line(line);
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The map of a world: its regions, its two placements, and what every region is told of the others.
+//!
+//! There is one placement of all regions, and one pinned to the first two. Users of the first may take part in conversations of the
+//! second (their bytes may lie in all of its regions); the other way round is refused.
+
+use crdt::{Incarnation, PlacementId, RegionId, ReplicaId, UserId};
+use ed25519_dalek::SigningKey;
+use gateway::cursor::{CursorKey, CursorKeys};
+use gateway::site::{HeldPlacement, Site};
+use gateway_client::Address;
+use gateway_protocol::v1;
+use region::limits::Limits;
+use region::meta::Expected;
+use region::shard::ShardConfig;
+use replication::bridge::{Config, OwnStore};
+use replication::placement::{Epoch, Placement, Placements};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The placement of all regions.
+pub const WORLD: PlacementId = PlacementId(1);
+/// The placement pinned to the first two regions.
+pub const PINNED: PlacementId = PlacementId(2);
+/// When worlds begin, in microseconds since 1970.
+pub const START_US: u64 = 1_732_500_000_000_000;
+/// The operation kinds that this version knows, by their number in the schema.
+const KINDS: [u32; 4] = [0, 1, 2, 3];
+const CLUSTER: &str = "world";
+
+/// The map.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    regions: Vec<RegionId>,
+    placements: Placements,
+}
+
+impl Layout {
+    /// A world of so many regions, at least two.
+    #[must_use]
+    pub fn new(regions: u16) -> Self {
+        let regions: Vec<RegionId> = (1..=regions.max(2)).map(RegionId).collect();
+        let placement = |id: PlacementId, regions: &[RegionId]| {
+            let active = regions.iter().map(|region| (replica(*region, id), key(*region).verifying_key()));
+            Placement { id, epoch: Epoch(1), active: active.collect() }
+        };
+        // There are at least two.
+        let placements = Placements::new([placement(WORLD, &regions), placement(PINNED, &regions[..2])]);
+        Self { regions, placements }
+    }
+
+    /// All regions.
+    #[must_use]
+    pub fn regions(&self) -> &[RegionId] {
+        &self.regions
+    }
+
+    /// The regions of a placement.
+    #[must_use]
+    pub fn regions_of(&self, placement: PlacementId) -> Vec<RegionId> {
+        let active = self.placements.get(placement).map(|placement| placement.active.keys());
+        active.into_iter().flatten().map(|replica| replica.region).collect()
+    }
+
+    /// The placements of a region.
+    #[must_use]
+    pub fn placements_of(&self, region: RegionId) -> Vec<PlacementId> {
+        self.placements.iter().filter(|p| p.replica_of(region).is_some()).map(|p| p.id).collect()
+    }
+
+    /// Whether that user may take part in conversations of that placement.
+    #[must_use]
+    pub fn may_take_part(user: UserId, placement: PlacementId) -> bool {
+        user.placement() == WORLD || placement == PINNED
+    }
+
+    pub(crate) fn expected(region: RegionId, placement: PlacementId) -> Expected {
+        Expected {
+            replica: replica(region, placement),
+            region_name: name(region),
+            placement,
+            placement_name: format!("placement-{}", placement.0),
+        }
+    }
+
+    pub(crate) fn shard(&self, region: RegionId, placement: PlacementId) -> Option<ShardConfig> {
+        let pins = [WORLD, PINNED].into_iter();
+        Some(ShardConfig {
+            placement: self.placements.get(placement)?.clone(),
+            allowed_pins: pins.filter(|pin| *pin == WORLD || placement == PINNED).collect(),
+            replica: replica(region, placement),
+            signing_key: key(region),
+            limits: Limits::default(),
+        })
+    }
+
+    pub(crate) fn bridge(
+        &self,
+        own: RegionId,
+        peer: RegionId,
+        stores: BTreeMap<PlacementId, OwnStore>,
+    ) -> Config {
+        let placements = self.placements.clone();
+        Config { cluster: CLUSTER.to_owned(), own, peer, placements, stores, kinds: KINDS.to_vec() }
+    }
+
+    pub(crate) fn site(&self, region: RegionId) -> Arc<Site> {
+        let held = |placement: PlacementId| {
+            let secret = [placement.0.to_be_bytes()[1]; 32];
+            let keys = CursorKeys { current: CursorKey::new(1, CLUSTER, &secret), previous: None };
+            (placement, HeldPlacement { replica: replica(region, placement), keys })
+        };
+        let described = |placement: &Placement| v1::Placement {
+            id: placement.id.to_string(),
+            name: format!("placement-{}", placement.id.0),
+            regions: placement.active.keys().map(|replica| described_region(replica.region)).collect(),
+        };
+        Arc::new(Site {
+            cluster: CLUSTER.to_owned(),
+            region: name(region),
+            placements: self.placements_of(region).into_iter().map(held).collect(),
+            directory: self.placements.iter().map(described).collect(),
+        })
+    }
+}
+
+/// The replica that a region is in a placement.
+#[must_use]
+pub fn replica(region: RegionId, placement: PlacementId) -> ReplicaId {
+    let incarnation = Incarnation(u64::from(region.0) << 8 | u64::from(placement.0));
+    ReplicaId { region, incarnation }
+}
+
+/// Where a region is reached.
+#[must_use]
+pub fn address(region: RegionId) -> Address {
+    Address { region: name(region), url: format!("ws://{}", name(region)) }
+}
+
+/// The region that is reached there.
+pub(crate) fn region_at(url: &str) -> Option<RegionId> {
+    url.strip_prefix("ws://region-")?.parse().ok().map(RegionId)
+}
+
+fn described_region(region: RegionId) -> v1::Region {
+    let Address { region, url } = address(region);
+    v1::Region { name: region, url }
+}
+
+fn name(region: RegionId) -> String {
+    format!("region-{}", region.0)
+}
+
+fn key(region: RegionId) -> SigningKey {
+    SigningKey::from_bytes(&[region.0.to_be_bytes()[1]; 32])
+}

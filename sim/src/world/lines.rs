@@ -1,0 +1,264 @@
+//! The network between devices and regions: a connection each, in order and reliable until it ends.
+//!
+//! A connection that breaks loses what is on its way, and each end notices in its own time: so a region may still be talking to a connection
+//! whose device has long come back on another one. A device may read slowly; what waits for it counts, weighed, as unsent.
+//!
+//! What must always hold: what an end has noticed to be over is never heard again.
+
+use crate::world::World;
+use crate::world::queue::{Event, Life, LineId, Moment};
+use crdt::DeviceId;
+use gateway::input::Input as SessionInput;
+use gateway::limits::{UNSENT_BYTES_CLOSE, UNSENT_BYTES_MAX, UNSENT_BYTES_RESUME};
+use gateway_client::{ConnectionId, Input as ClientInput};
+use gateway_protocol::v1::{ClientFrame, ServerFrame};
+use gateway_protocol::{Payload, Subprotocol};
+use std::collections::{BTreeMap, VecDeque};
+
+/// One connection of a device.
+#[derive(Debug)]
+pub(crate) struct Line {
+    pub(crate) device: DeviceId,
+    pub(crate) connection: ConnectionId,
+    life: Life,
+    subprotocol: Subprotocol,
+    up: VecDeque<(Moment, Payload)>,
+    down: VecDeque<(Moment, Payload, usize)>,
+    last_up: Moment,
+    last_down: Moment,
+    unsent_bytes: usize,
+    told_bytes: usize,
+    client_open: bool,
+    session_open: bool,
+    /// Nothing arrives any more.
+    broken: bool,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    lines: BTreeMap<LineId, Line>,
+    next: u64,
+}
+
+impl Lines {
+    fn forget_if_over(&mut self, id: LineId) {
+        if self.lines.get(&id).is_some_and(|line| !line.client_open && !line.session_open) {
+            self.lines.remove(&id);
+        }
+    }
+
+    fn of(&self, device: DeviceId, connection: ConnectionId) -> Option<LineId> {
+        let is = |line: &Line| line.device == device && line.connection == connection;
+        self.lines.iter().find(|(_, line)| is(line)).map(|(id, _)| *id)
+    }
+
+    /// The connections that a device has.
+    pub(crate) fn all_of(&self, device: DeviceId) -> Vec<LineId> {
+        let is = |line: &Line| line.device == device && line.client_open;
+        self.lines.iter().filter(|(_, line)| is(line)).map(|(id, _)| *id).collect()
+    }
+}
+
+/// Which side of its limits an amount of unsent bytes lies on.
+const fn level(bytes: usize) -> u8 {
+    (bytes > UNSENT_BYTES_RESUME) as u8
+        + (bytes > UNSENT_BYTES_MAX) as u8
+        + (bytes > UNSENT_BYTES_CLOSE) as u8
+}
+
+impl World {
+    /// A client opens a connection.
+    pub(crate) fn dial_region(&mut self, device: DeviceId, connection: ConnectionId) {
+        let after = self.dice.between(2_000, 60_000);
+        self.queue.put(self.now + after, Event::LineDialled(device, connection));
+    }
+
+    /// It comes through, or fails.
+    pub(crate) fn line_dialled(&mut self, id: DeviceId, connection: ConnectionId) {
+        let Some(device) = self.devices.get_mut(&id) else { return };
+        let Some(region) = device.dialling.remove(&connection) else { return };
+        let (online, subprotocol) = (device.online, device.subprotocol);
+        let Some(life) = self.life_of(region).filter(|_| online) else {
+            self.device_step(id, ClientInput::Disconnected(connection));
+            return;
+        };
+        let line = LineId(self.lines.next);
+        self.lines.next += 1;
+        self.lines.lines.insert(
+            line,
+            Line {
+                device: id,
+                connection,
+                life,
+                subprotocol,
+                up: VecDeque::new(),
+                down: VecDeque::new(),
+                last_up: self.now,
+                last_down: self.now,
+                unsent_bytes: 0,
+                told_bytes: 0,
+                client_open: true,
+                session_open: true,
+                broken: false,
+            },
+        );
+        self.open_session(life, line);
+        self.device_step(id, ClientInput::Connected(connection));
+    }
+
+    /// A device sends.
+    pub(crate) fn send_up(&mut self, device: DeviceId, connection: ConnectionId, frame: &ClientFrame) {
+        let delay = self.line_delay(device);
+        let Some(id) = self.lines.of(device, connection) else { return };
+        let Some(line) = self.lines.lines.get_mut(&id) else { return };
+        self.oracle.left_device(self.now, line.life.region, frame);
+        let payload = line.subprotocol.encode_client(frame);
+        self.trace.add(payload.bytes());
+        if line.broken || !line.client_open {
+            return;
+        }
+        line.last_up = line.last_up.max(self.now + delay);
+        line.up.push_back((line.last_up, payload));
+        self.queue.put(line.last_up, Event::FrameUp(id));
+    }
+
+    /// It reaches the region.
+    pub(crate) fn frame_up(&mut self, id: LineId) {
+        let Some(line) = self.lines.lines.get_mut(&id) else { return };
+        if line.broken || line.up.front().is_none_or(|(at, _)| *at > self.now) {
+            return;
+        }
+        let Some((_, payload)) = line.up.pop_front() else { return };
+        let (life, open) = (line.life, line.session_open);
+        let frame = line.subprotocol.decode_client(&payload);
+        if open {
+            self.session_hears(life, id, SessionInput::Frame(frame));
+        }
+    }
+
+    /// A session sends.
+    pub(crate) fn send_down(&mut self, life: Life, id: LineId, frame: &ServerFrame) {
+        let Some(device) = self.lines.lines.get(&id).map(|line| line.device) else { return };
+        let delay = self.line_delay(device);
+        let weight = self.devices.get(&device).map_or(1, |device| device.weight);
+        let Some(line) = self.lines.lines.get_mut(&id) else { return };
+        let payload = line.subprotocol.encode_server(frame);
+        self.trace.add(payload.bytes());
+        let weighs = payload.bytes().len() * weight;
+        line.unsent_bytes += weighs;
+        if line.broken || !line.client_open {
+            // It goes into the void, where it is soon taken for sent.
+            line.unsent_bytes -= weighs;
+            return;
+        }
+        line.last_down = line.last_down.max(self.now + delay);
+        line.down.push_back((line.last_down, payload, weighs));
+        self.queue.put(line.last_down, Event::FrameDown(id));
+        self.tell_unsent(life, id);
+    }
+
+    fn tell_unsent(&mut self, life: Life, id: LineId) {
+        let Some(line) = self.lines.lines.get_mut(&id).filter(|line| line.session_open) else { return };
+        let bytes = line.unsent_bytes;
+        if level(line.told_bytes) != level(bytes) {
+            line.told_bytes = bytes;
+            self.session_hears(life, id, SessionInput::Unsent(bytes));
+        }
+    }
+
+    /// A frame reaches the device, if it reads.
+    pub(crate) fn frame_down(&mut self, id: LineId) {
+        let Some(line) = self.lines.lines.get_mut(&id) else { return };
+        let reads = self.devices.get(&line.device).is_some_and(|device| device.reads);
+        if !reads || line.broken || line.down.front().is_none_or(|(at, ..)| *at > self.now) {
+            return;
+        }
+        let Some((_, payload, weighs)) = line.down.pop_front() else { return };
+        line.unsent_bytes -= weighs;
+        let (device, connection, life, open) = (line.device, line.connection, line.life, line.client_open);
+        let frame = line.subprotocol.decode_server(&payload);
+        self.tell_unsent(life, id);
+        match frame {
+            Ok(frame) if open => self.device_step(device, ClientInput::Frame { connection, frame }),
+            Ok(_) => {}
+            Err(error) => self.oracle.violate(self.now, "frames are understood", error.to_string()),
+        }
+    }
+
+    /// A device that was slow reads again.
+    pub(crate) fn reads_again(&mut self, id: DeviceId) {
+        let now = self.now;
+        let Some(device) = self.devices.get_mut(&id) else { return };
+        (device.reads, device.weight) = (true, 1);
+        for line in self.lines.all_of(id) {
+            let Some(line_state) = self.lines.lines.get(&line) else { continue };
+            for (at, ..) in &line_state.down {
+                self.queue.put((*at).max(now), Event::FrameDown(line));
+            }
+        }
+    }
+
+    /// The client closes a connection.
+    pub(crate) fn line_closed_by_client(&mut self, device: DeviceId, connection: ConnectionId) {
+        let Some(id) = self.lines.of(device, connection) else { return };
+        let delay = self.line_delay(device);
+        let Some(line) = self.lines.lines.get_mut(&id) else { return };
+        line.client_open = false;
+        line.down.clear();
+        let at = line.last_up.max(self.now + delay) + 1;
+        self.queue.put(at, Event::SessionLost(id));
+        self.lines.forget_if_over(id);
+    }
+
+    /// The session closed it; what it sent before still arrives.
+    pub(crate) fn line_closed_by_region(&mut self, id: LineId) {
+        let Some(line) = self.lines.lines.get_mut(&id) else { return };
+        line.session_open = false;
+        // A device that does not read learns of it all the same: its buffer is thrown away with the connection.
+        self.queue.put(line.last_down + 1, Event::LineLost(id));
+        self.lines.forget_if_over(id);
+    }
+
+    /// The region's process is gone.
+    pub(crate) fn line_broken_by_region(&mut self, id: LineId) {
+        let after = if self.dice.one_in(3) { self.dice.below(5_000_000) } else { self.dice.below(100_000) };
+        let Some(line) = self.lines.lines.get_mut(&id) else { return };
+        line.session_open = false;
+        line.broken = true;
+        self.queue.put(self.now + after, Event::LineLost(id));
+        self.lines.forget_if_over(id);
+    }
+
+    /// A connection breaks: what is on its way is lost, and each end notices in its own time.
+    pub(crate) fn break_line(&mut self, id: LineId) {
+        let after = (self.dice.below(2_000_000), self.dice.below(8_000_000));
+        let Some(line) = self.lines.lines.get_mut(&id) else { return };
+        line.broken = true;
+        self.queue.put(self.now + after.0, Event::LineLost(id));
+        self.queue.put(self.now + after.1, Event::SessionLost(id));
+    }
+
+    /// The device notices.
+    pub(crate) fn line_lost(&mut self, id: LineId) {
+        let Some(line) = self.lines.lines.get_mut(&id).filter(|line| line.client_open) else { return };
+        line.client_open = false;
+        let (device, connection) = (line.device, line.connection);
+        self.lines.forget_if_over(id);
+        self.device_step(device, ClientInput::Disconnected(connection));
+    }
+
+    /// The region notices.
+    pub(crate) fn session_lost(&mut self, id: LineId) {
+        let Some(line) = self.lines.lines.get_mut(&id).filter(|line| line.session_open) else { return };
+        line.session_open = false;
+        let life = line.life;
+        self.lines.forget_if_over(id);
+        self.drop_session(life, id);
+    }
+
+    fn line_delay(&mut self, device: DeviceId) -> u64 {
+        let delay = self.devices.get(&device).map_or(0, |device| device.delay_us);
+        delay + self.dice.below(1 + delay / 4)
+    }
+}

@@ -1,0 +1,174 @@
+//! A world: whole regions and the devices of their users, in one thread, under one seed, with the cores that production runs.
+//!
+//! ```text
+//!   queue ──▶ World::happen ──▶ shards · bridges · sessions · clients ──▶ disks, links, lines ──▶ queue
+//!                                           │
+//!                                           ▼
+//!                                        oracle (an independent record, and the promises)
+//! ```
+//! Simulated are the network (`links.rs` between regions, `lines.rs` to devices), the disks, the clocks, and what drives the cores (`shards.rs`,
+//! `bridges.rs`, `sessions.rs`, `devices.rs`), which decides nothing. `people.rs` and `faults.rs` draw what happens, `storm.rs` puts both
+//! together: a storm, then a healed world that must become whole and quiet within a stated time.
+//!
+//! What must always hold: the same seed gives the same trace, in every build; no time, no randomness and no order comes from outside.
+
+mod bridges;
+mod devices;
+mod dice;
+mod disk;
+mod faults;
+mod layout;
+mod lines;
+mod links;
+mod oracle;
+mod people;
+mod queue;
+mod regions;
+mod sessions;
+mod shards;
+mod storm;
+mod trace;
+
+pub use devices::NewDevice;
+pub use layout::{Layout, PINNED, START_US, WORLD, address, replica};
+pub use oracle::{Marks, Violation};
+pub use queue::Moment;
+pub use storm::{Report, storm};
+
+use crdt::{DeviceId, RegionId};
+use devices::Device;
+use dice::Dice;
+use faults::Planned;
+use lines::Lines;
+use links::{Links, Way};
+use oracle::Oracle;
+use people::People;
+use queue::{Event, Queue};
+use regions::Region;
+use std::collections::BTreeMap;
+use trace::Trace;
+
+/// A world.
+#[derive(Debug)]
+pub struct World {
+    now: Moment,
+    queue: Queue,
+    dice: Dice,
+    trace: Trace,
+    oracle: Oracle,
+    layout: Layout,
+    regions: BTreeMap<RegionId, Region>,
+    links: Links,
+    lines: Lines,
+    devices: BTreeMap<DeviceId, Device>,
+    people: People,
+    faults: Vec<Planned>,
+    /// Letters in a shard's mailbox above which commands are refused as busy.
+    mailbox_max: usize,
+    /// Changes that wait for a session before it misses some.
+    changes_max: usize,
+}
+
+impl World {
+    /// A world of so many regions, none started, all links whole; with the text of what happens if that is `told`.
+    #[must_use]
+    pub fn new(seed: u64, regions: u16, told: bool) -> Self {
+        let layout = Layout::new(regions);
+        let mut world = Self {
+            now: 0,
+            queue: Queue::default(),
+            dice: Dice::new(seed),
+            trace: Trace::new(told),
+            oracle: Oracle::default(),
+            regions: layout.regions().iter().map(|id| (*id, Region::new(*id, &layout))).collect(),
+            links: Links::default(),
+            lines: Lines::default(),
+            devices: BTreeMap::new(),
+            people: People::default(),
+            faults: Vec::new(),
+            mailbox_max: 1_024,
+            changes_max: 1_024,
+            layout,
+        };
+        world.oracle.regions_are(world.layout.regions().to_vec());
+        for from in world.layout.regions().to_vec() {
+            for to in world.layout.regions().to_vec() {
+                if from != to {
+                    world.links.lay(from, to, Way::new(20_000, 1_000, 10));
+                }
+            }
+        }
+        world
+    }
+
+    /// Starts all regions.
+    pub fn start_all(&mut self) {
+        for region in self.layout.regions().to_vec() {
+            self.start(region);
+        }
+    }
+
+    /// Lets so many microseconds pass.
+    pub fn pass(&mut self, us: u64) {
+        let until = self.now + us;
+        while let Some((at, number, event)) = self.queue.take(until) {
+            self.now = at;
+            self.trace.note(at, number, || format!("{event:?}"));
+            self.happen(event);
+        }
+        self.now = until;
+    }
+
+    /// The time, in microseconds since the world began.
+    #[must_use]
+    pub const fn now(&self) -> Moment {
+        self.now
+    }
+
+    /// The map.
+    #[must_use]
+    pub const fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The promises that were not kept so far.
+    #[must_use]
+    pub fn violations(&self) -> &[Violation] {
+        self.oracle.violations()
+    }
+
+    /// The newest lines of the text, if it is told.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        self.trace.lines()
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::ShardWake(life, placement) => self.shard_wake(life, placement),
+            Event::Synced(life, placement) => self.synced(life, placement),
+            Event::BridgeTold(life, peer) => self.bridge_takes(life, peer),
+            Event::BridgeTimers(life, peer) => self.bridge_timers(life, peer),
+            Event::Sibling { of, peer, about, up } => {
+                self.bridge_hears(of, peer, replication::input::Input::PeerBridge { region: about, up });
+            }
+            Event::Dialled(life, peer) => self.dialled(life, peer),
+            Event::LinkStands(link, at) => self.link_stands(link, at),
+            Event::FrameArrives(link, at) => self.frame_arrives(link, at),
+            Event::PipeReady(link, at) => self.pipe_ready(link, at),
+            Event::LinkSilent(link, at, since) => self.link_silent(link, at, since),
+            Event::LinkClosed(link, at, code) => self.link_closed(link, at, code),
+            Event::SessionWake(life, line) => self.session_wake(life, line),
+            Event::QueryRuns(life, line, query) => self.query_runs(life, line, query),
+            Event::SessionTimer(life, line, set) => self.session_timer(life, line, set),
+            Event::LineDialled(device, connection) => self.line_dialled(device, connection),
+            Event::FrameUp(line) => self.frame_up(line),
+            Event::FrameDown(line) => self.frame_down(line),
+            Event::LineLost(line) => self.line_lost(line),
+            Event::SessionLost(line) => self.session_lost(line),
+            Event::DeviceTimer(device) => self.device_timer(device),
+            Event::Act => self.somebody_acts(),
+            Event::FaultBegins(index) => self.fault_begins(index),
+            Event::FaultEnds(index) => self.fault_ends(index),
+        }
+    }
+}

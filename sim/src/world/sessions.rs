@@ -1,0 +1,297 @@
+//! What drives the sessions of a region here, as its gateway does: frames, answers and changes in, frames out, fan-out in between.
+//!
+//! A session takes one input at a time, from any of its three sources (its client, answers, changes), each in its own order; which one comes
+//! first is drawn. Changes wait in a bounded queue: at its limit they are dropped and the session is told that something was missed.
+//!
+//! What must always hold: a subscription is in effect before the output after it is looked at; queries read the durable state alone.
+
+use crate::world::World;
+use crate::world::layout::WORLD;
+use crate::world::queue::{Event, Life, LineId};
+use crate::world::shards::Letter;
+use crdt::{ConversationId, DeviceId, Now, UserId};
+use gateway::input::{Identity, Input};
+use gateway::output::Output;
+use gateway::query::{Query, QueryId};
+use gateway::{Session, SharedDelivery};
+use gateway_protocol::v1::ServerFrame;
+use region::item::Change;
+use region::shard::Effect;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// A session and what waits for it.
+#[derive(Debug)]
+pub(crate) struct SessionTask {
+    core: Session,
+    frames: VecDeque<Input>,
+    answers: VecDeque<Input>,
+    changes: VecDeque<Input>,
+    queries: BTreeMap<QueryId, Query>,
+    subscribed: BTreeSet<ConversationId>,
+    ticks: BTreeSet<ConversationId>,
+    watched: Option<UserId>,
+    timer: Option<Now>,
+    wakes: bool,
+}
+
+impl SessionTask {
+    fn is_idle(&self) -> bool {
+        self.frames.is_empty() && self.answers.is_empty() && self.changes.is_empty()
+    }
+}
+
+impl World {
+    fn session(&mut self, life: Life, line: LineId) -> Option<&mut SessionTask> {
+        self.process(life)?.sessions.get_mut(&line)
+    }
+
+    /// A client's connection came through.
+    pub(crate) fn open_session(&mut self, life: Life, line: LineId) {
+        let Some(now) = self.present(life) else { return };
+        let Some(process) = self.process(life) else { return };
+        let (core, outputs) = Session::open(Arc::clone(&process.site), now);
+        let task = SessionTask {
+            core,
+            frames: VecDeque::new(),
+            answers: VecDeque::new(),
+            changes: VecDeque::new(),
+            queries: BTreeMap::new(),
+            subscribed: BTreeSet::new(),
+            ticks: BTreeSet::new(),
+            watched: None,
+            timer: None,
+            wakes: false,
+        };
+        process.sessions.insert(line, task);
+        for output in outputs {
+            self.carry_out_session(life, line, output);
+        }
+    }
+
+    /// Its connection is over.
+    pub(crate) fn drop_session(&mut self, life: Life, line: LineId) {
+        if let Some(process) = self.process(life) {
+            process.sessions.remove(&line);
+        }
+    }
+
+    /// A frame of the client, or word about what is unsent.
+    pub(crate) fn session_hears(&mut self, life: Life, line: LineId, input: Input) {
+        if let Some(session) = self.session(life, line) {
+            session.frames.push_back(input);
+            self.wake_session(life, line);
+        }
+    }
+
+    /// An answer of a shard or of the store.
+    pub(crate) fn session_answered(&mut self, life: Life, line: LineId, input: Input) {
+        if let Some(session) = self.session(life, line) {
+            session.answers.push_back(input);
+            self.wake_session(life, line);
+        }
+    }
+
+    fn session_told(&mut self, life: Life, line: LineId, input: Input) {
+        let limit = self.changes_max;
+        let Some(session) = self.session(life, line) else { return };
+        if session.changes.len() < limit {
+            session.changes.push_back(input);
+        } else if !matches!(session.changes.back(), Some(Input::Missed)) {
+            session.changes.push_back(Input::Missed);
+            self.oracle.marks.missed += 1;
+        }
+        self.wake_session(life, line);
+    }
+
+    fn wake_session(&mut self, life: Life, line: LineId) {
+        let after = if self.dice.one_in(40) { self.dice.below(30_000) } else { self.dice.below(200) };
+        let Some(session) = self.session(life, line) else { return };
+        if !session.wakes {
+            session.wakes = true;
+            self.queue.put(self.now + after, Event::SessionWake(life, line));
+        }
+    }
+
+    /// Takes one input.
+    pub(crate) fn session_wake(&mut self, life: Life, line: LineId) {
+        let drawn = self.dice.below(6);
+        let Some(session) = self.session(life, line) else { return };
+        session.wakes = false;
+        let sources = [&mut session.frames, &mut session.answers, &mut session.changes];
+        let mut sources: Vec<_> = sources.into_iter().filter(|source| !source.is_empty()).collect();
+        let index = usize::try_from(drawn).unwrap_or(0) % sources.len().max(1);
+        let Some(input) = sources.get_mut(index).and_then(|source| source.pop_front()) else { return };
+        let more = !session.is_idle();
+        self.session_step(life, line, input);
+        if more {
+            self.wake_session(life, line);
+        }
+    }
+
+    /// A timer's time has come.
+    pub(crate) fn session_timer(&mut self, life: Life, line: LineId, set: u64) {
+        let Some(now) = self.present(life) else { return };
+        let Some(session) = self.session(life, line).filter(|session| session.timer == Some(Now(set))) else {
+            return;
+        };
+        if now >= Now(set) {
+            session.timer = None;
+            self.session_step(life, line, Input::Timer);
+        } else {
+            self.queue.put(self.now + (set - now.0).max(1), Event::SessionTimer(life, line, set));
+        }
+    }
+
+    fn session_step(&mut self, life: Life, line: LineId, input: Input) {
+        let Some(now) = self.present(life) else { return };
+        let Some(process) = self.regions.get_mut(&life.region).and_then(|region| region.process.as_mut())
+        else {
+            return;
+        };
+        let Some(session) = process.sessions.get_mut(&line) else { return };
+        let outputs = session.core.step(now, self.dice.entropy(), input);
+        for output in outputs {
+            self.carry_out_session(life, line, output);
+        }
+    }
+
+    fn carry_out_session(&mut self, life: Life, line: LineId, output: Output) {
+        match output {
+            Output::Send(frame) => self.send_to_device(life, line, &frame),
+            Output::Deliver(shared) => self.send_to_device(life, line, shared.frame()),
+            Output::Authenticate(token) => {
+                let identity = read_token(&token);
+                self.session_step(life, line, Input::Authenticated(Ok(identity)));
+            }
+            Output::Submit { ticket, placement, user, device, command } => {
+                let letter = Letter::Command { line, ticket, user, device, command };
+                self.submit(life, placement, letter);
+            }
+            Output::Query { id, query } => {
+                let after = self.dice.between(10, 1_500);
+                if let Some(session) = self.session(life, line) {
+                    session.queries.insert(id, query);
+                    self.queue.put(self.now + after, Event::QueryRuns(life, line, id));
+                }
+            }
+            Output::Subscribe { conversation, on } => {
+                let Some(session) = self.session(life, line) else { return };
+                set(&mut session.subscribed, conversation, on);
+            }
+            Output::WatchTicks { conversation, on } => {
+                let Some(session) = self.session(life, line) else { return };
+                set(&mut session.ticks, conversation, on);
+            }
+            Output::WatchUser(user) => {
+                if let Some(session) = self.session(life, line) {
+                    session.watched = Some(user);
+                }
+            }
+            Output::SetTimer(at) => {
+                if let Some(session) = self.session(life, line) {
+                    session.timer = Some(at);
+                    let when = self.when(life, at).max(self.now + 1);
+                    self.queue.put(when, Event::SessionTimer(life, line, at.0));
+                }
+            }
+            Output::Close(code) => {
+                self.oracle.closed(code);
+                self.drop_session(life, line);
+                self.line_closed_by_region(line);
+            }
+        }
+    }
+
+    fn send_to_device(&mut self, life: Life, line: LineId, frame: &ServerFrame) {
+        self.oracle.left_session(self.now, life.region, frame);
+        self.send_down(life, line, frame);
+    }
+
+    /// A query reads the durable state.
+    pub(crate) fn query_runs(&mut self, life: Life, line: LineId, id: QueryId) {
+        let Some(query) = self.session(life, line).and_then(|session| session.queries.remove(&id)) else {
+            return;
+        };
+        let view = self.regions.get(&life.region).and_then(|region| region.view(query.placement()));
+        let Some(view) = view else { return };
+        let result = query.run(view);
+        if let Err(error) = &result {
+            self.oracle.violate(self.now, "store", format!("{}: {error}", life.region));
+        }
+        self.session_answered(life, line, Input::Read { query: id, result });
+    }
+
+    /// What a durable batch tells devices.
+    pub(crate) fn fan_out(&mut self, life: Life, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Changed(change) => self.fan_out_change(life, change),
+                Effect::Membership { conversation, user, member } => {
+                    let watches = |session: &SessionTask| session.watched == Some(user);
+                    for line in self.sessions_that(life, watches) {
+                        self.session_told(life, line, Input::Membership { conversation, member });
+                    }
+                }
+                Effect::Receipt { conversation, user, device, delivered, read } => {
+                    self.oracle.receipt_stands(self.now, conversation, user, device, &delivered, &read);
+                    let (delivered, read) = (Arc::new(delivered), Arc::new(read));
+                    for line in self.sessions_that(life, |session| session.ticks.contains(&conversation)) {
+                        let (delivered, read) = (Arc::clone(&delivered), Arc::clone(&read));
+                        let input = Input::Receipt { conversation, user, device, delivered, read };
+                        self.session_told(life, line, input);
+                    }
+                }
+                Effect::Stable { partition, cut } => {
+                    self.oracle.stable_stands(self.now, partition, &cut);
+                    let cut = Arc::new(cut);
+                    let watches =
+                        |session: &SessionTask| session.ticks.iter().any(|id| id.partition() == partition);
+                    for line in self.sessions_that(life, watches) {
+                        let cut = Arc::clone(&cut);
+                        self.session_told(life, line, Input::Stable { partition, cut });
+                    }
+                }
+                // Carried out before what devices are told.
+                Effect::Reply { .. } | Effect::Advanced { .. } | Effect::Refused { .. } => {}
+            }
+        }
+    }
+
+    fn fan_out_change(&mut self, life: Life, change: Change) {
+        let conversation = change.conversation;
+        let lines = self.sessions_that(life, |session| session.subscribed.contains(&conversation));
+        let Some(process) = self.process(life) else { return };
+        let Some(placement) = process.site.placements.get(&conversation.placement()) else { return };
+        let shared = SharedDelivery::new(change, placement);
+        for line in lines {
+            self.session_told(life, line, Input::Changed(Arc::clone(&shared)));
+        }
+    }
+
+    fn sessions_that(&mut self, life: Life, wants: impl Fn(&SessionTask) -> bool) -> Vec<LineId> {
+        let Some(process) = self.process(life) else { return Vec::new() };
+        process.sessions.iter().filter(|(_, session)| wants(session)).map(|(line, _)| *line).collect()
+    }
+}
+
+fn set(among: &mut BTreeSet<ConversationId>, conversation: ConversationId, on: bool) {
+    if on {
+        among.insert(conversation);
+    } else {
+        among.remove(&conversation);
+    }
+}
+
+/// Tokens of this world name their user and device; that they are signed is the gateway's driver's affair.
+pub(crate) fn write_token(user: UserId, device: DeviceId) -> String {
+    format!("{user} {device}")
+}
+
+fn read_token(token: &str) -> Identity {
+    let ids =
+        token.split_once(' ').and_then(|(user, device)| Some((user.parse().ok()?, device.parse().ok()?)));
+    // Every token of this world is written above.
+    let (user, device) = ids.unwrap_or((UserId::new(WORLD, 0), DeviceId(0)));
+    Identity { user, device, expires: Now(u64::MAX) }
+}

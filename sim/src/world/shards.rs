@@ -1,0 +1,199 @@
+//! What drives a shard here, as its thread does in a region: drain the mailbox, step, sync, release the effects, again.
+//!
+//! What must always hold: no step before the last batch is durable, no effect before its own is; a full mailbox refuses commands as busy
+//! and never a delivery, whose amount the bridge bounds.
+
+use crate::world::World;
+use crate::world::queue::{Event, Life, LineId};
+use crdt::{DeviceId, Now, PlacementId, RegionId, UserId};
+use gateway::input::Input as SessionInput;
+use region::command::{Command, Done, Refusal};
+use region::shard::{Effect, Input, Outcome, Shard, Ticket};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Letters taken into one step.
+const LETTERS_A_STEP: usize = 256;
+/// When a refused command is to be tried again.
+const RETRY_AFTER_MS: u64 = 50;
+
+/// What waits for a shard.
+#[derive(Debug)]
+pub(crate) enum Letter {
+    Command { line: LineId, ticket: Ticket, user: UserId, device: DeviceId, command: Command },
+    Replicated { input: Input, taken: Option<(RegionId, usize)> },
+}
+
+/// A shard and what is on its way in and out of it.
+#[derive(Debug)]
+pub(crate) struct ShardTask {
+    shard: Shard,
+    mailbox: VecDeque<Letter>,
+    running: Option<Running>,
+    next_tick: Option<Now>,
+}
+
+/// A step whose batch is being synced.
+#[derive(Debug)]
+struct Running {
+    outcome: Outcome,
+    answers: BTreeMap<Ticket, (LineId, Ticket)>,
+    taken: Vec<(RegionId, usize)>,
+}
+
+impl ShardTask {
+    /// Its first tick is due at once.
+    pub(crate) const fn new(shard: Shard) -> Self {
+        Self { shard, mailbox: VecDeque::new(), running: None, next_tick: Some(Now(0)) }
+    }
+
+    /// What is being synced.
+    pub(crate) fn outcome(&self) -> Option<&Outcome> {
+        self.running.as_ref().map(|running| &running.outcome)
+    }
+
+    /// The next inputs, with who waits for them.
+    fn take(&mut self) -> (Vec<Input>, BTreeMap<Ticket, (LineId, Ticket)>, Vec<(RegionId, usize)>) {
+        let (mut inputs, mut answers, mut takers) = (Vec::new(), BTreeMap::new(), Vec::new());
+        let count = self.mailbox.len().min(LETTERS_A_STEP);
+        for (number, letter) in (0..).zip(self.mailbox.drain(..count)) {
+            match letter {
+                Letter::Command { line, ticket, user, device, command } => {
+                    answers.insert(Ticket(number), (line, ticket));
+                    inputs.push(Input::Command { ticket: Ticket(number), user, device, command });
+                }
+                Letter::Replicated { input, taken } => {
+                    takers.extend(taken);
+                    inputs.push(input);
+                }
+            }
+        }
+        (inputs, answers, takers)
+    }
+}
+
+impl World {
+    /// A session's command, for the shard of its placement.
+    pub(crate) fn submit(&mut self, life: Life, placement: PlacementId, letter: Letter) {
+        let limit = self.mailbox_max;
+        let Letter::Command { line, ticket, .. } = &letter else { return };
+        let (line, ticket) = (*line, *ticket);
+        let Some(shard) = self.process(life).and_then(|process| process.shards.get_mut(&placement)) else {
+            return;
+        };
+        if shard.mailbox.len() >= limit {
+            let result = Err(Refusal::Busy { retry_after_ms: RETRY_AFTER_MS });
+            self.session_answered(life, line, SessionInput::Answered { ticket, result });
+            return;
+        }
+        shard.mailbox.push_back(letter);
+        self.queue.put(self.now, Event::ShardWake(life, placement));
+    }
+
+    /// A bridge's delivery.
+    pub(crate) fn deliver(
+        &mut self,
+        life: Life,
+        placement: PlacementId,
+        input: Input,
+        taken: Option<(RegionId, usize)>,
+    ) {
+        let Some(shard) = self.process(life).and_then(|process| process.shards.get_mut(&placement)) else {
+            return;
+        };
+        shard.mailbox.push_back(Letter::Replicated { input, taken });
+        self.queue.put(self.now, Event::ShardWake(life, placement));
+    }
+
+    /// Steps, if there is reason to and no batch is on its way.
+    pub(crate) fn shard_wake(&mut self, life: Life, placement: PlacementId) {
+        let Some(now) = self.present(life) else { return };
+        let Some(region) = self.regions.get_mut(&life.region) else { return };
+        let (sync_us, Some(process)) = (region.sync_us, &mut region.process) else { return };
+        let (Some(shard), Some(disk)) =
+            (process.shards.get_mut(&placement), region.disks.get_mut(&placement))
+        else {
+            return;
+        };
+        let ticks = shard.next_tick.is_some_and(|at| at <= now);
+        if shard.running.is_some() || (shard.mailbox.is_empty() && !ticks) {
+            return;
+        }
+        let (mut inputs, answers, taken) = shard.take();
+        if ticks {
+            inputs.push(Input::Tick);
+        }
+        match shard.shard.step(now, self.dice.entropy(), inputs, disk.view()) {
+            Ok(outcome) => {
+                for (key, value) in outcome.batch.writes() {
+                    self.trace.add(key);
+                    self.oracle.stored(self.now, life.region, key, value);
+                }
+                shard.next_tick = outcome.next_tick;
+                let took = if outcome.batch.is_empty() { 1 } else { self.dice.between(sync_us.0, sync_us.1) };
+                disk.write(outcome.batch.clone());
+                shard.running = Some(Running { outcome, answers, taken });
+                self.queue.put(self.now + took, Event::Synced(life, placement));
+            }
+            Err(error) => self.oracle.violate(self.now, "store", format!("{}: {error}", life.region)),
+        }
+    }
+
+    /// The batch is durable: its effects leave.
+    pub(crate) fn synced(&mut self, life: Life, placement: PlacementId) {
+        if self.process(life).is_none() {
+            return;
+        }
+        let Some(region) = self.regions.get_mut(&life.region) else { return };
+        let (Some(process), Some(disk)) = (&mut region.process, region.disks.get_mut(&placement)) else {
+            return;
+        };
+        let Some(shard) = process.shards.get_mut(&placement) else { return };
+        let Some(Running { outcome, answers, taken }) = shard.running.take() else { return };
+        let next_tick = shard.next_tick;
+        if let Err(error) = disk.sync() {
+            self.oracle.violate(self.now, "disk", error.to_string());
+        }
+        self.oracle.committed(self.now, life.region, &outcome.effects);
+        self.release(life, outcome.effects, &answers);
+        for (peer, bytes) in taken {
+            self.bridge_told(life, peer, |told| told.taken.push(bytes));
+        }
+        self.queue.put(self.now, Event::ShardWake(life, placement));
+        if let Some(at) = next_tick {
+            let at = self.when(life, at);
+            self.queue.put(at, Event::ShardWake(life, placement));
+        }
+    }
+
+    fn release(&mut self, life: Life, effects: Vec<Effect>, answers: &BTreeMap<Ticket, (LineId, Ticket)>) {
+        let mut for_devices = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Reply { ticket, result } => {
+                    if let Ok(Done::Operation { conversation, dot, .. }) = &result {
+                        self.oracle.acknowledges(self.now, life.region, *conversation, *dot);
+                    }
+                    if let Some((line, ticket)) = answers.get(&ticket).copied() {
+                        self.session_answered(life, line, SessionInput::Answered { ticket, result });
+                    }
+                }
+                Effect::Advanced { partition, state } => {
+                    for peer in self.layout.regions_of(partition.placement) {
+                        let state = state.clone();
+                        self.bridge_told(life, peer, |told| _ = told.advanced.insert(partition, state));
+                    }
+                }
+                Effect::Refused { peer, reason } => {
+                    let why = format!("{} refuses what {} sends: {reason}", life.region, peer.region);
+                    self.oracle.violate(self.now, "honest peers are understood", why);
+                    self.bridge_told(life, peer.region, |told| told.refused = Some(reason));
+                }
+                Effect::Changed(_)
+                | Effect::Membership { .. }
+                | Effect::Receipt { .. }
+                | Effect::Stable { .. } => for_devices.push(effect),
+            }
+        }
+        self.fan_out(life, for_devices);
+    }
+}
