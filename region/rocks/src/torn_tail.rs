@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 
 const BLOCK_BYTES: usize = 32 << 10;
 const HEADER_BYTES: usize = 7;
+/// A batch begins with its sequence number (8) and its count (4).
+const BATCH_HEAD_BYTES: usize = 12;
 const FULL: u8 = 1;
 const FIRST: u8 = 2;
 const MIDDLE: u8 = 3;
@@ -126,6 +128,17 @@ fn physical(bytes: &[u8], offset: usize) -> Result<Physical, &'static str> {
     Ok(Physical { kind, payload })
 }
 
+/// The head of the batch that a record begins. A first fragment at the end of a block may be shorter than the head: the rest
+/// then stands in the next one, at the next block's beginning. None if that is not whole.
+fn head_of(bytes: &[u8], record: &Physical) -> Option<(u64, u64)> {
+    let begun = bytes.get(record.payload.clone())?;
+    if begun.len() >= BATCH_HEAD_BYTES || record.kind != FIRST {
+        return batch_head(begun);
+    }
+    let next = physical(bytes, record.payload.end).ok()?;
+    batch_head(&[begun, bytes.get(next.payload)?].concat())
+}
+
 /// The first sequence number and the count of operations of the batch that begins with these bytes.
 fn batch_head(payload: &[u8]) -> Option<(u64, u64)> {
     let sequence = payload.get(..8)?.try_into().ok().map(u64::from_le_bytes)?;
@@ -154,10 +167,12 @@ fn walk(bytes: &[u8], numbered: Numbered) -> Walk {
         };
         let mut next_sequence = None;
         if matches!(record.kind, FULL | FIRST) {
-            let head = batch_head(bytes.get(record.payload.clone()).unwrap_or_default());
+            let head = head_of(bytes, &record);
             next_sequence = head.map(|(sequence, count)| sequence + count);
             let expected = walk.next_sequence.or(head.map(|(sequence, _)| sequence));
-            if numbered == Numbered::Yes && head.map(|(sequence, _)| sequence) != expected {
+            // A head that is torn itself says nothing: the walk finds the tear next.
+            let is_torn = head.is_none() && record.kind == FIRST;
+            if numbered == Numbered::Yes && !is_torn && head.map(|(sequence, _)| sequence) != expected {
                 walk.damage = Some((offset, "operations are missing before a record"));
                 return walk;
             }
@@ -204,7 +219,7 @@ fn begins_after(bytes: &[u8], offset: usize, next_sequence: Option<u64>) -> bool
             return false;
         }
         let Ok(record) = physical(bytes, candidate) else { return false };
-        let head = batch_head(bytes.get(record.payload).unwrap_or_default());
+        let head = head_of(bytes, &record);
         let plausible = |next: u64, sequence: u64| (next..next + bytes.len() as u64).contains(&sequence);
         match (next_sequence, head) {
             (Some(next), Some((sequence, _))) => plausible(next, sequence),
@@ -212,4 +227,79 @@ fn begins_after(bytes: &[u8], offset: usize, next_sequence: Option<u64>) -> bool
             (None, _) => true,
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes records as the engine does: in fragments that fill the blocks.
+    fn file(records: &[Vec<u8>]) -> Vec<u8> {
+        let mut file = vec![];
+        for record in records {
+            let mut rest = &record[..];
+            let mut is_first = true;
+            loop {
+                let left = BLOCK_BYTES - file.len() % BLOCK_BYTES;
+                if left < HEADER_BYTES {
+                    file.resize(file.len() + left, 0);
+                    continue;
+                }
+                let (fragment, after) = rest.split_at(rest.len().min(left - HEADER_BYTES));
+                let kind = match (is_first, after.is_empty()) {
+                    (true, true) => FULL,
+                    (true, false) => FIRST,
+                    (false, false) => MIDDLE,
+                    (false, true) => LAST,
+                };
+                let checked = [&[kind], fragment].concat();
+                let masked = crc32c::crc32c(&checked).rotate_right(15).wrapping_add(0xa282_ead8);
+                file.extend(masked.to_le_bytes());
+                // A fragment is shorter than a block, which is 32 KiB.
+                file.extend((fragment.len() as u16).to_le_bytes());
+                file.extend(checked);
+                (rest, is_first) = (after, false);
+                if rest.is_empty() {
+                    break;
+                }
+            }
+        }
+        file
+    }
+
+    fn batch(sequence: u64, bytes: usize) -> Vec<u8> {
+        let mut batch = [&sequence.to_le_bytes()[..], &1_u32.to_le_bytes()[..]].concat();
+        batch.resize(bytes.max(BATCH_HEAD_BYTES), 7);
+        batch
+    }
+
+    #[test]
+    fn a_batch_whose_head_lies_across_two_blocks_is_whole() {
+        for left in 0..=30 {
+            let first = batch(5, BLOCK_BYTES - HEADER_BYTES - left);
+            let whole = file(&[first.clone(), batch(6, 300), batch(7, 20)]);
+            let found = walk(&whole, Numbered::Yes);
+            assert_eq!(
+                (found.damage, found.next_sequence),
+                (None, Some(8)),
+                "{left} bytes left in the block"
+            );
+            // Torn anywhere in the last but one record, it is a tail; with a record missing before it, it is damage.
+            let torn = file(&[first.clone(), batch(6, 300)]);
+            for end in BLOCK_BYTES + 1..torn.len() {
+                let found = walk(&torn[..end], Numbered::Yes);
+                if let Some((offset, _)) = found.damage {
+                    assert!(
+                        !begins_after(&torn[..end], offset, found.next_sequence),
+                        "{left} left, torn at {end}"
+                    );
+                }
+            }
+            let gap = file(&[first, batch(7, 300), batch(8, 20)]);
+            let found = walk(&gap, Numbered::Yes);
+            let Some((offset, what)) = found.damage else { panic!("{left} bytes left: a gap was not seen") };
+            assert_eq!(what, "operations are missing before a record");
+            assert!(begins_after(&gap, offset, found.next_sequence), "{left} bytes left in the block");
+        }
+    }
 }
