@@ -3,6 +3,8 @@
 //!
 //! How: the screen of each device must ascend in its own final places, and each message's final place must be the one that the
 //! first device has; so any two screens agree on what they have in common.
+//! Devices agree on what they have the same operations of: a message of which a duplicate is hidden from a newcomer may stand
+//! elsewhere for them, and is left out.
 //! What it does not catch: an order that is wrong on all devices alike (`out_of_order` and `before_its_cause` look at that).
 
 use super::Findings;
@@ -14,9 +16,13 @@ pub(super) fn check(evidence: &Evidence, findings: &mut Findings) {
     for (id, conversation) in &evidence.conversations {
         let mut agreed: Vec<Option<Place>> = vec![None; conversation.messages.len()];
         for (device, track) in &conversation.tracks {
-            let places = final_places(conversation, track);
-            same_places(evidence, *id, conversation, *device, &places, &mut agreed, findings);
+            let owed = conversation.owed_to(evidence.devices[*device].user);
+            let mut places = final_places(conversation, track);
             ascending(evidence, *id, conversation, *device, track, &places, findings);
+            for (place, message) in places.iter_mut().zip(&conversation.messages) {
+                *place = place.filter(|_| owed.includes(message));
+            }
+            same_places(evidence, *id, conversation, *device, &places, &mut agreed, findings);
         }
     }
 }

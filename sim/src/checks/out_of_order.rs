@@ -1,7 +1,8 @@
 //! One sender's messages are never shown out of the order in which their device posted them: neither in time, nor from top to
 //! bottom of the screen.
 //!
-//! What it does not catch: messages of one user from two devices, which have no order between them.
+//! What it does not catch: messages of one user from two devices, which have no order between them, and messages that the
+//! device is not owed (one duplicate hidden from a newcomer, another shown late).
 
 use super::Findings;
 use crate::evidence::{ConversationEvidence, DeviceNumber, Evidence, MessageNumber, Track, What};
@@ -12,10 +13,16 @@ pub(super) fn check(evidence: &Evidence, findings: &mut Findings) {
         let orders = conversation.tracks.values().map(posted_order);
         let orders: Vec<Vec<MessageNumber>> = orders.filter(|order| order.len() > 1).collect();
         for (device, track) in &conversation.tracks {
-            let shown = track.first_shown(conversation.messages.len());
+            let owed = conversation.owed_to(evidence.devices[*device].user);
+            let mut shown = track.first_shown(conversation.messages.len());
             let mut on_screen = vec![None; conversation.messages.len()];
             for (row, message) in track.displayed.iter().flatten().enumerate() {
                 on_screen[*message as usize] = Some(row as u32);
+            }
+            for (number, message) in conversation.messages.iter().enumerate() {
+                if !owed.includes(message) {
+                    (shown[number], on_screen[number]) = (None, None);
+                }
             }
             for order in &orders {
                 walk(evidence, *id, conversation, *device, order, &shown, "shown", findings);
