@@ -98,6 +98,12 @@ impl Ticks {
         out.push(Output::WatchTicks { conversation, on: true });
     }
 
+    /// Conversations with something of the user's that has not been told to be stable.
+    pub(crate) fn untold(&self) -> Vec<ConversationId> {
+        let untold = self.own.iter().filter(|(_, own)| !own.told.covers_all(&own.posted));
+        untold.map(|(conversation, _)| *conversation).collect()
+    }
+
     /// Whether anything has been heard of what is stable in a partition.
     pub(crate) fn knows_stable(&self, partition: PartitionId) -> bool {
         self.stable.contains_key(&partition)

@@ -125,6 +125,7 @@ impl Session {
             Input::Missed => {
                 if let Some((streams, _, mut around)) = self.parts(&mut out) {
                     streams.missed(&mut around);
+                    self.ask_untold(&mut out);
                 }
                 Ok(())
             }
@@ -306,10 +307,22 @@ impl Session {
         delivered: &crdt::Cut,
         read: &crdt::Cut,
     ) -> Result<(), SessionError> {
-        if let Some(identity) = self.opening.identity {
+        // Who has left is not told what others read. What is not delivered for another reason is asked for once it is.
+        if let Some(identity) = self.opening.identity.filter(|_| self.delivery.delivers(register.0)) {
             self.ticks.receipt(identity.user, register, delivered, read);
         }
         Ok(())
+    }
+
+    /// Growth of what is stable may have been missed. Where a conversation is read again that comes with the read; where it is not, since the
+    /// user has left it, it is asked for.
+    fn ask_untold(&mut self, out: &mut Vec<Output>) {
+        for conversation in self.ticks.untold() {
+            if !self.delivery.delivers(conversation) {
+                let query = Query::Stable { conversation };
+                self.asked.query(Purpose::Stable(conversation), query, out);
+            }
+        }
     }
 
     fn unsent(&mut self, bytes: usize, out: &mut Vec<Output>) -> Result<(), SessionError> {

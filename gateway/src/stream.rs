@@ -123,6 +123,11 @@ impl Stream {
 }
 
 impl Delivery {
+    /// Whether a conversation is delivered, or about to be.
+    pub(crate) fn delivers(&self, conversation: ConversationId) -> bool {
+        self.streams.contains_key(&conversation)
+    }
+
     /// Begins a stream, unless the conversation has one.
     pub(crate) fn begin(&mut self, conversation: ConversationId, standing: Standing, first: bool) {
         self.behind.remove(&conversation);

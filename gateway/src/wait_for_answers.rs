@@ -1,7 +1,7 @@
 //! Commands and questions under way: what each answer is for, and whom it is sent to.
 //!
 //! What must always hold: at most [`OUTSTANDING_MAX`](limits::OUTSTANDING_MAX) of the client's are under way; the session's own reads are one
-//! at a time and one a placement and one a command that was answered, so they are bounded without counting.
+//! at a time and one a placement and one a conversation with a command that is not told to be stable, so they are bounded without counting.
 
 use crate::error::SessionError;
 use crate::limits;

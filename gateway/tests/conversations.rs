@@ -404,6 +404,53 @@ fn a_command_of_any_kind_is_told_to_be_stable_also_when_that_is_long_so() {
 }
 
 #[test]
+fn who_has_left_hears_of_no_receipts_and_of_a_stable_leave_also_when_that_was_missed() {
+    let mut island = Island::new(1);
+    island.begin(conversation(1));
+    island.post(conversation(1), USER, 1);
+    let mut device = Device::welcomed(&island.site);
+    device.sync_all();
+    device.settle(&island);
+    let (id, command) = (conversation(1).to_string(), MessageId::new(1, 1));
+    device.say(Ask::Leave(v1::Leave { conversation: id, command: command.to_string() }));
+    let ticket = device.tickets.pop().unwrap();
+    let done = Done::Operation { conversation: conversation(1), command, dot: dot(1, 4), hlc: Timestamp(1) };
+    island.members.get_mut(&conversation(1)).unwrap().remove(&USER);
+    device.step(Input::Membership { conversation: conversation(1), member: false });
+    device.step(Input::Answered { ticket, result: Ok(done) });
+    from_here(&mut device);
+    let delivered = Arc::new([dot(1, 4)].into_iter().collect::<crdt::Cut>());
+    device.step(Input::Receipt {
+        conversation: conversation(1),
+        user: OTHER,
+        device: DeviceId(5),
+        delivered,
+        read: Arc::default(),
+    });
+    island.stable = [dot(1, 5)].into_iter().collect();
+    device.step(Input::Missed);
+    device.settle(&island);
+    device.now = device.now.plus_ms(limits::TICKS_MS);
+    device.step(Input::Timer);
+    check(
+        &device,
+        &expect![[r#"
+        receipt of d0000000000000005
+        missed
+            query 5: memberships in p1
+            query 6: what is stable of c00010000000000000000000000000001
+        unsent 0
+        read 5
+        read 6
+            timer at 1000250 ms
+        timer at 1000250 ms
+            send Stable {r1.0000000000000001:4}
+            timer at 1090000 ms
+    "#]],
+    );
+}
+
+#[test]
 fn a_device_that_was_away_is_told_of_receipts_of_its_earlier_messages() {
     let mut island = Island::new(1);
     island.begin(conversation(1));
