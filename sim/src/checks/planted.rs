@@ -189,7 +189,7 @@ fn evidence(world: &World) -> Evidence {
         }
     }
     for (region, export) in world.exports.iter().enumerate() {
-        evidence.exports.entry(region).or_insert_with(Export::default).take(export).unwrap();
+        evidence.exports.entry(region).or_default().take(export).unwrap();
     }
     let mut scanner = Scanner::new(&[(pinned(), b"canary-7f3a".to_vec())]);
     scanner.begin_file("000012.log");

@@ -40,6 +40,12 @@ struct Running {
     taken: Vec<(RegionId, usize)>,
 }
 
+/// Which device's ticket each of a step's tickets answers.
+type Answers = BTreeMap<Ticket, (LineId, Ticket)>;
+
+/// Whose entries a step takes, and how many of each.
+type Takers = Vec<(RegionId, usize)>;
+
 impl ShardTask {
     /// Its first tick is due at once.
     pub(crate) const fn new(shard: Shard) -> Self {
@@ -52,7 +58,7 @@ impl ShardTask {
     }
 
     /// The next inputs, with who waits for them.
-    fn take(&mut self) -> (Vec<Input>, BTreeMap<Ticket, (LineId, Ticket)>, Vec<(RegionId, usize)>) {
+    fn take(&mut self) -> (Vec<Input>, Answers, Takers) {
         let (mut inputs, mut answers, mut takers) = (Vec::new(), BTreeMap::new(), Vec::new());
         let count = self.mailbox.len().min(LETTERS_A_STEP);
         for (number, letter) in (0..).zip(self.mailbox.drain(..count)) {

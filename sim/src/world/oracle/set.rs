@@ -1,4 +1,6 @@
 //! A set of small numbers, as bits.
+//!
+//! The oracle keeps one for every device and message of a storm; as ordered sets they would take most of its time.
 
 /// The set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
