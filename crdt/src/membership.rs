@@ -142,6 +142,19 @@ impl Membership {
         })
     }
 
+    /// The operations of the standing adds that made them a member, duplicates included; none for who was there from the start.
+    #[must_use]
+    pub fn added_by(&self, user: UserId) -> BTreeSet<Dot> {
+        let Some(creator) = self.creator() else { return BTreeSet::new() };
+        let first = |message| AddIdentity { user, command: Identity { sender: creator, message } };
+        let own = self.adds.range(first(MessageId(0))..=first(MessageId(u128::MAX)));
+        let dots = own.filter_map(|(_, add)| match add {
+            Add::Undone => None,
+            Add::Live { dots, .. } => Some(dots),
+        });
+        dots.flatten().copied().collect()
+    }
+
     /// Whether the user has ever left; they may be a member again.
     #[must_use]
     pub fn has_left(&self, user: UserId) -> bool {

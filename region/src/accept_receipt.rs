@@ -3,16 +3,21 @@
 //! What must always hold: a receipt only grows, and an effect leaves only when it did. A cut may cover operations that have not
 //! arrived here yet, because a device that roamed was given them elsewhere; its cursor is authenticated, so it is kept. The
 //! registers of one member in one conversation are bounded.
+//!
+//! A receipt of an added member counts from where it covers the adding. What stands before it, and is not hidden from them, they are
+//! shown first, and may confirm first; but such a receipt would outrun the adding on its way to other regions, and be taken there for one
+//! of somebody who was always there, who had been shown all that the cut covers.
 
 use crate::accept_command::{self, NotDone};
 use crate::command::Done;
 use crate::join_registers;
 use crate::keys::{Key, KeyRange};
+use crate::partition;
 use crate::pending::Pending;
 use crate::read;
 use crate::record::RegisterRecord;
 use crate::register_key::RegisterKey;
-use crdt::{ConversationId, Cut, DeviceId, Receipt, UserId};
+use crdt::{ConversationId, Cut, DeviceId, Dot, Receipt, UserId};
 
 /// Joins a receipt or refuses it.
 pub(crate) fn accept(
@@ -22,12 +27,31 @@ pub(crate) fn accept(
     read: Cut,
 ) -> Result<Done, NotDone> {
     accept_command::here(pending, conversation)?;
-    accept_command::membership(pending, conversation, user)?;
+    let row = accept_command::membership(pending, conversation, user)?;
     accept_command::possible(pending, conversation, &delivered)?;
     accept_command::possible(pending, conversation, &read)?;
+    let key =
+        Key::Register(conversation.partition().bucket, RegisterKey::Receipt(conversation, user, device));
+    let is_first = pending.tables.load::<RegisterRecord>(&key)?.is_none();
+    let was_added = !row.since.is_empty();
+    if is_first && was_added && !covers_adding(pending, conversation, user, [&delivered, &read])? {
+        return Ok(Done::Receipt);
+    }
     let device = kept_apart(pending, conversation, user, device)?;
     join_registers::join_receipt(pending, (conversation, user, device), &Receipt::new(delivered, read))?;
     Ok(Done::Receipt)
+}
+
+/// Whether one of these cuts covers an operation that made the user a member.
+fn covers_adding(
+    pending: &Pending<'_>,
+    conversation: ConversationId,
+    user: UserId,
+    cuts: [&Cut; 2],
+) -> Result<bool, NotDone> {
+    let members = partition::members(pending.tables.view(), conversation)?;
+    let covered = |dot: &Dot| cuts.iter().any(|cut| cut.covers(*dot));
+    Ok(members.added_by(user).iter().any(covered))
 }
 
 /// The device under which a receipt is kept: its own, unless the member has too many already.

@@ -91,3 +91,29 @@ fn what_one_region_relays_is_verified_and_stable_at_the_far_end() {
         assert_eq!(region::export::partitions(&region.store, rig::WORLD).unwrap(), exported);
     }
 }
+
+#[test]
+fn a_receipt_of_an_added_member_counts_from_where_it_covers_the_adding() {
+    let mut world = World::new(2);
+    let islands = group(1);
+    world.ask(0, 1, create(islands, 1, &[1, 2])).unwrap();
+    world.calm();
+    // Concurrent with the adding, and applied before it where user 3 is.
+    world.ask(1, 2, post(islands, 2, "not hidden from the newcomer")).unwrap();
+    world.ask(0, 1, Command::Add { conversation: islands, command: rig::message(3), user: user(3) }).unwrap();
+    world.calm();
+    let given = |limit| {
+        let given = read::changes(&world.regions[1].store, islands, user(3), &Standing::default(), limit);
+        given.unwrap().unwrap()
+    };
+    let receipt =
+        |cut: &Cut| Command::Receipt { conversation: islands, delivered: Some(cut.clone()), read: None };
+    let (post_alone, all) = (given(1), given(9));
+    assert_eq!((post_alone.items.len(), all.items.len()), (1, 2));
+    let standing =
+        |world: &World| read::receipts(&world.regions[1].store, islands, user(2)).unwrap().unwrap();
+    assert_eq!(world.ask(1, 3, receipt(&post_alone.cut)), Ok(Done::Receipt));
+    assert_eq!(standing(&world), [], "it would outrun the adding");
+    assert_eq!(world.ask(1, 3, receipt(&all.cut)), Ok(Done::Receipt));
+    assert_eq!(standing(&world)[0].delivered, all.cut);
+}
