@@ -1,7 +1,9 @@
 //! Who is to be shown what: by what clients were told of membership, not by what a roster says.
 //!
-//! First members are to be shown everything; who was added, all that no standing add hides (the meet of their cuts); who left, nothing more
-//! is asked for. A message with duplicates is owed if none of them is hidden, since a region shows one that is not.
+//! First members are to be shown everything; who was added, all that none of their adds hides; who left, nothing more is asked for. An
+//! add that its creator's device resent to another region is one of its own there, with a cut of its own: a region shows the newcomer
+//! what the first one it heard of did not hide, so what only one of them hides is shown in some regions and owed in none.
+//! A message with duplicates is owed if none of them is hidden.
 
 use super::{ConversationEvidence, Evidence, MessageFacts};
 use crdt::{Cut, UserId};
@@ -36,9 +38,12 @@ impl ConversationEvidence {
         if self.first_members.contains(&user) {
             return Owed::AllBut(Cut::new());
         }
-        let hidden =
-            self.added.get(&user).and_then(|adds| adds.iter().cloned().reduce(|one, other| one.meet(&other)));
-        hidden.map_or(Owed::Nothing, Owed::AllBut)
+        let Some(adds) = self.added.get(&user) else { return Owed::Nothing };
+        let mut hidden = Cut::new();
+        for add in adds {
+            hidden.join(add);
+        }
+        Owed::AllBut(hidden)
     }
 }
 
