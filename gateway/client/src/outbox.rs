@@ -57,6 +57,8 @@ struct Queue {
     in_flight: Option<u64>,
     /// A refusal for the moment: wait for the retry timer.
     held: bool,
+    /// Refused by the present region for good, but acknowledged by another: they wait for the retry timer too, and hold up nothing.
+    refused: BTreeSet<u64>,
 }
 
 /// All commands that are not yet stable.
@@ -136,6 +138,7 @@ impl Outbox {
             queue.to_send.clone_from(&queue.all);
             queue.in_flight = None;
             queue.held = false;
+            queue.refused.clear();
         }
         self.refresh(conversation);
     }
@@ -185,10 +188,21 @@ impl Outbox {
         self.refresh(conversation);
     }
 
+    /// The present region refused for good what another one has acknowledged: it is sent again when the wait is over, since this region
+    /// may have it by then, and would say that it is stable.
+    pub(crate) fn set_aside(&mut self, number: u64) {
+        self.answered(number);
+        let conversation = self.entries.get(&number).map(|entry| entry.conversation);
+        if let Some(queue) = conversation.and_then(|id| self.queues.get_mut(&id)) {
+            queue.refused.insert(number);
+        }
+    }
+
     /// The wait is over.
     pub(crate) fn release(&mut self, conversation: ConversationId) {
         if let Some(queue) = self.queues.get_mut(&conversation) {
             queue.held = false;
+            queue.to_send.append(&mut queue.refused);
         }
         self.refresh(conversation);
     }
@@ -230,6 +244,7 @@ impl Outbox {
         self.bytes -= entry.wish.bytes();
         let empty = self.queues.get_mut(&entry.conversation).is_some_and(|queue| {
             queue.all.remove(&number);
+            queue.refused.remove(&number);
             queue.all.is_empty()
         });
         if empty {

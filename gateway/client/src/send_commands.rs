@@ -4,7 +4,7 @@
 //! - Resent under the same id it is the same message; the same id with another content is refused here.
 //! - One acknowledgement is told per command, however often it was sent.
 //! - A refusal for the moment holds up the conversation and nothing overtakes. A refusal for good takes out what no region has
-//!   acknowledged; what one has acknowledged stays until it is stable.
+//!   acknowledged; what one has acknowledged stays until it is stable, and is tried again after a while.
 
 use crate::client::{Client, Step};
 use crate::error::LocalRefusal;
@@ -126,12 +126,12 @@ impl Client {
         self.outbox.answered(number);
         match place {
             Some(place) => self.stands(step, conversation, id, place),
+            // Another region has done it, and it waits there to become stable; here nothing was left to do.
+            None if acknowledged => {}
             None => {
                 // Nothing had to be done: there is no operation that could become stable.
                 self.outbox.remove(number);
-                if !acknowledged {
-                    step.show(Event::Acknowledged { conversation, command: id, place: None });
-                }
+                step.show(Event::Acknowledged { conversation, command: id, place: None });
             }
         }
         Ok(())
@@ -202,7 +202,9 @@ impl Client {
             let newest = known.and_then(|known| known.cursor.clone()).filter(|newest| *newest != refused);
             self.outbox.send_again_with(number, newest);
         } else if acknowledged {
-            self.outbox.answered(number);
+            self.outbox.set_aside(number);
+            let again = step.now.plus_ms(limits::RETRY_MS_MAX);
+            self.timers.set_if_idle(Timer::Retry(conversation), again);
         } else {
             self.outbox.remove(number);
             let v1::Error { code, message, .. } = error;

@@ -53,11 +53,18 @@ impl Client {
         conversation.given.take(me, &item);
         note_membership(conversation, me, &item);
         let ticks = match &item.content {
-            Content::Created { members, .. } => {
-                conversation.ticks.note_created(members);
+            // Given again after a sync from an older cursor: who came and went has been noted.
+            _ if given => Vec::new(),
+            Content::Created { members, .. } => conversation.ticks.note_created(members),
+            Content::Added { user, .. } if *user == me => {
+                conversation.ticks.forget_members();
                 Vec::new()
             }
             Content::Added { user, since } => conversation.ticks.note_added(*user, since),
+            Content::Left if sender == me => {
+                conversation.ticks.forget_members();
+                Vec::new()
+            }
             Content::Left => {
                 conversation.ticks.note_left(sender);
                 Vec::new()

@@ -48,6 +48,8 @@ pub(crate) struct Ticks {
     elders: BTreeSet<UserId>,
     /// Users who have left and were not added again.
     gone: BTreeSet<UserId>,
+    /// The beginning has been shown.
+    has_begun: bool,
 }
 
 impl Ticks {
@@ -56,18 +58,27 @@ impl Ticks {
         !self.dots.is_empty()
     }
 
-    /// The conversation began with these members.
-    pub(crate) fn note_created(&mut self, members: &[UserId]) {
-        self.first_members = Some(members.iter().copied().collect());
+    /// The conversation began with these members. Receipts that were here before count now; a duplicate of the beginning changes nothing.
+    pub(crate) fn note_created(&mut self, members: &[UserId]) -> Vec<Tick> {
+        if std::mem::replace(&mut self.has_begun, true) {
+            return Vec::new();
+        }
+        let before = self.clone_memberships();
+        let first: BTreeSet<UserId> =
+            members.iter().copied().filter(|user| !self.gone.contains(user)).collect();
+        self.strangers.retain(|user, _| !first.contains(user));
+        self.first_members = Some(first.clone());
+        first.into_iter().flat_map(|user| self.gained(user, &before)).collect()
     }
 
     /// A member was added, and is not shown what `since` covers.
     pub(crate) fn note_added(&mut self, user: UserId, since: &Cut) -> Vec<Tick> {
-        if self.first_members.as_ref().is_some_and(|first| first.contains(&user)) {
-            return Vec::new();
-        }
-        self.gone.remove(&user);
         let before = self.clone_memberships();
+        self.gone.remove(&user);
+        if let Some(first) = &mut self.first_members {
+            // Nobody is added who is a member: they had left, which this client may not have been shown.
+            first.remove(&user);
+        }
         let room = self.hidden.len() < limits::RECEIPTS_MAX;
         match self.hidden.get_mut(&user) {
             Some(hidden) => *hidden = hidden.meet(since),
@@ -89,6 +100,16 @@ impl Ticks {
         if self.gone.len() < limits::RECEIPTS_MAX {
             self.gone.insert(user);
         }
+    }
+
+    /// This user left or was added again: who came and went meanwhile is not known, so everybody is a stranger from now on.
+    pub(crate) fn forget_members(&mut self) {
+        self.first_members = None;
+        self.hidden.clear();
+        self.elders.clear();
+        self.strangers.clear();
+        self.gone.clear();
+        self.has_begun = true;
     }
 
     /// Lets the receipts count of those strangers for whom all that their receipt covered has been given.
@@ -228,6 +249,35 @@ mod tests {
             assert!(ticks.note_added(reader, &[dot(1, 2)].into_iter().collect()).is_empty());
             assert_eq!(receipt(&mut ticks, &[dot(1, 3)]), 1);
         }
+    }
+
+    #[test]
+    fn who_came_and_went_while_this_user_was_away_is_a_stranger() {
+        let reader = UserId::new(PlacementId(1), 2);
+        let mut ticks = Ticks::default();
+        ticks.note_created(&[reader]);
+        ticks.forget_members();
+        ticks.note_dot(MessageId(1), dot(1, 4));
+        ticks.note_created(&[reader]);
+        assert!(!ticks.may_count(reader, dot(1, 4)), "the reader may have left");
+        assert!(ticks.note_added(reader, &[dot(1, 4)].into_iter().collect()).is_empty());
+        assert_eq!(receipt(&mut ticks, &[dot(1, 9)]), 0, "it was said before they were added");
+        ticks.note_dot(MessageId(2), dot(1, 8));
+        assert_eq!(receipt(&mut ticks, &[dot(2, 1)]), 0);
+        assert!(ticks.may_count(reader, dot(1, 8)));
+    }
+
+    #[test]
+    fn a_receipt_that_came_before_the_beginning_was_shown_counts_once_it_is() {
+        let reader = UserId::new(PlacementId(1), 2);
+        let mut ticks = Ticks::default();
+        ticks.note_dot(MessageId(1), dot(1, 1));
+        let cut = [dot(1, 1)].into_iter().collect();
+        assert!(ticks.note_receipt(reader, DeviceId(1), TickKind::Delivered, &cut).is_empty());
+        assert_eq!(ticks.note_created(&[reader]).len(), 1);
+        ticks.note_left(reader);
+        assert!(ticks.note_created(&[reader]).is_empty());
+        assert!(!ticks.may_count(reader, dot(1, 1)), "a duplicate of the beginning brings nobody back");
     }
 
     #[test]

@@ -246,6 +246,39 @@ fn a_refusal_for_the_moment_holds_up_the_conversation_and_nothing_overtakes() {
 }
 
 #[test]
+fn what_one_region_acknowledged_and_the_next_refuses_is_tried_again_and_holds_up_nothing() {
+    let mut story = Story::live();
+    story.send(1, 1);
+    story.done(3, 1, "r1.0000000000000001:1");
+    story.act("move to far", Act::Move { region: address("far") });
+    story.step("it opens", Input::Connected(ConnectionId(2)));
+    story.hear(2, 4, welcome("far"));
+    story.hear(2, 6, error("not_a_member", false));
+    story.send(1, 2);
+    story.wait();
+    story.wait();
+    story.check(expect![[r#"
+        > send 1 in p1
+        send 1 {"request":"3","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
+        Acknowledged { conversation: ConversationId(5192296858534827628530496329220103), command: MessageId(1), place: Some(Place { hlc: Timestamp(65536), dot: Dot { replica: ReplicaId { region: RegionId(1), incarnation: Incarnation(1) }, sequence: Sequence(1) } }) }
+        > move to far
+        disconnect 1
+        connect 2 ws://far
+        > it opens
+        send 2 {"request":"4","hello":{"token":"t","versionMin":1,"versionMax":1,"client":"story"}}
+        SignedIn { placement: None, region: "far" }
+        send 2 {"request":"5","sync":{}}
+        send 2 {"request":"6","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
+        > send 2 in p1
+        send 2 {"request":"7","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000002","body":"eA==","sentAtMs":"1000000"}}
+        > 30000 ms later
+        send 2 {"request":"8","ping":{}}
+        > 30000 ms later
+        send 2 {"request":"9","ping":{}}
+    "#]]);
+}
+
+#[test]
 fn a_refusal_for_good_is_told_and_the_next_goes_on() {
     let mut story = Story::live();
     story.send(1, 1);
