@@ -75,7 +75,9 @@ impl Delivery {
             };
             self.behind.retain(|conversation| !placements.contains(&conversation.placement()));
             self.wanted.extend(&placements);
-            self.presented.extend(presented);
+            for (conversation, standing) in presented {
+                self.remember(conversation, standing);
+            }
             self.list(Some(request), &placements, around);
         } else {
             self.begin_named(named, &mut presented);
@@ -134,10 +136,10 @@ impl Delivery {
         }
         let Some(Listing { requests, mut found, again, .. }) = self.listing.take() else { return Ok(()) };
         found.sort_by_key(|membership| (Reverse(membership.highest), membership.conversation));
-        let mut presented = std::mem::take(&mut self.presented);
         for Membership { conversation, .. } in found {
             if !self.behind.contains(&conversation) {
-                self.begin(conversation, presented.remove(&conversation).unwrap_or_default(), false);
+                let standing = self.presented.remove(&conversation).unwrap_or_default();
+                self.begin(conversation, standing, false);
             }
         }
         for request in requests {
@@ -218,6 +220,7 @@ impl Delivery {
         let Some(stream) = self.streams.get_mut(&conversation) else { return Ok(()) };
         if stream.after > changes.end {
             self.end(conversation, around.out);
+            self.presented.remove(&conversation);
             return Err(Refusal::CursorAhead(conversation).into());
         }
         let before = stream.after;

@@ -1,7 +1,7 @@
 //! Ticks: receipts and stability, forwarded to a device only where they cover messages of its user, and gathered.
 //!
 //! A group of 1,000 gives a thousand receipts a message. They go only to sessions that posted in the conversation (or were given their
-//! user's own posts, or asked for all receipts), cut down to what they say about those posts, and only if that is news; within 250 ms the latest of each register
+//! user's own posts, or asked for all receipts), whole, and only if what they say about those posts is news; within 250 ms the latest of each register
 //! alone is sent.
 //!
 //! What must always hold: a tick is never sent for what is not covered; a tick that is forgotten at a limit is one that a
@@ -150,7 +150,8 @@ impl Ticks {
             delivered.covers_all(&news.0) && read.covers_all(&news.1)
         });
         if !covered {
-            self.receipts.insert(register, news);
+            // Whole: by what else it covers a client tells whether its user can have been shown those posts at all.
+            self.receipts.insert(register, (delivered.clone(), read.clone()));
         }
         self.due()
     }

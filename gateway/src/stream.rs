@@ -143,15 +143,25 @@ impl Delivery {
         }
     }
 
-    /// Ends a stream and everything about it. Tells whether there was one.
+    /// Keeps where a device stands in a conversation that is not delivered: this region may not have heard of it yet, or the user has left it and
+    /// may be added again. Forgotten, the next cursor would name less than the device was given, and what it writes then would lack its mark.
+    pub(crate) fn remember(&mut self, conversation: ConversationId, standing: Standing) {
+        if self.presented.len() < crate::limits::CONVERSATIONS_MAX
+            || self.presented.contains_key(&conversation)
+        {
+            self.presented.insert(conversation, standing);
+        }
+    }
+
+    /// Ends a stream; where the device stands in it is kept. Tells whether there was one.
     pub(crate) fn end(&mut self, conversation: ConversationId, out: &mut Vec<Output>) -> bool {
         self.unacknowledged.retain(|(of, _)| *of != conversation);
-        self.presented.remove(&conversation);
         if self.current == Some(conversation) {
             self.current = None;
             self.reading = None;
         }
         let Some(stream) = self.streams.remove(&conversation) else { return false };
+        self.remember(conversation, stream.standing());
         if stream.progress == Progress::Waiting {
             self.waiting.retain(|waiting| *waiting != conversation);
         }

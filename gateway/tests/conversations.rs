@@ -369,6 +369,42 @@ fn a_message_is_answered_and_its_ticks_come_gathered() {
 }
 
 #[test]
+fn a_cursor_presented_before_this_region_heard_of_the_conversation_counts_once_it_has() {
+    let mut island = Island::new(1);
+    let elsewhere = island::replica(2);
+    let mut device = Device::welcomed(&island.site);
+    let cursor = gateway::cursor::Cursor {
+        conversation: conversation(1),
+        replica: elsewhere,
+        arrival: region::item::ArrivalNumber(2),
+        cut: [dot(2, 7)].into_iter().collect(),
+        highest: Timestamp(9),
+    };
+    let token = island.site.placements[&island::PLACEMENT].keys.seal(&cursor);
+    device.say(Ask::Sync(v1::Sync { cursors: vec![token.into()], ..v1::Sync::default() }));
+    device.settle(&island);
+    island.begin(conversation(1));
+    island.post(conversation(1), OTHER, 1);
+    from_here(&mut device);
+    device.step(Input::Membership { conversation: conversation(1), member: true });
+    device.settle(&island);
+    check(&device, &expect![[r#"
+        membership true
+            send Membership true
+            subscribe c00010000000000000000000000000001
+            query 2: changes of c00010000000000000000000000000001 after 0, given {r2.0000000000000001:7}
+        unsent 0
+        read 2
+            send Deliver [r1.0000000000000001:1]
+            send CaughtUp
+        client Acknowledge
+            submit 3 to p1: receipt delivered {r1.0000000000000001:1 r2.0000000000000001:7} read nothing
+        answered 3: true
+            send #7 Done  
+    "#]]);
+}
+
+#[test]
 fn a_command_of_any_kind_is_told_to_be_stable_also_when_that_is_long_so() {
     let mut island = Island::new(1);
     let mut device = Device::welcomed(&island.site);
