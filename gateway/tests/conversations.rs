@@ -388,7 +388,9 @@ fn a_cursor_presented_before_this_region_heard_of_the_conversation_counts_once_i
     from_here(&mut device);
     device.step(Input::Membership { conversation: conversation(1), member: true });
     device.settle(&island);
-    check(&device, &expect![[r#"
+    check(
+        &device,
+        &expect![[r#"
         membership true
             send Membership true
             subscribe c00010000000000000000000000000001
@@ -401,7 +403,8 @@ fn a_cursor_presented_before_this_region_heard_of_the_conversation_counts_once_i
             submit 3 to p1: receipt delivered {r1.0000000000000001:1 r2.0000000000000001:7} read nothing
         answered 3: true
             send #7 Done  
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

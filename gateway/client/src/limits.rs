@@ -51,6 +51,10 @@ pub const DOTS_OF_A_MESSAGE_MAX: usize = 64;
 /// Receipts (one per member and device) kept per conversation. Those of further devices are not followed.
 pub const RECEIPTS_MAX: usize = 2_048;
 
+/// Ticks remembered per conversation of members who left, so that they are not given again when those are back: about 1 MiB. At it, those of the
+/// oldest messages are forgotten, and might be told twice.
+pub const TOLD_MAX: usize = 16_384;
+
 /// Marked messages kept per conversation. Above it, the mark of further ones is not followed: it stays on them, which is
 /// wrong only on the safe side.
 pub const MARKED_MAX: usize = 4_096;

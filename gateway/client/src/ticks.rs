@@ -50,6 +50,8 @@ pub(crate) struct Ticks {
     gone: BTreeSet<UserId>,
     /// The beginning has been shown.
     has_begun: bool,
+    /// Ticks given of users whose membership ended or was forgotten: what counts is reckoned anew then, and they are not given again.
+    told: BTreeSet<Tick>,
 }
 
 impl Ticks {
@@ -75,6 +77,7 @@ impl Ticks {
     pub(crate) fn note_added(&mut self, user: UserId, since: &Cut) -> Vec<Tick> {
         let before = self.clone_memberships();
         self.gone.remove(&user);
+        self.keep_told(user);
         if let Some(first) = &mut self.first_members {
             // Nobody is added who is a member: they had left, which this client may not have been shown.
             first.remove(&user);
@@ -91,6 +94,7 @@ impl Ticks {
 
     /// A member left. What is said while they are away stays hidden from them when they are added again, so what they were before does not count any more.
     pub(crate) fn note_left(&mut self, user: UserId) {
+        self.keep_told(user);
         if let Some(first) = &mut self.first_members {
             first.remove(&user);
         }
@@ -104,6 +108,9 @@ impl Ticks {
 
     /// This user left or was added again: who came and went meanwhile is not known, so everybody is a stranger from now on.
     pub(crate) fn forget_members(&mut self) {
+        for user in self.receipts.keys().map(|(user, ..)| *user).collect::<BTreeSet<_>>() {
+            self.keep_told(user);
+        }
         self.first_members = None;
         self.hidden.clear();
         self.elders.clear();
@@ -126,6 +133,16 @@ impl Ticks {
         ticks
     }
 
+    /// Remembers the ticks that this user's receipts have given, beyond [`limits::TOLD_MAX`] the newest messages'.
+    fn keep_told(&mut self, user: UserId) {
+        let mut told = std::mem::take(&mut self.told);
+        told.extend(self.gained(user, &Self::default()));
+        while told.len() > limits::TOLD_MAX {
+            told.pop_first();
+        }
+        self.told = told;
+    }
+
     /// The ticks that this user's receipts give now and did not give before.
     fn gained(&self, user: UserId, before: &Self) -> Vec<Tick> {
         let mut ticks = Vec::new();
@@ -136,8 +153,9 @@ impl Ticks {
             for (message, dots) in &self.dots {
                 let counts = dots.iter().any(|dot| cut.covers(*dot) && self.may_count(user, *dot));
                 let counted = dots.iter().any(|dot| cut.covers(*dot) && before.may_count(user, *dot));
-                if counts && !counted {
-                    ticks.push(Tick { message: *message, kind: *kind, user, device: *device });
+                let tick = Tick { message: *message, kind: *kind, user, device: *device };
+                if counts && !counted && !self.told.contains(&tick) {
+                    ticks.push(tick);
                 }
             }
         }
@@ -168,7 +186,8 @@ impl Ticks {
         let newly = |((user, device, kind), cut): (&(UserId, DeviceId, TickKind), &Cut)| {
             let counts = |dot: Dot| cut.covers(dot) && self.may_count(*user, dot);
             let ticked = known.iter().any(|other| counts(*other));
-            (counts(dot) && !ticked).then_some(Tick { message, kind: *kind, user: *user, device: *device })
+            let tick = Tick { message, kind: *kind, user: *user, device: *device };
+            (counts(dot) && !ticked && !self.told.contains(&tick)).then_some(tick)
         };
         let ticks = self.receipts.iter().filter_map(newly).collect();
         self.dots.entry(message).or_default().push(dot);
@@ -211,7 +230,8 @@ impl Ticks {
             self.dots.get(message).is_some_and(|dots| dots.iter().any(ticked))
         };
         let newly = covered.into_iter().filter(|message| !was_ticked(message));
-        newly.map(|message| Tick { message, kind, user, device }).collect()
+        let ticks = newly.map(|message| Tick { message, kind, user, device });
+        ticks.filter(|tick| !self.told.contains(tick)).collect()
     }
 }
 
@@ -249,6 +269,21 @@ mod tests {
             assert!(ticks.note_added(reader, &[dot(1, 2)].into_iter().collect()).is_empty());
             assert_eq!(receipt(&mut ticks, &[dot(1, 3)]), 1);
         }
+    }
+
+    #[test]
+    fn what_was_ticked_is_not_ticked_again_for_a_member_who_is_back() {
+        let reader = UserId::new(PlacementId(1), 2);
+        let mut ticks = Ticks::default();
+        ticks.note_created(&[reader]);
+        ticks.note_dot(MessageId(1), dot(1, 1));
+        assert_eq!(receipt(&mut ticks, &[dot(1, 1)]), 1);
+        ticks.note_left(reader);
+        assert!(ticks.note_added(reader, &Cut::new()).is_empty(), "their new region had not heard of it");
+        ticks.forget_members();
+        assert_eq!(receipt(&mut ticks, &[dot(1, 2)]), 0);
+        assert!(ticks.note_dot(MessageId(1), dot(2, 1)).is_empty());
+        assert_eq!(receipt(&mut ticks, &[dot(2, 2)]), 0, "a duplicate is the same message");
     }
 
     #[test]

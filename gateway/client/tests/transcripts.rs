@@ -257,6 +257,7 @@ fn what_one_region_acknowledged_and_the_next_refuses_is_tried_again_and_holds_up
     story.send(1, 2);
     story.wait();
     story.wait();
+    story.wait();
     story.check(expect![[r#"
         > send 1 in p1
         send 1 {"request":"3","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
@@ -275,6 +276,10 @@ fn what_one_region_acknowledged_and_the_next_refuses_is_tried_again_and_holds_up
         send 2 {"request":"8","ping":{}}
         > 30000 ms later
         send 2 {"request":"9","ping":{}}
+        > 30000 ms later
+        send 2 {"request":"10","ping":{}}
+        disconnect 2
+        SignedOut { placement: None, retry_in_ms: 1000 }
     "#]]);
 }
 
