@@ -50,6 +50,8 @@ pub(crate) struct Ticks {
     gone: BTreeSet<UserId>,
     /// The beginning has been shown.
     has_begun: bool,
+    /// Messages of before this user last left, which are not followed any more.
+    retired: BTreeSet<MessageId>,
     /// Ticks given of users whose membership ended or was forgotten: what counts is reckoned anew then, and they are not given again.
     told: BTreeSet<Tick>,
 }
@@ -106,10 +108,13 @@ impl Ticks {
         }
     }
 
-    /// This user left or was added again: who came and went meanwhile is not known, so everybody is a stranger from now on.
+    /// This user left or was added again: who came and went meanwhile is not known, so everybody is a stranger from now on, and messages
+    /// of before are not followed any more: who joined meanwhile was not given them.
     pub(crate) fn forget_members(&mut self) {
-        for user in self.receipts.keys().map(|(user, ..)| *user).collect::<BTreeSet<_>>() {
-            self.keep_told(user);
+        self.messages.clear();
+        self.retired.extend(std::mem::take(&mut self.dots).into_keys());
+        while self.retired.len() > limits::OWN_MESSAGES_MAX {
+            self.retired.pop_first();
         }
         self.first_members = None;
         self.hidden.clear();
@@ -180,7 +185,10 @@ impl Ticks {
     /// An own message stands in a region under this dot.
     pub(crate) fn note_dot(&mut self, message: MessageId, dot: Dot) -> Vec<Tick> {
         let known = self.dots.get(&message).map_or(&[][..], Vec::as_slice);
-        if known.contains(&dot) || known.len() >= limits::DOTS_OF_A_MESSAGE_MAX {
+        if self.retired.contains(&message)
+            || known.contains(&dot)
+            || known.len() >= limits::DOTS_OF_A_MESSAGE_MAX
+        {
             return Vec::new();
         }
         let newly = |((user, device, kind), cut): (&(UserId, DeviceId, TickKind), &Cut)| {
@@ -291,7 +299,9 @@ mod tests {
         let reader = UserId::new(PlacementId(1), 2);
         let mut ticks = Ticks::default();
         ticks.note_created(&[reader]);
+        ticks.note_dot(MessageId(0), dot(1, 1));
         ticks.forget_members();
+        assert!(ticks.note_dot(MessageId(0), dot(1, 1)).is_empty());
         ticks.note_dot(MessageId(1), dot(1, 4));
         ticks.note_created(&[reader]);
         assert!(!ticks.may_count(reader, dot(1, 4)), "the reader may have left");
