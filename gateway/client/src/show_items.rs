@@ -52,27 +52,27 @@ impl Client {
         let given = conversation.given.covers(place.dot);
         conversation.given.take(me, &item);
         note_membership(conversation, me, &item);
+        let sighting = conversation.identities.see(sender, message, place, given);
+        let new = matches!(sighting, Sighting::New);
         let ticks = match &item.content {
             // Given again after a sync from an older cursor: who came and went has been noted.
             _ if given => Vec::new(),
             Content::Created { members, .. } => conversation.ticks.note_created(members),
-            Content::Added { user, .. } if *user == me => {
-                conversation.ticks.forget_members();
-                Vec::new()
-            }
-            Content::Added { user, since } => conversation.ticks.note_added(*user, since),
-            Content::Left if sender == me => {
-                conversation.ticks.forget_members();
-                Vec::new()
-            }
-            Content::Left => {
+            Content::Added { user, since } if *user != me => conversation.ticks.note_added(*user, since),
+            // A duplicate of a coming or going that has been noted.
+            _ if !new => Vec::new(),
+            Content::Left if sender != me => {
                 conversation.ticks.note_left(sender);
+                Vec::new()
+            }
+            Content::Added { .. } | Content::Left => {
+                conversation.ticks.forget_members();
                 Vec::new()
             }
             Content::Post { .. } => Vec::new(),
         };
         let is_post = matches!(item.content, Content::Post { .. });
-        match conversation.identities.see(sender, message, place, given) {
+        match sighting {
             Sighting::New => {
                 let seen = match &item.content {
                     Content::Post { seen, .. } => seen.clone(),

@@ -12,6 +12,7 @@
 //!
 //! What must always hold: the same seed gives the same trace, in every build; no time, no randomness and no order comes from outside.
 
+mod ask;
 mod bridges;
 mod devices;
 mod dice;

@@ -1,0 +1,283 @@
+//! Histories that break a design like ours, told step by step in a world of whole regions and devices; the oracle judges each, calm comes after.
+
+#![allow(clippy::unwrap_used)]
+
+use crdt::{ConversationId, DeviceId, MessageId, RegionId};
+use gateway_client::Act;
+use sim::world::{NewDevice, PINNED, WORLD, World, address};
+
+const A: RegionId = RegionId(1);
+const B: RegionId = RegionId(2);
+const C: RegionId = RegionId(3);
+
+const fn device(number: u64) -> DeviceId {
+    DeviceId(number * 16)
+}
+
+fn join(world: &mut World, number: u64, region: RegionId) {
+    let user = World::user(number, false);
+    let new = NewDevice {
+        user,
+        region,
+        placements: vec![PINNED],
+        delay_us: 5_000,
+        clock_offset_us: 0,
+        json: number == 2,
+    };
+    world.add_device(device(number), new);
+}
+
+/// Three regions with a user each, in one group that all of them have heard of.
+fn islands() -> (World, ConversationId) {
+    let mut world = World::new(1, 3, false);
+    world.start_all();
+    for (number, region) in [(1, A), (2, B), (3, C)] {
+        join(&mut world, number, region);
+    }
+    world.pass(1_000_000);
+    let group = begin(&mut world, ConversationId::group(WORLD, 7));
+    (world, group)
+}
+
+fn begin(world: &mut World, group: ConversationId) -> ConversationId {
+    let members = vec![World::user(2, false), World::user(3, false)];
+    let name = if group.placement() == PINNED { "pinned-canary:islands" } else { "islands" };
+    let act = Act::CreateGroup { conversation: group, command: None, members, name: name.to_owned() };
+    world.act(device(1), act);
+    assert!(world.wait_until(3_000_000, |world| (1..=3).all(|n| world.count_shown(device(n), group) == 1)));
+    world.pass(1_000_000);
+    group
+}
+
+fn calm(mut world: World) {
+    world.become_calm();
+    world.judge();
+    let violations: Vec<String> = world.violations().iter().map(ToString::to_string).collect();
+    assert!(violations.is_empty(), "{}", violations.join("\n"));
+}
+
+fn shows(world: &World, number: u64, group: ConversationId, message: MessageId) -> bool {
+    world.shown(device(number), group, message).is_some()
+}
+
+/// History 1: what a region has acknowledged to another it holds durably, so it is there after a crash at any moment.
+#[test]
+fn what_a_region_acknowledged_to_another_is_there_after_it_crashed() {
+    for after_ms in [20, 24, 30, 60, 130, 200] {
+        let (mut world, group) = islands();
+        let message = world.post(device(1), group, "once");
+        world.pass(after_ms * 1_000);
+        world.crash(B, false);
+        world.pass(2_000_000);
+        assert!(world.is_acknowledged(device(1), message));
+        world.start(B);
+        assert!(world.wait_until(90_000_000, |world| world.is_stable(device(1), message)));
+        calm(world);
+    }
+}
+
+/// History 2 without epochs: two regions that see each other through a third alone take nothing for stable that the other lacks.
+#[test]
+fn regions_that_hear_of_each_other_through_a_third_take_nothing_for_stable_too_early() {
+    let (mut world, group) = islands();
+    world.cut_pair(A, B);
+    world.pass(4_000_000);
+    let (one, other) = (world.post(device(1), group, "c0"), world.post(device(2), group, "c3"));
+    assert!(
+        world.wait_until(5_000_000, |world| shows(world, 2, group, one) && shows(world, 1, group, other))
+    );
+    assert!(world.wait_until(5_000_000, |world| world.is_stable(device(2), other)));
+    world.cut_pair(B, C);
+    let lonely = world.post(device(2), group, "alone");
+    world.pass(10_000_000);
+    assert!(world.is_acknowledged(device(2), lonely) && !world.is_stable(device(2), lonely));
+    world.mend_pair(A, B);
+    world.mend_pair(B, C);
+    calm(world);
+}
+
+/// History 16: one slow bridge between two fast ones does not hold up what depends on it for long.
+#[test]
+fn a_slow_bridge_between_two_fast_ones_holds_nothing_up_for_seconds() {
+    let (mut world, group) = islands();
+    world.set_delay(A, C, 2_000_000);
+    world.set_delay(C, A, 2_000_000);
+    for number in 0..20 {
+        let cause = world.post(device(1), group, "cause");
+        assert!(world.wait_until(1_000_000, |world| shows(world, 2, group, cause)));
+        let effect = world.post(device(2), group, "effect");
+        assert!(
+            world.wait_until(700_000, |world| shows(world, 3, group, effect)),
+            "the {number}. answer waits for the slow bridge"
+        );
+        assert!(shows(&world, 3, group, cause));
+    }
+    calm(world);
+}
+
+/// History 17: what was written and not synced when the region crashed has not left, and its resending is no second message.
+#[test]
+fn what_was_not_synced_has_not_left_and_comes_once() {
+    for keeps_tail in [false, true] {
+        let (mut world, group) = islands();
+        let before = world.post(device(1), group, "before");
+        assert!(world.wait_until(1_000_000, |world| world.is_acknowledged(device(1), before)));
+        world.cut_pair(A, B);
+        world.cut_pair(A, C);
+        world.pass(4_000_000);
+        world.set_sync_us(A, 400_000);
+        let message = world.post(device(1), group, "unsynced");
+        world.pass(100_000);
+        world.mend_pair(A, B);
+        world.mend_pair(A, C);
+        world.pass(250_000);
+        assert!(!world.is_acknowledged(device(1), message), "it is not durable");
+        assert!(!shows(&world, 1, group, message) && !shows(&world, 2, group, message));
+        world.crash(A, keeps_tail);
+        world.set_sync_us(A, 200);
+        world.start(A);
+        assert!(world.wait_until(90_000_000, |world| (1..=3).all(|n| shows(world, n, group, message))));
+        calm(world);
+    }
+}
+
+/// History 21: a wall clock in 2038 for one second never enters a region that runs.
+#[test]
+fn a_clock_in_2038_for_one_second_moves_nothing() {
+    let (mut world, group) = islands();
+    let before = world.post(device(1), group, "before");
+    assert!(world.wait_until(1_000_000, |world| world.is_stable(device(1), before)));
+    world.set_wall_offset(A, 13 * 365 * 86_400_000_000);
+    let during = world.post(device(1), group, "during");
+    world.pass(1_000_000);
+    world.set_wall_offset(A, 0);
+    let after = world.post(device(2), group, "after");
+    assert!(world.wait_until(3_000_000, |world| shows(world, 3, group, after)));
+    let place = |message| world.shown(device(3), group, message).unwrap();
+    assert!(place(before) < place(during) && place(during) < place(after));
+    assert!(place(after).hlc.ms() < place(before).hlc.ms() + 10_000, "nothing is dated in 2038");
+    calm(world);
+}
+
+/// History 21, on: replies across two regions whose clocks are 50 s apart sort after what they answer.
+#[test]
+fn replies_sort_after_what_they_answer_though_clocks_are_50_s_apart() {
+    let mut world = World::new(1, 3, false);
+    world.set_wall_offset(A, 50_000_000);
+    world.start_all();
+    for (number, region) in [(1, A), (2, B), (3, C)] {
+        join(&mut world, number, region);
+    }
+    world.pass(1_000_000);
+    let group = begin(&mut world, ConversationId::group(WORLD, 7));
+    let question = world.post(device(1), group, "question");
+    assert!(world.wait_until(2_000_000, |world| shows(world, 2, group, question)));
+    let answer = world.post(device(2), group, "answer");
+    assert!(world.wait_until(2_000_000, |world| shows(world, 3, group, answer)));
+    assert!(world.shown(device(3), group, question) < world.shown(device(3), group, answer));
+    calm(world);
+}
+
+/// History 23, without edits: m at A, A is cut, resent at B, A heals: m moves to its earlier place, and what was read stays read.
+#[test]
+fn a_message_resent_elsewhere_moves_to_its_earlier_place_and_stays_read() {
+    let (mut world, group) = islands();
+    world.cut_pair(A, B);
+    world.cut_pair(A, C);
+    world.pass(4_000_000);
+    let message = world.post(device(1), group, "m");
+    assert!(world.wait_until(1_000_000, |world| world.is_acknowledged(device(1), message)));
+    let first = world.shown(device(1), group, message).unwrap();
+    world.pass(10_000_000);
+    world.act(device(1), Act::Move { region: address(B) });
+    assert!(world.wait_until(10_000_000, |world| shows(world, 3, group, message)));
+    assert!(world.shown(device(3), group, message).unwrap() > first, "only the later one is there");
+    world.act(device(3), Act::MarkRead { conversation: group });
+    assert!(world.wait_until(5_000_000, |world| world.is_read(device(1), message, device(3))));
+    world.mend_pair(A, B);
+    world.mend_pair(A, C);
+    assert!(world.wait_until(10_000_000, |world| world.shown(device(3), group, message) == Some(first)));
+    assert!(world.is_read(device(1), message, device(3)));
+    calm(world);
+}
+
+/// Promise 4, roaming: what a device writes in a region that lacks what it had seen is marked, until the rest arrives.
+#[test]
+fn an_answer_to_what_the_new_region_lacks_is_marked_until_it_arrives() {
+    let (mut world, group) = islands();
+    world.cut_pair(A, B);
+    world.cut_pair(A, C);
+    world.pass(4_000_000);
+    join(&mut world, 4, A);
+    world.act(device(1), Act::Add { conversation: group, user: World::user(4, false) });
+    world.pass(1_000_000);
+    let seen = world.post(device(4), group, "seen at A alone");
+    assert!(world.wait_until(2_000_000, |world| shows(world, 1, group, seen)));
+    world.act(device(1), Act::Move { region: address(B) });
+    world.pass(3_000_000);
+    let answer = world.post(device(1), group, "answer");
+    assert!(world.wait_until(3_000_000, |world| shows(world, 3, group, answer)));
+    assert!(world.is_marked(device(3), group) && !shows(&world, 3, group, seen));
+    world.mend_pair(A, B);
+    world.mend_pair(A, C);
+    assert!(world.wait_until(10_000_000, |world| !world.is_marked(device(3), group)));
+    assert!(shows(&world, 3, group, seen));
+    calm(world);
+}
+
+/// History 26: a device that is far behind is given what is new only after what it lacks. The oracle holds each item against its causes.
+#[test]
+fn a_device_far_behind_is_given_new_messages_after_what_it_lacks() {
+    let (mut world, group) = islands();
+    world.set_online(device(3), false);
+    for number in 0..230 {
+        world.post(device(1 + number % 2), group, "missed");
+        world.pass(20_000);
+    }
+    world.set_online(device(3), true);
+    for _ in 0..300 {
+        world.post(device(1), group, "new");
+        world.pass(20_000);
+    }
+    assert!(world.wait_until(90_000_000, |world| world.count_shown(device(3), group) == 531));
+    calm(world);
+}
+
+/// History 29: a crash with the delivery in the socket's buffer, which is lost: it is given again, and shown once.
+#[test]
+fn a_delivery_lost_with_its_connection_is_given_again() {
+    for after_ms in [22, 26, 30, 34] {
+        let (mut world, group) = islands();
+        world.set_delay(A, B, 1_000);
+        let message = world.post(device(1), group, "in the buffer");
+        world.pass(after_ms * 1_000);
+        world.crash(B, false);
+        world.pass(500_000);
+        world.start(B);
+        assert!(world.wait_until(90_000_000, |world| shows(world, 2, group, message)));
+        calm(world);
+    }
+}
+
+/// History 35: the receipts of a member from outside name their own conversation alone, and nothing of it enters their home region. The oracle looks at
+/// every frame, store and receipt.
+#[test]
+fn an_outsiders_receipts_name_their_own_conversation_and_stay_in_its_placement() {
+    let (mut world, group) = islands();
+    let pinned = begin(&mut world, ConversationId::group(PINNED, 9));
+    for number in 1..=3 {
+        world.post(device(number), pinned, "inside");
+        world.post(device(number), group, "everywhere");
+        world.pass(500_000);
+        world.act(device(number), Act::MarkRead { conversation: pinned });
+    }
+    let message = world.post(device(1), pinned, "read by the outsider");
+    assert!(world.wait_until(3_000_000, |world| shows(world, 3, pinned, message)));
+    world.act(device(3), Act::MarkRead { conversation: pinned });
+    assert!(world.wait_until(5_000_000, |world| world.is_read(device(1), message, device(3))));
+    world.act(device(1), Act::Move { region: address(C) });
+    world.act(device(1), Act::MarkRead { conversation: pinned });
+    world.pass(3_000_000);
+    world.post(device(1), pinned, "from outside");
+    calm(world);
+}
