@@ -191,18 +191,10 @@ impl LogView for StoreLog<'_> {
         })
     }
 
-    fn start_number(&self, peer: ReplicaId) -> Result<u64, LogUnreadable> {
-        let mut highest = 0;
-        for (placement, view) in &self.views {
-            let number: Option<u64> =
-                record::load(*view, &Key::PeerStart(peer)).map_err(|error| LogUnreadable {
-                    // A start number belongs to no partition; the placement's first stands for its store.
-                    partition: PartitionId { placement: *placement, bucket: FIRST },
-                    reason: error.to_string(),
-                })?;
-            highest = highest.max(number.unwrap_or_default());
-        }
-        Ok(highest)
+    fn start_number(&self, placement: PlacementId, peer: ReplicaId) -> Result<u64, LogUnreadable> {
+        // A start number belongs to no partition; the placement's first stands for its store.
+        let partition = PartitionId { placement, bucket: FIRST };
+        self.read_in(partition, |view| Ok(record::load(view, &Key::PeerStart(peer))?.unwrap_or_default()))
     }
 
     fn region(&self) -> RegionId {

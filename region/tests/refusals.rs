@@ -300,6 +300,11 @@ fn commits_of_a_peer_are_refused_whole() {
     let gap = signed(partition, 3, vec![next_post(50)]);
     assert!(matches!(refused(vec![gap]), CommitRefused::OutOfOrder { first: 3, expected: 1, .. }));
 
+    for first in [0, u64::MAX - 1, u64::MAX] {
+        let nowhere = Commit { first: Sequence(first), ..two.clone() };
+        assert!(matches!(refused(vec![nowhere]), CommitRefused::OutOfOrder { expected: 1, .. }));
+    }
+
     let short = Commit { operations: two.operations[..1].to_vec(), ..two.clone() };
     assert!(matches!(refused(vec![short]), CommitRefused::Signature { last: 1, .. }));
 

@@ -209,7 +209,7 @@ fn a_peers_start_number_only_grows() {
     let started = |start_number| vec![Input::PeerStarted { peer: replica(1), start_number }];
     assert_eq!(world.step(0, started(4)).batch.writes().count(), 1);
     assert!(world.step(0, started(3)).batch.is_empty());
-    assert_eq!(world.log(0).start_number(replica(1)).unwrap(), 4);
+    assert_eq!(world.log(0).start_number(WORLD, replica(1)).unwrap(), 4);
 }
 
 #[test]

@@ -121,10 +121,11 @@ pub enum CommitRefused {
 }
 
 impl Commit {
-    /// The sequence of its last operation.
+    /// The sequence of its last operation. One that claims to begin at the end of the range ends there: its first is out of order
+    /// wherever it is checked, since no chain gets that far.
     #[must_use]
     pub fn last(&self) -> Sequence {
-        Sequence(self.first.0 + (self.operations.len() as u64).saturating_sub(1))
+        Sequence(self.first.0.saturating_add((self.operations.len() as u64).saturating_sub(1)))
     }
 
     /// Its dots, in order.

@@ -34,7 +34,7 @@ impl Bridge {
                 epoch: shared.epoch.0,
                 fingerprint: shared.fingerprint.to_vec().into(),
                 start_number: store.map_or(0, |store| store.start_number),
-                remembered_start: turn.log.start_number(shared.peer)?,
+                remembered_start: turn.log.start_number(shared.id, shared.peer)?,
             });
         }
         Ok(proto::Hello {
@@ -125,7 +125,7 @@ impl Bridge {
         if replica != shared.peer {
             return Err(Reason::UnknownIncarnation { placement, replica }.into());
         }
-        let seen = turn.log.start_number(replica)?;
+        let seen = turn.log.start_number(placement, replica)?;
         if theirs.start_number < seen {
             let start = theirs.start_number;
             return Err(Reason::RolledBack { placement, replica, start, seen }.into());

@@ -5,7 +5,7 @@
 
 use crate::commit::Commit;
 use crate::register::Register;
-use crdt::{ChainHead, PartitionId, RegionId, ReplicaId, Sequence, VersionVector};
+use crdt::{ChainHead, PartitionId, PlacementId, RegionId, ReplicaId, Sequence, VersionVector};
 
 /// A place in a region's log of a partition: the number of the entry, from 1. Zero is before the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -102,8 +102,8 @@ pub trait LogView {
     /// Where this region stands in the log and feed of the peer's replica.
     fn cursor(&self, peer: ReplicaId, partition: PartitionId) -> Result<PeerCursor, LogUnreadable>;
 
-    /// The highest start number this region has seen of that replica; zero if none.
-    fn start_number(&self, peer: ReplicaId) -> Result<u64, LogUnreadable>;
+    /// The highest start number this region has seen of that replica's store in that placement; zero if none.
+    fn start_number(&self, placement: PlacementId, peer: ReplicaId) -> Result<u64, LogUnreadable>;
 
     /// The region this log belongs to.
     fn region(&self) -> RegionId;

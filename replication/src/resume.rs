@@ -104,7 +104,8 @@ impl Bridge {
         }
         if theirs.sequence > 0 {
             let head = turn.log.head(id, origin, Sequence(theirs.sequence))?;
-            if head.is_some_and(|head| head.check() != theirs.head) {
+            // The peer has whole commits of ours: where no commit of ours ends, it has those of another life of this store.
+            if head.is_none_or(|head| head.check() != theirs.head) {
                 let differs = theirs.sequence;
                 turn.out.push(fork(id, origin, Sequence::NONE, Sequence(differs)));
                 return Err(Stop::Fence(Reason::Fork { partition: id, origin, sequence: differs }));

@@ -1,41 +1,46 @@
-//! The crash loop: a region is killed 50 times under load on a disk that keeps only what a returned sync covered. Every acknowledged
-//! operation is there afterwards, and no dot was given out twice. On a disk that ignores syncs the same loop must fail.
+//! The crash loop: a region is killed 50 times under load on a disk that keeps only what a returned sync covered, while its two peers
+//! stay up. Every acknowledged operation is there afterwards, in every region, the chains agree, and no dot was given out twice. On a
+//! disk that ignores syncs the same loop must fail, and the peers must fence what comes back.
 //!
-//! The killed process is this very test program, started again under the shim (`shim/lying_disk.c`) with [`CHILD_DATA`] set.
+//! The killed region is this very test program, started again under the shim ([`power_cut`]) with [`CHILD_WORLD`] set; its peers
+//! run in the test's own process, on an honest disk.
 #![allow(clippy::unwrap_used)]
 
+mod power_cut;
 mod world;
 
 use crdt::operation::Envelope;
-use crdt::{Dot, MessageId};
+use crdt::{ChainHead, Dot, MessageId, RegionId, Sequence};
+use power_cut::{Disk, Life};
 use region::log_view::StoreLog;
 use region::store::View;
 use region_rocks::engine::SharedMemory;
+use region_rocks::node::RegionNode;
 use region_rocks::store::RocksStore;
-use replication::log::{LogView as _, Position};
+use replication::log::{LogView, Position};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
-use world::{GLOBAL, World, group, user};
+use std::io::BufRead as _;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+use world::{GLOBAL, World, group, replica, user};
 
-/// Set for the process that is to be killed: its data folder.
-const CHILD_DATA: &str = "CRASH_LOOP_DATA";
+/// Set for the process that is to be killed: the folder of the world it is region 1 of.
+const CHILD_WORLD: &str = "CRASH_LOOP_WORLD";
+const KILLED: RegionId = RegionId(1);
+const REGIONS: u16 = 3;
 const KILLS: u64 = 50;
 const WRITERS: u64 = 8;
 
 /// Not a test by itself: the region under load. It says `ack DOT MESSAGE` for each acknowledged post until it is killed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn child_region_under_load() {
-    let Some(data) = std::env::var_os(CHILD_DATA) else { return };
-    let world = World::new(1);
-    let mut config = world.config(crdt::RegionId(1));
-    config.data = PathBuf::from(data);
+    let Some(folder) = std::env::var_os(CHILD_WORLD) else { return };
+    let world = World::shared(PathBuf::from(folder));
+    let mut config = world.config(KILLED);
     config.ending = region_rocks::ending::Ending::abort();
-    let node = match region_rocks::node::RegionNode::start(config) {
+    let node = match RegionNode::start(config) {
         Ok(node) => node,
         Err(refused) => {
             println!("refused {refused}");
@@ -78,43 +83,29 @@ async fn write_on(handle: region_rocks::handle::RegionHandle, writer: u64) {
     }
 }
 
-/// What the region has told its clients, and the disk that forgets.
+/// What the killed region has told its clients, and the peers that see it come and go.
 struct Loop {
-    folder: tempfile::TempDir,
-    shim: PathBuf,
-    mode: &'static str,
+    disk: Disk,
     acknowledged: BTreeMap<Dot, MessageId>,
     draws: u64,
+    peers: Vec<RegionNode>,
+    runtime: Runtime,
+    world: World,
 }
 
-/// A run of the region, and what the disk held when it began.
-struct Life {
-    child: Child,
-    durable: BTreeMap<u64, u64>,
-}
+/// The operations of the loop's partition, and where its chain of the killed region ends.
+type Held = (BTreeMap<Dot, MessageId>, Sequence, Option<ChainHead>);
 
 impl Loop {
     fn new(mode: &'static str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let shim = folder.path().join("lying_disk.so");
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/shim/lying_disk.c");
-        let mut compile = Command::new("cc");
-        compile.args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"]).arg(&shim).arg(source);
-        assert!(compile.arg("-ldl").status().unwrap().success(), "the shim compiles");
-        Self { folder, shim, mode, acknowledged: BTreeMap::new(), draws: 0x2545_f491_4f6c_dd1d }
-    }
-
-    fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
-    }
-
-    fn journal(&self) -> PathBuf {
-        self.folder.path().join("journal")
-    }
-
-    /// What the region wrote to standard error in its last life.
-    fn last_words(&self) -> PathBuf {
-        self.folder.path().join("stderr")
+        let world = World::new(REGIONS);
+        let disk = Disk::new(world.data(KILLED), world.folder.clone(), mode);
+        let runtime = Runtime::new().unwrap();
+        let peers = {
+            let _within = runtime.enter();
+            (2..=REGIONS).map(|region| world.start(region).unwrap()).collect()
+        };
+        Self { disk, acknowledged: BTreeMap::new(), draws: 0x2545_f491_4f6c_dd1d, peers, runtime, world }
     }
 
     /// A number below `end`, always the same ones in the same order (xorshift).
@@ -126,42 +117,26 @@ impl Loop {
     }
 
     fn begin(&self) -> Life {
-        let durable = files(&self.data()).into_iter().map(|(_, inode, bytes)| (inode, bytes)).collect();
-        File::create(self.journal()).unwrap();
-        let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args(["--exact", "child_region_under_load", "--nocapture"]);
-        child.env(CHILD_DATA, self.data()).env("LD_PRELOAD", &self.shim);
-        child.env("LYING_DISK_JOURNAL", self.journal()).env("LYING_DISK_MODE", self.mode);
-        let child =
-            child.stdout(Stdio::piped()).stderr(File::create(self.last_words()).unwrap()).spawn().unwrap();
-        Life { child, durable }
+        self.disk.begin("child_region_under_load", (CHILD_WORLD, &self.world.folder))
     }
 
-    /// Lets the region acknowledge so many operations, then kills it. What it said before it died counts, even if it is read after.
-    fn kill_under_load(&mut self, mut life: Life, acknowledgements: usize) -> Result<(), String> {
-        let mut said = BufReader::new(life.child.stdout.take().unwrap());
-        let mut lines = String::new();
+    /// Lets the region acknowledge so many operations.
+    fn load(&mut self, life: &mut Life, acknowledgements: usize) -> Result<(), String> {
+        let mut line = String::new();
         for _ in 0..acknowledgements {
-            if said.read_line(&mut lines).unwrap() == 0 {
-                break;
+            line.clear();
+            if life.said().read_line(&mut line).unwrap() == 0 {
+                return Ok(());
             }
-        }
-        life.child.kill().unwrap();
-        life.child.wait().unwrap();
-        said.read_to_string(&mut lines).unwrap();
-        self.forget_unsynced(&life.durable);
-        for line in lines.lines() {
-            self.note(line)?;
+            self.note(line.trim_end())?;
         }
         Ok(())
     }
 
-    /// Kills the region at some moment of its start.
-    fn kill_while_starting(&self, mut life: Life, after: Duration) {
-        std::thread::sleep(after);
-        life.child.kill().unwrap();
-        life.child.wait().unwrap();
-        self.forget_unsynced(&life.durable);
+    /// Kills the region. What it said before it died counts, even if it is read after.
+    fn kill(&mut self, life: Life) -> Result<(), String> {
+        let said = self.disk.kill(life);
+        said.lines().try_for_each(|line| self.note(line))
     }
 
     fn note(&mut self, line: &str) -> Result<(), String> {
@@ -179,47 +154,26 @@ impl Loop {
         }
     }
 
-    /// What a power cut does: of each file only what a returned sync covered is left.
-    fn forget_unsynced(&self, durable_before: &BTreeMap<u64, u64>) {
-        let mut durable = durable_before.clone();
-        for line in fs::read_to_string(self.journal()).unwrap().lines() {
-            let fields: Vec<&str> = line.split(' ').collect();
-            let [event, inode, length] = fields[..] else { panic!("a journal line: {line}") };
-            let inode = inode.parse().unwrap();
-            match event {
-                "S" => _ = durable.insert(inode, length.parse().unwrap()),
-                _ => _ = durable.remove(&inode),
-            }
-        }
-        for (path, inode, bytes) in files(&self.data()) {
-            match durable.get(&inode) {
-                None => fs::remove_file(path).unwrap(),
-                Some(covered) if *covered < bytes => {
-                    OpenOptions::new().write(true).open(path).unwrap().set_len(*covered).unwrap();
-                }
-                Some(_) => {}
-            }
-        }
+    /// Opens the killed region's store and looks for everything that was acknowledged.
+    fn check_disk(&self) -> Result<(), String> {
+        let store = RocksStore::open(&self.world.data(KILLED).join("global"), &SharedMemory::new());
+        let store = store.map_err(|error| format!("the store does not open: {error}"))?;
+        let (held, ..) = held(KILLED, &store.reader());
+        self.look_for_acknowledged(KILLED, &held)
     }
 
-    /// Opens the store and looks for everything that was acknowledged.
-    fn check(&self) -> Result<(), String> {
-        let store = RocksStore::open(&self.data().join("global"), &SharedMemory::new());
-        let store = store.map_err(|error| format!("the store does not open: {error}"))?;
-        let reader = store.reader();
-        let log = StoreLog::new(crdt::RegionId(1), [(GLOBAL, &reader as &dyn View)]);
-        let commits = log.read(group(7).partition(), Position(0), usize::MAX).unwrap();
-        let mut held = BTreeMap::new();
-        for commit in commits.iter().map(|logged| &logged.commit) {
-            for (dot, operation) in commit.dots().zip(&commit.operations) {
-                held.insert(dot, Envelope::decode(&operation.envelope).unwrap().message);
-            }
-        }
+    fn look_for_acknowledged(&self, region: RegionId, held: &BTreeMap<Dot, MessageId>) -> Result<(), String> {
         for (dot, message) in &self.acknowledged {
             match held.get(dot) {
                 Some(there) if there == message => {}
-                Some(there) => return Err(format!("{dot} was acknowledged as {message} and is {there}")),
-                None => return Err(format!("{dot}, message {message}, was acknowledged and is lost")),
+                Some(there) => {
+                    return Err(format!("{dot} was acknowledged as {message} and is {there} in {region}"));
+                }
+                None => {
+                    return Err(format!(
+                        "{dot}, message {message}, was acknowledged and is lost in {region}"
+                    ));
+                }
             }
         }
         let messages: BTreeSet<MessageId> = self.acknowledged.values().copied().collect();
@@ -233,46 +187,114 @@ impl Loop {
     fn run(&mut self, kills: u64) -> Result<(), String> {
         for kill in 0..kills {
             let acknowledgements = 1 + self.draw(120) as usize;
-            self.kill_under_load(self.begin(), acknowledgements)?;
+            let mut life = self.begin();
+            self.load(&mut life, acknowledgements)?;
+            self.kill(life)?;
             if kill % 5 == 4 {
-                let after = Duration::from_millis(self.draw(120));
-                self.kill_while_starting(self.begin(), after);
+                let life = self.begin();
+                std::thread::sleep(Duration::from_millis(self.draw(120)));
+                self.kill(life)?;
             }
-            self.check().map_err(|error| format!("after kill {kill}: {error}"))?;
+            self.check_disk().map_err(|error| format!("after kill {kill}: {error}"))?;
         }
-        Ok(())
+        self.check_everywhere()
+    }
+
+    /// Starts the region a last time, waits until it and its peers hold the same, and looks for everything in each.
+    fn check_everywhere(&mut self) -> Result<(), String> {
+        let _within = self.runtime.enter();
+        self.peers.push(self.world.start(KILLED.0).map_err(|refused| refused.to_string())?);
+        let ends = |node: &RegionNode| {
+            let reader = node.handle().reader(GLOBAL).unwrap();
+            log(node.handle().region(), &reader).state(group(7).partition()).unwrap().applied
+        };
+        let begun = Instant::now();
+        while self.peers.windows(2).any(|pair| ends(&pair[0]) != ends(&pair[1])) {
+            if let [why, ..] = &self.world.ended.lock().unwrap()[..] {
+                return Err(format!("a region ended: {why}"));
+            }
+            if begun.elapsed() > Duration::from_secs(30) {
+                return Err("the regions do not become whole".to_owned());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let mut all: Vec<Held> = Vec::new();
+        for node in &self.peers {
+            let (handle, reader) = (node.handle(), node.handle().reader(GLOBAL).unwrap());
+            let held = held(handle.region(), &reader);
+            self.look_for_acknowledged(handle.region(), &held.0)?;
+            let alarms =
+                handle.bridge_counters().values().map(|bridge| bridge.alarms.load(Ordering::Relaxed));
+            if alarms.sum::<u64>() > 0 {
+                return Err(format!("{} has raised alarms", handle.region()));
+            }
+            all.push(held);
+        }
+        if all.iter().all(|held| *held == all[0]) { Ok(()) } else { Err("the chains differ".to_owned()) }
+    }
+
+    fn end(mut self) {
+        for node in self.peers.drain(..) {
+            self.runtime.block_on(node.stop());
+        }
     }
 }
 
-/// Every file below, with its inode and length.
-fn files(folder: &Path) -> Vec<(PathBuf, u64, u64)> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let mut found = Vec::new();
-    for path in entries.map(|entry| entry.unwrap().path()) {
-        let about = fs::metadata(&path).unwrap();
-        if about.is_dir() {
-            found.extend(files(&path));
-        } else {
-            found.push((path, about.ino(), about.len()));
+fn log(region: RegionId, reader: &dyn View) -> StoreLog<'_> {
+    StoreLog::new(region, [(GLOBAL, reader)])
+}
+
+fn held(region: RegionId, reader: &dyn View) -> Held {
+    let (log, partition) = (log(region, reader), group(7).partition());
+    let mut held = BTreeMap::new();
+    for logged in log.read(partition, Position(0), usize::MAX).unwrap() {
+        for (dot, operation) in logged.commit.dots().zip(&logged.commit.operations) {
+            let message = Envelope::decode(&operation.envelope).unwrap().message;
+            assert_eq!(held.insert(dot, message), None, "{dot} stands twice in the log of {region}");
         }
     }
-    found
+    let last = log.state(partition).unwrap().applied.get(replica(KILLED));
+    (held, last, log.head(partition, replica(KILLED), last).unwrap())
 }
 
 #[test]
-fn nothing_acknowledged_is_lost_and_no_dot_is_issued_twice_in_fifty_kills() {
+fn nothing_acknowledged_is_lost_anywhere_and_no_dot_is_issued_twice_in_fifty_kills() {
     let mut honest = Loop::new("honest");
     honest.run(KILLS).unwrap();
     println!("{} operations acknowledged over {KILLS} kills", honest.acknowledged.len());
     assert!(honest.acknowledged.len() as u64 > KILLS * 20, "the load was real");
+    let carried = honest.peers[0].handle().bridge_counters()[&KILLED].connections.load(Ordering::Relaxed);
+    assert!(carried > KILLS / 2, "the peers met {carried} of its lives");
+    honest.end();
 }
 
 #[test]
 fn the_same_loop_on_a_disk_that_ignores_syncs_loses_what_it_acknowledged() {
     let mut lying = Loop::new("ignore");
-    let verdict = lying.run(3);
+    let verdict = lying.run(3).expect_err("a loop that does not notice a lying disk proves nothing");
     assert!(!lying.acknowledged.is_empty(), "the region acknowledged something");
-    assert!(verdict.is_err(), "a loop that does not notice a lying disk proves nothing");
+    assert!(verdict.contains("is lost in r1") || verdict.contains("does not"), "{verdict}");
+    lying.end();
+}
+
+/// What only the peers can see: nobody looks at the disk, and the region comes back as if nothing had been.
+#[test]
+fn what_a_disk_that_ignores_syncs_has_lost_is_fenced_by_the_peers() {
+    let mut lying = Loop::new("ignore");
+    let mut life = lying.begin();
+    lying.load(&mut life, 50).unwrap();
+    let peer = lying.peers[0].handle().reader(GLOBAL).unwrap();
+    let applied =
+        || log(RegionId(2), &peer).state(group(7).partition()).unwrap().applied.get(replica(KILLED));
+    lying.runtime.block_on(world::until("a peer has some of it", || applied() > Sequence(20)));
+    lying.kill(life).unwrap();
+    let life = lying.begin();
+    lying.disk.wait_for_abort(life);
+    let why = lying.disk.last_words();
+    // Whichever the peers meet first: a life that is still shorter than the last one, or another one of the same length.
+    assert!(why.contains("must return as a new incarnation") || why.contains("has another history"), "{why}");
+    drop(peer);
+    lying.end();
 }
 
 #[test]
@@ -292,18 +314,10 @@ fn a_full_disk_ends_the_process_by_name_and_what_it_acknowledged_before_is_there
 /// Lets the region run until its disk makes it end, checks that nothing acknowledged is lost, and gives the number of those and the last words.
 fn end_by_itself(mode: &'static str) -> (usize, String) {
     let mut failing = Loop::new(mode);
-    let mut life = failing.begin();
-    let mut said = BufReader::new(life.child.stdout.take().unwrap());
-    let mut lines = String::new();
-    said.read_to_string(&mut lines).unwrap();
-    assert!(aborted(life.child.wait().unwrap()), "the process ends by itself, by SIGABRT");
-    failing.forget_unsynced(&life.durable);
-    lines.lines().try_for_each(|line| failing.note(line)).unwrap();
-    failing.check().unwrap();
-    (failing.acknowledged.len(), fs::read_to_string(failing.last_words()).unwrap())
-}
-
-fn aborted(status: ExitStatus) -> bool {
-    use std::os::unix::process::ExitStatusExt as _;
-    status.signal() == Some(6)
+    let said = failing.disk.wait_for_abort(failing.begin());
+    said.lines().try_for_each(|line| failing.note(line)).unwrap();
+    failing.check_disk().unwrap();
+    let found = (failing.acknowledged.len(), failing.disk.last_words());
+    failing.end();
+    found
 }

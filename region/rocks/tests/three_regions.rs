@@ -119,7 +119,7 @@ async fn a_store_rolled_back_behind_its_owners_back_is_fenced_before_it_spreads(
     all_hold(&[&b], group(7), 1).await;
     a.stop().await;
     let data = world.data(RegionId(1));
-    let copy = world.folder.path().join("copy");
+    let copy = world.folder.join("copy");
     copy_folder(&data, &copy);
 
     let a = world.start_again(1).await;

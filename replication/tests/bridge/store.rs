@@ -4,7 +4,9 @@
 //! lowers a cursor. A commit that does not verify changes nothing.
 
 use bytes::Bytes;
-use crdt::{ChainHead, Dot, Incarnation, PartitionId, RegionId, ReplicaId, Sequence, VersionVector};
+use crdt::{
+    ChainHead, Dot, Incarnation, PartitionId, PlacementId, RegionId, ReplicaId, Sequence, VersionVector,
+};
 use ed25519_dalek::SigningKey;
 use replication::commit::{Commit, CommitRefused, OperationBytes};
 use replication::log::{
@@ -224,7 +226,7 @@ impl LogView for Store {
         Ok(log.and_then(|log| log.cursors.get(&peer).copied()).unwrap_or_default())
     }
 
-    fn start_number(&self, peer: ReplicaId) -> Result<u64, LogUnreadable> {
+    fn start_number(&self, _: PlacementId, peer: ReplicaId) -> Result<u64, LogUnreadable> {
         Ok(self.starts.get(&peer).copied().unwrap_or_default())
     }
 

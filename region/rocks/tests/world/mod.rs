@@ -22,17 +22,21 @@ use replication::placement::{Epoch, Placement, Placements};
 use replication_quic::{BridgeIdentity, BridgeSettings, EndpointRefused};
 use std::collections::BTreeMap;
 use std::net::UdpSocket;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 pub const GLOBAL: PlacementId = PlacementId(1);
 pub const DEVICE: DeviceId = DeviceId(1);
+/// The file in a world's folder that names its regions' ports.
+const PORTS: &str = "ports";
 
 /// The cluster, and where its regions keep their data.
 pub struct World {
-    pub folder: TempDir,
+    pub folder: PathBuf,
+    /// None in a process that shares another one's world.
+    _removed_at_the_end: Option<TempDir>,
     pub cluster: Arc<Cluster>,
     pub placements: Placements,
     keys: BTreeMap<RegionId, SigningKey>,
@@ -49,19 +53,40 @@ impl World {
     /// The same, with a second placement `eu` of the regions that `in_eu` names.
     pub fn with_placements(regions: u16, in_eu: impl Fn(RegionId) -> bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let ids: Vec<RegionId> = (1..=regions).map(RegionId).collect();
+        // Held until all are drawn, so that no two regions get the same port.
+        let sockets: Vec<UdpSocket> = (0..regions).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+        let ports: Vec<u16> = sockets.iter().map(|socket| socket.local_addr().unwrap().port()).collect();
+        let world = Self::build(folder.path().to_path_buf(), Some(folder), &ports, in_eu);
+        write_certificates(&world.folder, &world.cluster);
+        let ports = ports.iter().map(|port| format!("{port} ")).collect::<String>();
+        std::fs::write(world.folder.join(PORTS), ports).unwrap();
+        world
+    }
+
+    /// The world of [`Self::new`] in that folder, for another process that runs some of its regions.
+    pub fn shared(folder: PathBuf) -> Self {
+        let ports = std::fs::read_to_string(folder.join(PORTS)).unwrap();
+        let ports: Vec<u16> = ports.split_whitespace().map(|port| port.parse().unwrap()).collect();
+        Self::build(folder, None, &ports, |_| true)
+    }
+
+    fn build(
+        folder: PathBuf,
+        kept: Option<TempDir>,
+        ports: &[u16],
+        in_eu: impl Fn(RegionId) -> bool,
+    ) -> Self {
+        let ids: Vec<RegionId> = (1..).map(RegionId).take(ports.len()).collect();
         let keys: BTreeMap<RegionId, SigningKey> =
             ids.iter().map(|id| (*id, SigningKey::from_bytes(&[id.0 as u8; 32]))).collect();
         let operator = SigningKey::from_bytes(&[99; 32]).verifying_key();
-        // Held until all are drawn, so that no two regions get the same port.
-        let sockets: Vec<UdpSocket> = ids.iter().map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
-        let region = |(id, socket): (&RegionId, &UdpSocket)| {
+        let region = |(id, port): (&RegionId, &u16)| {
             let client = ClientAddress { secure: false, host: "127.0.0.1".to_owned(), port: 1 };
             let region = ClusterRegion {
                 id: *id,
                 name: format!("region-{}", id.0),
                 jurisdiction: "eu".to_owned(),
-                bridge: socket.local_addr().unwrap(),
+                bridge: ([127, 0, 0, 1], *port).into(),
                 client,
                 admin: "127.0.0.1:1".parse().unwrap(),
             };
@@ -79,7 +104,7 @@ impl World {
         let in_eu = ids.iter().copied().filter(|id| in_eu(*id)).collect();
         let cluster = Cluster {
             name: "test".to_owned(),
-            regions: ids.iter().zip(&sockets).map(region).collect(),
+            regions: ids.iter().zip(ports).map(region).collect(),
             placements: BTreeMap::from([
                 placement(GLOBAL, "global", ids.clone()),
                 placement(PlacementId(2), "eu", in_eu),
@@ -93,16 +118,22 @@ impl World {
             active: placement.regions.iter().map(|id| (replica(*id), keys[id].verifying_key())).collect(),
         };
         let placements = Placements::new(cluster.placements.values().map(epoch));
-        write_certificates(&folder, &cluster);
-        Self { folder, cluster: Arc::new(cluster), placements, keys, ended: Arc::default() }
+        Self {
+            folder,
+            _removed_at_the_end: kept,
+            cluster: Arc::new(cluster),
+            placements,
+            keys,
+            ended: Arc::default(),
+        }
     }
 
     pub fn data(&self, region: RegionId) -> PathBuf {
-        self.folder.path().join(format!("data-{}", region.0))
+        self.folder.join(format!("data-{}", region.0))
     }
 
     pub fn config(&self, region: RegionId) -> NodeConfig {
-        let file = |name: String| self.folder.path().join(name);
+        let file = |name: String| self.folder.join(name);
         let identity = BridgeIdentity::read(
             &file("ca.pem".to_owned()),
             &file(format!("{}.pem", region.0)),
@@ -147,8 +178,8 @@ pub fn replica(region: RegionId) -> ReplicaId {
     ReplicaId { region, incarnation: Incarnation(u64::from(region.0) * 1_000) }
 }
 
-fn write_certificates(folder: &TempDir, cluster: &Cluster) {
-    let write = |name: String, text: String| std::fs::write(folder.path().join(name), text).unwrap();
+fn write_certificates(folder: &Path, cluster: &Cluster) {
+    let write = |name: String, text: String| std::fs::write(folder.join(name), text).unwrap();
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     let key = KeyPair::generate().unwrap();

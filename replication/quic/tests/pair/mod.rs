@@ -338,7 +338,7 @@ impl LogView for MadeUpRegion {
         Ok(PeerCursor::default())
     }
 
-    fn start_number(&self, _peer: ReplicaId) -> Result<u64, LogUnreadable> {
+    fn start_number(&self, _placement: PlacementId, _peer: ReplicaId) -> Result<u64, LogUnreadable> {
         Ok(0)
     }
 
