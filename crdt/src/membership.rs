@@ -9,12 +9,13 @@
 //! | a creation taken by two regions (resent) | one creation |
 //! | add and leave of one user | the user is a member: the leave undoes only what it had seen |
 //! | an add and its resend, the first of which a leave has seen | undone: seeing one alias is seeing the add |
-//! | two adds of one user | one membership, which sees what either shows: the pointwise meet of the `since` cuts |
+//! | two adds of one user, or one resent to another region | one membership, hidden from which is what either hides: the join of the `since` cuts |
 //! | an add by somebody else than the standing creator | void |
 //! | a creator's leave and a creator's add | both stand |
 //! | anything in a direct conversation | nothing: its two users are its members for ever |
 //!
-//! A first member sees everything; an added one what their `since` cut does not cover. A direct creation is valid when the
+//! A first member sees everything; an added one what their `since` cut does not cover. Of several cuts it is the join, because devices are
+//! streamed a conversation in the order of arrival: were it the meet, an add that arrives later would owe them what their stream has passed. A direct creation is valid when the
 //! conversation's id is the one of its two members and one of them created it; another is void.
 //!
 //! Growth: per member 8 bytes (first) or 46 and a cut (added); per add that was undone 33 bytes, because a resend of it must stay undone; per
@@ -138,7 +139,9 @@ impl Membership {
             Add::Live { since, .. } => Some(since),
         });
         live.fold(None, |hidden: Option<Cut>, since| {
-            Some(hidden.map_or_else(|| since.clone(), |hidden| hidden.meet(since)))
+            let mut hidden = hidden.unwrap_or_default();
+            hidden.join(since);
+            Some(hidden)
         })
     }
 
@@ -189,7 +192,7 @@ impl Membership {
             Add::Live { .. } if undone => *add = Add::Undone,
             Add::Live { dots, since: hidden } => {
                 dots.insert(dot);
-                *hidden = hidden.meet(since);
+                hidden.join(since);
             }
         }
     }

@@ -237,14 +237,14 @@ impl<'a> SlowMembership<'a> {
         if *direct {
             return members.contains(&who).then(Cut::new);
         }
-        let mut shown: Vec<Cut> = Vec::new();
         let same_creation = |other: &histories::Issued| {
             matches!(other.draft.body, Body::Create { direct: false, .. })
                 && identity(&other.draft) == identity(&creation.draft)
         };
         if members.contains(&who) && !self.left_after(who, same_creation) {
-            shown.push(Cut::new());
+            return Some(Cut::new());
         }
+        let mut hidden: Vec<Cut> = Vec::new();
         for add in &self.0.issued {
             let Body::Add { user: added, since } = &add.draft.body else { continue };
             let same_add = |other: &histories::Issued| {
@@ -252,10 +252,13 @@ impl<'a> SlowMembership<'a> {
                     && identity(&other.draft) == identity(&add.draft)
             };
             if *added == who && add.draft.sender == creation.draft.sender && !self.left_after(who, same_add) {
-                shown.push(since.clone());
+                hidden.push(since.clone());
             }
         }
-        shown.into_iter().reduce(|one, other| one.meet(&other))
+        hidden.into_iter().reduce(|mut one, other| {
+            one.join(&other);
+            one
+        })
     }
 }
 

@@ -40,7 +40,7 @@ pub(crate) struct Ticks {
     receipts: BTreeMap<(UserId, DeviceId, TickKind), Cut>,
     /// Who was there from the start, if the client has been shown the start.
     first_members: Option<BTreeSet<UserId>>,
-    /// What is hidden from those who were added: the meet of their standing adds.
+    /// What is hidden from those who were added: the join of their standing adds.
     hidden: BTreeMap<UserId, Cut>,
     /// Users of whom nothing is known but a receipt, with its cut; their receipts do not count yet.
     strangers: BTreeMap<UserId, Cut>,
@@ -86,7 +86,7 @@ impl Ticks {
         }
         let room = self.hidden.len() < limits::RECEIPTS_MAX;
         match self.hidden.get_mut(&user) {
-            Some(hidden) => *hidden = hidden.meet(since),
+            Some(hidden) => _ = hidden.join(since),
             None if room => _ = self.hidden.insert(user, since.clone()),
             None => return Vec::new(),
         }
@@ -368,9 +368,13 @@ mod tests {
         assert_eq!(told, [MessageId(2)]);
         assert_eq!(ticks.note_dot(MessageId(3), dot(1, 6)).len(), 0, "hidden from them for good");
         assert_eq!(ticks.note_dot(MessageId(4), dot(1, 8)).len(), 1);
-        let wider: Cut = [dot(1, 5)].into_iter().collect();
-        let told: Vec<MessageId> = ticks.note_added(user, &wider).iter().map(|tick| tick.message).collect();
-        assert_eq!(told, [MessageId(3)], "of two adds only what both hide is hidden");
+        let wider: Cut = [dot(1, 5), dot(2, 3)].into_iter().collect();
+        assert!(ticks.note_added(user, &wider).is_empty());
+        assert_eq!(
+            ticks.note_dot(MessageId(5), dot(1, 6)).len(),
+            0,
+            "of two adds what either hides is hidden"
+        );
     }
 
     #[test]

@@ -54,12 +54,18 @@ impl Stage {
         let start_ms = clock.now_ms();
         let before: Vec<u64> = cut.directions().map(|(from, to)| self.dropped(from, to)).collect();
         self.set_cut(cut, true, &mut done);
-        (self.progress)(Progress::Fault(format!("{} and {} are cut off from each other", cut.from, cut.to)));
+        (self.progress)(Progress::Fault(match cut.both_ways {
+            true => format!("{} and {} are cut off from each other", cut.from, cut.to),
+            false => format!("nothing of {} reaches {} any more", cut.from, cut.to),
+        }));
         let away = self.let_roam(&[&cut.from, &cut.to]).await;
         clock.sleep_until_ms(self.at_ms(cut.end_percent)).await;
         self.set_cut(cut, false, &mut done);
         let end_ms = clock.now_ms();
-        (self.progress)(Progress::Fault(format!("{} and {} reach each other again", cut.from, cut.to)));
+        (self.progress)(Progress::Fault(match cut.both_ways {
+            true => format!("{} and {} reach each other again", cut.from, cut.to),
+            false => format!("{} reaches {} again", cut.from, cut.to),
+        }));
         for ((from, to), before) in cut.directions().zip(before) {
             let (Some(from_number), Some(to_number)) = (self.number(from), self.number(to)) else { continue };
             done.outcomes.push(FaultOutcome {
