@@ -109,7 +109,7 @@ pub(crate) fn here(pending: &Pending<'_>, conversation: ConversationId) -> Resul
     }
 }
 
-/// What is hidden from that member.
+/// What is hidden from that member. One whose pin does not allow this placement is refused although a peer let them in.
 pub(crate) fn membership(
     pending: &Pending<'_>,
     conversation: ConversationId,
@@ -117,7 +117,10 @@ pub(crate) fn membership(
 ) -> Result<MembershipRecord, NotDone> {
     let row: Option<MembershipRecord> = pending.tables.load(&Key::Membership(user, conversation))?;
     match row {
-        Some(row) => Ok(row),
+        Some(row) => {
+            placement_allows(pending, conversation, &[user])?;
+            Ok(row)
+        }
         // Nobody else learns from this that the conversation exists: the user was in it.
         None if partition::members(pending.tables.view(), conversation)?.has_left(user) => {
             Err(Refusal::NotMember(conversation).into())

@@ -19,10 +19,10 @@ use crate::shard::Effect;
 use crate::store::StoreError;
 use bytes::Bytes;
 use crdt::operation::{Body, Envelope, MalformedOperation};
-use crdt::{ChainHead, Dot, PartitionId, ReplicaId, Sequence};
+use crdt::{ChainHead, Dot, PartitionId, ReplicaId, Sequence, UserId};
 use replication::commit::{Commit, CommitRefused};
 use replication::log::{PeerCursor, Position};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A commit that may be applied.
 struct Verified {
@@ -229,6 +229,24 @@ fn decode(commit: &Commit) -> Result<Vec<Checked>, CommitRefused> {
     Ok(operations)
 }
 
+/// Tells of every user an operation names whose pin does not allow this placement. Pins are judged at the door, like windows: which placements
+/// they allow changes with epochs, so to judge a log by them would make regions differ, and stop a partition over what was right when it
+/// was issued (decision 0012).
+fn note_broken_pins(pending: &mut Pending<'_>, operation: &Checked) {
+    let Checked { dot, envelope, body } = operation;
+    let named = match body {
+        Body::Create { members, .. } => members.as_slice(),
+        Body::Add { user, .. } => std::slice::from_ref(user),
+        Body::Post(_) | Body::Leave { .. } => &[],
+    };
+    let allowed = &pending.config.allowed_pins;
+    let broken = named.iter().chain([&envelope.sender]).filter(|user| !allowed.contains(&user.placement()));
+    let users: BTreeSet<UserId> = broken.copied().collect();
+    let conversation = envelope.conversation;
+    let told = users.into_iter().map(|user| Effect::PinBroken { dot: *dot, conversation, user });
+    pending.tables.effects.extend(told);
+}
+
 /// Appends a verified commit to the log and applies its operations.
 fn append(pending: &mut Pending<'_>, verified: Verified) -> Result<(), StoreError> {
     let Verified { commit, head, operations } = verified;
@@ -236,6 +254,7 @@ fn append(pending: &mut Pending<'_>, verified: Verified) -> Result<(), StoreErro
     work.weigh_stability = true;
     let first = Position(work.reach.log_end.0 + 1);
     for operation in operations {
+        note_broken_pins(pending, &operation);
         let position = pending.partition(commit.partition.bucket)?.next_position();
         apply_operation::apply(&mut pending.tables, position, operation)?;
     }

@@ -26,7 +26,9 @@ use crate::note_peer;
 use crate::pending::Pending;
 use crate::recover;
 use crate::store::{Batch, StoreError, View};
-use crdt::{ConversationId, Cut, DeviceId, Now, PartitionId, PlacementId, ReplicaId, UserId, VersionVector};
+use crdt::{
+    ConversationId, Cut, DeviceId, Dot, Now, PartitionId, PlacementId, ReplicaId, UserId, VersionVector,
+};
 use ed25519_dalek::SigningKey;
 use rand_core::RngCore;
 use replication::commit::{Commit, CommitRefused};
@@ -240,6 +242,16 @@ pub enum Effect {
         partition: PartitionId,
         /// How far it reaches now.
         state: PartitionState,
+    },
+    /// A peer's operation names a user whose pin does not allow this placement, so its region's door let them in against the rule. It was
+    /// applied like any other, since regions must not differ; here nothing is taken from that user. For operators.
+    PinBroken {
+        /// Which operation.
+        dot: Dot,
+        /// Where.
+        conversation: ConversationId,
+        /// Whom it names.
+        user: UserId,
     },
     /// A peer's entries were refused; its bridge must be closed with this reason. Nothing of them was applied.
     Refused {

@@ -140,7 +140,10 @@ impl FanOut {
                 self.put_all(inboxes.values().map(|(_, inbox)| inbox), &event);
             }
             // For the driver of the region; shards hand devices the effects above alone.
-            Effect::Reply { .. } | Effect::Advanced { .. } | Effect::Refused { .. } => {}
+            Effect::Reply { .. }
+            | Effect::Advanced { .. }
+            | Effect::PinBroken { .. }
+            | Effect::Refused { .. } => {}
         }
     }
 

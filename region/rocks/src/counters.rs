@@ -18,6 +18,8 @@ pub struct ShardCounters {
     pub writes: AtomicU64,
     /// Bytes of keys and values in them, before what the engine adds.
     pub bytes: AtomicU64,
+    /// Users named by peers' operations although their pin does not allow the placement: an alarm.
+    pub pins_broken: AtomicU64,
     /// Time spent in them, in microseconds.
     pub sync_us: AtomicU64,
 }
@@ -26,6 +28,10 @@ impl ShardCounters {
     pub(crate) fn stepped(&self, inputs: usize) {
         self.steps.fetch_add(1, Ordering::Relaxed);
         self.inputs.fetch_add(inputs as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn pin_broken(&self) {
+        self.pins_broken.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn committed(&self, batch: &Batch, took_us: u64) {

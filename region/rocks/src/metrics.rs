@@ -72,6 +72,11 @@ fn shards(region: &RegionHandle) -> Vec<Family> {
         counted("shard_writes", "Keys written by those batches", |shard| &shard.writes),
         counted("shard_bytes", "Bytes of keys and values in those batches", |shard| &shard.bytes),
         counted("shard_sync_microseconds", "Time spent making batches durable", |shard| &shard.sync_us),
+        counted(
+            "shard_pins_broken",
+            "Users whom peers let into a placement that their pin does not allow",
+            |shard| &shard.pins_broken,
+        ),
         Family {
             name: "shard_letters_waiting",
             help: "Commands and deliveries that wait in a shard's mailbox",

@@ -112,6 +112,10 @@ impl ShardThread {
                     }
                 }
                 Effect::Advanced { partition, state } => self.bridges.advanced(partition, &state),
+                Effect::PinBroken { dot, conversation, user } => {
+                    self.counters.pin_broken();
+                    tracing::warn!(%dot, %conversation, %user, "a peer let a user into a placement that their pin does not allow");
+                }
                 Effect::Refused { peer, reason } => self.bridges.refused(peer, &reason),
                 Effect::Changed(_)
                 | Effect::Membership { .. }

@@ -253,7 +253,10 @@ impl World {
                     }
                 }
                 // Carried out before what devices are told.
-                Effect::Reply { .. } | Effect::Advanced { .. } | Effect::Refused { .. } => {}
+                Effect::Reply { .. }
+                | Effect::Advanced { .. }
+                | Effect::PinBroken { .. }
+                | Effect::Refused { .. } => {}
             }
         }
     }

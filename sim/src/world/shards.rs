@@ -189,6 +189,11 @@ impl World {
                         self.bridge_told(life, peer, |told| _ = told.advanced.insert(partition, state));
                     }
                 }
+                Effect::PinBroken { dot, conversation, user } => {
+                    let why =
+                        format!("{dot} lets {user} into {conversation}, which their pin does not allow");
+                    self.oracle.violate(self.now, "every door keeps the pins", why);
+                }
                 Effect::Refused { peer, reason } => {
                     let why = format!("{} refuses what {} sends: {reason}", life.region, peer.region);
                     self.oracle.violate(self.now, "honest peers are understood", why);
