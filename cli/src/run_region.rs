@@ -44,6 +44,9 @@ pub(crate) struct Region {
     /// Let clients connect without TLS; only where the cluster file says ws:// with an address of this machine
     #[arg(long)]
     insecure_loopback: bool,
+    /// Believe the wall clock although the store remembers a later time: when the clock was wrong then, and is right now
+    #[arg(long)]
+    trust_clock: bool,
 }
 
 /// The line that says that the region is ready.
@@ -109,6 +112,7 @@ impl Region {
             data: self.data.clone(),
             limits: Limits::default(),
             bridges: BridgeSettings::default(),
+            trust_wall_clock: self.trust_clock,
             ending: Ending::abort(),
         })
     }

@@ -39,6 +39,7 @@ pub(crate) enum Table {
     Membership = 14,
     Meta = 15,
     PeerStarts = 16,
+    Present = 18,
 }
 
 /// The key of one record.
@@ -78,6 +79,8 @@ pub(crate) enum Key {
     Meta,
     /// The highest start number seen of a peer's replica.
     PeerStart(ReplicaId),
+    /// The region's present when the store was last written.
+    Present,
 }
 
 /// Keys from one, included, to another, excluded.
@@ -88,7 +91,7 @@ pub(crate) struct KeyRange {
 }
 
 impl Table {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::Log,
         Self::Dots,
         Self::Chains,
@@ -106,6 +109,7 @@ impl Table {
         Self::Membership,
         Self::Meta,
         Self::PeerStarts,
+        Self::Present,
     ];
 
     /// As it is named in errors.
@@ -128,6 +132,7 @@ impl Table {
             Self::Membership => "membership",
             Self::Meta => "meta",
             Self::PeerStarts => "peer_starts",
+            Self::Present => "present",
         }
     }
 
@@ -159,6 +164,7 @@ impl Key {
             Self::Membership(..) => Table::Membership,
             Self::Meta => Table::Meta,
             Self::PeerStart(..) => Table::PeerStarts,
+            Self::Present => Table::Present,
         }
     }
 
@@ -182,7 +188,8 @@ impl Key {
             | Self::Acknowledgement(..)
             | Self::Stable(..)
             | Self::Meta
-            | Self::PeerStart(..) => None,
+            | Self::PeerStart(..)
+            | Self::Present => None,
         }
     }
 
@@ -223,7 +230,7 @@ impl Key {
                 out.extend(user.0.to_be_bytes());
                 out.extend(conversation.0.to_be_bytes());
             }
-            Self::Meta => prefix(&mut out, WHOLE_STORE, self.table()),
+            Self::Meta | Self::Present => prefix(&mut out, WHOLE_STORE, self.table()),
             Self::PeerStart(replica) => {
                 prefix(&mut out, WHOLE_STORE, self.table());
                 push_replica(&mut out, *replica);
@@ -265,6 +272,7 @@ impl Key {
             Table::Membership => Self::Membership(UserId(fields.u64()?), fields.conversation()?),
             Table::Meta => Self::Meta,
             Table::PeerStarts => Self::PeerStart(fields.replica()?),
+            Table::Present => Self::Present,
         };
         // A key has one encoding: this also refuses trailing bytes and a conversation or user in a wrong bucket.
         (key.encode() == bytes).then_some(key)

@@ -33,6 +33,7 @@ mod note_peer;
 mod overlay;
 mod partition;
 mod pending;
+pub mod present;
 pub mod read;
 pub mod read_toml;
 mod record;

@@ -40,6 +40,10 @@ impl Default for Limits {
 /// Milliseconds of a day.
 pub(crate) const DAY_MS: u64 = 86_400_000;
 
+/// Milliseconds between two notes of the present in a store that is being written: how far `now` may go back by a crash and a wall clock
+/// that is late. Some 20 bytes a second.
+pub(crate) const PRESENT_EVERY_MS: u64 = 1_000;
+
 /// Entries that an unread count looks at, newest first: it counts the unread among these, and a list of many conversations stays quick.
 pub const UNREAD_LOOKED_AT_MAX: usize = 1_000;
 

@@ -191,7 +191,7 @@ pub(crate) fn check(key: &Key, bytes: &[u8], value: &[u8]) -> Result<(), StoreEr
         Table::Changes => unseal::<ChangeRecord>(bytes, value).map(drop),
         Table::Membership => unseal::<MembershipRecord>(bytes, value).map(drop),
         Table::Meta => unseal::<StoreMeta>(bytes, value).map(drop),
-        Table::PeerStarts => unseal::<u64>(bytes, value).map(drop),
+        Table::PeerStarts | Table::Present => unseal::<u64>(bytes, value).map(drop),
     }
 }
 
@@ -462,6 +462,7 @@ mod tests {
                     Key::Membership(UserId(1), conversation),
                     Key::Meta,
                     Key::PeerStart(replica),
+                    Key::Present,
                 ]
             })
             .collect()

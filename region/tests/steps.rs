@@ -61,6 +61,7 @@ fn tell(outcome: &Outcome) -> String {
             Effect::Advanced { state, .. } => {
                 format!("advanced: log {} feed {} {}", state.log_end.0, state.feed_end.0, state.applied)
             }
+            Effect::PinBroken { dot, user, .. } => format!("pin broken: {user} by {dot}"),
             Effect::Refused { peer, reason } => format!("refused: {peer} {reason}"),
         };
         writeln!(told, "{line}").unwrap();

@@ -19,8 +19,8 @@ pub struct RegionClock {
 impl RegionClock {
     /// Begins at the wall clock's reading.
     #[must_use]
-    pub fn start() -> Self {
-        Self { started: Instant::now(), disciplined: Mutex::new(DisciplinedClock::new(Now(0))) }
+    pub fn start(floor: Now) -> Self {
+        Self { started: Instant::now(), disciplined: Mutex::new(DisciplinedClock::new(floor)) }
     }
 
     /// The present.
@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn threads_that_ask_one_after_the_other_never_see_the_present_go_back() {
-        let clock = RegionClock::start();
+        let clock = RegionClock::start(Now(0));
         let highest = Mutex::new(Now(0));
         std::thread::scope(|scope| {
             for _ in 0..4 {

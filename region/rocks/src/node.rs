@@ -20,12 +20,13 @@ use crate::mailbox::{Inbox, Letter, mailbox};
 use crate::port::Port;
 use crate::shard_thread::ShardThread;
 use crate::store::RocksStore;
-use crdt::{PlacementId, RegionId, ReplicaId};
+use crdt::{Now, PlacementId, RegionId, ReplicaId};
 use ed25519_dalek::SigningKey;
 use rand_core::RngCore as _;
 use region::cluster::{Cluster, ClusterPlacement};
 use region::limits::Limits;
 use region::meta::{self, Expected, MetaRefused};
+use region::present::{self, Present};
 use region::shard::{OpenError, Shard, ShardConfig};
 use region::store::{Store as _, StoreError};
 use replication::bridge::{Bridge, Config, OwnStore};
@@ -59,6 +60,9 @@ pub struct NodeConfig {
     pub limits: Limits,
     /// About the bridges' socket.
     pub bridges: BridgeSettings,
+    /// The present may go back to what the wall clock says, behind what the stores remember: the operator's word that the clock was wrong
+    /// when they were last written, and is right now.
+    pub trust_wall_clock: bool,
     /// What is done when the region must not go on.
     pub ending: Ending,
 }
@@ -132,6 +136,8 @@ struct Opened {
     id: PlacementId,
     replica: ReplicaId,
     start_number: u64,
+    /// The present that the store remembers.
+    floor: Now,
     store: RocksStore,
     shard: Shard,
 }
@@ -170,7 +176,8 @@ impl RegionNode {
         listen: std::net::SocketAddr,
     ) -> Result<Self, StartRefused> {
         let hub = BridgeHub::new(&config.cluster, config.region);
-        let clock = Arc::new(RegionClock::start());
+        let remembered = opened.iter().map(|placement| placement.floor).max().unwrap_or_default();
+        let clock = start_clock(remembered);
         let devices = DeviceSink::default();
         let mut stores = BTreeMap::new();
         let mut for_bridges = BTreeMap::new();
@@ -212,6 +219,7 @@ impl RegionNode {
                 placement,
                 shard,
                 store,
+                present: Present::default(),
                 inbox,
                 clock: Arc::clone(&clock),
                 entropy: fresh_entropy()?,
@@ -254,6 +262,20 @@ impl RegionNode {
     }
 }
 
+/// The region's clock, not before that. A wall clock behind it is told of: only its being late can be seen.
+fn start_clock(floor: Now) -> Arc<RegionClock> {
+    let clock = RegionClock::start(floor);
+    let now = clock.now();
+    if now == floor {
+        let behind_ms = clock.wall_offset_us().unsigned_abs() / 1_000;
+        tracing::warn!(
+            behind_ms,
+            "the wall clock is behind what the stores remember: set it; if it is right, and was wrong before, start once with --trust-clock"
+        );
+    }
+    Arc::new(clock)
+}
+
 fn fresh_entropy() -> Result<rand_chacha::ChaCha20Rng, StartRefused> {
     entropy::fresh().map_err(|reason| StartRefused::System { what: "randomness", reason })
 }
@@ -283,11 +305,15 @@ fn open_placement(
             created
         }
     };
-    let (started, batch) = meta::advance(found);
+    let (started, mut batch) = meta::advance(found);
+    if config.trust_wall_clock {
+        present::forget(&mut batch);
+    }
     store.commit(&batch).map_err(failed)?;
     folder.note_started(&placement.name)?;
     let allowed_pins = config.cluster.placements.keys().copied();
     let allowed_pins = allowed_pins.filter(|pin| config.cluster.may_take_part(*pin, placement.id)).collect();
+    let floor = present::floor(&store).map_err(failed)?;
     let shard = ShardConfig {
         placement: under_epoch.clone(),
         allowed_pins,
@@ -297,7 +323,7 @@ fn open_placement(
     };
     let shard = Shard::open(shard, &store);
     let shard = shard.map_err(|error| StartRefused::Shard { placement: name(), error })?;
-    Ok(Opened { id: placement.id, replica, start_number: started.start_number, store, shard })
+    Ok(Opened { id: placement.id, replica, start_number: started.start_number, floor, store, shard })
 }
 
 fn start_bridges(

@@ -15,6 +15,7 @@ use crate::store::RocksStore;
 use crdt::{Now, PlacementId};
 use rand_chacha::ChaCha20Rng;
 use region::command::{Done, Refusal};
+use region::present::Present;
 use region::shard::{Effect, Input, Outcome, Shard, Ticket};
 use region::store::{Store as _, StoreError};
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ pub(crate) struct ShardThread {
     pub(crate) placement: PlacementId,
     pub(crate) shard: Shard,
     pub(crate) store: RocksStore,
+    pub(crate) present: Present,
     pub(crate) inbox: Inbox,
     pub(crate) clock: Arc<RegionClock>,
     pub(crate) entropy: ChaCha20Rng,
@@ -92,8 +94,9 @@ impl ShardThread {
     /// Steps and makes the outcome durable.
     fn step(&mut self, now: Now, inputs: Vec<Input>) -> Result<Outcome, StoreError> {
         self.counters.stepped(inputs.len());
-        let outcome = self.shard.step(now, &mut self.entropy, inputs, &self.store)?;
+        let mut outcome = self.shard.step(now, &mut self.entropy, inputs, &self.store)?;
         if !outcome.batch.is_empty() {
+            self.present.note(now, &mut outcome.batch);
             let begun = self.clock.now();
             self.store.commit(&outcome.batch)?;
             self.counters.committed(&outcome.batch, self.clock.now().0.saturating_sub(begun.0));

@@ -6,10 +6,16 @@
 
 mod world;
 
-use crdt::{Incarnation, PlacementId, RegionId, ReplicaId};
+use crdt::{Incarnation, Now, PlacementId, RegionId, ReplicaId};
 use region::command::Refusal;
+use region::meta;
+use region::present::{self, Present};
 use region::shard::Effect;
+use region::store::Store as _;
+use region_rocks::engine::SharedMemory;
 use region_rocks::handle::DeviceEffects;
+use region_rocks::node::RegionNode;
+use region_rocks::store::RocksStore;
 use replication::placement::{Placement, Placements};
 use std::sync::{Arc, Mutex};
 use world::{World, create, group, post, texts, user};
@@ -153,5 +159,38 @@ async fn under_load_one_sync_carries_many_commands() {
     }
     let syncs = handle.counters(world::GLOBAL).unwrap().syncs.load(std::sync::atomic::Ordering::Relaxed);
     assert!(syncs < 250, "{syncs} syncs for 500 posts at once");
+    node.stop().await;
+}
+
+/// History 21: a wall clock that is set back while the region is down. Here the store was last written an hour later than now, which is the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wall_clock_set_back_does_not_take_the_present_back_unless_it_is_trusted() {
+    let world = World::new(1);
+    let node = world.start(1).unwrap();
+    create(&node.handle(), user(1), &[], group(7)).await;
+    let before = node.handle().now();
+    node.stop().await;
+    let mut store = RocksStore::open(&world.data(RegionId(1)).join("global"), &SharedMemory::new()).unwrap();
+    let remembered = present::floor(&store.reader()).unwrap();
+    assert!(remembered > Now(0) && remembered <= before, "a store that was written remembers when");
+    let ahead = before.plus_ms(3_600_000);
+    let (_, mut batch) = meta::advance(meta::read(&store.reader()).unwrap().unwrap());
+    Present::default().note(ahead, &mut batch);
+    store.commit(&batch).unwrap();
+    drop(store);
+
+    let node = world.start(1).unwrap();
+    assert!(node.handle().now() >= ahead);
+    assert!(node.handle().wall_offset_us() < -3_000_000_000, "and the wall clock is told to be behind");
+    post(&node.handle(), user(1), group(7), "life goes on").await.unwrap();
+    node.stop().await;
+
+    let mut trusting = world.config(RegionId(1));
+    trusting.trust_wall_clock = true;
+    let node = RegionNode::start(trusting).unwrap();
+    assert!(node.handle().now() < ahead, "the operator has said that the hour ahead was wrong");
+    node.stop().await;
+    let node = world.start(1).unwrap();
+    assert!(node.handle().now() < ahead, "said once, it stays");
     node.stop().await;
 }

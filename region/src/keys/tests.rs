@@ -52,6 +52,7 @@ fn key() -> impl Strategy<Value = Key> {
             .prop_map(|(conversation, number)| Key::Change(conversation, ArrivalNumber(number))),
         (user, conversation).prop_map(|(user, conversation)| Key::Membership(user, conversation)),
         Just(Key::Meta),
+        Just(Key::Present),
         replica().prop_map(Key::PeerStart),
     ]
 }
@@ -118,6 +119,7 @@ fn golden_keys_stay_as_they_are_on_disks() {
         Key::Membership(UserId(8), conversation),
         Key::Meta,
         Key::PeerStart(replica),
+        Key::Present,
     ];
     let hexadecimal =
         |key: &Key| -> String { key.encode().iter().map(|byte| format!("{byte:02x}")).collect() };
@@ -134,5 +136,6 @@ fn golden_keys_stay_as_they_are_on_disks() {
         identity     008b0c00010000000000000000000000000005000000000000000800000000000000000000000000000004
         membership   03d20e000000000000000800010000000000000000000000000005
         meta         ffff0f
-        peer_starts  ffff100002000000000000abcd"#]].assert_eq(&lines.join("\n"));
+        peer_starts  ffff100002000000000000abcd
+        present      ffff12"#]].assert_eq(&lines.join("\n"));
 }
