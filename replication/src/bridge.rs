@@ -19,6 +19,7 @@ use crate::partition::Partition;
 use crate::placement::Placements;
 use crate::reason::{CODE_ROLLED_BACK, CODE_STOPPING, Reason, name_of};
 use crate::send_frame::Outbox;
+use crate::sent::Sent;
 use crate::shared::Shared;
 use crate::timers::Timer;
 use crate::{frame, proto};
@@ -136,6 +137,8 @@ pub struct Bridge {
     /// Other regions to which this region has an open bridge.
     pub(crate) reachable: BTreeSet<RegionId>,
     pub(crate) clocks: Clocks,
+    /// What was put into frames so far.
+    pub(crate) sent: Sent,
 }
 
 impl Bridge {
@@ -166,7 +169,14 @@ impl Bridge {
             inline: BTreeSet::new(),
             reachable: BTreeSet::new(),
             clocks: Clocks::default(),
+            sent: Sent::default(),
         }
+    }
+
+    /// What this bridge has put into frames since it was made.
+    #[must_use]
+    pub const fn sent(&self) -> Sent {
+        self.sent
     }
 
     /// Takes one input.

@@ -70,7 +70,9 @@ impl Bridge {
         self.fill(turn, &mut filling)?;
         if !filling.is_empty() {
             self.pipe_ready = false;
-            turn.out.push(Output::Send(frame::encode(&filling.frame)));
+            let bytes = frame::encode(&filling.frame);
+            self.sent.count(&filling.frame, bytes.len());
+            turn.out.push(Output::Send(bytes));
         }
         Ok(())
     }

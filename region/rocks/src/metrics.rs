@@ -90,6 +90,7 @@ fn bridges(region: &RegionHandle) -> Vec<Family> {
     let mut frames = Vec::new();
     let mut bytes = Vec::new();
     let mut datagram_bytes = Vec::new();
+    let (mut sent_bytes, mut sent_items) = (Vec::new(), Vec::new());
     let (mut operations, mut connections, mut alarms) = (Vec::new(), Vec::new(), Vec::new());
     let mut open = Vec::new();
     for (peer, counters) in region.bridge_counters() {
@@ -100,6 +101,18 @@ fn bridges(region: &RegionHandle) -> Vec<Family> {
         bytes.extend([(way("in"), value(&counters.bytes_in)), (way("out"), value(&counters.bytes_out))]);
         let (received, sent) = counters.datagram_bytes();
         datagram_bytes.extend([(way("in"), signed(received)), (way("out"), signed(sent))]);
+        let sent = counters.sent();
+        let kind = |kind: &str| format!("{{peer=\"{name}\",kind=\"{kind}\"}}");
+        sent_bytes.extend([
+            (kind("operations"), signed(sent.operation_bytes)),
+            (kind("references"), signed(sent.reference_bytes)),
+            (kind("registers"), signed(sent.register_bytes)),
+            (kind("other"), signed(sent.other_bytes)),
+        ]);
+        sent_items.extend([
+            (kind("operations"), signed(sent.operations)),
+            (kind("registers"), signed(sent.registers)),
+        ]);
         operations.push((label.clone(), value(&counters.operations_in)));
         connections.push((label.clone(), value(&counters.connections)));
         alarms.push((label.clone(), value(&counters.alarms)));
@@ -115,6 +128,8 @@ fn bridges(region: &RegionHandle) -> Vec<Family> {
             "Bytes of UDP payload of bridges, all that QUIC adds included",
             datagram_bytes,
         ),
+        counter("bridge_sent_bytes", "Bytes put into frames of bridges, by what they were for", sent_bytes),
+        counter("bridge_sent_items", "Operations and registers put into frames of bridges", sent_items),
         counter("bridge_operations_in", "Operations that bridges have handed to shards", operations),
         counter("bridge_connections", "Connections of bridges that stood", connections),
         counter("bridge_alarms", "Alarms that bridges have raised", alarms),

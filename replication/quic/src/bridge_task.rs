@@ -187,6 +187,7 @@ impl<R: RegionPort> BridgeTask<R> {
         match output {
             Output::Dial => self.dialer.dial(&mut self.state.dialling),
             Output::Send(frame) => {
+                self.counters.note_sent(self.bridge.sent());
                 if let Some(link) = &self.state.link {
                     link.send(frame);
                 }

@@ -1,8 +1,9 @@
 //! What a bridge has carried, for metrics and for the counted costs.
 //!
-//! What must always hold: counting takes no lock on the path of a frame, and numbers only grow while the process lives.
+//! What must always hold: nobody waits for a lock here longer than it takes to copy a few numbers, and numbers only grow while the process lives.
 
 use quinn::Connection;
+use replication::Sent;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -23,6 +24,7 @@ pub struct BridgeCounters {
     pub connections: AtomicU64,
     /// Alarms raised.
     pub alarms: AtomicU64,
+    sent: Mutex<Sent>,
     datagrams: Mutex<Datagrams>,
 }
 
@@ -50,6 +52,16 @@ impl BridgeCounters {
         let datagrams = self.datagrams.lock().unwrap_or_else(PoisonError::into_inner);
         let live = datagrams.live.as_ref().map(Connection::stats).unwrap_or_default();
         (datagrams.ended_in + live.udp_rx.bytes, datagrams.ended_out + live.udp_tx.bytes)
+    }
+
+    /// What was put into frames, by kind.
+    pub fn sent(&self) -> Sent {
+        *self.sent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The core has put so much into frames.
+    pub(crate) fn note_sent(&self, sent: Sent) {
+        *self.sent.lock().unwrap_or_else(PoisonError::into_inner) = sent;
     }
 
     /// From now on that connection counts; the one before it has ended.
