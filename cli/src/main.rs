@@ -5,6 +5,7 @@
 
 mod admin;
 mod ask_region;
+mod bench;
 mod broken;
 mod chat;
 mod chat_screen;
@@ -35,6 +36,8 @@ enum Command {
     Init(init::Init),
     /// Three regions on this machine: talk, cut, kill, heal, and the proof that nothing was lost
     Demo(demo::Demo),
+    /// Load three regions on this machine and measure what a message costs
+    Bench(bench::Bench),
     /// Play conversations on a cluster, break what you like, and judge the outcome
     Replay(replay::Replay),
     /// Run one region; prints one line of JSON when clients can connect
@@ -79,6 +82,7 @@ fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Init(init) => init.run(),
         Command::Demo(demo) => demo.run(),
+        Command::Bench(bench) => bench.run(),
         Command::Replay(replay) => replay.run(),
         Command::Region(region) => region.run(),
         Command::Admin(admin) => admin.run(),

@@ -1,9 +1,11 @@
-//! Checks and chores: `cargo xtask tidy` and `cargo xtask ci`.
+//! Checks and chores: `cargo xtask tidy`, `cargo xtask ci`, `cargo xtask bench`.
 //!
 //! `tidy` checks what a machine can check of the house rules and prints one line for each breach: rule, place, what to do. It
 //! runs as a test too, so an untidy house fails `cargo nextest run`. `ci` is everything that must hold before a change counts,
-//! the same on a developer's machine and in CI.
+//! the same on a developer's machine and in CI. `bench` builds the release
+//! program and lets it measure what a message costs.
 
+mod bench;
 mod ci;
 mod clippy_rules;
 mod dependency_rules;
@@ -20,6 +22,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask tidy      check the house rules
 cargo xtask ci        format, lints, licences, house rules, tests, documentation
+cargo xtask bench …   measure what a message costs (--help: options; --json FILE)
 ";
 
 fn main() -> ExitCode {
@@ -28,6 +31,7 @@ fn main() -> ExitCode {
     match arguments.as_slice() {
         ["tidy"] => tidy::run(),
         ["ci"] => ci::run(),
+        ["bench", options @ ..] => bench::run(options),
         _ => {
             eprint!("{USAGE}");
             ExitCode::from(2)

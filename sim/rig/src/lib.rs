@@ -9,6 +9,7 @@
 //! What must always hold: it decides nothing about right or wrong. It plays the plan, writes down what clients are told, and hands over; a
 //! report is made for every run whose regions were started, whatever went wrong after.
 
+mod bench;
 mod calm;
 mod clock;
 mod collect;
@@ -23,6 +24,7 @@ mod recorder;
 mod replay;
 mod scan_disks;
 
+pub use bench::{BenchFigures, BenchSettings, Line, bench};
 pub use logs::{LogFileError, read_log};
 pub use options::{
     Distances, Progress, ReplayError, ReplayOptions, Signer, WORLD_PLACEMENT, pinned_placement,

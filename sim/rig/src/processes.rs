@@ -20,6 +20,7 @@ pub(crate) struct RegionProcess {
     cluster_file: PathBuf,
     data: PathBuf,
     log: PathBuf,
+    environment: Vec<(&'static str, PathBuf)>,
     child: Option<Child>,
 }
 
@@ -32,8 +33,14 @@ impl RegionProcess {
             cluster_file: cluster_folder.join("cluster.toml"),
             data: output.join("data").join(name),
             log: output.join(format!("{name}.log")),
+            environment: vec![],
             child: None,
         }
+    }
+
+    /// From its next start on it sees these variables too.
+    pub(crate) fn set_environment(&mut self, environment: Vec<(&'static str, PathBuf)>) {
+        self.environment = environment;
     }
 
     /// Starts it and waits until it is ready. Returns its process id.
@@ -47,6 +54,7 @@ impl RegionProcess {
         let mut command = Command::new(&self.program);
         command.arg("region").arg(&self.name).arg("--cluster").arg(&self.cluster_file);
         command.arg("--data").arg(&self.data).arg("--insecure-loopback");
+        command.envs(self.environment.iter().cloned());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).kill_on_drop(true);
         let mut child =
             command.spawn().map_err(|error| self.failed(&format!("{}: {error}", self.program.display())))?;

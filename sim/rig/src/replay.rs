@@ -231,13 +231,13 @@ fn pinned_plan(options: &ReplayOptions, dice: &mut ChaCha12Rng) -> Result<Plan, 
     Ok(plan)
 }
 
-fn start_relay(options: &ReplayOptions) -> Result<Relay, ReplayError> {
+pub(crate) fn start_relay(options: &ReplayOptions) -> Result<Relay, ReplayError> {
     let regions: BTreeMap<String, SocketAddr> =
         options.cluster.regions.values().map(|region| (region.name.clone(), region.bridge)).collect();
     Ok(Relay::start(&regions, |from, to| link_settings(options, from, to), options.seed)?)
 }
 
-fn link_settings(options: &ReplayOptions, from: &str, to: &str) -> LinkSettings {
+pub(crate) fn link_settings(options: &ReplayOptions, from: &str, to: &str) -> LinkSettings {
     let round_trip_ms = distances::round_trip_ms(from, to);
     match options.distances {
         Distances::WideArea => LinkSettings::wide_area(round_trip_ms),
@@ -246,7 +246,7 @@ fn link_settings(options: &ReplayOptions, from: &str, to: &str) -> LinkSettings 
 }
 
 /// Rewrites the cluster file so that every region dials the relay.
-fn route_bridges_through(relay: &Relay, options: &ReplayOptions) -> Result<(), ReplayError> {
+pub(crate) fn route_bridges_through(relay: &Relay, options: &ReplayOptions) -> Result<(), ReplayError> {
     let mut cluster = options.cluster.clone();
     for (from, from_region) in &options.cluster.regions {
         for (to, to_region) in &options.cluster.regions {

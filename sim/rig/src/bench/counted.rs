@@ -1,0 +1,151 @@
+//! Counters before and after: what regions say in their metrics, what the kernel says of their processes, and what a shim counts of allocations.
+//!
+//! What must always hold: a counter that is missing fails the run by its name; it is never taken for zero.
+
+use super::stand::Stand;
+use crate::options::ReplayError;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// A region must answer within this time.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// What makes a region's process count; compiled where it is used.
+const SHIM_SOURCE: &str = include_str!("count_allocations.c");
+/// Numbers that the shim keeps, of eight bytes each, in this order.
+const SHIM_COUNTERS: [&str; 5] =
+    ["allocations", "allocated bytes", "engine allocations", "copies", "copied bytes"];
+
+/// Sums over all regions, by name.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Counts(BTreeMap<String, u64>);
+
+impl Counts {
+    /// What all regions have counted so far.
+    pub(super) async fn take(stand: &Stand) -> Result<Self, ReplayError> {
+        let mut all = Self::default();
+        for (region, name) in stand.regions().iter().zip(stand.names()) {
+            let url = format!("http://{}/metrics", region.admin);
+            let failed = |reason: String| ReplayError::Region { region: name.clone(), reason };
+            let asked = tokio::task::spawn_blocking(move || ask(&url)).await;
+            let text = asked.map_err(|error| failed(error.to_string()))?.map_err(failed)?;
+            all.add_metrics(&text);
+            let io = format!("/proc/{}/io", region.pid);
+            let io = std::fs::read_to_string(&io).map_err(|error| failed(format!("{io}: {error}")))?;
+            for line in io.lines() {
+                if let Some((name, value)) = line.split_once(": ") {
+                    all.add(&format!("io {name}"), value.trim().parse().unwrap_or(0));
+                }
+            }
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", region.pid)).unwrap_or_default();
+            // After the name in brackets: user and system time are the 12th and 13th numbers, in hundredths of a second.
+            let times = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+            all.add("cpu", times.filter_map(|time| time.parse::<u64>().ok()).sum());
+        }
+        Ok(all)
+    }
+
+    /// What was counted between then and now.
+    pub(super) fn since(&self, before: &Self) -> Self {
+        let less = |name: &String| before.0.get(name).copied().unwrap_or(0);
+        Self(self.0.iter().map(|(name, value)| (name.clone(), value.saturating_sub(less(name)))).collect())
+    }
+
+    /// A sum; none if nobody counted it.
+    pub(super) fn get(&self, name: &str) -> Option<u64> {
+        self.0.get(name).copied()
+    }
+
+    fn add(&mut self, name: &str, value: u64) {
+        *self.0.entry(name.to_owned()).or_default() += value;
+    }
+
+    /// Peers and placements are summed, other labels kept: `name` or `name{kind}`.
+    fn add_metrics(&mut self, text: &str) {
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let Some((sample, value)) = line.rsplit_once(' ') else { continue };
+            let (name, labels) = sample.split_once('{').unwrap_or((sample, ""));
+            let kept = labels.trim_end_matches('}').split(',').filter_map(|label| {
+                let (label, value) = label.split_once('=')?;
+                (label == "kind" || label == "direction").then(|| value.trim_matches('"'))
+            });
+            let kept = kept.map(|value| format!(" {value}")).collect::<String>();
+            if let Ok(value) = value.parse() {
+                self.add(&format!("{}{kept}", name.trim_start_matches("archipelago_")), value);
+            }
+        }
+    }
+}
+
+fn ask(url: &str) -> Result<String, String> {
+    let agent = ureq::Agent::new_with_config(
+        ureq::Agent::config_builder().timeout_global(Some(ANSWER_WITHIN)).build(),
+    );
+    let mut response = agent.get(url).call().map_err(|error| error.to_string())?;
+    response.body_mut().read_to_string().map_err(|error| error.to_string())
+}
+
+/// The library that counts, put before a region's process.
+pub(super) struct Shim {
+    library: PathBuf,
+    folder: PathBuf,
+}
+
+impl Shim {
+    /// Compiles it.
+    ///
+    /// # Errors
+    /// Why it cannot be: as a rule, there is no C compiler.
+    pub(super) fn compile(folder: &Path) -> Result<Self, String> {
+        let (source, library) = (folder.join("count_allocations.c"), folder.join("count_allocations.so"));
+        std::fs::write(&source, SHIM_SOURCE).map_err(|error| error.to_string())?;
+        let mut compile = Command::new("cc");
+        compile.args(["-O2", "-fno-builtin", "-shared", "-fPIC", "-o"]).arg(&library).arg(&source);
+        let done = compile.output().map_err(|error| format!("cc does not start: {error}"))?;
+        if done.status.success() {
+            Ok(Self { library, folder: folder.to_owned() })
+        } else {
+            Err(String::from_utf8_lossy(&done.stderr).into_owned())
+        }
+    }
+
+    /// What a region's process needs to count.
+    pub(super) fn environment(&self, region: &str) -> Vec<(&'static str, PathBuf)> {
+        vec![("LD_PRELOAD", self.library.clone()), ("ARCHIPELAGO_COUNTS", self.counts_of(region))]
+    }
+
+    fn counts_of(&self, region: &str) -> PathBuf {
+        self.folder.join(format!("counts-{region}"))
+    }
+
+    /// What these regions have counted so far.
+    pub(super) fn read(&self, regions: &[String]) -> Counts {
+        let mut all = Counts::default();
+        for region in regions {
+            let bytes = std::fs::read(self.counts_of(region)).unwrap_or_default();
+            for (name, number) in SHIM_COUNTERS.iter().zip(bytes.chunks_exact(8)) {
+                // Chunks of eight have eight bytes.
+                all.add(name, u64::from_ne_bytes(number.try_into().unwrap_or_default()));
+            }
+        }
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_are_summed_over_peers_and_kept_apart_by_kind() {
+        let mut counts = Counts::default();
+        counts.add_metrics(
+            "# HELP archipelago_x y.\narchipelago_shard_syncs_total{placement=\"global\"} 7\narchipelago_shard_syncs_total{placement=\"eu\"} 2\n\
+             archipelago_bridge_sent_bytes_total{peer=\"a\",kind=\"registers\"} 5\narchipelago_bridge_sent_bytes_total{peer=\"b\",kind=\"registers\"} 6\n",
+        );
+        assert_eq!(counts.get("shard_syncs_total"), Some(9));
+        assert_eq!(counts.get("bridge_sent_bytes_total registers"), Some(11));
+        assert_eq!(counts.get("nothing"), None);
+    }
+}
