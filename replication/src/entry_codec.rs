@@ -11,7 +11,7 @@
 //! 1 in a busy pipe 70.8; a third region's references 2.8 a message (decision 0005).
 
 use crate::commit::{Commit, OperationBytes};
-use crate::limits::{COMMIT_OPERATIONS_MAX, ENVELOPE_BYTES_MAX, FRAME_BYTES_MAX};
+use crate::limits::{COMMIT_BYTES_MAX, COMMIT_OPERATIONS_MAX, ENVELOPE_BYTES_MAX};
 use crate::proto;
 use crate::reason::Reason;
 use crate::shared::SharedPlacement;
@@ -244,7 +244,7 @@ fn unpack(mut shapes: &[u8], mut data: Bytes, previous: &mut Bytes) -> Result<Ve
             (_, false) => {}
         }
         unpacked += envelope.len() + payload.as_ref().map_or(0, Bytes::len);
-        if operations.len() == COMMIT_OPERATIONS_MAX || unpacked > FRAME_BYTES_MAX {
+        if operations.len() == COMMIT_OPERATIONS_MAX || unpacked > COMMIT_BYTES_MAX {
             return Err(malformed);
         }
         let envelope = Bytes::from(envelope);

@@ -10,7 +10,8 @@ pub const FRAME_BYTES_TARGET: usize = 64 * 1024;
 /// A frame longer than this is refused with [`Reason::Oversized`](crate::reason::Reason::Oversized) before it is read.
 pub const FRAME_BYTES_MAX: usize = 2 * 1024 * 1024;
 
-/// Envelopes and payloads of one commit together: the shard closes a batch before it passes this.
+/// Envelopes and payloads of one commit together: the shard closes a batch before it passes this; a larger one is refused as malformed, since
+/// whoever took it could not pass it on, in one frame with other answers.
 pub const COMMIT_BYTES_MAX: usize = 1024 * 1024;
 
 /// Operations of one commit: the shard closes a batch before it passes this; a longer one is refused as malformed.

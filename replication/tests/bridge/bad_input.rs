@@ -13,6 +13,7 @@ use prost::Message as _;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 use replication::commit::{Commit, CommitRefused};
+use replication::limits::COMMIT_BYTES_MAX;
 use replication::placement::Placements;
 use replication::{Bridge, Config, Input, Output, OwnStore, proto};
 
@@ -265,6 +266,18 @@ fn entries_that_should_not_come_are_refused_by_name() {
             section.steps[0].data = [&section.steps[0].data[..], b"x"].concat().into();
         }),
     );
+    case(
+        "a commit larger than any may be",
+        section(|section| {
+            let mut shapes = Vec::new();
+            for _ in 0..2 {
+                shapes.extend([0, 2]);
+                prost::encoding::encode_varint(COMMIT_BYTES_MAX as u64 / 2 + 1, &mut shapes);
+            }
+            let data = vec![7; 2 * (1 + COMMIT_BYTES_MAX / 2)];
+            (section.steps[0].shapes, section.steps[0].data) = (shapes.into(), data.into());
+        }),
+    );
     case("an unknown origin", section(|section| section.steps[0].origin = 9));
     case("our own operation", section(|section| section.steps[0].origin = 1));
     case("sequence zero", section(|section| section.steps[0].first = 0));
@@ -304,6 +317,7 @@ fn entries_that_should_not_come_are_refused_by_name() {
         a signature alone: 26 a commit of r2.0000000000000022 in p1/7 is cut short
         a commit cut within an operation: 20 malformed frame: operations
         more data than shapes: 20 malformed frame: operations
+        a commit larger than any may be: 20 malformed frame: operations
         an unknown origin: 20 malformed frame: origin
         our own operation: 20 malformed frame: origin
         sequence zero: 20 malformed frame: first
