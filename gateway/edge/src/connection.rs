@@ -273,6 +273,11 @@ async fn read(query: QueryId, asked: Query, shared: Arc<Shared>) -> Input {
     };
     let stopping = failed("the gateway is stopping");
     let result = tokio::task::spawn_blocking(move || reader.consistent(|view| asked.run(view))).await;
+    if let Ok(Err(error)) = &result {
+        // The device is told that this cannot be read here; what it is and where, operators are. Others read on.
+        shared.metrics.reads_failed.inc();
+        tracing::error!(%error, "a read for a device failed: verify the store, and let this region return as a new incarnation if it is damaged");
+    }
     Input::Read { query, result: result.unwrap_or(Err(stopping)) }
 }
 

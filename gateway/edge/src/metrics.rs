@@ -23,6 +23,7 @@ pub(crate) struct Metrics {
     pub(crate) inbox_overflows: Counter,
     pub(crate) fan_out_overflows: Counter,
     pub(crate) fell_behind: Counter,
+    pub(crate) reads_failed: Counter,
     closed: Family<Code, Counter>,
 }
 
@@ -49,6 +50,7 @@ impl Metrics {
             ("inbox_overflows", "Times that a session missed events and read again", &self.inbox_overflows),
             ("fan_out_overflows", "Times that all sessions missed events", &self.fan_out_overflows),
             ("fell_behind", "Times that a device did not read and fell back to sync", &self.fell_behind),
+            ("reads_failed", "Reads for devices that a damaged or failing store refused", &self.reads_failed),
         ];
         for (name, help, counter) in counters {
             registry.register(name, help, counter.clone());

@@ -14,6 +14,9 @@ use gateway_protocol::v1::client_frame::Frame as Ask;
 use gateway_protocol::v1::server_frame::Frame;
 use gateway_protocol::{FRAME_BYTES_MAX, Subprotocol};
 use jsonwebtoken::EncodingKey;
+use region::store::{Batch, Store as _, View as _};
+use region_rocks::engine::SharedMemory;
+use region_rocks::store::RocksStore;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use town::{Client, Plan, Town, group, http, sign, user};
@@ -118,6 +121,47 @@ async fn what_is_no_frame_ends_its_own_connection_by_name_and_no_other() {
     assert!(matches!(refused, Frame::Error(error) if error.code == "unknown_frame"));
     other.ask(Ask::Ping(v1::Ping {})).await;
     other.until(|frame| matches!(frame, Frame::Pong(_))).await;
+    town.stop().await;
+}
+
+/// Changes a byte in the log's record of that position, in the conversation's partition.
+fn damage(store: &std::path::Path, conversation: crdt::ConversationId, position: u64) {
+    let mut store = RocksStore::open(store, &SharedMemory::new()).unwrap();
+    let mut key = conversation.partition().bucket.number().to_be_bytes().to_vec();
+    key.push(1);
+    key.extend(position.to_be_bytes());
+    let mut value = store.reader().get(&key).unwrap().unwrap().to_vec();
+    value[7] ^= 1;
+    let mut batch = Batch::default();
+    batch.put(key.into(), value.into());
+    store.commit(&batch).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_record_is_refused_to_who_asks_for_it_and_everything_else_is_served() {
+    let town = Town::new().await;
+    let mut anna = town.device(user(1), Subprotocol::Proto).await;
+    for (conversation, last) in [(group(7), "two"), (group(8), "of another conversation")] {
+        anna.create(conversation, &[user(2)]).await;
+        anna.send(conversation, b"one".to_vec()).await;
+        anna.send(conversation, last.into()).await;
+    }
+    drop(anna);
+    let town = town.restart_after(|store| damage(store, group(7), 2)).await;
+    let mut anna = town.device(user(1), Subprotocol::Proto).await;
+    let mut bert = town.device(user(2), Subprotocol::Json).await;
+    let page = |conversation: crdt::ConversationId| {
+        Ask::Page(v1::Page { conversation: conversation.to_string(), ..v1::Page::default() })
+    };
+    anna.ask(page(group(7))).await;
+    let refused = anna.until(|frame| matches!(frame, Frame::Error(_))).await;
+    assert!(matches!(refused, Frame::Error(error) if error.code == "region_unavailable"));
+    for client in [&mut anna, &mut bert] {
+        client.ask(page(group(8))).await;
+        let given = client.until(|frame| matches!(frame, Frame::Messages(_))).await;
+        assert!(matches!(&given, Frame::Messages(page) if page.items.len() == 2), "{given:?}");
+    }
+    bert.send(group(7), b"what can be written is".to_vec()).await;
     town.stop().await;
 }
 

@@ -115,9 +115,11 @@ impl ShardThread {
                     }
                 }
                 Effect::Advanced { partition, state } => self.bridges.advanced(partition, &state),
-                Effect::PinBroken { dot, conversation, user } => {
+                Effect::PinBroken { dot, conversation, user: _ } => {
                     self.counters.pin_broken();
-                    tracing::warn!(%dot, %conversation, %user, "a peer let a user into a placement that their pin does not allow");
+                    let partition = conversation.partition();
+                    // Logs leave the region, so neither user nor conversation is named: the dot leads to both.
+                    tracing::warn!(%dot, %partition, "a peer let a user into a placement that their pin does not allow");
                 }
                 Effect::Refused { peer, reason } => self.bridges.refused(peer, &reason),
                 Effect::Changed(_)

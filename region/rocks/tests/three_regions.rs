@@ -7,7 +7,10 @@
 mod world;
 
 use crdt::{ConversationId, PlacementId, RegionId};
+use region::store::{Batch, Store as _, View as _};
+use region_rocks::engine::SharedMemory;
 use region_rocks::node::RegionNode;
+use region_rocks::store::RocksStore;
 use std::collections::BTreeSet;
 use world::{World, create, group, post, texts, until, user};
 
@@ -134,6 +137,38 @@ async fn a_store_rolled_back_behind_its_owners_back_is_fenced_before_it_spreads(
     let ended = world.ended.lock().unwrap().join("\n");
     assert!(ended.starts_with("r1: "), "{ended}");
     assert!(ended.contains("rolled back") || ended.contains("lost data"), "{ended}");
+    for node in [a, b] {
+        node.stop().await;
+    }
+}
+
+/// What a peer lacks is read from the log: a damaged record there is never sent, nor passed over in silence.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_record_that_a_peer_should_get_ends_the_region_by_name_and_is_not_sent() {
+    let world = World::new(2);
+    let a = world.start(1).unwrap();
+    create(&a.handle(), user(1), &[user(2)], group(7)).await;
+    for text in ["sound", "damaged", "after it", "the last"] {
+        post(&a.handle(), user(1), group(7), text).await.unwrap();
+    }
+    a.stop().await;
+    let mut store = RocksStore::open(&world.data(RegionId(1)).join("global"), &SharedMemory::new()).unwrap();
+    let mut key = group(7).partition().bucket.number().to_be_bytes().to_vec();
+    // The log's table, and the position: the creation stands first.
+    key.push(1);
+    key.extend(3_u64.to_be_bytes());
+    let mut value = store.reader().get(&key).unwrap().unwrap().to_vec();
+    value[7] ^= 1;
+    let mut batch = Batch::default();
+    batch.put(key.into(), value.into());
+    store.commit(&batch).unwrap();
+    drop(store);
+
+    let (a, b) = (world.start_again(1).await, world.start(2).unwrap());
+    until("the region ends", || !world.ended.lock().unwrap().is_empty()).await;
+    let ended = world.ended.lock().unwrap().join("\n");
+    assert!(ended.starts_with("r1: ") && ended.contains("damaged"), "{ended}");
+    assert!(!texts(&b.handle(), group(7)).contains(&"damaged".to_owned()));
     for node in [a, b] {
         node.stop().await;
     }

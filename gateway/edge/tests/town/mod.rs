@@ -107,6 +107,17 @@ impl Town {
         Self { gateway, ..self }
     }
 
+    /// The same region and gateway again, after something was done to the store while both were down.
+    pub async fn restart_after(self, meanwhile: impl FnOnce(&Path)) -> Self {
+        let Self { folder, node, gateway, tokens } = self;
+        gateway.stop(None).await;
+        node.stop().await;
+        meanwhile(&folder.path().join("data").join("global"));
+        let node = start_region(&folder, &SigningKey::from_bytes(&[7; 32]));
+        let gateway = Gateway::start(plain("127.0.0.1:0"), node.handle()).await.unwrap();
+        Self { folder, node, gateway, tokens }
+    }
+
     pub async fn stop(self) {
         self.gateway.stop(None).await;
         self.node.stop().await;
