@@ -11,7 +11,7 @@ use region::command::Refusal;
 use region::meta;
 use region::present::{self, Present};
 use region::shard::Effect;
-use region::store::Store as _;
+use region::store::{Batch, Store as _, View as _};
 use region_rocks::engine::SharedMemory;
 use region_rocks::handle::DeviceEffects;
 use region_rocks::node::RegionNode;
@@ -134,6 +134,32 @@ async fn the_store_of_another_region_placement_or_incarnation_is_refused() {
     assert!(refusal(world.config(RegionId(1))).contains("holds placement"));
     std::fs::remove_dir_all(&global).unwrap();
     assert!(refusal(world.config(RegionId(1))).contains("is gone"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_of_a_newer_format_is_refused_and_left_as_it_is() {
+    let world = World::new(1);
+    world.start(1).unwrap().stop().await;
+    let folder = world.data(RegionId(1)).join("global");
+    let mut store = RocksStore::open(&folder, &SharedMemory::new()).unwrap();
+    // Format 2, with fields that this version cannot know, under a checksum of its own.
+    let (_, batch) = meta::advance(meta::read(&store.reader()).unwrap().unwrap());
+    let (key, _) = batch.writes().next().unwrap();
+    let key = key.clone();
+    let mut later = vec![2, 0xee, 0xee];
+    later.extend(crc32c::crc32c_append(crc32c::crc32c(&key), &later).to_be_bytes());
+    let mut batch = Batch::default();
+    batch.put(key.clone(), later.clone().into());
+    store.commit(&batch).unwrap();
+    drop(store);
+
+    let refused = world.start(1).unwrap_err().to_string();
+    assert!(
+        refused.contains("has format 2, this version reads up to 1: run the version that wrote it"),
+        "{refused}"
+    );
+    let store = RocksStore::open(&folder, &SharedMemory::new()).unwrap();
+    assert_eq!(store.reader().get(&key).unwrap().unwrap(), later, "nothing was written to it");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
