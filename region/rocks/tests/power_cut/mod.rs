@@ -11,6 +11,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 /// The disk below one folder.
 pub struct Disk {
@@ -73,11 +75,21 @@ impl Disk {
     }
 
     /// Waits until the process has ended by itself, by SIGABRT, and cuts the power. Gives what it said.
-    pub fn wait_for_abort(&self, mut life: Life) -> String {
-        let said = life.rest();
-        let status = life.child.wait().unwrap();
+    pub fn wait_for_abort(&self, life: Life) -> String {
+        let Life { mut child, durable, mut said } = life;
+        let (all_said, heard) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut text = String::new();
+            said.read_to_string(&mut text).unwrap();
+            all_said.send(text).unwrap();
+        });
+        let Ok(said) = heard.recv_timeout(Duration::from_secs(60)) else {
+            child.kill().unwrap();
+            panic!("the process does not end by itself");
+        };
+        let status = child.wait().unwrap();
         assert_eq!(status.signal(), Some(6), "the process ends by itself, by SIGABRT: {said}");
-        self.forget_unsynced(&life.durable);
+        self.forget_unsynced(&durable);
         said
     }
 
