@@ -1,4 +1,7 @@
-//! Histories that break a design like ours, told step by step in a world of whole regions and devices; the oracle judges each, calm comes after.
+//! Histories that break a design like ours, told step by step in a world of whole regions and devices.
+//!
+//! Each ends in a healed world that must become whole and quiet, and is judged by the oracle, which holds every item, receipt, frame and store
+//! against what happened; what a history adds of its own is asserted where it happens.
 
 #![allow(clippy::unwrap_used)]
 
