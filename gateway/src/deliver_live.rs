@@ -60,6 +60,7 @@ impl Delivery {
             stream.cut = Arc::clone(&change.cut);
             stream.highest = change.highest;
         }
+        ticks.note_item(around.identity.user, change.conversation, &change.item, around.out);
         if had_already {
             return Ok(());
         }
@@ -75,7 +76,6 @@ impl Delivery {
         } else {
             Output::Deliver(Arc::clone(delivery))
         };
-        ticks.note_item(around.identity.user, change.conversation, &change.item, around.out);
         around.out.push(frame);
         Ok(())
     }

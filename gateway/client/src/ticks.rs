@@ -40,7 +40,8 @@ pub(crate) struct Ticks {
     receipts: BTreeMap<(UserId, DeviceId, TickKind), Cut>,
     /// Who was there from the start, if the client has been shown the start.
     first_members: Option<BTreeSet<UserId>>,
-    /// What is hidden from those who were added: the join of their standing adds.
+    /// What may be hidden from those who were added: all that any of their adds hides. Of several at once the region hides only what all of
+    /// them do, but a device that was given the conversation under one of them has passed over what that one hid.
     hidden: BTreeMap<UserId, Cut>,
     /// Users of whom nothing is known but a receipt, with its cut; their receipts do not count yet.
     strangers: BTreeMap<UserId, Cut>,

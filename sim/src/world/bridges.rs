@@ -4,7 +4,7 @@
 //! asked for a pause no frame is given to it. A bridge between honest regions raises no alarm but that of the clocks.
 
 use crate::world::World;
-use crate::world::queue::{Event, Life, LinkId};
+use crate::world::queue::{Event, Life, LinkId, Moment};
 use crdt::{Now, PartitionId, PlacementId, RegionId};
 use region::log_view::StoreLog;
 use region::shard::Input as ShardInput;
@@ -26,6 +26,8 @@ pub(crate) struct BridgeTask {
     pub(crate) paused: bool,
     open: bool,
     timers: BTreeMap<Timer, Now>,
+    /// When its timers are looked at next, if that is set.
+    alarm: Option<Moment>,
     told: Told,
     told_soon: bool,
     in_flight_bytes: usize,
@@ -47,6 +49,7 @@ impl BridgeTask {
             paused: false,
             open: false,
             timers: BTreeMap::new(),
+            alarm: None,
             told: Told::default(),
             told_soon: false,
             in_flight_bytes: 0,
@@ -90,7 +93,9 @@ impl World {
     /// A bridge's timers, those that are due.
     pub(crate) fn bridge_timers(&mut self, life: Life, peer: RegionId) {
         let Some(now) = self.present(life) else { return };
+        let at = self.now;
         let Some(bridge) = self.bridge(life, peer) else { return };
+        bridge.alarm = bridge.alarm.filter(|alarm| *alarm > at);
         let due: Vec<Timer> =
             bridge.timers.iter().filter(|(_, at)| **at <= now).map(|(timer, _)| *timer).collect();
         for timer in due {
@@ -103,11 +108,19 @@ impl World {
     }
 
     fn set_bridge_alarm(&mut self, life: Life, peer: RegionId) {
-        let first = self.bridge(life, peer).and_then(|bridge| bridge.timers.values().min().copied());
-        if let Some(first) = first {
-            // Never at once: a clock that slews may show a moment later than was hoped.
-            let at = self.when(life, first).max(self.now + 1);
+        let known = self.bridge(life, peer);
+        let Some((first, alarm)) =
+            known.and_then(|bridge| Some((bridge.timers.values().min().copied()?, bridge.alarm)))
+        else {
+            return;
+        };
+        // Never at once: a clock that slews may show a moment later than was hoped.
+        let at = self.when(life, first).max(self.now + 1);
+        if alarm.is_none_or(|alarm| alarm > at) {
             self.queue.put(at, Event::BridgeTimers(life, peer));
+            if let Some(bridge) = self.bridge(life, peer) {
+                bridge.alarm = Some(at);
+            }
         }
     }
 

@@ -4,7 +4,7 @@
 
 use crate::world::World;
 use crate::world::layout::{START_US, address, region_at};
-use crate::world::queue::Event;
+use crate::world::queue::{Event, Moment};
 use crate::world::sessions::write_token;
 use crdt::{DeviceId, Now, PlacementId, RegionId, UserId};
 use gateway_client::{Act, Client, Config, ConnectionId, Input, Output};
@@ -21,6 +21,8 @@ pub(crate) struct Device {
     pub(crate) delay_us: u64,
     /// How far its clock is off, in microseconds.
     clock_offset_us: i64,
+    /// When its deadline is looked at next, if that is set.
+    alarm: Option<Moment>,
     /// Attempts to connect, to whom.
     pub(crate) dialling: BTreeMap<ConnectionId, RegionId>,
     pub(crate) online: bool,
@@ -66,6 +68,7 @@ impl World {
             subprotocol: if json { Subprotocol::Json } else { Subprotocol::Proto },
             delay_us,
             clock_offset_us,
+            alarm: None,
             dialling: BTreeMap::new(),
             online: true,
             reads: true,
@@ -127,19 +130,24 @@ impl World {
 
     fn set_device_alarm(&mut self, id: DeviceId) {
         let now = self.device_time(id);
-        let Some(deadline) = self.devices.get(&id).and_then(|device| device.client.deadline()) else {
-            return;
-        };
+        let Some(device) = self.devices.get_mut(&id) else { return };
+        let Some(deadline) = device.client.deadline() else { return };
         let at = self.now + deadline.0.saturating_sub(now.0);
-        self.queue.put(at, Event::DeviceTimer(id));
+        if device.alarm.is_none_or(|alarm| alarm > at) {
+            device.alarm = Some(at);
+            self.queue.put(at, Event::DeviceTimer(id));
+        }
     }
 
     /// A deadline has come, or has moved meanwhile.
     pub(crate) fn device_timer(&mut self, id: DeviceId) {
-        let now = self.device_time(id);
-        let due = self.devices.get(&id).and_then(|device| device.client.deadline());
-        if due.is_some_and(|deadline| deadline <= now) {
+        let (now, at) = (self.device_time(id), self.now);
+        let Some(device) = self.devices.get_mut(&id) else { return };
+        device.alarm = device.alarm.filter(|alarm| *alarm > at);
+        if device.client.deadline().is_some_and(|deadline| deadline <= now) {
             self.device_step(id, Input::Timer);
+        } else {
+            self.set_device_alarm(id);
         }
     }
 

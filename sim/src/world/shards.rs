@@ -4,7 +4,7 @@
 //! and never a delivery, whose amount the bridge bounds.
 
 use crate::world::World;
-use crate::world::queue::{Event, Life, LineId};
+use crate::world::queue::{Event, Life, LineId, Moment};
 use crdt::{DeviceId, Now, PlacementId, RegionId, UserId};
 use gateway::input::Input as SessionInput;
 use region::command::{Command, Done, Refusal};
@@ -30,6 +30,8 @@ pub(crate) struct ShardTask {
     mailbox: VecDeque<Letter>,
     running: Option<Running>,
     next_tick: Option<Now>,
+    /// When it is woken for its tick at the latest, if that is set.
+    alarm: Option<Moment>,
 }
 
 /// A step whose batch is being synced.
@@ -49,7 +51,7 @@ type Takers = Vec<(RegionId, usize)>;
 impl ShardTask {
     /// Its first tick is due at once.
     pub(crate) const fn new(shard: Shard) -> Self {
-        Self { shard, mailbox: VecDeque::new(), running: None, next_tick: Some(Now(0)) }
+        Self { shard, mailbox: VecDeque::new(), running: None, next_tick: Some(Now(0)), alarm: None }
     }
 
     /// What is being synced.
@@ -121,7 +123,12 @@ impl World {
             return;
         };
         let ticks = shard.next_tick.is_some_and(|at| at <= now);
-        if shard.running.is_some() || (shard.mailbox.is_empty() && !ticks) {
+        shard.alarm = shard.alarm.filter(|at| *at > self.now);
+        if shard.running.is_some() {
+            return;
+        }
+        if shard.mailbox.is_empty() && !ticks {
+            self.set_shard_alarm(life, placement);
             return;
         }
         let (mut inputs, answers, taken) = shard.take();
@@ -144,6 +151,21 @@ impl World {
         }
     }
 
+    /// Sets when the next tick is looked for: again, if its clock slews and the moment was reckoned too near.
+    fn set_shard_alarm(&mut self, life: Life, placement: PlacementId) {
+        let shard = self.process(life).and_then(|process| process.shards.get_mut(&placement));
+        let Some((tick, alarm)) = shard.and_then(|shard| Some((shard.next_tick?, shard.alarm))) else {
+            return;
+        };
+        let at = self.when(life, tick).max(self.now + 1);
+        if alarm.is_none_or(|alarm| alarm > at) {
+            self.queue.put(at, Event::ShardWake(life, placement));
+            if let Some(shard) = self.process(life).and_then(|process| process.shards.get_mut(&placement)) {
+                shard.alarm = Some(at);
+            }
+        }
+    }
+
     /// The batch is durable: its effects leave.
     pub(crate) fn synced(&mut self, life: Life, placement: PlacementId) {
         if self.process(life).is_none() {
@@ -155,7 +177,6 @@ impl World {
         };
         let Some(shard) = process.shards.get_mut(&placement) else { return };
         let Some(Running { outcome, answers, taken }) = shard.running.take() else { return };
-        let next_tick = shard.next_tick;
         if let Err(error) = disk.sync() {
             self.oracle.violate(self.now, "disk", error.to_string());
         }
@@ -165,10 +186,6 @@ impl World {
             self.bridge_told(life, peer, |told| told.taken.push(bytes));
         }
         self.queue.put(self.now, Event::ShardWake(life, placement));
-        if let Some(at) = next_tick {
-            let at = self.when(life, at);
-            self.queue.put(at, Event::ShardWake(life, placement));
-        }
     }
 
     fn release(&mut self, life: Life, effects: Vec<Effect>, answers: &BTreeMap<Ticket, (LineId, Ticket)>) {
