@@ -28,6 +28,8 @@ struct Own {
     posted: Cut,
     /// What of that has been told to be stable.
     told: Cut,
+    /// What became stable between the last read and the beginning of the watch has not been heard of.
+    unsure: bool,
 }
 
 /// What is known of the user's own posts, and what waits to be told.
@@ -94,7 +96,10 @@ impl Ticks {
             out.push(Output::WatchTicks { conversation: forgotten, on: false });
         }
         let partition = conversation.partition();
-        self.own.insert(conversation, Own { partition, posted: concerning.clone(), told: Cut::new() });
+        self.own.insert(
+            conversation,
+            Own { partition, posted: concerning.clone(), told: Cut::new(), unsure: true },
+        );
         out.push(Output::WatchTicks { conversation, on: true });
     }
 
@@ -104,9 +109,9 @@ impl Ticks {
         untold.map(|(conversation, _)| *conversation).collect()
     }
 
-    /// Whether anything has been heard of what is stable in a partition.
-    pub(crate) fn knows_stable(&self, partition: PartitionId) -> bool {
-        self.stable.contains_key(&partition)
+    /// Whether more may have become stable before this conversation was watched than has been heard of; asked once.
+    pub(crate) fn take_unsure(&mut self, conversation: ConversationId) -> bool {
+        self.own.get_mut(&conversation).is_some_and(|own| std::mem::take(&mut own.unsure))
     }
 
     /// So much of a partition is stable, as a read showed; the device has been told by the read's own frame.

@@ -215,8 +215,8 @@ impl Session {
                 }
                 if let (Some(_), Done::Operation { conversation, dot, .. }) = (command, done) {
                     self.ticks.note_own(conversation, dot, out);
-                    // Nothing may grow any more: a resent leave is long stable, and its conversation is not synced.
-                    if !self.ticks.knows_stable(conversation.partition()) {
+                    // Nothing may grow any more: what is resent may have become stable just before it was watched for.
+                    if self.ticks.take_unsure(conversation) {
                         let query = Query::Stable { conversation };
                         self.asked.query(Purpose::Stable(conversation), query, out);
                     }

@@ -353,6 +353,7 @@ fn a_message_is_answered_and_its_ticks_come_gathered() {
                 submit 3 to p1: post 2 bytes in c00010000000000000000000000000001, having seen nothing
             answered 3: true
                 send #7 Done 00000000-0001-7000-8000-000000000001 r1.0000000000000001:1
+                query 4: what is stable of c00010000000000000000000000000001
             receipt of d0000000000000005
             receipt of d0000000000000005
                 timer at 1000250 ms
@@ -474,18 +475,19 @@ fn who_has_left_hears_of_no_receipts_and_of_a_stable_leave_also_when_that_was_mi
     check(
         &device,
         &expect![[r#"
-        receipt of d0000000000000005
-        missed
-            query 5: memberships in p1
-            query 6: what is stable of c00010000000000000000000000000001
-        unsent 0
-        read 5
-        read 6
+            receipt of d0000000000000005
+            missed
+                query 6: memberships in p1
+                query 7: what is stable of c00010000000000000000000000000001
+            unsent 0
+            read 5
+                timer at 1000250 ms
+            read 6
+            read 7
             timer at 1000250 ms
-        timer at 1000250 ms
-            send Stable {r1.0000000000000001:4}
-            timer at 1090000 ms
-    "#]],
+                send Stable {r1.0000000000000001:4}
+                timer at 1090000 ms
+        "#]],
     );
 }
 

@@ -107,8 +107,13 @@ impl Facts {
     pub(crate) fn is_member(&self, user: UserId) -> bool {
         let leaves =
             || self.leaves.get(&user).into_iter().flatten().filter_map(|leave| self.operations.get(*leave));
+        // Of a join that was asked for twice, one that was seen undoes both: it was one act.
+        let aliases = |join: &Number| {
+            let identity = self.operations.get(*join).map(|operation| operation.identity);
+            identity.and_then(|identity| self.aliases.get(identity)).into_iter().flatten()
+        };
         let mut joins = self.joins.get(&user).into_iter().flatten();
-        joins.any(|join| !leaves().any(|leave| leave.causes.contains(*join)))
+        joins.any(|join| !leaves().any(|leave| aliases(join).any(|alias| leave.causes.contains(*alias))))
     }
 
     /// Whether that identity must be shown to a member in the end: one of its operations is hidden by none of their adds.

@@ -59,7 +59,8 @@ impl Oracle {
             }
             for (reader, known) in self.devices.iter().filter(|(_, known)| stays(&known.user)) {
                 let shown = known.conversations.get(&id).is_some_and(|screen| screen.set.contains(*identity));
-                if known.user != *author && shown && !device.ticks.contains(&(*message, *reader, false)) {
+                let given = shown && facts.must_be_shown(*identity, known.user);
+                if known.user != *author && given && !device.ticks.contains(&(*message, *reader, false)) {
                     return Some(format!(
                         "{} was not told that {message} reached {reader} in {id}",
                         sent.device
