@@ -84,6 +84,15 @@ impl Client {
         }
     }
 
+    /// The connection that carried a receipt is gone: it is to be told again.
+    pub(crate) fn receipt_unanswered(&mut self, request: u64, (id, receipt): (ConversationId, Receipt)) {
+        let Some(conversation) = self.conversations.get_mut(&id) else { return };
+        let told = told_mut(conversation, receipt);
+        if told.request == Some(request) {
+            told.request = None;
+        }
+    }
+
     /// The region has answered a receipt: it is noted, or refused for good, so that telling it again would be in vain.
     pub(crate) fn receipt_answered(&mut self, request: u64, (id, receipt): (ConversationId, Receipt)) {
         let Some(conversation) = self.conversations.get_mut(&id) else { return };

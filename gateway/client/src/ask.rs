@@ -10,6 +10,7 @@ use crate::item::{Item, MalformedFrame, Summary, read_id};
 use crate::limits;
 use crate::line::{LineKey, Question};
 use crate::output::Event;
+use crate::timers::Timer;
 use crdt::ConversationId;
 use gateway_protocol::v1::{self, client_frame::Frame};
 
@@ -124,8 +125,16 @@ impl Client {
             let conversation = match question {
                 Question::Page { conversation, .. } => Some(conversation),
                 Question::List => None,
-                // Nobody asked for it but the client; the next catching up asks again.
-                Question::Receipts { .. } => return Ok(()),
+                // Nobody asked for it but the client: for the moment it waits, for good the next catching up asks again.
+                Question::Receipts { .. } => {
+                    if error.temporary {
+                        line.unasked.push_back(question);
+                        let retry_ms =
+                            error.retry_after_ms.clamp(limits::RETRY_MS_DEFAULT, limits::RETRY_MS_MAX);
+                        self.timers.set_if_idle(Timer::Sync(key), step.now.plus_ms(retry_ms));
+                    }
+                    return Ok(());
+                }
             };
             let v1::Error { code, message, .. } = error;
             step.show(Event::Refused { conversation, command: None, code, message });
@@ -134,7 +143,10 @@ impl Client {
         let asked = if error.retry_after_ms == 0 { limits::RETRY_MS_DEFAULT } else { error.retry_after_ms };
         let retry_ms = asked.min(limits::RETRY_MS_MAX);
         if let Some(receipt) = line.receipts.remove(&request) {
-            if error.temporary {
+            // A region that was just moved to may not have heard yet of a conversation that this user is in.
+            let is_member =
+                self.conversations.get(&receipt.0).is_some_and(|known| known.member == Some(true));
+            if error.temporary || (error.code == "unknown_conversation" && is_member) {
                 self.receipt_held(step, receipt, retry_ms);
             } else {
                 self.receipt_answered(request, receipt);

@@ -113,12 +113,12 @@ impl Client {
             line.untold.clear();
         }
         self.sync_all(step, key);
-        self.tell_again(key);
         for conversation in self.outbox_of(key) {
             self.timers.cancel(Timer::Retry(conversation));
             self.outbox.send_all_again(conversation);
         }
         self.settle_lines(step);
+        self.tell_again(key);
         self.route_questions(step);
         self.ask_waiting(step, key);
         Ok(())
@@ -272,7 +272,12 @@ impl Client {
     /// What hung on the connection hangs on the line again, or on nothing.
     fn forget_connection(&mut self, key: LineKey) {
         let Some(line) = self.lines.get_mut(&key) else { return };
+        let unanswered = std::mem::take(&mut line.receipts);
         line.drop_connection();
+        // By what was on its way, not by what the line leads to: another line may lead there by now.
+        for (request, receipt) in unanswered {
+            self.receipt_unanswered(request, receipt);
+        }
         for timer in [Timer::Welcome(key), Timer::Heartbeat(key), Timer::Silence(key), Timer::Sync(key)] {
             self.timers.cancel(timer);
         }
@@ -280,8 +285,6 @@ impl Client {
             if self.routes.leads(key, *id) {
                 conversation.live = false;
                 conversation.unacknowledged = 0;
-                conversation.delivered.request = None;
-                conversation.read.request = None;
                 self.timers.cancel(Timer::Acknowledge(*id));
             }
         }

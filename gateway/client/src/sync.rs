@@ -107,6 +107,7 @@ impl Client {
         } else {
             self.sync_some(step, key, &unsynced);
         }
+        self.ask_waiting(step, key);
     }
 }
 

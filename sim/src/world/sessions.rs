@@ -234,6 +234,12 @@ impl World {
                     }
                 }
                 Effect::Receipt { conversation, user, device, delivered, read } => {
+                    self.trace.tell(self.now, || {
+                        format!(
+                            "{} has a receipt of {device} in {conversation}: {delivered}, {read}",
+                            life.region
+                        )
+                    });
                     self.oracle.receipt_stands(self.now, conversation, user, device, &delivered, &read);
                     let (delivered, read) = (Arc::new(delivered), Arc::new(read));
                     for line in self.sessions_that(life, |session| session.ticks.contains(&conversation)) {
