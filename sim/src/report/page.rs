@@ -86,7 +86,7 @@ impl Report {
         let scale = Scale::of(self);
         writeln!(out, "<h2>Messages between the regions</h2>")?;
         if self.picture.every > 1 {
-            writeln!(out, "<p>Every {}th message is drawn.</p>", self.picture.every)?;
+            writeln!(out, "<p>One message in {} is drawn.</p>", self.picture.every)?;
         }
         let height = scale.height + TOP + 10;
         writeln!(
