@@ -38,7 +38,12 @@ pub(crate) fn accept(
         return Ok(Done::Receipt);
     }
     let device = kept_apart(pending, conversation, user, device)?;
-    join_registers::join_receipt(pending, (conversation, user, device), &Receipt::new(delivered, read))?;
+    join_registers::join_receipt(
+        pending,
+        (conversation, user, device),
+        &Receipt::new(delivered, read),
+        None,
+    )?;
     Ok(Done::Receipt)
 }
 

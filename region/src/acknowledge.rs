@@ -8,6 +8,7 @@
 //!
 //! Bounded: at most one entry a partition waits, so 1,024.
 
+use crate::join_registers::{self, Source};
 use crate::keys::Key;
 use crate::partition;
 use crate::pending::Pending;
@@ -58,26 +59,35 @@ pub(crate) fn acknowledge(pending: &mut Pending<'_>, waiting: &mut Unacknowledge
     for bucket in std::mem::take(&mut waiting.0).into_keys() {
         let applied = pending.partition(bucket)?.vector();
         let pair = Pair { epoch: pending.config.placement.epoch, applied };
-        learn(pending, bucket, pending.config.replica, &pair)?;
+        learn(pending, bucket, (pending.config.replica, &pair), None)?;
     }
     Ok(())
 }
 
-/// Joins a replica's acknowledgement into its register.
+/// Joins a replica's acknowledgement into its register; `from` is the peer whose feed brought it.
 pub(crate) fn learn(
     pending: &mut Pending<'_>,
     bucket: Bucket,
-    replica: ReplicaId,
-    pair: &Pair,
+    (replica, pair): (ReplicaId, &Pair),
+    from: Option<ReplicaId>,
 ) -> Result<(), StoreError> {
     let mut known = known(pending.tables.view(), bucket, replica)?;
-    if !known.join(pair) {
-        return Ok(());
-    }
+    let grew = known.join(pair);
+    let had_by = from.filter(|_| known.newest() == pair);
     let register = RegisterKey::Acknowledgement(replica);
     let standing: Option<RegisterRecord> = pending.tables.load(&Key::Register(bucket, register))?;
+    if !grew {
+        return join_registers::note_had(pending, bucket, register, standing, had_by);
+    }
     let value = known.newest().encode();
-    crate::join_registers::rewrite(pending, bucket, register, standing.map(|record| record.change), value)?;
+    let source = Source { from, had_by };
+    join_registers::rewrite(
+        pending,
+        bucket,
+        register,
+        standing.map(|record| record.change),
+        (value, source),
+    )?;
     pending.tables.put_bytes(&Key::Acknowledgement(bucket, replica), known.encode());
     pending.partition(bucket)?.weigh_stability = true;
     Ok(())

@@ -4,6 +4,8 @@
 //! - A register's value only grows, by its kind's join, so any order and any repetition give the same value.
 //! - A register that grew gets the next change number and leaves its old place in the feed: the feed holds each register once,
 //!   at its latest change. A register that did not grow is not passed on, so joins come to rest.
+//! - A peer whose feed brought the very value that stands here is not sent it back. That holds whatever happens to bridges: it sent it from its own
+//!   store, where it is durable, and a store that lost it has another replica id.
 //! - The peer's feed cursor moves in the same batch.
 //!
 //! Refused, with nothing changed: a register whose name or value this version cannot read; an acknowledgement of this very replica
@@ -50,12 +52,12 @@ pub(crate) fn join(
             for register in registers {
                 match register {
                     Joinable::Receipt(register, receipt) => {
-                        join_receipt(pending, register, &receipt)?;
+                        join_receipt(pending, register, &receipt, Some(peer))?;
                     }
                     // Only this region itself says what it has applied.
                     Joinable::Acknowledgement(replica, _) if replica == own => {}
                     Joinable::Acknowledgement(replica, pair) => {
-                        acknowledge::learn(pending, partition.bucket, replica, &pair)?;
+                        acknowledge::learn(pending, partition.bucket, (replica, &pair), Some(peer))?;
                     }
                 }
             }
@@ -116,11 +118,21 @@ fn read(
     Ok(readable)
 }
 
-/// Joins a receipt, and tells if it grew.
+/// Where a register's new value comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Source {
+    /// The peer whose feed made it grow; none if it was made here.
+    pub(crate) from: Option<ReplicaId>,
+    /// The peer that is known to have this very value.
+    pub(crate) had_by: Option<ReplicaId>,
+}
+
+/// Joins a receipt, and tells if it grew; `from` is the peer whose feed brought it.
 pub(crate) fn join_receipt(
     pending: &mut Pending<'_>,
     (conversation, user, device): (ConversationId, UserId, DeviceId),
     receipt: &Receipt,
+    from: Option<ReplicaId>,
 ) -> Result<(), StoreError> {
     let register = RegisterKey::Receipt(conversation, user, device);
     let bucket = conversation.partition().bucket;
@@ -132,10 +144,13 @@ pub(crate) fn join_receipt(
             Receipt::decode(&record.value).map_err(|error| damaged(&key.encode(), &error.to_string()))?
         }
     };
-    if !joined.join(receipt) {
-        return Ok(());
+    let grew = joined.join(receipt);
+    let had_by = from.filter(|_| joined == *receipt);
+    if !grew {
+        return note_had(pending, bucket, register, standing, had_by);
     }
-    rewrite(pending, bucket, register, standing.map(|record| record.change), joined.encode().into())?;
+    let value = (joined.encode().into(), Source { from, had_by });
+    rewrite(pending, bucket, register, standing.map(|record| record.change), value)?;
     let (delivered, read) = (joined.delivered().clone(), joined.read().clone());
     pending.tables.effects.push(Effect::Receipt { conversation, user, device, delivered, read });
     Ok(())
@@ -147,13 +162,31 @@ pub(crate) fn rewrite(
     bucket: Bucket,
     register: RegisterKey,
     standing: Option<ChangeNumber>,
-    value: Bytes,
+    (value, source): (Bytes, Source),
 ) -> Result<(), StoreError> {
     if let Some(change) = standing {
         pending.tables.delete(&Key::Feed(bucket, change));
     }
-    let change = pending.next_change(bucket)?;
-    pending.tables.put(&Key::Register(bucket, register), &RegisterRecord { change, value });
+    let change = pending.next_change(bucket, source.from.is_none())?;
+    let had_by = source.had_by.into_iter().collect();
+    pending.tables.put(&Key::Register(bucket, register), &RegisterRecord { change, value, had_by });
     pending.tables.put_bytes(&Key::Feed(bucket, change), register.encode());
+    Ok(())
+}
+
+/// A peer has the very value that stands here: it need not be told.
+pub(crate) fn note_had(
+    pending: &mut Pending<'_>,
+    bucket: Bucket,
+    register: RegisterKey,
+    standing: Option<RegisterRecord>,
+    had_by: Option<ReplicaId>,
+) -> Result<(), StoreError> {
+    if let (Some(mut record), Some(peer)) = (standing, had_by)
+        && !record.had_by.contains(&peer)
+    {
+        record.had_by.push(peer);
+        pending.tables.put(&Key::Register(bucket, register), &record);
+    }
     Ok(())
 }

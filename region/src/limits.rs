@@ -18,8 +18,8 @@ pub struct Limits {
     /// Devices of one member whose receipts are kept apart in one conversation: device ids come from tokens, and a row each would let
     /// one user fill a disk. Receipts of further devices are joined into the member's first one: nothing that was read is lost.
     pub receipt_devices_max: usize,
-    /// Milliseconds for which a partition's acknowledgement may wait for more to acknowledge: ten registers a second and
-    /// busy partition, and stability at most that much later.
+    /// Milliseconds for which a partition's acknowledgement may wait for more to acknowledge: an acknowledgement costs every region a write and every
+    /// bridge some 70 bytes, so one a second and busy partition. Stability comes at most that much later: it lets clients forget, and nobody waits for it.
     pub acknowledge_after_ms: u64,
 }
 
@@ -32,7 +32,7 @@ impl Default for Limits {
             outbox_days_max: 30,
             ahead_ms_max: DAY_MS,
             receipt_devices_max: 32,
-            acknowledge_after_ms: 100,
+            acknowledge_after_ms: 1_000,
         }
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! Cost: a commit of n operations is n reads by key; a run of commits is one walk along the log.
 
+use crate::acknowledge;
 use crate::keys::{Key, KeyRange};
 use crate::partition;
 use crate::record::{self, ChainRecord, OpaqueRecord, RegisterRecord};
@@ -162,6 +163,7 @@ impl LogView for StoreLog<'_> {
         &self,
         partition: PartitionId,
         from: ChangeNumber,
+        peer: ReplicaId,
         bytes_max: usize,
     ) -> Result<Vec<(ChangeNumber, Register)>, LogUnreadable> {
         self.read_in(partition, |view| {
@@ -174,6 +176,9 @@ impl LogView for StoreLog<'_> {
                 let register = RegisterKey::decode(&name).ok_or_else(|| wrong("it names no register"))?;
                 let stored: RegisterRecord =
                     record::load_named(view, &Key::Register(bucket, register), "the feed")?;
+                if stored.had_by.contains(&peer) {
+                    return Ok(ControlFlow::Continue(()));
+                }
                 bytes = bytes.saturating_add(name.len() + stored.value.len());
                 if !registers.is_empty() && bytes > bytes_max {
                     return Ok(ControlFlow::Break(()));
@@ -188,6 +193,12 @@ impl LogView for StoreLog<'_> {
     fn cursor(&self, peer: ReplicaId, partition: PartitionId) -> Result<PeerCursor, LogUnreadable> {
         self.read_in(partition, |view| {
             Ok(record::load(view, &Key::Cursor(partition.bucket, peer))?.unwrap_or_default())
+        })
+    }
+
+    fn acknowledged(&self, partition: PartitionId, replica: ReplicaId) -> Result<Sequence, LogUnreadable> {
+        self.read_in(partition, |view| {
+            Ok(acknowledge::known(view, partition.bucket, replica)?.newest().applied.get(replica))
         })
     }
 

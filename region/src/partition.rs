@@ -43,7 +43,7 @@ pub(crate) fn reach(view: &dyn View, bucket: Bucket) -> Result<ReachRecord, Stor
 pub(crate) fn state(view: &dyn View, bucket: Bucket) -> Result<PartitionState, StoreError> {
     let reach = reach(view, bucket)?;
     let applied = applied(&chains(view, bucket)?);
-    Ok(PartitionState { log_end: reach.log_end, feed_end: reach.feed_end, applied })
+    Ok(PartitionState { log_end: reach.log_end, feed_end: reach.feed_end, feed_own: reach.feed_own, applied })
 }
 
 /// Who is in a conversation: nobody if it is not known.

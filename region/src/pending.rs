@@ -63,10 +63,13 @@ impl<'a> Pending<'a> {
             .or_insert_with(|| PartitionWork::new(Chains::new(), ReachRecord::default())))
     }
 
-    /// The next change number of a partition's feed.
-    pub(crate) fn next_change(&mut self, bucket: Bucket) -> Result<ChangeNumber, StoreError> {
+    /// The next change number of a partition's feed; `own` if the change is made here, not passed on by a peer.
+    pub(crate) fn next_change(&mut self, bucket: Bucket, own: bool) -> Result<ChangeNumber, StoreError> {
         let reach = &mut self.partition(bucket)?.reach;
         reach.feed_end = ChangeNumber(reach.feed_end.0 + 1);
+        if own {
+            reach.feed_own = reach.feed_end;
+        }
         Ok(reach.feed_end)
     }
 
@@ -132,6 +135,7 @@ impl PartitionWork {
     }
 
     fn state(&self) -> PartitionState {
-        PartitionState { log_end: self.reach.log_end, feed_end: self.reach.feed_end, applied: self.vector() }
+        let ReachRecord { log_end, feed_end, feed_own } = self.reach;
+        PartitionState { log_end, feed_end, feed_own, applied: self.vector() }
     }
 }

@@ -15,7 +15,7 @@ use crate::meta::StoreMeta;
 use crate::store::{Direction, StoreError, View};
 use bytes::Bytes;
 use crdt::timeline::Inserted;
-use crdt::{Aliases, ChainHead, Cut, Dot, Kind, MessageId, Place, Sequence, Timestamp, UserId};
+use crdt::{Aliases, ChainHead, Cut, Dot, Kind, MessageId, Place, ReplicaId, Sequence, Timestamp, UserId};
 use replication::log::{ChangeNumber, PeerCursor, Position};
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
@@ -60,6 +60,8 @@ pub(crate) struct ChainRecord {
 pub(crate) struct ReachRecord {
     pub(crate) log_end: Position,
     pub(crate) feed_end: ChangeNumber,
+    /// The last change of the feed that was made here, not passed on by a peer.
+    pub(crate) feed_own: ChangeNumber,
 }
 
 /// A register's value, and under which number it stands in the feed.
@@ -67,6 +69,8 @@ pub(crate) struct ReachRecord {
 pub(crate) struct RegisterRecord {
     pub(crate) change: ChangeNumber,
     pub(crate) value: Bytes,
+    /// Peers whose feeds brought this very value: they need not be told. Forgotten when the value grows; at most one a region.
+    pub(crate) had_by: Vec<ReplicaId>,
 }
 
 /// Bytes that mean something to their table: a register's name in the feed, a believed pair.
@@ -261,10 +265,15 @@ impl Record for ReachRecord {
     fn write(&self, out: &mut Writer) {
         out.number(self.log_end.0);
         out.number(self.feed_end.0);
+        out.number(self.feed_own.0);
     }
 
     fn read(fields: &mut Reader) -> Option<Self> {
-        Some(Self { log_end: Position(fields.number()?), feed_end: ChangeNumber(fields.number()?) })
+        Some(Self {
+            log_end: Position(fields.number()?),
+            feed_end: ChangeNumber(fields.number()?),
+            feed_own: ChangeNumber(fields.number()?),
+        })
     }
 }
 
@@ -314,10 +323,14 @@ impl Record for RegisterRecord {
     fn write(&self, out: &mut Writer) {
         out.number(self.change.0);
         out.bytes(&self.value);
+        out.number(self.had_by.len() as u64);
+        self.had_by.iter().for_each(|replica| out.replica(*replica));
     }
 
     fn read(fields: &mut Reader) -> Option<Self> {
-        Some(Self { change: ChangeNumber(fields.number()?), value: fields.bytes()? })
+        let (change, value) = (ChangeNumber(fields.number()?), fields.bytes()?);
+        let had_by = (0..fields.number()?).map(|_| fields.replica()).collect::<Option<_>>()?;
+        Some(Self { change, value, had_by })
     }
 }
 

@@ -149,7 +149,7 @@ fn perform(world: &mut World, told: &mut Told, act: &Act) {
         }
         Act::Restart { at } => world.reopen(*at),
         Act::Tick { at } => {
-            world.now = world.now.plus_ms(150);
+            world.now = world.now.plus_ms(1_100);
             world.step(*at, vec![Input::Tick]);
         }
     }

@@ -57,7 +57,10 @@ fn what_is_acknowledged_is_applied_and_logged_in_the_same_batch_or_before() {
     world.step(1, inputs);
     world.reopen(1);
     world.step(1, vec![Input::Tick]);
-    let registers = world.log(1).registers(partition, Default::default(), usize::MAX).unwrap();
+    let registers = world
+        .log(1)
+        .registers(partition, Default::default(), world.regions[0].config.replica, usize::MAX)
+        .unwrap();
     assert_eq!(registers.len(), 1, "the region's own acknowledgement");
     let pair = replication::stability::Pair::decode(&registers[0].1.value).unwrap();
     assert_eq!(pair.applied, world.log(1).state(partition).unwrap().applied);

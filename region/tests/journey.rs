@@ -71,7 +71,7 @@ fn what_one_region_relays_is_verified_and_stable_at_the_far_end() {
         for (from, to) in [(0, 1), (1, 2), (2, 1), (1, 0)] {
             world.carry(from, to);
         }
-        world.now = world.now.plus_ms(200);
+        world.now = world.now.plus_ms(1_100);
         for at in 0..3 {
             world.step(at, vec![region::shard::Input::Tick]);
         }

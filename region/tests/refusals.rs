@@ -455,12 +455,32 @@ fn a_rolled_back_store_refuses_the_feed_that_knows_its_first_life() {
     world.calm();
     world.regions[0].store = backup.clone();
     world.reopen(0);
-    let feeds = world.lacking(1, 0, usize::MAX).into_iter();
-    let feeds = feeds.filter(|input| matches!(input, Input::Registers { .. })).collect();
-    world.step(0, feeds);
+    // To the region itself its own acknowledgement does not come back from whom it told; by way of others it does.
+    let partition = group(1).partition();
+    let heard = world.log(1).registers(partition, Default::default(), replica(7), usize::MAX).unwrap();
+    let cursor = heard.last().unwrap().0;
+    let registers = heard.into_iter().map(|(_, register)| register).collect();
+    world.step(0, vec![Input::Registers { peer: replica(1), partition, registers, cursor }]);
     let fork = |effect: &Effect| matches!(effect, Effect::Refused { reason: CommitRefused::Fork { origin, .. }, .. } if *origin == replica(0));
     assert!(world.effects.len() == 1 && fork(&world.effects[0]), "{:?}", world.effects);
     assert!(world.regions[0].store == backup, "nothing of the first life is joined");
+    let known = world.log(1).acknowledged(partition, replica(0)).unwrap();
+    let own = world.log(0).state(partition).unwrap().applied.get(replica(0));
+    assert!(known > own, "which Resume says on every bridge: {known:?} against {own:?}");
+}
+
+/// A value goes to everyone but who is known to have it.
+#[test]
+fn a_register_is_not_sent_back_to_whom_it_came_from() {
+    let mut world = world();
+    world.calm();
+    let partition = group(1).partition();
+    let told = |world: &World, peer: usize| {
+        let registers = world.log(0).registers(partition, Default::default(), replica(peer), usize::MAX);
+        registers.unwrap().into_iter().map(|(_, register)| register.key[1..3].to_vec()).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&world, 1), [[0, 1]], "its own alone: the other's came from there");
+    assert_eq!(told(&world, 7), [[0, 1], [0, 2]], "whoever else there is is told of both");
 }
 
 #[test]

@@ -111,8 +111,8 @@ pub struct Bridge {
     pub(crate) pipe_ready: bool,
     /// What is to be sent beside entries.
     pub(crate) outbox: Outbox,
-    /// The registers timer is set.
-    pub(crate) registers_set: bool,
+    /// When the registers timer is set to fire.
+    pub(crate) registers_set: Option<Now>,
     /// The references timer is set.
     pub(crate) references_set: bool,
     /// When the patience timer is set to fire.
@@ -155,7 +155,7 @@ impl Bridge {
             agreed: None,
             pipe_ready: false,
             outbox: Outbox::default(),
-            registers_set: false,
+            registers_set: None,
             references_set: false,
             patience_set: None,
             partitions: BTreeMap::new(),
@@ -221,7 +221,7 @@ impl Bridge {
                 }
             }
             Input::Timer(Timer::Redial) => self.dial(turn),
-            Input::Timer(Timer::Registers) => self.flush_registers(),
+            Input::Timer(Timer::Registers) => self.flush_registers(turn),
             Input::Timer(Timer::References) => self.flush_references(turn),
             Input::Timer(Timer::Patience) => return self.lose_patience(turn),
             Input::Timer(Timer::Probe) => self.probe(turn),
@@ -317,7 +317,7 @@ impl Bridge {
         self.waiting.clear();
         self.inline.clear();
         self.pending_bytes = 0;
-        (self.registers_set, self.references_set, self.patience_set) = (false, false, None);
+        (self.registers_set, self.references_set, self.patience_set) = (None, false, None);
         self.tardiness.values_mut().for_each(Tardiness::forget_connection);
         self.clocks.forget_connection();
         if self.paused {
@@ -341,6 +341,7 @@ impl Bridge {
             (known.applied, known.outgoing.end) = (state.applied, state.log_end);
         }
         known.outgoing.feed_end = known.outgoing.feed_end.max(state.feed_end);
+        known.outgoing.feed_own = known.outgoing.feed_own.max(state.feed_own);
         self.note_unsent(turn, partition);
         if self.waiting.contains(&partition) {
             self.pass(turn, partition)?;

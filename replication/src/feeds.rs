@@ -1,10 +1,17 @@
 //! Registers: the latest value of each that changed since the peer's feed cursor, coalesced by the flush timer.
 //!
-//! What must always hold: after an hour's cut the cost is what changed, not how often; a register is joined where it arrives, so one
-//! sent twice or out of order with entries does no harm; keys and values are bounded, and refused above that.
+//! Whoever sees a register grow passes it on, so that it arrives wherever a path is left. That would carry every value over every bridge, twice;
+//! so a value is not sent to a peer that is known to have that very one, and what was not made here waits longer, in which time the peer
+//! mostly gets it from where it was made. The region with the higher number waits longest, so of two that could tell each other only one does.
+//!
+//! What must always hold: after an hour's cut the cost is what changed, not how often; what grew goes to every peer that is not known to have it, within
+//! twice [`PASSED_ON_FLUSH_MS`]; a register is joined where it arrives, so one sent twice or out of order with entries does no harm; keys and values are
+//! bounded, and refused above that.
 
-use crate::bridge::{Bridge, Stop, Turn};
-use crate::limits::{REGISTER_KEY_BYTES_MAX, REGISTER_VALUE_BYTES_MAX, TURN_BYTES_MAX};
+use crate::bridge::{Bridge, Phase, Stop, Turn};
+use crate::limits::{
+    PASSED_ON_FLUSH_MS, REGISTER_KEY_BYTES_MAX, REGISTER_VALUE_BYTES_MAX, REGISTERS_FLUSH_MS, TURN_BYTES_MAX,
+};
 use crate::log::ChangeNumber;
 use crate::output::Output;
 use crate::partition::Partition;
@@ -13,6 +20,8 @@ use crate::proto;
 use crate::reason::Reason;
 use crate::register::Register;
 use crate::send_frame::Filling;
+use crate::timers::Timer;
+use crdt::{Now, PartitionId, ReplicaId};
 
 /// Counted for each register on top of its bytes.
 const REGISTER_BYTES: usize = 64;
@@ -22,7 +31,7 @@ impl Partition {
     pub(crate) fn feed(
         &mut self,
         turn: &Turn<'_>,
-        may_send: MaySend,
+        (may_send, peer): (MaySend, ReplicaId),
         number: u32,
         filling: &Filling,
     ) -> Result<Option<proto::Feed>, Stop> {
@@ -31,9 +40,9 @@ impl Partition {
             return Ok(None);
         }
         let budget = TURN_BYTES_MAX.min(filling.room());
-        let changed = turn.log.registers(may_send.partition(), outgoing.feed_sent, budget)?;
+        let changed = turn.log.registers(may_send.partition(), outgoing.feed_sent, peer, budget)?;
         let Some((through, _)) = changed.last() else {
-            // What changed last has changed again since: the next `Advanced` tells.
+            // The peer has it all, or what changed last has changed again since, and the next `Advanced` tells.
             outgoing.feed_sent = outgoing.feed_end;
             return Ok(None);
         };
@@ -45,6 +54,46 @@ impl Partition {
 }
 
 impl Bridge {
+    /// Registers of that partition wait for company: for a while if something of them was made here, else longer.
+    pub(crate) fn let_registers_wait(&mut self, turn: &mut Turn<'_>, id: PartitionId) {
+        let passed_on_ms =
+            if self.config.own < self.config.peer { PASSED_ON_FLUSH_MS } else { 2 * PASSED_ON_FLUSH_MS };
+        let Some(Partition { outgoing, .. }) = self.partitions.get_mut(&id) else { return };
+        let own = outgoing.feed_own > outgoing.feed_sent;
+        let at = turn.now.plus_ms(if own { REGISTERS_FLUSH_MS } else { passed_on_ms });
+        let due = outgoing.feed_due.map_or(at, |due| due.min(at));
+        outgoing.feed_due = Some(due);
+        self.set_registers_timer(turn, due);
+    }
+
+    fn set_registers_timer(&mut self, turn: &mut Turn<'_>, at: Now) {
+        if self.registers_set.is_none_or(|set| at < set) {
+            self.registers_set = Some(at);
+            turn.out.push(Output::SetTimer { timer: Timer::Registers, at });
+        }
+    }
+
+    /// Registers that have waited long enough go now, and with them those that would go within the shortest wait: they share a frame.
+    pub(crate) fn flush_registers(&mut self, turn: &mut Turn<'_>) {
+        self.registers_set = None;
+        if self.phase < Phase::Open {
+            return;
+        }
+        let mut next: Option<Now> = None;
+        for (id, known) in self.partitions.iter_mut().filter(|(_, known)| known.outgoing.unsent_registers()) {
+            let Some(due) = known.outgoing.feed_due else { continue };
+            if due <= turn.now.plus_ms(REGISTERS_FLUSH_MS) {
+                known.outgoing.flush_feed = true;
+                self.ready.insert(*id);
+            } else {
+                next = Some(next.map_or(due, |next| next.min(due)));
+            }
+        }
+        if let Some(at) = next {
+            self.set_registers_timer(turn, at);
+        }
+    }
+
     /// Hands the peer's registers to the shard.
     pub(crate) fn take_feed(&mut self, turn: &mut Turn<'_>, feed: proto::Feed) -> Result<(), Stop> {
         let (own, peer) = (self.config.own, self.config.peer);

@@ -49,8 +49,13 @@ pub const REGISTER_KEY_BYTES_MAX: usize = 256;
 /// Bytes of one register's value; a longer one is refused as malformed.
 pub const REGISTER_VALUE_BYTES_MAX: usize = 64 * 1024;
 
-/// Registers wait this long for company, in milliseconds: long enough to gather a burst of receipts, too short to see.
-pub const REGISTERS_FLUSH_MS: u64 = 50;
+/// Registers that changed here wait this long for company, in milliseconds: receipts and acknowledgements of one conversation come in bursts, and a burst
+/// costs each register once. Nobody sees a quarter of a second of a tick.
+pub const REGISTERS_FLUSH_MS: u64 = 250;
+
+/// Registers that only passed through here wait so long, in milliseconds, or twice as long if the peer's number is the lower: longer than a way
+/// around the world, so that the peer has mostly got them from where they were made, and has said so. With that bridge cut, ticks are so much later.
+pub const PASSED_ON_FLUSH_MS: u64 = 500;
 
 /// References wait this long for a commit to go with, in milliseconds. Nobody needs them before that, except a region that hears of their
 /// origin in no other way, and such a one has asked for bodies. Alone they cost about 16 bytes, with a commit about 5.
@@ -87,4 +92,5 @@ const _: () = assert!(COMMIT_BYTES_MAX + COMMIT_OPERATIONS_MAX * 16 + 1_024 <= F
 const _: () = assert!(TURN_BYTES_MAX < FRAME_BYTES_TARGET && FRAME_BYTES_TARGET < FRAME_BYTES_MAX);
 const _: () = assert!(FRAME_BYTES_MAX <= IN_FLIGHT_BYTES_MAX && FRAME_BYTES_MAX < PENDING_BYTES_MAX);
 const _: () = assert!(REGISTER_KEY_BYTES_MAX + REGISTER_VALUE_BYTES_MAX + 64 < FRAME_BYTES_MAX);
+const _: () = assert!(REGISTERS_FLUSH_MS < PASSED_ON_FLUSH_MS);
 const _: () = assert!(PATIENCE_MS_MIN < PATIENCE_MS_MAX && REDIAL_MS_MIN < REDIAL_MS_MAX);

@@ -33,6 +33,8 @@ pub struct PartitionState {
     pub log_end: Position,
     /// The last durable change.
     pub feed_end: ChangeNumber,
+    /// The last durable change that was made here: what comes after it was passed on by peers, and has less haste.
+    pub feed_own: ChangeNumber,
     /// Exactly what has been applied.
     pub applied: VersionVector,
 }
@@ -90,17 +92,21 @@ pub trait LogView {
         sequence: Sequence,
     ) -> Result<Option<ChainHead>, LogUnreadable>;
 
-    /// The latest value of each register that changed after `from`, in the order of their last change, with that change's number;
-    /// until `bytes_max` would be passed (at least one).
+    /// The latest value of each register that changed after `from` and that `peer` is not known to have, in the order of their last change,
+    /// with that change's number; until `bytes_max` would be passed (at least one).
     fn registers(
         &self,
         partition: PartitionId,
         from: ChangeNumber,
+        peer: ReplicaId,
         bytes_max: usize,
     ) -> Result<Vec<(ChangeNumber, Register)>, LogUnreadable>;
 
     /// Where this region stands in the log and feed of the peer's replica.
     fn cursor(&self, peer: ReplicaId, partition: PartitionId) -> Result<PeerCursor, LogUnreadable>;
+
+    /// The highest of its own operations that `replica` has acknowledged, as far as this region knows.
+    fn acknowledged(&self, partition: PartitionId, replica: ReplicaId) -> Result<Sequence, LogUnreadable>;
 
     /// The highest start number this region has seen of that replica's store in that placement; zero if none.
     fn start_number(&self, placement: PlacementId, peer: ReplicaId) -> Result<u64, LogUnreadable>;

@@ -49,6 +49,10 @@ pub(crate) struct Outgoing {
     pub(crate) feed_sent: ChangeNumber,
     /// Our feed ends here.
     pub(crate) feed_end: ChangeNumber,
+    /// The last change in it that was made here.
+    pub(crate) feed_own: ChangeNumber,
+    /// When registers that wait for company are to go.
+    pub(crate) feed_due: Option<Now>,
     /// The turn in which it was last served.
     pub(crate) served: u64,
 }

@@ -26,19 +26,24 @@ impl Bridge {
             let cursor = turn.log.cursor(shared.peer, id)?;
             let sequence = state.applied.get(shared.peer);
             let head = turn.log.head(id, shared.peer, sequence)?;
+            // A store that lost what it once acknowledged is found by that too: no feed brings the peer's own acknowledgement back to it.
+            let acknowledged = turn.log.acknowledged(id, shared.peer)?;
+            let acknowledged = if acknowledged > sequence { acknowledged.0 } else { 0 };
             // What was delivered before and is not durable yet comes again: the shard skips what it has.
-            if cursor.log.0 > 0 || cursor.feed.0 > 0 || sequence > Sequence::NONE {
+            if cursor.log.0 > 0 || cursor.feed.0 > 0 || sequence > Sequence::NONE || acknowledged > 0 {
                 named.push(proto::PartitionResume {
                     partition: number,
                     log: cursor.log.0,
                     feed: cursor.feed.0,
                     sequence: sequence.0,
                     head: head.map_or(0, crdt::ChainHead::check),
+                    acknowledged,
                 });
             }
             let outgoing = Outgoing {
                 end: state.log_end,
                 feed_end: state.feed_end,
+                feed_own: state.feed_own,
                 flush: true,
                 flush_feed: true,
                 ..Default::default()
@@ -89,8 +94,9 @@ impl Bridge {
         // The durable view, not what the last `Advanced` told: nothing leaves before it is durable, so a peer never knows more than this.
         let state = turn.log.state(id)?;
         let ours = state.applied.get(origin).0;
-        if theirs.sequence > ours {
-            let theirs = theirs.sequence;
+        let knows = theirs.sequence.max(theirs.acknowledged);
+        if knows > ours {
+            let theirs = knows;
             return Err(Stop::Fence(Reason::PeerKnowsMore { peer, partition: id, origin, theirs, ours }));
         }
         let beyond = |what, theirs, ours| {

@@ -13,9 +13,7 @@
 use crate::bridge::{Bridge, Phase, Stop, Turn};
 use crate::commit::Commit;
 use crate::entry_codec::Run;
-use crate::limits::{
-    COMMIT_OPERATIONS_MAX, HELD_RUNS_MAX, REFERENCES_FLUSH_MS, REGISTERS_FLUSH_MS, TURN_BYTES_MAX,
-};
+use crate::limits::{COMMIT_OPERATIONS_MAX, HELD_RUNS_MAX, REFERENCES_FLUSH_MS, TURN_BYTES_MAX};
 use crate::log::{LoggedCommit, Position};
 use crate::output::Output;
 use crate::partition::{Outgoing, Partition};
@@ -53,9 +51,8 @@ impl Bridge {
                 turn.out.push(Output::SetTimer { timer: Timer::References, at });
             }
         }
-        if registers && !std::mem::replace(&mut self.registers_set, true) {
-            let at = turn.now.plus_ms(REGISTERS_FLUSH_MS);
-            turn.out.push(Output::SetTimer { timer: Timer::Registers, at });
+        if registers {
+            self.let_registers_wait(turn, id);
         }
     }
 
@@ -79,18 +76,6 @@ impl Bridge {
         if let Some(at) = next {
             self.references_set = true;
             turn.out.push(Output::SetTimer { timer: Timer::References, at });
-        }
-    }
-
-    /// Registers that were held back go now.
-    pub(crate) fn flush_registers(&mut self) {
-        self.registers_set = false;
-        if self.phase < Phase::Open {
-            return;
-        }
-        for (id, known) in self.partitions.iter_mut().filter(|(_, known)| known.outgoing.unsent_registers()) {
-            known.outgoing.flush_feed = true;
-            self.ready.insert(*id);
         }
     }
 
@@ -168,12 +153,14 @@ impl Bridge {
             filling.bytes += 4 + section.encoded_len();
             filling.frame.sections.push(section);
         }
-        if !full && let Some(feed) = known.feed(turn, may_send, number, filling)? {
+        if !full && let Some(feed) = known.feed(turn, (may_send, shared.peer), number, filling)? {
             filling.bytes += 4 + feed.encoded_len();
             filling.frame.feeds.push(feed);
         }
         known.outgoing.flush &= known.outgoing.unsent_entries();
-        known.outgoing.flush_feed &= known.outgoing.unsent_registers();
+        if !known.outgoing.unsent_registers() {
+            (known.outgoing.flush_feed, known.outgoing.feed_due) = (false, None);
+        }
         Ok(full)
     }
 }

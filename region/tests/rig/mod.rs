@@ -143,6 +143,7 @@ impl World {
     /// What `to` lacks of the log and the feed of `from`, up to `bytes_max` a partition: two inputs a partition.
     pub fn lacking(&self, from: usize, to: usize, bytes_max: usize) -> Vec<Input> {
         let peer = self.regions[from].config.replica;
+        let own = self.regions[to].config.replica;
         let (source, target) = (self.log(from), self.log(to));
         let mut inputs = Vec::new();
         for (partition, _) in source.partitions().unwrap() {
@@ -153,7 +154,7 @@ impl World {
                 let commits = logged.into_iter().map(|logged| logged.commit).collect();
                 inputs.push(Input::Entries { peer, partition, commits, cursor });
             }
-            let changed = source.registers(partition, cursor.feed, bytes_max).unwrap();
+            let changed = source.registers(partition, cursor.feed, own, bytes_max).unwrap();
             if let Some((cursor, _)) = changed.last() {
                 let cursor = *cursor;
                 let registers = changed.into_iter().map(|(_, register)| register).collect();
@@ -182,7 +183,7 @@ impl World {
             for (from, to) in self.pairs() {
                 any |= self.carry(from, to);
             }
-            self.now = self.now.plus_ms(200);
+            self.now = self.now.plus_ms(1_100);
             for at in 0..self.regions.len() {
                 any |= !self.step(at, vec![Input::Tick]).batch.is_empty();
             }

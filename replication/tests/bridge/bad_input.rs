@@ -188,6 +188,7 @@ fn a_resume_that_knows_more_than_we_do_fences_us() {
     case("a cursor beyond the log", resume(|theirs| theirs.log = 3));
     case("a cursor beyond the feed", resume(|theirs| theirs.feed = 1));
     case("more of ours than we have", resume(|theirs| theirs.sequence = 3));
+    case("an acknowledgement of ours for more than we have", resume(|theirs| theirs.acknowledged = 3));
     case("another history of ours", resume(|theirs| (theirs.sequence, theirs.head) = (2, 1)));
     case("a history of ours whose commits end elsewhere", resume(|theirs| theirs.sequence = 1));
     case("a partition without a part", resume(|theirs| theirs.partition = 1_024));
@@ -196,6 +197,7 @@ fn a_resume_that_knows_more_than_we_do_fences_us() {
         a cursor beyond the log: 42 r2 has read the log of p1/7 up to 3, which ends at 2: this store lost data and must return as a new incarnation (fenced)
         a cursor beyond the feed: 42 r2 has read the feed of p1/7 up to 1, which ends at 0: this store lost data and must return as a new incarnation (fenced)
         more of ours than we have: 41 r2 has operation 3 of r1.0000000000000011 in p1/7, whose own store ends at 2: that store lost data and must return as a new incarnation (fenced)
+        an acknowledgement of ours for more than we have: 41 r2 has operation 3 of r1.0000000000000011 in p1/7, whose own store ends at 2: that store lost data and must return as a new incarnation (fenced)
         another history of ours: 40 r1.0000000000000011 has another history in p1/7 at sequence 2 on the other side (fenced)
         a history of ours whose commits end elsewhere: 40 r1.0000000000000011 has another history in p1/7 at sequence 1 on the other side (fenced)
         a partition without a part: 25 r2 has no part in p1/0: entries of a partition go only to regions of its placement

@@ -11,6 +11,7 @@ mod bounded;
 mod describe;
 mod model;
 mod overhead;
+mod registers;
 mod scenario;
 mod store;
 mod world;

@@ -14,7 +14,8 @@ use replication::log::{
 };
 use replication::placement::{Placement, Placements};
 use replication::register::Register;
-use std::collections::BTreeMap;
+use replication::stability::{Pair, register_key};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One partition.
 #[derive(Debug, Clone, Default)]
@@ -23,7 +24,10 @@ pub(crate) struct PartitionLog {
     pub(crate) applied: VersionVector,
     heads: BTreeMap<(ReplicaId, Sequence), ChainHead>,
     registers: BTreeMap<Bytes, (ChangeNumber, Bytes)>,
+    /// Per register, who is known to have its very value.
+    had_by: BTreeMap<Bytes, BTreeSet<ReplicaId>>,
     feed_end: ChangeNumber,
+    feed_own: ChangeNumber,
     cursors: BTreeMap<ReplicaId, PeerCursor>,
 }
 
@@ -74,7 +78,12 @@ impl PartitionLog {
     }
 
     fn state(&self) -> PartitionState {
-        PartitionState { log_end: self.end(), feed_end: self.feed_end, applied: self.applied.clone() }
+        PartitionState {
+            log_end: self.end(),
+            feed_end: self.feed_end,
+            feed_own: self.feed_own,
+            applied: self.applied.clone(),
+        }
     }
 
     pub(crate) fn register(&self, key: &Bytes) -> Option<&Bytes> {
@@ -85,10 +94,25 @@ impl PartitionLog {
         self.registers.iter().map(|(key, (_, value))| (key.clone(), value.clone())).collect()
     }
 
-    /// Sets a register; the caller joined.
-    pub(crate) fn set(&mut self, key: Bytes, value: Bytes) {
-        if self.register(&key) != Some(&value) {
+    /// Sets a register; the caller joined. `had_by` is who sent this very value, if anybody did.
+    pub(crate) fn set(
+        &mut self,
+        key: Bytes,
+        value: Bytes,
+        from: Option<ReplicaId>,
+        had_by: Option<ReplicaId>,
+    ) {
+        let grew = self.register(&key) != Some(&value);
+        let had = self.had_by.entry(key.clone()).or_default();
+        if grew {
+            had.clear();
+        }
+        had.extend(had_by);
+        if grew {
             self.feed_end.0 += 1;
+            if from.is_none() {
+                self.feed_own = self.feed_end;
+            }
             self.registers.insert(key, (self.feed_end, value));
         }
     }
@@ -208,13 +232,15 @@ impl LogView for Store {
         &self,
         partition: PartitionId,
         from: ChangeNumber,
+        peer: ReplicaId,
         bytes_max: usize,
     ) -> Result<Vec<(ChangeNumber, Register)>, LogUnreadable> {
-        let registers = self.partitions.get(&partition).map(|log| log.registers.iter());
-        let mut changed: Vec<_> = registers
-            .into_iter()
-            .flatten()
-            .filter(|(_, (number, _))| *number > from)
+        let Some(log) = self.partitions.get(&partition) else { return Ok(vec![]) };
+        let lacks = |key: &Bytes| log.had_by.get(key).is_none_or(|had| !had.contains(&peer));
+        let mut changed: Vec<_> = log
+            .registers
+            .iter()
+            .filter(|(key, (number, _))| *number > from && lacks(key))
             .map(|(key, (number, value))| (*number, Register { key: key.clone(), value: value.clone() }))
             .collect();
         changed.sort_by_key(|(number, _)| *number);
@@ -224,6 +250,11 @@ impl LogView for Store {
     fn cursor(&self, peer: ReplicaId, partition: PartitionId) -> Result<PeerCursor, LogUnreadable> {
         let log = self.partitions.get(&partition);
         Ok(log.and_then(|log| log.cursors.get(&peer).copied()).unwrap_or_default())
+    }
+
+    fn acknowledged(&self, partition: PartitionId, replica: ReplicaId) -> Result<Sequence, LogUnreadable> {
+        let value = self.partitions.get(&partition).and_then(|log| log.register(&register_key(replica)));
+        Ok(value.map_or(Sequence::NONE, |value| Pair::decode(value).unwrap().applied.get(replica)))
     }
 
     fn start_number(&self, _: PlacementId, peer: ReplicaId) -> Result<u64, LogUnreadable> {

@@ -430,7 +430,7 @@ impl World {
                 Mail::Acknowledge(id) => {
                     let pair = Pair { epoch: Epoch(1), applied: region.store.log(id).applied };
                     let own = region.store.replica;
-                    region.join_pair(id, own, &pair);
+                    region.join_pair(id, own, &pair, None);
                     changed.insert(id, ());
                 }
                 Mail::Started(replica, number) => {
@@ -449,7 +449,8 @@ impl World {
                     told.push((from, Input::Taken { bytes }));
                     for register in registers {
                         let replica = replica_of_key(&register.key).unwrap();
-                        region.join_pair(id, replica, &Pair::decode(&register.value).unwrap());
+                        let pair = Pair::decode(&register.value).unwrap();
+                        region.join_pair(id, replica, &pair, Some(peer));
                     }
                     region.store.partitions.entry(id).or_default().raise_feed_cursor(peer, cursor);
                     changed.insert(id, ());
@@ -520,11 +521,13 @@ impl World {
 }
 
 impl Region {
-    fn join_pair(&mut self, id: PartitionId, replica: ReplicaId, pair: &Pair) {
+    fn join_pair(&mut self, id: PartitionId, replica: ReplicaId, pair: &Pair, from: Option<ReplicaId>) {
         let known = self.acknowledgements.entry(id).or_default();
-        if known.join(replica, pair) {
-            let value = known.get(replica).unwrap().newest().encode();
-            self.store.partitions.entry(id).or_default().set(register_key(replica), value);
+        known.join(replica, pair);
+        if let Some(newest) = known.get(replica).map(|known| known.newest().clone()) {
+            let had_by = from.filter(|_| newest == *pair);
+            let log = self.store.partitions.entry(id).or_default();
+            log.set(register_key(replica), newest.encode(), from, had_by);
         }
     }
 }

@@ -275,7 +275,7 @@ impl LogView for MadeUpRegion {
         }
         let last = Dot { replica: replica(self.own), sequence: Sequence(self.log_end()) };
         let applied = [last].into_iter().collect();
-        Ok(PartitionState { log_end: Position(self.log_end()), feed_end: ChangeNumber(0), applied })
+        Ok(PartitionState { log_end: Position(self.log_end()), applied, ..PartitionState::default() })
     }
 
     fn read(
@@ -329,9 +329,14 @@ impl LogView for MadeUpRegion {
         &self,
         _partition: PartitionId,
         _from: ChangeNumber,
+        _peer: ReplicaId,
         _bytes_max: usize,
     ) -> Result<Vec<(ChangeNumber, Register)>, LogUnreadable> {
         Ok(Vec::new())
+    }
+
+    fn acknowledged(&self, _: PartitionId, _: ReplicaId) -> Result<Sequence, LogUnreadable> {
+        Ok(Sequence::NONE)
     }
 
     fn cursor(&self, _peer: ReplicaId, _partition: PartitionId) -> Result<PeerCursor, LogUnreadable> {
