@@ -1,4 +1,7 @@
 //! Who tells whom of a register: each region of what it made itself, at once; of others' only whom they may not have reached.
+//!
+//! What must always hold: a register reaches every region for which a path is left, and crosses no bridge whose far end is known to have
+//! it. Counted on the worlds of `world.rs`, by what each bridge has sent.
 
 use crate::store::placement;
 use crate::world::{World, operation, partition, region};
