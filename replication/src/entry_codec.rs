@@ -1,16 +1,18 @@
 //! The compact form of entries on the wire: what both ends know is not sent.
 //!
 //! Plain Protocol Buffers spend some 15 bytes an operation on tags, dots and partitions, and repeat the payload's digest, which the receiver can
-//! compute, and the conversation, which the operation before it mostly names too. Here an operation costs about 4 bytes of lengths, and loses 22 of digest
-//! and up to 18 of shared prefix; nothing is lost: the envelope comes out byte for byte, or its chain's signature does not hold.
+//! compute, and the conversation and the sender, which an operation shortly before it mostly names too. Here an operation costs about 8 bytes of lengths, loses 22 of
+//! digest, and of the other 54 of its envelope ([`crate::envelope_window`]) mostly all but 14; nothing is lost: the envelope comes out byte for byte, or its
+//! chain's signature does not hold.
 //!
 //! What must always hold: both ends keep one [`StreamContext`] a partition and direction and change it alike, step by step; decoding is total and
 //! bounded: no input makes it panic, or allocate more than a frame's worth.
 //!
-//! Measured by `tests/bridge/overhead.rs`, bytes beyond a body of 1,024, frame included: commits of 1 / 4 / 16 operations cost 155.6 / 85.4 / 68.0 each, joined ones of
-//! 1 in a busy pipe 70.8; a third region's references 2.8 a message (decision 0005).
+//! Measured by `tests/bridge/overhead.rs`, bytes beyond a body of 1,024, frame included: commits of 1 / 4 / 16 operations cost 146.9 / 79.4 / 62.7 each, joined ones of
+//! 1 in a busy pipe 65.8; a third region's references 2.8 a message (decision 0005).
 
 use crate::commit::{Commit, OperationBytes};
+use crate::envelope_window::EnvelopeWindow;
 use crate::limits::{COMMIT_BYTES_MAX, COMMIT_OPERATIONS_MAX, ENVELOPE_BYTES_MAX};
 use crate::proto;
 use crate::reason::Reason;
@@ -18,7 +20,7 @@ use crate::shared::SharedPlacement;
 use bytes::{Buf as _, Bytes};
 use crdt::operation::{DIGEST_BYTES, digest};
 use crdt::{PartitionId, ReplicaId, Sequence};
-use prost::encoding::{decode_varint, encode_varint};
+use prost::encoding::{decode_varint, encode_varint, encoded_len_varint};
 use std::collections::BTreeMap;
 
 /// Tag and length of the payload's digest, the last field of an envelope.
@@ -29,8 +31,8 @@ const DIGEST_FIELD: [u8; 2] = [0x32, DIGEST_BYTES as u8];
 pub(crate) struct StreamContext {
     /// Per origin, the last sequence mentioned.
     mentioned: BTreeMap<ReplicaId, Sequence>,
-    /// The last envelope sent.
-    envelope: Bytes,
+    /// The last envelopes sent.
+    envelopes: EnvelopeWindow,
 }
 
 /// A run of operations of one origin that are referred to, not sent.
@@ -75,7 +77,7 @@ impl StreamContext {
             step.first = commit.first.0;
         }
         step.signature = Bytes::copy_from_slice(&commit.signature);
-        (step.shapes, step.data) = pack(&commit.operations, &mut self.envelope);
+        (step.shapes, step.data) = pack(&commit.operations, &mut self.envelopes);
         step
     }
 
@@ -172,7 +174,7 @@ impl StreamContext {
         };
         let signature: [u8; 64] =
             step.signature[..].try_into().map_err(|_| Reason::CommitCutShort { partition, origin })?;
-        let operations = unpack(&step.shapes, step.data.clone(), &mut self.envelope)?;
+        let operations = unpack(&step.shapes, step.data.clone(), &mut self.envelopes)?;
         if operations.is_empty() {
             return Err(Reason::CommitCutShort { partition, origin });
         }
@@ -185,8 +187,8 @@ impl StreamContext {
     }
 }
 
-/// The shapes and the data of operations that follow an envelope.
-fn pack(operations: &[OperationBytes], previous: &mut Bytes) -> (Bytes, Bytes) {
+/// The shapes and the data of operations that follow these envelopes.
+fn pack(operations: &[OperationBytes], window: &mut EnvelopeWindow) -> (Bytes, Bytes) {
     let (mut shapes, mut data) = (Vec::new(), Vec::new());
     for operation in operations {
         let envelope = &operation.envelope;
@@ -198,38 +200,35 @@ fn pack(operations: &[OperationBytes], previous: &mut Bytes) -> (Bytes, Bytes) {
             })
         });
         let kept = if elided { envelope.len() - DIGEST_BYTES - DIGEST_FIELD.len() } else { envelope.len() };
-        // `kept` is at most the envelope's length.
-        let kept = envelope.slice(..kept);
-        let shared = previous.iter().zip(&kept).take_while(|(one, other)| one == other).count();
-        encode_varint(shared as u64, &mut shapes);
-        encode_varint((kept.len() - shared) as u64 * 2 + u64::from(elided), &mut shapes);
+        encode_varint(kept as u64 * 2 + u64::from(elided), &mut shapes);
         encode_varint(operation.payload.as_ref().map_or(0, |payload| payload.len() as u64 + 1), &mut shapes);
-        // `shared` counts bytes of `kept`.
-        data.extend_from_slice(&kept[shared..]);
+        // `kept` is at most the envelope's length.
+        window.pack(&envelope[..kept], &mut shapes, &mut data);
         data.extend_from_slice(operation.payload.as_deref().unwrap_or_default());
-        *previous = envelope.clone();
+        window.remember(envelope.clone());
     }
     (shapes.into(), data.into())
 }
 
-/// The operations of these shapes and data, following an envelope.
-fn unpack(mut shapes: &[u8], mut data: Bytes, previous: &mut Bytes) -> Result<Vec<OperationBytes>, Reason> {
+/// The operations of these shapes and data, following these envelopes.
+fn unpack(
+    mut shapes: &[u8],
+    mut data: Bytes,
+    window: &mut EnvelopeWindow,
+) -> Result<Vec<OperationBytes>, Reason> {
     let malformed = Reason::Malformed("operations");
     let mut operations = Vec::new();
     let mut unpacked = 0;
     while !shapes.is_empty() {
-        let mut number = || -> Option<usize> { decode_varint(&mut shapes).ok()?.try_into().ok() };
-        let (Some(shared), Some(rest), Some(payload)) = (number(), number(), number()) else {
+        let (Some(kept), Some(payload)) = (number(&mut shapes), number(&mut shapes)) else {
             return Err(malformed);
         };
-        let (rest, elided) = (rest / 2, rest % 2 == 1);
-        let prefix = previous.get(..shared).ok_or(malformed.clone())?;
-        if rest > data.len() || shared.saturating_add(rest) > ENVELOPE_BYTES_MAX {
+        let (kept, elided) = (kept / 2, kept % 2 == 1);
+        if kept > ENVELOPE_BYTES_MAX {
             return Err(malformed);
         }
-        let mut envelope = Vec::with_capacity(shared + rest + DIGEST_FIELD.len() + DIGEST_BYTES);
-        envelope.extend_from_slice(prefix);
-        envelope.extend_from_slice(&data.split_to(rest));
+        let mut envelope = Vec::with_capacity(kept + DIGEST_FIELD.len() + DIGEST_BYTES);
+        window.unpack(kept, &mut shapes, &mut data, &mut envelope).ok_or(malformed.clone())?;
         let payload = match payload.checked_sub(1) {
             None => None,
             Some(length) if length <= data.len() => Some(data.split_to(length)),
@@ -248,8 +247,35 @@ fn unpack(mut shapes: &[u8], mut data: Bytes, previous: &mut Bytes) -> Result<Ve
             return Err(malformed);
         }
         let envelope = Bytes::from(envelope);
-        previous.clone_from(&envelope);
+        window.remember(envelope.clone());
         operations.push(OperationBytes { envelope, payload });
     }
     if data.is_empty() { Ok(operations) } else { Err(malformed) }
+}
+
+/// How many operations these shapes are of, which this very region has packed.
+pub(crate) fn operations_in(mut shapes: &[u8]) -> u64 {
+    let mut operations = 0;
+    while let (Some(kept), Some(_), Some(earlier)) =
+        (number(&mut shapes), number(&mut shapes), number(&mut shapes))
+    {
+        let mut told = if earlier == 0 { kept / 2 } else { 0 };
+        while told < kept / 2 {
+            let (Some(equal), Some(new)) = (number(&mut shapes), number(&mut shapes)) else { break };
+            told += equal + new;
+        }
+        operations += 1;
+    }
+    operations
+}
+
+/// A number of a shape.
+pub(crate) fn number(shapes: &mut &[u8]) -> Option<usize> {
+    decode_varint(shapes).ok()?.try_into().ok()
+}
+
+/// What a run takes on the wire.
+pub(crate) fn run_bytes(run: &Run, placement: &SharedPlacement) -> usize {
+    let (origins, index) = (placement.origins.len() as u64, placement.origin_index(run.origin));
+    encoded_len_varint((run.count() * origins + index.map_or(0, u64::from)) * 2) + run.check.map_or(0, |_| 4)
 }

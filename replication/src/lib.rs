@@ -14,6 +14,7 @@ pub mod bridge;
 pub mod commit;
 mod compare_clocks;
 mod entry_codec;
+mod envelope_window;
 mod feeds;
 mod fetch_missing;
 mod frame;

@@ -12,7 +12,7 @@
 
 use crate::bridge::{Bridge, Phase, Stop, Turn};
 use crate::commit::Commit;
-use crate::entry_codec::Run;
+use crate::entry_codec::{Run, run_bytes};
 use crate::limits::{COMMIT_OPERATIONS_MAX, HELD_RUNS_MAX, REFERENCES_FLUSH_MS, TURN_BYTES_MAX};
 use crate::log::{LoggedCommit, Position};
 use crate::output::Output;
@@ -173,7 +173,7 @@ impl Partition {
         may_send: MaySend,
         shared: &SharedPlacement,
         inline: &BTreeSet<ReplicaId>,
-        filling: &Filling,
+        filling: &mut Filling,
     ) -> Result<Option<proto::Section>, Stop> {
         let outgoing = &mut self.outgoing;
         let begun = outgoing.sent;
@@ -225,6 +225,10 @@ impl Partition {
         let mut encoded = Vec::with_capacity(steps.len());
         for mut step in steps {
             check_runs(turn, may_send, shared.peer, &mut step.runs)?;
+            if step.commit.is_some() {
+                let third = step.runs.iter().filter(|run| run.origin != shared.peer);
+                filling.reference_bytes += third.map(|run| run_bytes(run, shared)).sum::<usize>();
+            }
             encoded.push(outgoing.context.encode_step(&step.runs, step.commit.as_ref(), shared));
         }
         let end = low_bits(outgoing.sent);

@@ -47,6 +47,8 @@ pub(crate) struct ToAnswer {
 pub(crate) struct Filling {
     pub(crate) frame: proto::Frame,
     pub(crate) bytes: usize,
+    /// Of them, what references to third regions' operations take beside commits.
+    pub(crate) reference_bytes: usize,
 }
 
 impl Filling {
@@ -71,7 +73,7 @@ impl Bridge {
         if !filling.is_empty() {
             self.pipe_ready = false;
             let bytes = frame::encode(&filling.frame);
-            self.sent.count(&filling.frame, bytes.len());
+            self.sent.count(&filling, bytes.len());
             turn.out.push(Output::Send(bytes));
         }
         Ok(())

@@ -3,7 +3,9 @@
 //! What must always hold: every byte of every frame is in exactly one of the kinds; numbers only grow while the bridge lives. They count what was
 //! encoded, before the driver's length prefix and QUIC; what was sent twice because a connection broke counts twice.
 
+use crate::entry_codec::operations_in;
 use crate::proto;
+use crate::send_frame::Filling;
 use prost::Message as _;
 use prost::encoding::encoded_len_varint;
 
@@ -14,7 +16,7 @@ pub struct Sent {
     pub operations: u64,
     /// Bytes of sections and answers that carry them, references apart.
     pub operation_bytes: u64,
-    /// Bytes of references to others' operations.
+    /// Bytes of references to third regions' operations. Those to the receiver's own, which keep positions, count with the operations.
     pub reference_bytes: u64,
     /// Registers.
     pub registers: u64,
@@ -28,21 +30,29 @@ pub struct Sent {
 
 impl Sent {
     /// Counts a frame of so many bytes.
-    pub(crate) fn count(&mut self, frame: &proto::Frame, bytes: usize) {
+    pub(crate) fn count(&mut self, filling: &Filling, bytes: usize) {
+        let frame = &filling.frame;
         let before = self.operation_bytes + self.reference_bytes + self.register_bytes;
+        let mut references = filling.reference_bytes;
         for section in &frame.sections {
-            let references: usize = section.steps.iter().map(reference_bytes).sum();
             let whole = field_bytes(section.encoded_len());
             // A section that carries nothing else is there for its references.
-            let references = if section.steps.iter().any(has_commit) { references } else { whole };
-            self.reference_bytes += references as u64;
-            self.operation_bytes += (whole - references) as u64;
+            let alone: usize = if section.steps.iter().any(has_commit) {
+                let alone = section.steps.iter().filter(|step| !has_commit(step));
+                alone.map(|step| field_bytes(step.encoded_len())).sum()
+            } else {
+                whole
+            };
+            references += alone;
+            self.operation_bytes += whole as u64;
             self.operations += section.steps.iter().map(operations).sum::<u64>();
         }
         for fetched in &frame.fetched {
             self.operation_bytes += field_bytes(fetched.encoded_len()) as u64;
             self.operations += fetched.commits.iter().map(operations).sum::<u64>();
         }
+        self.reference_bytes += references as u64;
+        self.operation_bytes -= references as u64;
         for feed in &frame.feeds {
             self.register_bytes += field_bytes(feed.encoded_len()) as u64;
             self.registers += feed.keys.len() as u64;
@@ -62,17 +72,8 @@ fn has_commit(step: &proto::Step) -> bool {
     !step.signature.is_empty()
 }
 
-fn reference_bytes(step: &proto::Step) -> usize {
-    if !has_commit(step) {
-        return field_bytes(step.encoded_len());
-    }
-    if step.references.is_empty() { 0 } else { field_bytes(step.references.len()) }
-}
-
-/// Three varints an operation, each of which ends with its only byte below 128.
 fn operations(step: &proto::Step) -> u64 {
-    let ends = step.shapes.iter().filter(|byte| **byte < 128).count();
-    ends as u64 / 3
+    operations_in(&step.shapes)
 }
 
 #[cfg(test)]
@@ -85,7 +86,7 @@ mod tests {
         let commit = proto::Step {
             references: Bytes::from_static(&[9, 1, 2, 3, 4]),
             signature: Bytes::from(vec![7; 64]),
-            shapes: Bytes::from_static(&[20, 90, 0x80, 8, 3, 30, 1]),
+            shapes: Bytes::from_static(&[40, 0x80, 8, 0, 20, 3, 2, 4, 1, 5, 0]),
             data: Bytes::from(vec![1; 1_100]),
             ..Default::default()
         };
@@ -105,13 +106,13 @@ mod tests {
         };
         let bytes = frame.encoded_len();
         let mut sent = Sent::default();
-        sent.count(&frame, bytes);
+        sent.count(&Filling { frame, bytes, reference_bytes: 5 }, bytes);
         let all = sent.operation_bytes + sent.reference_bytes + sent.register_bytes + sent.other_bytes;
         assert_eq!(all as usize, bytes);
         assert_eq!((sent.operations, sent.registers, sent.frames), (2, 1, 1));
         assert_eq!(sent.register_bytes as usize, 2 + feed.encoded_len());
         assert_eq!(sent.other_bytes as usize, 2 + proto::Probe { sent_us: 77 }.encoded_len());
-        // The commit's run of five bytes with tag and length, and a whole section of eleven for the other.
-        assert_eq!(sent.reference_bytes, 7 + 12);
+        // The run of five bytes beside the commit, and the whole section of the other.
+        assert_eq!(sent.reference_bytes, 5 + 12);
     }
 }

@@ -214,7 +214,7 @@ fn step(first: u64, texts: &[&str]) -> proto::Step {
     let (mut shapes, mut data) = (Vec::new(), Vec::new());
     for operation in &commit.operations {
         let payload = operation.payload.clone().unwrap();
-        shapes.extend([0, operation.envelope.len() as u8 * 2, payload.len() as u8 + 1]);
+        shapes.extend([operation.envelope.len() as u8 * 2, payload.len() as u8 + 1, 0]);
         data.extend_from_slice(&operation.envelope);
         data.extend_from_slice(&payload);
     }
@@ -273,8 +273,9 @@ fn entries_that_should_not_come_are_refused_by_name() {
         section(|section| {
             let mut shapes = Vec::new();
             for _ in 0..2 {
-                shapes.extend([0, 2]);
+                shapes.push(2);
                 prost::encoding::encode_varint(COMMIT_BYTES_MAX as u64 / 2 + 1, &mut shapes);
+                shapes.push(0);
             }
             let data = vec![7; 2 * (1 + COMMIT_BYTES_MAX / 2)];
             (section.steps[0].shapes, section.steps[0].data) = (shapes.into(), data.into());
@@ -285,15 +286,15 @@ fn entries_that_should_not_come_are_refused_by_name() {
     case("sequence zero", section(|section| section.steps[0].first = 0));
     case("the last sequence", section(|section| section.steps[0].first = u64::MAX));
     case(
-        "a prefix of nothing",
+        "told by an envelope that is not remembered",
         section(|section| {
-            section.steps[0].shapes = vec![5, 2, 1].into();
+            section.steps[0].shapes = vec![12, 1, 1, 5, 1].into();
         }),
     );
     case(
         "a digest without a payload",
         section(|section| {
-            (section.steps[0].shapes, section.steps[0].data) = (vec![0, 3, 0].into(), vec![1].into());
+            (section.steps[0].shapes, section.steps[0].data) = (vec![3, 0, 0].into(), vec![1].into());
         }),
     );
     case("an empty step", references(b""));
@@ -324,7 +325,7 @@ fn entries_that_should_not_come_are_refused_by_name() {
         our own operation: 20 malformed frame: origin
         sequence zero: 20 malformed frame: first
         the last sequence: 20 malformed frame: first
-        a prefix of nothing: 20 malformed frame: operations
+        told by an envelope that is not remembered: 20 malformed frame: operations
         a digest without a payload: 20 malformed frame: operations
         an empty step: 20 malformed frame: empty step
         a reference to nothing known: 20 malformed frame: references

@@ -144,12 +144,12 @@ fn a_message_of_1_kb_costs_at_most_112_bytes_of_overhead_under_load() {
         table += &format!("{what:<46} {:>7}\n", text(cost));
     }
     expect![[r#"
-        commits of 1, one conversation, pipe idle       155.59
-        commits of 1, one conversation, pipe busy        70.76
-        commits of 4, one conversation, pipe idle        85.37
-        commits of 4, four conversations, pipe idle      94.61
-        commits of 16, one conversation, pipe idle       67.99
-        commits of 16, four conversations, pipe idle     78.57
+        commits of 1, one conversation, pipe idle       146.89
+        commits of 1, one conversation, pipe busy        65.79
+        commits of 4, one conversation, pipe idle        79.41
+        commits of 4, four conversations, pipe idle      81.66
+        commits of 16, one conversation, pipe idle       62.74
+        commits of 16, four conversations, pipe idle     63.37
     "#]]
     .assert_eq(&table);
 }

@@ -187,10 +187,8 @@ impl BenchFigures {
             "s",
             None,
         );
-        let operations = bytes("bridge_sent_bytes_total operations");
-        let overhead = per_bridged(operations).map(|whole| whole - BODY_BYTES as f64);
         let what = "bytes beside the body, a message and bridge";
-        self.line("overhead", what, overhead, "B", Some(OVERHEAD_BYTES_MAX));
+        self.line("overhead", what, overhead(counts), "B", None);
         // Between two regions pass references to what a third one's people said: as many of those as of one region's own.
         let references = per_bridged(bytes("bridge_sent_bytes_total references"));
         let what = "bytes of references, a third region's message";
@@ -205,6 +203,23 @@ impl BenchFigures {
         self.line("frames", "frames, a message and bridge", frames, "", None);
         let datagrams = per_bridged(bytes("bridge_datagram_bytes_total out"));
         self.line("datagram_bytes", "bytes of UDP in all, a message and bridge", datagrams, "B", None);
+    }
+
+    /// What a message costs when the machine has as much to do as it can.
+    pub(super) fn full(&mut self, counts: &Counts, window: &Window) {
+        let messages = window.acknowledged.len() as f64;
+        let rate = messages * 1e6 / window.took_us.max(1) as f64;
+        self.line("full_rate", "under full load: messages a second", Some(rate), "/s", None);
+        let acknowledged =
+            Percentiles::of(window.acknowledged.iter().map(|s| u64::from(s.took_us)).collect());
+        let p50 = (acknowledged.count > 0).then_some(acknowledged.p50 as f64 / 1_000.0);
+        self.line("full_acknowledge_p50", "under full load: acknowledged, p50", p50, "ms", None);
+        let syncs = counts.get("shard_syncs_total").map(|syncs| syncs as f64 / messages);
+        self.line("full_syncs", "under full load: syncs a message, all regions", syncs, "", None);
+        let cpu = counts.get("cpu").map(|cpu| cpu as f64 * 1_000.0 / messages);
+        self.line("full_cpu", "under full load: processor time, 100,000 messages", cpu, "s", None);
+        let what = "under full load: bytes beside the body";
+        self.line("full_overhead", what, overhead(counts), "B", Some(OVERHEAD_BYTES_MAX));
     }
 
     /// One pair: (acknowledged, shown) normally, and cut off.
@@ -300,6 +315,13 @@ impl BenchFigures {
         });
         format!("{all:#}\n")
     }
+}
+
+/// Bytes that bridges carry for an operation beyond the body of its post, references and registers apart.
+fn overhead(counts: &Counts) -> Option<f64> {
+    let operations = counts.get("bridge_sent_items_total operations").filter(|number| *number > 0)?;
+    let bytes = counts.get("bridge_sent_bytes_total operations")?;
+    Some(bytes as f64 / operations as f64 - BODY_BYTES as f64)
 }
 
 #[cfg(test)]

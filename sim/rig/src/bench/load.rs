@@ -25,6 +25,9 @@ pub(super) const BODY_BYTES: usize = 1_024;
 /// Members of a group in each region.
 pub(super) const MEMBERS_A_REGION: usize = 2;
 
+/// Messages that each has under way at full load.
+const AT_ONCE: usize = 16;
+
 /// One thing waited for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sample {
@@ -75,6 +78,12 @@ struct Notes {
     shown: Vec<Sample>,
     stable: Vec<Sample>,
     refused: BTreeMap<String, u64>,
+}
+
+impl Notes {
+    fn unacknowledged(&self) -> usize {
+        self.posted.len() - self.acknowledged.len()
+    }
 }
 
 impl Crew {
@@ -186,6 +195,24 @@ impl Person {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Posts; false once the client has stopped.
+    async fn post(&self, conversation: ConversationId, start: Instant, dice: &mut ChaCha12Rng) -> bool {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let random = u128::from(dice.next_u64()) << 64 | u128::from(dice.next_u64());
+        let message = MessageId::new(wall.as_millis() as u64, random);
+        let posted = now_us(start);
+        let body = body(posted, self.region, dice);
+        {
+            let mut notes = self.notes();
+            notes.posted.push(posted);
+            notes.waiting.insert(message, posted);
+        }
+        self.handle
+            .act(Act::Send { conversation, message: Some(message), body, reply_to: None })
+            .await
+            .is_ok()
+    }
+
     fn note(&self, now: u64, event: Event) {
         let mut notes = self.notes();
         let own = |posted_us: u64| Sample {
@@ -293,10 +320,39 @@ impl Load {
         Self { stop, tasks }
     }
 
+    /// Everybody posts as fast as they are answered, with [`AT_ONCE`] messages each that are not acknowledged yet.
+    pub(super) fn full(crew: &Crew) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut tasks = JoinSet::new();
+        for (number, person) in crew.people.iter().enumerate() {
+            let groups = crew.groups.iter().filter(|group| group.members.contains(&number));
+            let groups = groups.map(|group| group.conversation).collect();
+            tasks.spawn(post_at_will(Arc::clone(person), groups, crew.start, Arc::clone(&stop)));
+        }
+        Self { stop, tasks }
+    }
+
     /// Nobody posts any more.
     pub(super) async fn stop(mut self) {
         self.stop.store(true, Ordering::Relaxed);
         while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+async fn post_at_will(
+    person: Arc<Person>,
+    groups: Vec<ConversationId>,
+    start: Instant,
+    stop: Arc<AtomicBool>,
+) {
+    let mut dice = ChaCha12Rng::seed_from_u64(now_us(start));
+    for conversation in groups.iter().cycle() {
+        while !stop.load(Ordering::Relaxed) && person.notes().unacknowledged() >= AT_ONCE {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        if stop.load(Ordering::Relaxed) || !person.post(*conversation, start, &mut dice).await {
+            return;
+        }
     }
 }
 
@@ -313,18 +369,7 @@ async fn post(
         if stop.load(Ordering::Relaxed) {
             return;
         }
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let random = u128::from(dice.next_u64()) << 64 | u128::from(dice.next_u64());
-        let message = MessageId::new(wall.as_millis() as u64, random);
-        let posted = now_us(start);
-        let body = body(posted, person.region, &mut dice);
-        {
-            let mut notes = person.notes();
-            notes.posted.push(posted);
-            notes.waiting.insert(message, posted);
-        }
-        let act = Act::Send { conversation: *conversation, message: Some(message), body, reply_to: None };
-        if person.handle.act(act).await.is_err() {
+        if !person.post(*conversation, start, &mut dice).await {
             return;
         }
     }

@@ -46,6 +46,8 @@ pub struct BenchSettings {
 const WARM_UP: Duration = Duration::from_secs(3);
 /// After a cut: so long until what had gathered is everywhere.
 const MEND: Duration = Duration::from_secs(4);
+/// How long all that the machine takes is measured.
+const FULL: Duration = Duration::from_secs(6);
 /// After a cut began: what was on its way has arrived or is lost.
 const CUT_BEGINS: Duration = Duration::from_secs(1);
 
@@ -67,6 +69,7 @@ pub async fn bench(
     steady(&stand, &crew, settings, &mut figures, tell).await?;
     pairs(&stand, &crew, settings, &mut figures, tell).await?;
     load.stop().await;
+    full(&stand, &crew, &mut figures, tell).await?;
     figures.refused = crew.refused();
     drop(crew);
     stand.stop().await;
@@ -96,6 +99,25 @@ async fn steady(
     let window = crew.window(begun, ended);
     figures.steady(&window, &syncs, |from, to| stand.delay_us(from, to));
     figures.counted(&after.since(&before), &window);
+    Ok(())
+}
+
+/// As much as the machine takes: batches form, and a message costs less.
+async fn full(
+    stand: &Stand,
+    crew: &Crew,
+    figures: &mut BenchFigures,
+    tell: &(dyn Fn(String) + Send + Sync),
+) -> Result<(), ReplayError> {
+    tell("as many messages as this machine takes".to_owned());
+    let load = Load::full(crew);
+    tokio::time::sleep(WARM_UP).await;
+    let (begun, before) = (crew.now_us(), Counts::take(stand).await?);
+    tokio::time::sleep(FULL).await;
+    let (ended, after) = (crew.now_us(), Counts::take(stand).await?);
+    load.stop().await;
+    tokio::time::sleep(MEND).await;
+    figures.full(&after.since(&before), &crew.window(begun, ended));
     Ok(())
 }
 
