@@ -363,9 +363,11 @@ async fn post(
 ) {
     let mut dice = ChaCha12Rng::seed_from_u64(offset.as_nanos() as u64);
     let mut at = tokio::time::Instant::now() + offset;
-    for (person, conversation) in seats.iter().cycle() {
+    while !seats.is_empty() {
         tokio::time::sleep_until(at).await;
         at += between;
+        // Who speaks next is chance: people do not take turns.
+        let (person, conversation) = &seats[dice.next_u64() as usize % seats.len()];
         if stop.load(Ordering::Relaxed) {
             return;
         }
