@@ -2,8 +2,6 @@
 //!
 //! Each test changes one thing and sees the head change: whatever did not change it could be tampered with unseen.
 
-#![allow(clippy::unwrap_used)]
-
 use crdt::*;
 use proptest::prelude::*;
 

@@ -2,8 +2,6 @@
 //!
 //! Three replicas; each case says what each of them issued and what it had seen. Every case is applied in every order.
 
-#![allow(clippy::unwrap_used)]
-
 use bytes::Bytes;
 use crdt::operation::{Body, Draft, Post};
 use crdt::*;

@@ -3,13 +3,9 @@
 //!
 //! Histories are drawn at random with what depends on what; every order tried extends happened-before, as every region's does.
 
-#![allow(clippy::unwrap_used)]
-
-mod histories;
-
+use crate::histories::{History, Issued, USERS, steps, user};
 use crdt::operation::{Body, Draft, Envelope};
 use crdt::*;
-use histories::{History, USERS, steps, user};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -151,7 +147,7 @@ proptest! {
         let state = state(&history, history.operations());
         let mut expected: Vec<(Place, Identity, &[u8])> = Vec::new();
         for issued in &history.issued {
-            let same = |other: &&histories::Issued| identity(&other.draft) == identity(&issued.draft);
+            let same = |other: &&Issued| identity(&other.draft) == identity(&issued.draft);
             let lowest = history.issued.iter().filter(same).map(place).min().unwrap();
             if place(issued) == lowest {
                 expected.push((lowest, identity(&issued.draft), issued.operation.payload.as_ref().unwrap()));
@@ -193,7 +189,7 @@ proptest! {
     }
 }
 
-fn place(issued: &histories::Issued) -> Place {
+fn place(issued: &Issued) -> Place {
     Place { hlc: issued.draft.hlc, dot: issued.operation.dot }
 }
 
@@ -206,9 +202,9 @@ struct SlowMembership<'a>(&'a History);
 
 impl<'a> SlowMembership<'a> {
     /// The creation that stands.
-    fn creation(&self) -> Option<&'a histories::Issued> {
+    fn creation(&self) -> Option<&'a crate::histories::Issued> {
         let pair = BTreeSet::from([user(0), user(1)]);
-        let rank = |issued: &histories::Issued| match &issued.draft.body {
+        let rank = |issued: &Issued| match &issued.draft.body {
             Body::Create { direct: false, .. } => Some((1, place(issued))),
             Body::Create { direct: true, members, .. } => {
                 let valid = members.iter().copied().collect::<BTreeSet<_>>() == pair
@@ -222,7 +218,7 @@ impl<'a> SlowMembership<'a> {
     }
 
     /// Whether some leave of the user has seen one of the operations that are this command for this user.
-    fn left_after(&self, who: UserId, same: impl Fn(&histories::Issued) -> bool) -> bool {
+    fn left_after(&self, who: UserId, same: impl Fn(&Issued) -> bool) -> bool {
         self.0.issued.iter().filter(|issued| same(issued)).any(|command| {
             self.0.issued.iter().any(|leave| match &leave.draft.body {
                 Body::Leave { seen } => leave.draft.sender == who && seen.covers(command.operation.dot),
@@ -237,7 +233,7 @@ impl<'a> SlowMembership<'a> {
         if *direct {
             return members.contains(&who).then(Cut::new);
         }
-        let same_creation = |other: &histories::Issued| {
+        let same_creation = |other: &Issued| {
             matches!(other.draft.body, Body::Create { direct: false, .. })
                 && identity(&other.draft) == identity(&creation.draft)
         };
@@ -247,7 +243,7 @@ impl<'a> SlowMembership<'a> {
         let mut hidden: Vec<Cut> = Vec::new();
         for add in &self.0.issued {
             let Body::Add { user: added, since } = &add.draft.body else { continue };
-            let same_add = |other: &histories::Issued| {
+            let same_add = |other: &Issued| {
                 matches!(other.draft.body, Body::Add { user, .. } if user == who)
                     && identity(&other.draft) == identity(&add.draft)
             };

@@ -3,16 +3,12 @@
 //!
 //! Bytes come from peers and disks, so both are tried: any bytes at all, and right ones with something changed.
 
-#![allow(clippy::unwrap_used)]
-
-mod histories;
-
+use crate::histories::{History, replica, steps, user};
 use bytes::Bytes;
 use crdt::conversation::NotApplied;
 use crdt::limits::{BODY_BYTES_MAX, CUT_ENTRIES_MAX, MEMBERS_MAX, NAME_BYTES_MAX};
 use crdt::operation::{Body, Draft, Envelope, MalformedOperation, Post};
 use crdt::*;
-use histories::{History, steps, user};
 use proptest::prelude::*;
 
 /// Bytes that look like the beginning of something: short counts and many zeros.
@@ -173,7 +169,7 @@ fn a_cut_on_the_wire_has_one_encoding() {
 #[test]
 fn lists_that_are_not_in_order_are_refused() {
     let aliases = |hlc: u64| {
-        let dot = Dot { replica: histories::replica(0), sequence: Sequence(1) };
+        let dot = Dot { replica: replica(0), sequence: Sequence(1) };
         Aliases::from_iter([Place { hlc: Timestamp(hlc), dot }]).encode()
     };
     let list = |first: u64, second: u64| [&[2], &aliases(first)[1..], &aliases(second)[1..]].concat();
@@ -186,7 +182,7 @@ fn sealed(body: Body) -> Operation {
     let conversation = ConversationId::group(PlacementId(1), 1);
     let draft = Draft { conversation, hlc: Timestamp(1), sender: user(1), message: MessageId(1), body };
     let (envelope, payload) = draft.seal([0; 16]);
-    let dot = Dot { replica: histories::replica(0), sequence: Sequence(1) };
+    let dot = Dot { replica: replica(0), sequence: Sequence(1) };
     Operation { dot, envelope, payload: Some(payload) }
 }
 

@@ -2,8 +2,6 @@
 //!
 //! It runs beside a slow twin that goes one microsecond at a time, over readings that jump as clocks of real machines do.
 
-#![allow(clippy::unwrap_used)]
-
 use crdt::Now;
 use crdt::disciplined_clock::{DisciplinedClock, Reading};
 use proptest::prelude::*;

@@ -3,8 +3,6 @@
 //!
 //! Nothing here is computed from the code under test but the bytes themselves.
 
-#![allow(clippy::unwrap_used)]
-
 use bytes::Bytes;
 use crdt::operation::{Body, Draft, Envelope, MalformedOperation, Post};
 use crdt::*;

@@ -4,8 +4,6 @@
 //! its own replica; l is a physical time that somebody among its causes read, so it is never ahead of the fastest clock;
 //! c is at most the number of causes with the same l.
 
-#![allow(clippy::unwrap_used)]
-
 use crdt::clock::ClockExhausted;
 use crdt::*;
 use proptest::prelude::*;

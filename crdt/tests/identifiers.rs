@@ -2,8 +2,6 @@
 //!
 //! Two forms of one id would be two keys in a store, and two places in a cut.
 
-#![allow(clippy::unwrap_used)]
-
 use crdt::*;
 use expect_test::expect;
 use proptest::prelude::*;

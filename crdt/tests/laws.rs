@@ -2,8 +2,6 @@
 //!
 //! Idempotent, commutative, associative, and growing: without each of these, two regions could differ by the order of a network.
 
-#![allow(clippy::unwrap_used)]
-
 use crdt::timeline::Inserted;
 use crdt::*;
 use proptest::prelude::*;

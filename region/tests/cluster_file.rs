@@ -1,8 +1,6 @@
 //! The cluster file: what it gives when it is right, and for each mistake the very words a person reads.
 //!
 //! Each mistake is made by replacing one line of a right file, so that the line in the message can be checked by eye.
-#![allow(clippy::unwrap_used, clippy::needless_pass_by_value)]
-
 use crdt::{PlacementId, RegionId};
 use expect_test::{Expect, expect};
 use proptest::prelude::*;

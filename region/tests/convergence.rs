@@ -3,10 +3,7 @@
 //!
 //! The twin is `crdt::Conversation`, which holds a whole conversation in memory by the slow obvious way. Not looked at here: what
 //! devices are shown on the way, which `histories.rs` and `reading.rs` do.
-#![allow(clippy::unwrap_used)]
-
-mod rig;
-
+use crate::rig::{WORLD, World, create, group, message, post, user};
 use crdt::conversation::Conversation;
 use crdt::{ConversationId, Dot, MessageId, Operation, UserId};
 use proptest::prelude::*;
@@ -14,7 +11,6 @@ use region::command::{Command, Done};
 use region::shard::Input;
 use region::{export, read, verify};
 use replication::log::{LogView as _, Position};
-use rig::{WORLD, World, create, group, message, post, user};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
@@ -133,7 +129,7 @@ fn perform(world: &mut World, told: &mut Told, act: &Act) {
             let posts = numbers.iter().map(|number| world.command(*user, post(group(0), *number, "burst")));
             let inputs = posts.collect();
             world.step(*at, inputs);
-            for done in rig::replies(&world.effects).into_values().flatten() {
+            for done in crate::rig::replies(&world.effects).into_values().flatten() {
                 told.note(*user, &done);
             }
         }

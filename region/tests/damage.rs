@@ -2,17 +2,13 @@
 //!
 //! The store under test has records in every table. What a verification cannot miss is stated by the test that deletes each
 //! record once; the few tables that nothing else in a store repeats are listed there.
-#![allow(clippy::unwrap_used)]
-
-mod rig;
-
+use crate::rig::{WORLD, World, create, group, post, replica, user};
 use bytes::Bytes;
 use crdt::Dot;
 use region::command::Command;
 use region::shard::Shard;
 use region::store::{Batch, MemoryStore, Store as _, StoreError, View as _};
 use region::{meta, read, verify};
-use rig::{WORLD, World, create, group, post, replica, user};
 
 /// A store with records in every table.
 fn store() -> MemoryStore {
@@ -112,7 +108,7 @@ fn a_record_under_another_key_and_bytes_that_are_no_key_are_found() {
     assert_eq!(verify::verify(&swapped, WORLD, 1).unwrap().damaged.len(), 1);
     let stray = with(&store, |batch| batch.put(Bytes::from_static(b"\0\0?"), Bytes::new()));
     assert_eq!(verify::verify(&stray, WORLD, 1).unwrap().damaged.len(), 1);
-    let elsewhere = verify::verify(&store, rig::ELSEWHERE, 1).unwrap().damaged;
+    let elsewhere = verify::verify(&store, crate::rig::ELSEWHERE, 1).unwrap().damaged;
     assert!(elsewhere[0].to_string().contains("belongs to another placement"), "{}", elsewhere[0]);
 }
 
@@ -124,17 +120,17 @@ fn a_shard_does_not_open_over_a_log_that_does_not_end_where_its_vectors_do() {
     let in_table = |table: u8| {
         store.records().keys().rfind(|key| key[..2] == bucket && key[2] == table).unwrap().clone()
     };
-    assert!(Shard::open(rig::config(0, 2), &store).is_ok());
+    assert!(Shard::open(crate::rig::config(0, 2), &store).is_ok());
     for (table, name) in [(1, "log"), (2, "dots"), (3, "chains"), (4, "reach"), (7, "feed")] {
         let harmed = with(&store, |batch| batch.delete(in_table(table)));
-        let refused = Shard::open(rig::config(0, 2), &harmed).unwrap_err().to_string();
+        let refused = Shard::open(crate::rig::config(0, 2), &harmed).unwrap_err().to_string();
         assert!(refused.contains("damaged record in table"), "without its last {name} record: {refused}");
     }
     let last = in_table(1);
     let mut beyond = last.to_vec();
     *beyond.last_mut().unwrap() += 1;
     let harmed = with(&store, |batch| batch.put(beyond.into(), store.get(&last).unwrap().unwrap()));
-    assert!(Shard::open(rig::config(0, 2), &harmed).is_err(), "something beyond the end of the log");
+    assert!(Shard::open(crate::rig::config(0, 2), &harmed).is_err(), "something beyond the end of the log");
 }
 
 #[test]

@@ -1,8 +1,6 @@
 //! Epoch statements: an unbroken, rightly signed row gives a placement; whatever else is refused by name.
 //!
 //! Keys and incarnations are fixed, so that signatures and hashes in the expected texts are too.
-#![allow(clippy::unwrap_used, clippy::needless_pass_by_value)]
-
 use crdt::{Incarnation, PlacementId, RegionId, ReplicaId};
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use expect_test::{Expect, expect};

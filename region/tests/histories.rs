@@ -2,10 +2,7 @@
 //!
 //! The numbers are those of the list of histories that the design was tried against. Each test says in one sentence what went wrong in
 //! an earlier wording, and the clause that keeps it right.
-#![allow(clippy::unwrap_used)]
-
-mod rig;
-
+use crate::rig::{START, World, create, group, message, post, replica, user};
 use bytes::Bytes;
 use crdt::{Cut, Timestamp};
 use region::command::{Command, Done, Seen};
@@ -14,7 +11,6 @@ use region::read::{self, PageFrom, Standing};
 use region::shard::{Effect, Input};
 use region::store::Store as _;
 use replication::log::{LogView as _, Position};
-use rig::{START, World, create, group, message, post, replica, user};
 
 fn bodies(world: &World, at: usize, who: u64) -> Vec<String> {
     let page = read::page(&world.regions[at].store, group(1), user(who), PageFrom::Newest, 50).unwrap();
@@ -114,7 +110,7 @@ fn what_a_crash_takes_back_had_not_left() {
         Done::Exists { .. } | Done::Receipt => panic!(),
     };
     assert_eq!(
-        dot(&rig::reply(&lost.effects).unwrap()),
+        dot(&crate::rig::reply(&lost.effects).unwrap()),
         dot(&done),
         "the dot is issued once among those that left"
     );
@@ -203,7 +199,7 @@ fn a_message_resent_elsewhere_is_shown_once_at_its_earlier_place_and_stays_read(
     world.carry(1, 2);
     assert_eq!(bodies(&world, 2, 2), ["between", "m"]);
     world.carry(0, 2);
-    let list = read::conversations(&world.regions[2].store, rig::WORLD, user(2), 9).unwrap();
+    let list = read::conversations(&world.regions[2].store, crate::rig::WORLD, user(2), 9).unwrap();
     assert_eq!(list[0].unread, 1, "unread once, although two operations carry it");
     let given = read::changes(&world.regions[1].store, group(1), user(2), &Standing::default(), 100);
     let given = given.unwrap().unwrap();
@@ -212,7 +208,7 @@ fn a_message_resent_elsewhere_is_shown_once_at_its_earlier_place_and_stays_read(
     world.calm();
     for at in 0..3 {
         assert_eq!(bodies(&world, at, 2), ["m", "between"], "shown once, at the earlier place");
-        let list = read::conversations(&world.regions[at].store, rig::WORLD, user(2), 9).unwrap();
+        let list = read::conversations(&world.regions[at].store, crate::rig::WORLD, user(2), 9).unwrap();
         assert_eq!(list[0].unread, 0, "what was read stays read");
         assert_eq!(world.ask(at, 1, post(group(1), 2, "m")).map(hlc), Ok(first), "one answer everywhere");
     }
@@ -267,7 +263,7 @@ fn changes_come_after_their_causes_and_once_wherever_a_device_goes_on() {
     assert_eq!(given.len(), 21);
     assert_eq!(
         standing.highest,
-        read::conversations(&world.regions[0].store, rig::WORLD, user(2), 1).unwrap()[0].highest
+        read::conversations(&world.regions[0].store, crate::rig::WORLD, user(2), 1).unwrap()[0].highest
     );
 }
 
@@ -309,7 +305,7 @@ fn much_in_one_step_is_several_commits_one_behind_the_other() {
     let counts: Vec<_> = logged.iter().map(|logged| logged.commit.operations.len()).collect();
     assert_eq!(counts, [1_024, 176]);
     world.calm();
-    assert_eq!(region::verify::verify(&world.regions[1].store, rig::WORLD, 9).unwrap().damaged, []);
+    assert_eq!(region::verify::verify(&world.regions[1].store, crate::rig::WORLD, 9).unwrap().damaged, []);
 }
 
 /// Feeds and logs may be given again from an earlier place; what stands for what is had never goes back.

@@ -1,16 +1,12 @@
 //! The journey of messages through three shards: taken, carried, shown, received, stable.
 //!
 //! Read this first: it shows how a shard is driven, and what each region holds when all is quiet.
-#![allow(clippy::unwrap_used)]
-
-mod rig;
-
+use crate::rig::{World, create, group, post, user};
 use crdt::Cut;
 use region::command::{Command, Done};
 use region::item::Content;
 use region::read::{self, PageFrom, Standing};
 use region::shard::Effect;
-use rig::{World, create, group, post, user};
 
 #[test]
 fn a_message_is_taken_carried_shown_and_stable_everywhere() {
@@ -27,7 +23,7 @@ fn a_message_is_taken_carried_shown_and_stable_everywhere() {
         assert!(matches!(&page[0].content, Content::Post { body, .. } if &body[..] == b"hello"));
         let stable = read::stable(&region.store, islands.partition()).unwrap();
         assert!(stable.covers(dot), "what all three hold and said so is stable: {stable}");
-        let list = read::conversations(&region.store, rig::WORLD, user(2), 10).unwrap();
+        let list = read::conversations(&region.store, crate::rig::WORLD, user(2), 10).unwrap();
         assert_eq!((list.len(), list[0].unread, list[0].members.len()), (1, 1, 2));
     }
 }
@@ -51,7 +47,7 @@ fn a_receipt_travels_and_lowers_the_unread_count_everywhere() {
     assert!(!world.effects.iter().any(|effect| matches!(effect, Effect::Receipt { .. })), "it did not grow");
     world.calm();
     for region in &world.regions {
-        let list = read::conversations(&region.store, rig::WORLD, user(2), 10).unwrap();
+        let list = read::conversations(&region.store, crate::rig::WORLD, user(2), 10).unwrap();
         assert_eq!(list[0].unread, 2);
         let receipts = read::receipts(&region.store, islands, user(1)).unwrap().unwrap();
         assert_eq!((receipts.len(), &receipts[0].read), (1, &given.cut));
@@ -85,10 +81,10 @@ fn what_one_region_relays_is_verified_and_stable_at_the_far_end() {
     for _ in 0..3 {
         along(&mut world);
     }
-    let exported = region::export::partitions(&world.regions[0].store, rig::WORLD).unwrap();
+    let exported = region::export::partitions(&world.regions[0].store, crate::rig::WORLD).unwrap();
     assert_eq!(exported[0].applied, exported[0].stable);
     for region in &world.regions[1..] {
-        assert_eq!(region::export::partitions(&region.store, rig::WORLD).unwrap(), exported);
+        assert_eq!(region::export::partitions(&region.store, crate::rig::WORLD).unwrap(), exported);
     }
 }
 
@@ -100,7 +96,9 @@ fn a_receipt_of_an_added_member_counts_from_where_it_covers_the_adding() {
     world.calm();
     // Concurrent with the adding, and applied before it where user 3 is.
     world.ask(1, 2, post(islands, 2, "not hidden from the newcomer")).unwrap();
-    world.ask(0, 1, Command::Add { conversation: islands, command: rig::message(3), user: user(3) }).unwrap();
+    world
+        .ask(0, 1, Command::Add { conversation: islands, command: crate::rig::message(3), user: user(3) })
+        .unwrap();
     world.calm();
     let given = |limit| {
         let given = read::changes(&world.regions[1].store, islands, user(3), &Standing::default(), limit);

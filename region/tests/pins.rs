@@ -2,15 +2,11 @@
 //!
 //! What must always hold: regions do not differ over it, whatever each one's cluster file says; no partition stops; the region that knows
 //! better says so, and takes nothing from that user.
-#![allow(clippy::unwrap_used)]
-
-mod rig;
-
+use crate::rig::{ELSEWHERE, WORLD, World, create, group, message, post, reply, user};
 use crdt::{DeviceId, UserId};
 use region::command::{Command, Done, Refusal};
 use region::export;
 use region::shard::{Effect, Input, Ticket};
-use rig::{ELSEWHERE, WORLD, World, create, group, message, post, reply, user};
 
 const PINNED: UserId = UserId::new(ELSEWHERE, 9);
 

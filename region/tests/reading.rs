@@ -1,10 +1,7 @@
 //! What users may read: only what their membership shows, in limited parts that follow on each other.
 //!
 //! Each test reads as a device would, and states what must never be shown beside what must.
-#![allow(clippy::unwrap_used)]
-
-mod rig;
-
+use crate::rig::{WORLD, World, create, group, message, post, replica, user};
 use bytes::Bytes;
 use crdt::{Cut, Dot, Sequence};
 use region::command::{Command, Done};
@@ -12,7 +9,6 @@ use region::item::{ArrivalNumber, Content, Item};
 use region::limits::UNREAD_LOOKED_AT_MAX;
 use region::read::{self, PageFrom, READ_BYTES_MAX, Standing};
 use region::shard::Effect;
-use rig::{WORLD, World, create, group, message, post, replica, user};
 
 fn add(number: u128, added: u64) -> Command {
     Command::Add { conversation: group(1), command: message(number), user: user(added) }
@@ -71,7 +67,7 @@ fn who_is_no_member_reads_nothing_and_is_not_told_apart_from_nobody() {
         assert_eq!(read::receipts(view, conversation, user(who)).unwrap(), None);
     }
     world.ask(0, 2, Command::Leave { conversation: group(1), command: message(50) }).unwrap();
-    let left = |effect: &Effect| matches!(effect, Effect::Membership { member: false, user, .. } if *user == rig::user(2));
+    let left = |effect: &Effect| matches!(effect, Effect::Membership { member: false, user, .. } if *user == crate::rig::user(2));
     assert!(world.effects.iter().any(left));
     assert_eq!(read::page(&store(&world), group(1), user(2), PageFrom::Newest, 5).unwrap(), None);
     assert!(read::conversations(&store(&world), WORLD, user(2), 9).unwrap().is_empty());

@@ -2,10 +2,7 @@
 //!
 //! Commands are refused to the device that sent them; commits and registers are refused to the peer, all of an input at once. After
 //! each refusal the store is compared, record by record, with what it was before.
-#![allow(clippy::unwrap_used)]
-
-mod rig;
-
+use crate::rig::{ELSEWHERE, START, WORLD, World, create, group, key, message, post, replica, user};
 use bytes::Bytes;
 use crdt::operation::{Body, Draft, MalformedOperation};
 use crdt::{Cut, Dot, MessageId, PartitionId, Sequence, Timestamp, UserId};
@@ -16,7 +13,6 @@ use region::store::MemoryStore;
 use replication::commit::{Commit, CommitRefused, OperationBytes};
 use replication::log::{ChangeNumber, LogView as _, Position};
 use replication::register::Register;
-use rig::{ELSEWHERE, START, WORLD, World, create, group, key, message, post, replica, user};
 
 /// A world of two regions in which users 1 and 2 are in group 1, 1 and 2 talk directly, and both regions hold all of it.
 fn world() -> World {
@@ -34,7 +30,7 @@ fn check(by: u64, command: Command, expected: Expect) {
     let before = world.regions[0].store.clone();
     let input = world.command(by, command);
     let outcome = world.step(0, vec![input]);
-    let refusal = rig::reply(&outcome.effects).unwrap_err();
+    let refusal = crate::rig::reply(&outcome.effects).unwrap_err();
     expected.assert_eq(&format!("{}: {refusal}", refusal.code()));
     assert!(outcome.batch.is_empty(), "a refusal writes nothing");
     assert_eq!(outcome.effects.len(), 1, "a refusal says nothing but itself");
@@ -250,7 +246,7 @@ fn a_conversation_whose_clock_is_at_the_top_of_its_range_takes_nothing_more() {
 
 #[test]
 fn a_shard_opens_only_under_the_key_its_epoch_knows() {
-    let mut config = rig::config(0, 2);
+    let mut config = crate::rig::config(0, 2);
     config.signing_key = key(1);
     let refused = Shard::open(config, &MemoryStore::new()).unwrap_err();
     assert_eq!(refused, OpenError::NotActive { placement: WORLD, replica: replica(0) });
@@ -354,7 +350,7 @@ fn a_kind_of_a_later_version_stops_the_stream_by_name() {
 
 #[test]
 fn an_operation_stands_only_in_the_partition_of_its_conversation() {
-    let other = (2..).map(group).find(|group| group.partition() != rig::group(1).partition()).unwrap();
+    let other = (2..).map(group).find(|group| group.partition() != crate::rig::group(1).partition()).unwrap();
     let commit = signed(other.partition(), 1, vec![next_post(50)]);
     let mut world = world();
     let before = world.regions[0].store.clone();
@@ -414,8 +410,9 @@ fn the_same_chain_cut_otherwise_is_no_fork() {
     let entries = |commits| Input::Entries { peer: replica(1), partition, commits, cursor: None };
     let operations = [50, 51, 52].map(next_post);
     world.step(0, vec![entries(vec![signed(partition, 1, operations[..1].to_vec())])]);
-    let refused =
-        |world: &rig::World| world.effects.iter().any(|effect| matches!(effect, Effect::Refused { .. }));
+    let refused = |world: &crate::rig::World| {
+        world.effects.iter().any(|effect| matches!(effect, Effect::Refused { .. }))
+    };
     world.step(0, vec![entries(vec![signed(partition, 1, operations[..2].to_vec())])]);
     assert!(!refused(&world), "{:?}", world.effects);
     assert_eq!(world.log(0).state(partition).unwrap().applied.get(replica(1)), Sequence(2));
@@ -528,7 +525,7 @@ fn a_resent_command_gets_the_originals_answer_whatever_came_between() {
         world.command(2, post(group(1), 71, "twice in one step")),
     ];
     world.step(0, pair);
-    let answers: Vec<Result<Done, Refusal>> = rig::replies(&world.effects).into_values().collect();
+    let answers: Vec<Result<Done, Refusal>> = crate::rig::replies(&world.effects).into_values().collect();
     assert!(answers[0].is_ok() && answers[0] == answers[1]);
     world.carry(0, 1);
     assert_eq!(world.ask(1, 1, post(group(1), 70, "once")).unwrap(), first, "also in another region");

@@ -2,16 +2,12 @@
 //!
 //! The expected text is rewritten by `UPDATE_EXPECT=1`, one test at a time; read the difference before it is kept, since what a step
 //! writes is what a disk costs and what older stores hold.
-#![allow(clippy::unwrap_used)]
-
-mod rig;
-
+use crate::rig::{WORLD, World, create, group, post, replica, user};
 use expect_test::{Expect, expect};
 use region::command::Command;
 use region::shard::{Effect, Input, Outcome};
 use region::{meta, read};
 use replication::log::LogView as _;
-use rig::{WORLD, World, create, group, post, replica, user};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 

@@ -1,0 +1,17 @@
+//! All tests of `region` that need no more than what it makes public, in one program: linked once, so that a change is judged in seconds.
+//!
+//! What must always hold: a file is one subject; `rig` drives a shard over a store in memory, and tests nothing itself.
+
+#![allow(clippy::unwrap_used, clippy::needless_pass_by_value)]
+
+mod cluster_file;
+mod convergence;
+mod damage;
+mod epochs;
+mod histories;
+mod journey;
+mod pins;
+mod reading;
+mod refusals;
+mod rig;
+mod steps;
