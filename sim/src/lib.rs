@@ -12,6 +12,7 @@ pub mod checks;
 pub mod conversation_log;
 pub mod evidence;
 pub mod faults;
+pub mod figures;
 pub mod generated;
 pub mod history;
 pub mod limits;

@@ -3,6 +3,7 @@
 //! What must always hold: outputs are carried out in order; a link that was replaced or closed is never heard again; while the core has
 //! asked for a pause no frame is given to it. A bridge between honest regions raises no alarm but that of the clocks.
 
+use crate::figures::Bound;
 use crate::world::World;
 use crate::world::queue::{Event, Life, LinkId, Moment};
 use crdt::{Now, PartitionId, PlacementId, RegionId};
@@ -181,6 +182,7 @@ impl World {
             }
             Output::PauseReading => {
                 self.oracle.marks.pauses += 1;
+                self.figures.reached(Bound::BridgeReading);
                 if let Some(bridge) = self.bridge(life, peer) {
                     bridge.paused = true;
                 }

@@ -76,6 +76,7 @@ impl World {
         };
         self.devices.insert(id, device);
         self.oracle.device_exists(id, user);
+        self.figures.device_lives(self.now, id, region);
         self.device_step(id, Input::Start);
     }
 
@@ -92,9 +93,11 @@ impl World {
             && let Some(region) = region_at(&region.url)
         {
             device.region = region;
+            self.figures.device_lives(self.now, id, region);
         }
         self.trace.tell(self.now, || format!("{id} does {act:?}"));
         self.oracle.acts(self.now, id, &act);
+        self.figures.acts(self.now, id, &act);
         self.device_step(id, Input::Act(act));
     }
 
@@ -121,6 +124,7 @@ impl World {
                 Output::Send { connection, frame } => self.send_up(id, connection, &frame),
                 Output::Show(event) => {
                     self.trace.tell(self.now, || format!("{id} is told {event:?}"));
+                    self.figures.told(self.now, id, &event);
                     self.oracle.told(self.now, id, event);
                 }
             }
@@ -156,6 +160,7 @@ impl World {
         self.trace.tell(self.now, || format!("{id} online: {online}"));
         let Some(device) = self.devices.get_mut(&id) else { return };
         device.online = online;
+        self.figures.device_is_online(self.now, id, online);
         if !online {
             for line in self.lines.all_of(id) {
                 self.break_line(line);

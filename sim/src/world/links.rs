@@ -7,6 +7,7 @@
 //!
 //! What must always hold: a frame reaches only the life of a region that the connection was made with.
 
+use crate::figures::Bound;
 use crate::world::World;
 use crate::world::queue::{Event, Life, LinkId, Moment};
 use bytes::Bytes;
@@ -228,6 +229,7 @@ impl World {
         let Some(link) = self.bridge(life, peer).and_then(|bridge| bridge.link) else { return };
         let Some(way) = self.links.way(life.region, peer).cloned() else { return };
         let bytes = frame.len();
+        self.figures.carried(life.region, peer, bytes);
         let sent_at = self.now + 20 + way.kib_us * (bytes as u64) / 1_024;
         let arrives = sent_at + way.delay_us + self.dice.below(way.jitter_us + 1);
         let window = self.links.window_bytes;
@@ -242,7 +244,9 @@ impl World {
         end.incoming.push_back((at, frame));
         end.unread_bytes += bytes;
         end.sender_waits = end.unread_bytes > window;
-        if !end.sender_waits {
+        if end.sender_waits {
+            self.figures.reached(Bound::Window);
+        } else {
             self.queue.put(sent_at, Event::PipeReady(link, life.region));
         }
         self.queue.put(at, Event::FrameArrives(link, peer));

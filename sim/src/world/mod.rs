@@ -36,6 +36,7 @@ pub use oracle::{Marks, Violation};
 pub use queue::Moment;
 pub use storm::{Report, storm};
 
+use crate::figures::Figures;
 use crdt::{DeviceId, RegionId};
 use devices::Device;
 use dice::Dice;
@@ -57,6 +58,7 @@ pub struct World {
     dice: Dice,
     trace: Trace,
     oracle: Oracle,
+    figures: Figures,
     layout: Layout,
     regions: BTreeMap<RegionId, Region>,
     links: Links,
@@ -81,6 +83,7 @@ impl World {
             dice: Dice::new(seed),
             trace: Trace::new(told),
             oracle: Oracle::default(),
+            figures: Figures::default(),
             regions: layout.regions().iter().map(|id| (*id, Region::new(*id, &layout))).collect(),
             links: Links::default(),
             lines: Lines::default(),
@@ -136,6 +139,12 @@ impl World {
     #[must_use]
     pub fn violations(&self) -> &[Violation] {
         self.oracle.violations()
+    }
+
+    /// What it felt like and what it cost so far.
+    #[must_use]
+    pub const fn figures(&self) -> &Figures {
+        &self.figures
     }
 
     /// The newest lines of the text, if it is told.

@@ -5,6 +5,7 @@
 //!
 //! What must always hold: a subscription is in effect before the output after it is looked at; queries read the durable state alone.
 
+use crate::figures::Bound;
 use crate::world::World;
 use crate::world::layout::WORLD;
 use crate::world::queue::{Event, Life, LineId};
@@ -100,6 +101,7 @@ impl World {
         } else if !matches!(session.changes.back(), Some(Input::Missed)) {
             session.changes.push_back(Input::Missed);
             self.oracle.marks.missed += 1;
+            self.figures.reached(Bound::Changes);
         }
         self.wake_session(life, line);
     }
@@ -197,6 +199,9 @@ impl World {
             }
             Output::Close(code) => {
                 self.oracle.closed(code);
+                if code == "slow_device" {
+                    self.figures.reached(Bound::SlowDevice);
+                }
                 self.drop_session(life, line);
                 self.line_closed_by_region(line);
             }

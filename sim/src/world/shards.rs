@@ -3,6 +3,7 @@
 //! What must always hold: no step before the last batch is durable, no effect before its own is; a full mailbox refuses commands as busy
 //! and never a delivery, whose amount the bridge bounds.
 
+use crate::figures::Bound;
 use crate::world::World;
 use crate::world::queue::{Event, Life, LineId, Moment};
 use crdt::{DeviceId, Now, PlacementId, RegionId, UserId};
@@ -89,6 +90,7 @@ impl World {
             return;
         };
         if shard.mailbox.len() >= limit {
+            self.figures.reached(Bound::Mailbox);
             let result = Err(Refusal::Busy { retry_after_ms: RETRY_AFTER_MS });
             self.session_answered(life, line, SessionInput::Answered { ticket, result });
             return;
@@ -131,6 +133,7 @@ impl World {
             self.set_shard_alarm(life, placement);
             return;
         }
+        self.figures.waits(life.region, shard.mailbox.len());
         let (mut inputs, answers, taken) = shard.take();
         if ticks {
             inputs.push(Input::Tick);
@@ -141,6 +144,11 @@ impl World {
                     self.trace.add(key);
                     self.oracle.stored(self.now, life.region, key, value);
                 }
+                let bytes = outcome
+                    .batch
+                    .writes()
+                    .map(|(key, value)| key.len() + value.map_or(0, |value| value.len()));
+                self.figures.stored(life.region, bytes.sum());
                 shard.next_tick = outcome.next_tick;
                 let took = if outcome.batch.is_empty() { 1 } else { self.dice.between(sync_us.0, sync_us.1) };
                 disk.write(outcome.batch.clone());
@@ -181,6 +189,8 @@ impl World {
             self.oracle.violate(self.now, "disk", error.to_string());
         }
         self.oracle.committed(self.now, life.region, &outcome.effects);
+        let changed = outcome.effects.iter().filter(|effect| matches!(effect, Effect::Changed(_)));
+        self.figures.grew(life.region, changed.count());
         self.release(life, outcome.effects, &answers);
         for (peer, bytes) in taken {
             self.bridge_told(life, peer, |told| told.taken.push(bytes));
