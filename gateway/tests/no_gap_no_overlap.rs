@@ -4,13 +4,9 @@
 //! Reads are run on one state and handed over in another, changes wait in queues and are dropped, the device stops reading,
 //! acknowledges when it likes, loses its connection, and moves to a region that has the same entries in another order.
 
-#![allow(clippy::unwrap_used)]
-
-mod island;
-
+use crate::island::{Device, Island, OTHER, conversation, dot, item};
 use crdt::{ConversationId, Dot, Timestamp};
 use gateway::{Input, limits};
-use island::{Device, Island, OTHER, conversation, dot, item};
 use proptest::prelude::*;
 
 #[derive(Debug, Clone, Copy)]
@@ -79,12 +75,12 @@ fn happen(event: Event, island: &mut Island, device: &mut Device) {
         }
         Event::Reconnect => reconnect(island, device),
         Event::Leave(of) => {
-            if island.members.get_mut(&conversation(of.into())).unwrap().remove(&island::USER) {
+            if island.members.get_mut(&conversation(of.into())).unwrap().remove(&crate::island::USER) {
                 device.step(Input::Membership { conversation: conversation(of.into()), member: false });
             }
         }
         Event::Join(of) => {
-            if island.members.get_mut(&conversation(of.into())).unwrap().insert(island::USER) {
+            if island.members.get_mut(&conversation(of.into())).unwrap().insert(crate::island::USER) {
                 // A device that joins again presents what it has: it syncs by name, as after a fall back.
                 device.step(Input::Membership { conversation: conversation(of.into()), member: true });
             }
@@ -131,7 +127,7 @@ proptest! {
             let expected: Vec<Dot> = entries.iter().map(|item| item.dot).collect();
             let shown = device.shown.get(of).cloned().unwrap_or_default();
             let shown = if rejoins { without_repeats(&shown) } else { shown };
-            if island.members[of].contains(&island::USER) {
+            if island.members[of].contains(&crate::island::USER) {
                 prop_assert_eq!(&shown, &expected, "{}\n{}", of, device.transcript);
             } else {
                 prop_assert!(expected.starts_with(&shown), "{}\n{}", of, device.transcript);
@@ -160,7 +156,7 @@ fn a_device_that_moves_gets_what_it_lacks_and_nothing_twice() {
     device.settle(&there);
     assert_eq!(device.shown[&talk], [dot(1, 1), dot(1, 2), dot(2, 1)]);
     // Its cursor says that it has been given more than this region has: what it sends carries the mark.
-    let keys = there.site.placements[&island::PLACEMENT].keys;
+    let keys = there.site.placements[&crate::island::PLACEMENT].keys;
     let given = |device: &Device| keys.open(&device.cursors[&talk]).unwrap();
     assert!(given(&device).cut.covers(dot(1, 2)));
     assert_eq!(given(&device).highest, Timestamp(9));

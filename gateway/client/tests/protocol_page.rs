@@ -3,8 +3,6 @@
 //! What must always hold: each of its JSON examples is a whole frame of its side, in the one form that the encoder writes, with ids
 //! that parse; together they show every kind of frame; its table of codes is the regions' own.
 
-#![allow(clippy::unwrap_used)]
-
 use expect_test::expect_file;
 use gateway_protocol::v1::{client_frame::Frame as Asked, server_frame::Frame as Told};
 use gateway_protocol::{Payload, Subprotocol, codes};

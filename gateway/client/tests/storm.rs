@@ -3,12 +3,8 @@
 //! Whatever happens: each own message is acknowledged exactly once, one sender's order is kept, everything is shown once and after
 //! its causes or marked until they come, and in the end all devices show the same in the same order and every outbox is empty.
 
-#![allow(clippy::unwrap_used, unreachable_pub)]
-
-mod world;
-
+use crate::world::World;
 use proptest::prelude::*;
-use world::World;
 
 const DEVICES: usize = 3;
 

@@ -9,6 +9,7 @@ use crdt::{
     ConversationId, Cut, DeviceId, Dot, Incarnation, MessageId, Now, PlacementId, RegionId, ReplicaId,
     Sequence, Timestamp, UserId, VersionVector,
 };
+use expect_test::Expect;
 use gateway::cursor::{CursorKey, CursorKeys};
 use gateway::input::Identity;
 use gateway::query::{Answer, Query, QueryId};
@@ -381,4 +382,23 @@ impl Device {
 
 pub fn hello() -> Ask {
     Ask::Hello(v1::Hello { token: "t".into(), version_min: 1, version_max: 1, client: "test 1".into() })
+}
+
+pub fn check(device: &Device, expected: &Expect) {
+    expected.assert_eq(&device.transcript);
+}
+
+/// Forgets what led here, to show what follows alone.
+pub fn from_here(device: &mut Device) {
+    device.transcript.clear();
+}
+
+pub fn send(cursor: &[u8]) -> Ask {
+    Ask::Send(v1::Send {
+        conversation: conversation(1).to_string(),
+        message: MessageId::new(1, 1).to_string(),
+        body: "hi".into(),
+        seen: cursor.to_vec().into(),
+        ..v1::Send::default()
+    })
 }

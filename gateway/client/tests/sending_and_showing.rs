@@ -1,0 +1,251 @@
+//! Small stories of what is sent, refused, shown and synced, told as what goes in (`>`) and what comes out, for the cases that a storm meets too
+//! rarely to read.
+//!
+//! What must always hold: each name is the claim, and the text below it shows that claim and nothing that contradicts it.
+
+use crdt::{ConversationId, MessageId, PlacementId};
+use expect_test::expect;
+use gateway_client::{Act, ConnectionId, Input, LocalRefusal, limits};
+use gateway_protocol::v1;
+use gateway_protocol::v1::server_frame::Frame as Told;
+
+use crate::story::{Story, address, conversation, deliver, error, post, welcome};
+
+#[test]
+fn a_refusal_for_the_moment_holds_up_the_conversation_and_nothing_overtakes() {
+    let mut story = Story::live();
+    story.send(1, 1);
+    story.send(1, 2);
+    story.hear(1, 3, error("busy", true));
+    story.wait();
+    story.done(4, 1, "r1.0000000000000001:1");
+    story.done(5, 2, "r1.0000000000000001:2");
+    story.check(expect![[r#"
+        > send 1 in p1
+        send 1 {"request":"3","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
+        > send 2 in p1
+        > 1000 ms later
+        send 1 {"request":"4","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
+        Acknowledged { conversation: ConversationId(5192296858534827628530496329220103), command: MessageId(1), place: Some(Place { hlc: Timestamp(65536), dot: Dot { replica: ReplicaId { region: RegionId(1), incarnation: Incarnation(1) }, sequence: Sequence(1) } }) }
+        send 1 {"request":"5","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000002","body":"eA==","sentAtMs":"1000000"}}
+        Acknowledged { conversation: ConversationId(5192296858534827628530496329220103), command: MessageId(2), place: Some(Place { hlc: Timestamp(65536), dot: Dot { replica: ReplicaId { region: RegionId(1), incarnation: Incarnation(1) }, sequence: Sequence(2) } }) }
+    "#]]);
+}
+
+#[test]
+fn what_one_region_acknowledged_and_the_next_refuses_is_tried_again_and_holds_up_nothing() {
+    let mut story = Story::live();
+    story.send(1, 1);
+    story.done(3, 1, "r1.0000000000000001:1");
+    story.act("move to far", Act::Move { region: address("far") });
+    story.step("it opens", Input::Connected(ConnectionId(2)));
+    story.hear(2, 4, welcome("far"));
+    story.hear(2, 6, error("not_a_member", false));
+    story.send(1, 2);
+    story.wait();
+    story.wait();
+    story.wait();
+    story.check(expect![[r#"
+        > send 1 in p1
+        send 1 {"request":"3","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
+        Acknowledged { conversation: ConversationId(5192296858534827628530496329220103), command: MessageId(1), place: Some(Place { hlc: Timestamp(65536), dot: Dot { replica: ReplicaId { region: RegionId(1), incarnation: Incarnation(1) }, sequence: Sequence(1) } }) }
+        > move to far
+        disconnect 1
+        connect 2 ws://far
+        > it opens
+        send 2 {"request":"4","hello":{"token":"t","versionMin":1,"versionMax":1,"client":"story"}}
+        SignedIn { placement: None, region: "far" }
+        send 2 {"request":"5","sync":{}}
+        send 2 {"request":"6","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
+        > send 2 in p1
+        send 2 {"request":"7","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000002","body":"eA==","sentAtMs":"1000000"}}
+        > 30000 ms later
+        send 2 {"request":"8","ping":{}}
+        > 30000 ms later
+        send 2 {"request":"9","ping":{}}
+        > 30000 ms later
+        send 2 {"request":"10","ping":{}}
+        disconnect 2
+        SignedOut { placement: None, retry_in_ms: 1000 }
+    "#]]);
+}
+
+#[test]
+fn a_refusal_for_good_is_told_and_the_next_goes_on() {
+    let mut story = Story::live();
+    story.send(1, 1);
+    story.send(1, 2);
+    story.hear(1, 3, error("unknown_conversation", false));
+    story.check(expect![[r#"
+        > send 1 in p1
+        send 1 {"request":"3","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
+        > send 2 in p1
+        Refused { conversation: Some(ConversationId(5192296858534827628530496329220103)), command: Some(MessageId(1)), code: "unknown_conversation", message: "why" }
+        send 1 {"request":"4","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000002","body":"eA==","sentAtMs":"1000000"}}
+    "#]]);
+    assert_eq!(story.client.unstable(), 1);
+}
+
+#[test]
+fn live_items_are_acknowledged_together_and_read_goes_with_the_newest_cursor() {
+    let mut story = Story::live();
+    story.hear(1, 0, deliver(1, &[("1.0", "r1.0000000000000001:1", post(None))], "a"));
+    story.hear(1, 3, Told::Done(v1::Done::default()));
+    story.hear(1, 0, Told::CaughtUp(v1::CaughtUp { conversation: conversation(1).to_string() }));
+    story.hear(1, 0, deliver(1, &[("2.0", "r1.0000000000000001:2", post(None))], "b"));
+    story.hear(1, 0, deliver(1, &[("3.0", "r1.0000000000000001:3", post(None))], "c"));
+    story.wait();
+    story.act("read", Act::MarkRead { conversation: conversation(1) });
+    story.step("it fails before that is answered", Input::Disconnected(ConnectionId(1)));
+    story.wait();
+    story.step("it opens", Input::Connected(ConnectionId(2)));
+    story.hear(2, 0, welcome("near"));
+    story.check(expect![[r#"
+        shown 1.0/r1.0000000000000001:1 marked: false
+        send 1 {"request":"3","acknowledge":{"cursor":"YQ=="}}
+        CaughtUp { conversation: ConversationId(5192296858534827628530496329220103) }
+        shown 2.0/r1.0000000000000001:2 marked: false
+        shown 3.0/r1.0000000000000001:3 marked: false
+        > 1000 ms later
+        send 1 {"request":"4","acknowledge":{"cursor":"Yw=="}}
+        > read
+        send 1 {"request":"5","read":{"cursor":"Yw=="}}
+        > it fails before that is answered
+        SignedOut { placement: None, retry_in_ms: 1000 }
+        > 1000 ms later
+        connect 2 ws://near
+        > it opens
+        send 2 {"request":"6","hello":{"token":"t","versionMin":1,"versionMax":1,"client":"story"}}
+        SignedIn { placement: None, region: "near" }
+        send 2 {"request":"7","sync":{"cursors":["Yw=="]}}
+        send 2 {"request":"8","acknowledge":{"cursor":"Yw=="}}
+        send 2 {"request":"9","read":{"cursor":"Yw=="}}
+    "#]]);
+}
+
+#[test]
+fn a_mark_goes_when_the_cause_comes() {
+    let mut story = Story::live();
+    story.hear(
+        1,
+        0,
+        deliver(1, &[("5.0", "r2.0000000000000001:1", post(Some("r1.0000000000000001:1")))], "a"),
+    );
+    story.hear(1, 0, deliver(1, &[("4.0", "r1.0000000000000001:1", post(None))], "b"));
+    story.check(expect![[r#"
+        shown 5.0/r2.0000000000000001:1 marked: true
+        send 1 {"request":"3","acknowledge":{"cursor":"YQ=="}}
+        shown 4.0/r1.0000000000000001:1 marked: false
+        MarkCleared { conversation: ConversationId(5192296858534827628530496329220103), sender: UserId(281474976710658), message: MessageId(52407) }
+        send 1 {"request":"4","acknowledge":{"cursor":"Yg=="}}
+    "#]]);
+}
+
+#[test]
+fn a_cursor_that_is_not_taken_is_forgotten_and_the_rest_is_synced() {
+    let mut story = Story::live();
+    story.hear(1, 0, deliver(1, &[("1.0", "r1.0000000000000001:1", post(None))], "bad"));
+    story.step("it fails", Input::Disconnected(ConnectionId(1)));
+    story.wait();
+    story.step("it opens", Input::Connected(ConnectionId(2)));
+    story.hear(2, 0, welcome("near"));
+    let refused = v1::Error {
+        code: "cursor_retired".into(),
+        conversation: conversation(1).to_string(),
+        ..v1::Error::default()
+    };
+    story.hear(2, 5, Told::Error(refused));
+    story.wait();
+    story.hear(2, 0, deliver(1, &[("1.0", "r1.0000000000000001:1", post(None))], "good"));
+    story.check(expect![[r#"
+        shown 1.0/r1.0000000000000001:1 marked: false
+        send 1 {"request":"3","acknowledge":{"cursor":"YmFk"}}
+        > it fails
+        SignedOut { placement: None, retry_in_ms: 1000 }
+        > 1000 ms later
+        connect 2 ws://near
+        > it opens
+        send 2 {"request":"4","hello":{"token":"t","versionMin":1,"versionMax":1,"client":"story"}}
+        SignedIn { placement: None, region: "near" }
+        send 2 {"request":"5","sync":{"cursors":["YmFk"]}}
+        send 2 {"request":"6","acknowledge":{"cursor":"YmFk"}}
+        > 1000 ms later
+        send 2 {"request":"7","sync":{}}
+        send 2 {"request":"8","acknowledge":{"cursor":"Z29vZA=="}}
+    "#]]);
+}
+
+#[test]
+fn what_fell_behind_is_synced_again_but_not_more_often_than_once_a_second() {
+    let behind = || Told::Behind(v1::Behind { conversations: vec![conversation(1).to_string()] });
+    let mut story = Story::live();
+    story.hear(1, 0, behind());
+    story.wait();
+    story.hear(1, 0, behind());
+    story.wait();
+    story.check(expect![[r#"
+        > 1000 ms later
+        send 1 {"request":"3","sync":{"conversations":["c00010000000000000000000000000007"]}}
+        > 1000 ms later
+        send 1 {"request":"4","sync":{"conversations":["c00010000000000000000000000000007"]}}
+    "#]]);
+}
+
+#[test]
+fn a_full_outbox_refuses_and_keeps_what_it_has() {
+    let mut story = Story::new();
+    story.step("", Input::Start);
+    for number in 0..limits::OUTBOX_ENTRIES_MAX as u128 {
+        story.send(1, number + 1);
+    }
+    story.text.clear();
+    story.send(1, 99_999);
+    story.check(expect![[r#"
+        > send 99999 in p1
+        Refused { conversation: Some(ConversationId(5192296858534827628530496329220103)), command: Some(MessageId(99999)), code: "outbox_full", message: "10000 messages of 10000 bytes wait to be stable in every region, the limit is 10000 or 67108864 bytes: wait until some are" }
+    "#]]);
+    assert_eq!(story.client.unstable(), limits::OUTBOX_ENTRIES_MAX);
+}
+
+#[test]
+fn an_id_is_one_message_and_a_body_has_a_limit() {
+    let mut story = Story::live();
+    story.send(1, 1);
+    story.send(1, 1);
+    let other = |body: Vec<u8>, number| Act::Send {
+        conversation: conversation(1),
+        message: Some(MessageId(number)),
+        body: body.into(),
+        reply_to: None,
+    };
+    story.act("the same id with another body", other(b"y".to_vec(), 1));
+    story.act("a body of 65,537 bytes", other(vec![0; 65_537], 2));
+    story.check(expect![[r#"
+        > send 1 in p1
+        send 1 {"request":"3","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
+        > send 1 in p1
+        > the same id with another body
+        Refused { conversation: Some(ConversationId(5192296858534827628530496329220103)), command: Some(MessageId(1)), code: "id_in_use", message: "c00010000000000000000000000000007 has an unfinished command under that id already: draw a new id" }
+        > a body of 65,537 bytes
+        Refused { conversation: Some(ConversationId(5192296858534827628530496329220103)), command: Some(MessageId(2)), code: "body_too_large", message: "the body has 65537 bytes, the limit is 65536: shorten it" }
+    "#]]);
+    assert_eq!(LocalRefusal::IdInUse { conversation: conversation(1) }.code(), "id_in_use");
+}
+
+#[test]
+fn a_conversation_too_many_is_named_once_and_not_taken() {
+    let mut story = Story::live();
+    let caught_up = |number: u128| {
+        let conversation = ConversationId::group(PlacementId(1), number).to_string();
+        Told::CaughtUp(v1::CaughtUp { conversation })
+    };
+    for number in 0..limits::CONVERSATIONS_MAX as u128 {
+        story.hear(1, 0, caught_up(number));
+    }
+    story.text.clear();
+    story.hear(1, 0, caught_up(99_999));
+    story.hear(1, 0, caught_up(99_998));
+    story.check(expect![[r#"
+        Refused { conversation: Some(ConversationId(5192296858534827628530496329320095)), command: None, code: "too_many_conversations", message: "10000 conversations are open already: c0001000000000000000000000001869f is not shown; leave some" }
+    "#]]);
+}

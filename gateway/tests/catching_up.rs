@@ -1,0 +1,243 @@
+//! How a device comes to have everything, and how it falls behind, as people read it: what went in, and below it what came out.
+//!
+//! Each test names its claim; the expected text is rewritten with `UPDATE_EXPECT=1`. The other side is `island`, a region of plain
+//! lists, so that what is printed is the session's doing alone.
+
+use crate::island::{Device, Island, OTHER, check, conversation, dot, from_here};
+use crdt::Timestamp;
+use expect_test::expect;
+use gateway::{Input, limits};
+use gateway_protocol::v1::client_frame::Frame as Ask;
+use gateway_protocol::{Subprotocol, v1};
+
+#[test]
+fn a_device_is_live_only_when_it_has_been_given_everything() {
+    let mut island = Island::new(1);
+    island.begin(conversation(1));
+    island.post(conversation(1), OTHER, 1);
+    let mut device = Device::welcomed(&island.site);
+    from_here(&mut device);
+    device.sync_all();
+    device.run_query(&island);
+    device.hand_over_read();
+    // The read is run, and only then the next message is posted: the read must not make the conversation live.
+    device.run_query(&island);
+    let change = island.post(conversation(1), OTHER, 1);
+    device.release(&change, &island.site);
+    device.hand_over_change();
+    device.hand_over_read();
+    device.run_query(&island);
+    device.hand_over_read();
+    let change = island.post(conversation(1), OTHER, 1);
+    device.release(&change, &island.site);
+    device.hand_over_change();
+    check(
+        &device,
+        &expect![[r#"
+            client Sync
+                query 1: memberships in p1
+            read 1
+                send #7 Done  
+                subscribe c00010000000000000000000000000001
+                query 2: changes of c00010000000000000000000000000001 after 0, given {}
+            changed 2
+            read 2
+                send Deliver [r1.0000000000000001:1]
+                query 3: changes of c00010000000000000000000000000001 after 1, given {r1.0000000000000001:1}
+            read 3
+                send Deliver [r1.0000000000000001:2]
+                send CaughtUp
+            changed 3
+                send shared Deliver [r1.0000000000000001:3]
+        "#]],
+    );
+}
+
+#[test]
+fn a_read_under_way_when_changes_are_missed_does_not_make_live() {
+    let mut island = Island::new(1);
+    island.begin(conversation(1));
+    let mut device = Device::welcomed(&island.site);
+    device.sync_all();
+    device.run_query(&island);
+    device.hand_over_read();
+    device.run_query(&island);
+    let change = island.post(conversation(1), OTHER, 1);
+    device.release(&change, &island.site);
+    device.changes.clear();
+    device.step(Input::Missed);
+    device.hand_over_read();
+    assert!(device.live.is_empty());
+    device.settle(&island);
+    assert_eq!(device.shown[&conversation(1)], [dot(1, 1)]);
+}
+
+#[test]
+fn a_change_that_was_read_already_changes_nothing() {
+    let mut island = Island::new(1);
+    island.begin(conversation(1));
+    let mut device = Device::welcomed(&island.site);
+    device.sync_all();
+    device.run_query(&island);
+    device.hand_over_read();
+    let change = island.post(conversation(1), OTHER, 1);
+    device.release(&change, &island.site);
+    device.settle(&island);
+    let state = device.session.to_string();
+    let delivery = gateway::SharedDelivery::new(change, &island.site.placements[&crate::island::PLACEMENT]);
+    let later = island.post(conversation(1), OTHER, 1);
+    device.release(&later, &island.site);
+    device.hand_over_change();
+    from_here(&mut device);
+    device.step(Input::Changed(delivery));
+    assert_eq!(device.transcript, "changed 1\n");
+    assert_eq!(device.shown[&conversation(1)], [dot(1, 1), dot(1, 2)]);
+    assert!(device.session.to_string().contains("live after 2"), "{state}");
+}
+
+#[test]
+fn a_read_that_missed_a_new_membership_is_repeated() {
+    let mut island = Island::new(1);
+    island.begin(conversation(1));
+    island.post(conversation(1), OTHER, 1);
+    let mut device = Device::welcomed(&island.site);
+    device.sync_all();
+    device.run_query(&island);
+    // Left after the list was read, joined again while the conversation is being read as a stranger.
+    island.members.get_mut(&conversation(1)).unwrap().clear();
+    device.step(Input::Membership { conversation: conversation(1), member: false });
+    device.hand_over_read();
+    device.run_query(&island);
+    island.begin(conversation(1));
+    device.step(Input::Membership { conversation: conversation(1), member: true });
+    device.settle(&island);
+    assert_eq!(device.shown[&conversation(1)], [dot(1, 1)]);
+}
+
+#[test]
+fn a_device_that_does_not_read_falls_behind_and_syncs_again() {
+    let mut island = Island::new(1);
+    island.begin(conversation(1));
+    let mut device = Device::welcomed(&island.site);
+    device.sync_all();
+    device.settle(&island);
+    from_here(&mut device);
+    device.step(Input::Unsent(limits::UNSENT_BYTES_MAX + 1));
+    let change = island.post(conversation(1), OTHER, 1);
+    device.release(&change, &island.site);
+    device.hand_over_change();
+    device.say(Ask::List(v1::List::default()));
+    device.sync_behind();
+    device.step(Input::Unsent(0));
+    device.run_query(&island);
+    device.hand_over_read();
+    device.step(Input::Unsent(limits::UNSENT_BYTES_CLOSE + 1));
+    check(
+        &device,
+        &expect![[r#"
+        unsent 1048577
+        changed 1
+            unsubscribe c00010000000000000000000000000001
+            send Behind ["c00010000000000000000000000000001"]
+        client List
+            send #7 Error too_many_outstanding: 64 commands and questions are unanswered, or their answers unread: wait for some, then send again
+        client Sync
+            send #7 Done  
+        unsent 0
+            subscribe c00010000000000000000000000000001
+            query 3: changes of c00010000000000000000000000000001 after 0, given {}
+        read 3
+            send Deliver [r1.0000000000000001:1]
+            send CaughtUp
+        unsent 16777217
+            send Error slow_device: more than 16777216 bytes wait for this device: connect again and sync from the last cursors
+            close slow_device
+    "#]],
+    );
+}
+
+#[test]
+fn one_delivery_is_encoded_once_for_all_devices() {
+    let mut island = Island::new(1);
+    island.begin(conversation(1));
+    let change = island.post(conversation(1), OTHER, 1_000);
+    let delivery = gateway::SharedDelivery::new(change, &island.site.placements[&crate::island::PLACEMENT]);
+    for subprotocol in Subprotocol::ALL {
+        let one = delivery.payload(subprotocol);
+        let other = delivery.payload(subprotocol);
+        assert!(std::ptr::eq(one.bytes().as_ptr(), other.bytes().as_ptr()));
+    }
+}
+
+#[test]
+fn a_cursor_presented_before_this_region_heard_of_the_conversation_counts_once_it_has() {
+    let mut island = Island::new(1);
+    let elsewhere = crate::island::replica(2);
+    let mut device = Device::welcomed(&island.site);
+    let cursor = gateway::cursor::Cursor {
+        conversation: conversation(1),
+        replica: elsewhere,
+        arrival: region::item::ArrivalNumber(2),
+        cut: [dot(2, 7)].into_iter().collect(),
+        highest: Timestamp(9),
+    };
+    let token = island.site.placements[&crate::island::PLACEMENT].keys.seal(&cursor);
+    device.say(Ask::Sync(v1::Sync { cursors: vec![token.into()], ..v1::Sync::default() }));
+    device.settle(&island);
+    island.begin(conversation(1));
+    island.post(conversation(1), OTHER, 1);
+    from_here(&mut device);
+    device.step(Input::Membership { conversation: conversation(1), member: true });
+    device.settle(&island);
+    check(
+        &device,
+        &expect![[r#"
+        membership true
+            send Membership true
+            subscribe c00010000000000000000000000000001
+            query 2: changes of c00010000000000000000000000000001 after 0, given {r2.0000000000000001:7}
+        unsent 0
+        read 2
+            send Deliver [r1.0000000000000001:1]
+            send CaughtUp
+        client Acknowledge
+            submit 3 to p1: receipt delivered {r1.0000000000000001:1 r2.0000000000000001:7} read nothing
+        answered 3: true
+            send #7 Done  
+    "#]],
+    );
+}
+
+#[test]
+fn a_new_membership_syncs_by_itself_and_a_lost_one_ends_delivery() {
+    let mut island = Island::new(1);
+    let mut device = Device::welcomed(&island.site);
+    device.sync_all();
+    device.settle(&island);
+    from_here(&mut device);
+    island.begin(conversation(1));
+    island.post(conversation(1), OTHER, 1);
+    device.step(Input::Membership { conversation: conversation(1), member: true });
+    device.settle(&island);
+    device.step(Input::Membership { conversation: conversation(1), member: false });
+    check(
+        &device,
+        &expect![[r#"
+        membership true
+            send Membership true
+            subscribe c00010000000000000000000000000001
+            query 2: changes of c00010000000000000000000000000001 after 0, given {}
+        unsent 0
+        read 2
+            send Deliver [r1.0000000000000001:1]
+            send CaughtUp
+        client Acknowledge
+            submit 3 to p1: receipt delivered {r1.0000000000000001:1} read nothing
+        answered 3: true
+            send #7 Done  
+        membership false
+            send Membership false
+            unsubscribe c00010000000000000000000000000001
+    "#]],
+    );
+}
