@@ -5,7 +5,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use super::{Verdict, judge};
+use super::history::{Verdict, judge};
 use crate::evidence::{Evidence, Export, ExportError, HistoryCollector, RegionFacts, Scan};
 use crate::history::Line;
 use crate::scan::Scanner;

@@ -68,7 +68,7 @@ impl Report {
     /// As JSON, over several lines.
     #[must_use]
     pub fn json(&self) -> String {
-        let counts = |count: fn(&crate::checks::Findings) -> u64| {
+        let counts = |count: fn(&crate::checks::history::Findings) -> u64| {
             self.findings.iter().map(|finding| (finding.verdict.name(), count(finding))).collect()
         };
         let face = Face {
@@ -102,7 +102,7 @@ impl Report {
 
     fn violations(&self) -> Vec<ViolationFace<'_>> {
         let violations = self.findings.iter().flat_map(|finding| &finding.violations);
-        let face = |violation: &'_ crate::checks::Violation| ViolationFace {
+        let face = |violation: &'_ crate::checks::history::Violation| ViolationFace {
             verdict: violation.verdict.name(),
             conversation: violation.conversation.map(|id| id.to_string()),
             message: violation.message.map(|id| id.to_string()),

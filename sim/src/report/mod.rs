@@ -12,7 +12,7 @@ mod table;
 pub use latency::{Latencies, Latency};
 pub use picture::{DrawnMessage, Picture};
 
-use crate::checks::{Findings, judge};
+use crate::checks::history::{Findings, judge};
 use crate::evidence::{Evidence, RegionNumber};
 use std::collections::BTreeMap;
 

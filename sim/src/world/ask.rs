@@ -2,9 +2,9 @@
 //!
 //! Answers come from the oracle's record of what devices were told, never from a core's own state.
 
+use crate::checks::world::CANARY;
 use crate::world::World;
 use crate::world::layout::{PINNED, WORLD};
-use crate::world::oracle::CANARY;
 use crate::world::queue::Moment;
 use bytes::Bytes;
 use crdt::{ConversationId, DeviceId, MessageId, RegionId, UserId};

@@ -3,6 +3,7 @@
 //! What must always hold: outputs are carried out in order; a link that was replaced or closed is never heard again; while the core has
 //! asked for a pause no frame is given to it. A bridge between honest regions raises no alarm but that of the clocks.
 
+use crate::checks::world::Checker;
 use crate::figures::Bound;
 use crate::world::World;
 use crate::world::queue::{Event, Life, LinkId, Moment};
@@ -139,7 +140,7 @@ impl World {
                     self.carry_out_bridge(life, peer, output);
                 }
             }
-            Err(error) => self.oracle.violate(self.now, "store", format!("{}: {error}", life.region)),
+            Err(error) => self.oracle.violate(self.now, Checker::Runs, format!("{}: {error}", life.region)),
         }
     }
 
@@ -174,11 +175,11 @@ impl World {
             Output::Alarm(Alarm::ClockDrift { .. }) => self.oracle.marks.clock_alarms += 1,
             Output::Alarm(alarm) => {
                 let why = format!("{} about {peer}: {alarm}", life.region);
-                self.oracle.violate(self.now, "honest peers raise no alarm", why);
+                self.oracle.violate(self.now, Checker::Understood, why);
             }
             Output::Fenced(reason) => {
                 let why = format!("{} is fenced: {reason}", life.region);
-                self.oracle.violate(self.now, "honest stores are not fenced", why);
+                self.oracle.violate(self.now, Checker::Understood, why);
             }
             Output::PauseReading => {
                 self.oracle.marks.pauses += 1;
@@ -203,7 +204,7 @@ impl World {
         bridge.in_flight_bytes += bytes;
         if bridge.in_flight_bytes > IN_FLIGHT_BYTES_MAX + FRAME_BYTES_MAX {
             let why = format!("{} bytes of {peer} wait at {}", bridge.in_flight_bytes, life.region);
-            self.oracle.violate(self.now, "bounded", why);
+            self.oracle.violate(self.now, Checker::Bounded, why);
         }
         self.deliver(life, placement, input, Some((peer, bytes)));
     }

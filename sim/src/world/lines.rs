@@ -5,6 +5,7 @@
 //!
 //! What must always hold: what an end has noticed to be over is never heard again.
 
+use crate::checks::world::Checker;
 use crate::world::World;
 use crate::world::queue::{Event, Life, LineId, Moment};
 use crdt::DeviceId;
@@ -182,7 +183,7 @@ impl World {
         match frame {
             Ok(frame) if open => self.device_step(device, ClientInput::Frame { connection, frame }),
             Ok(_) => {}
-            Err(error) => self.oracle.violate(self.now, "frames are understood", error.to_string()),
+            Err(error) => self.oracle.violate(self.now, Checker::Understood, error.to_string()),
         }
     }
 

@@ -4,7 +4,7 @@
 //!   queue ──▶ World::happen ──▶ shards · bridges · sessions · clients ──▶ disks, links, lines ──▶ queue
 //!                                           │
 //!                                           ▼
-//!                                        oracle (an independent record, and the promises)
+//!                              checks::world::Oracle (an independent record, and the promises)
 //! ```
 //! Simulated are the network (`links.rs` between regions, `lines.rs` to devices), the disks, the clocks, and what drives the cores (`shards.rs`,
 //! `bridges.rs`, `sessions.rs`, `devices.rs`), which decides nothing. `people.rs` and `faults.rs` draw what happens, `storm.rs` puts both
@@ -21,7 +21,6 @@ mod faults;
 mod layout;
 mod lines;
 mod links;
-mod oracle;
 mod people;
 mod queue;
 mod regions;
@@ -30,12 +29,13 @@ mod shards;
 mod storm;
 mod trace;
 
+pub use crate::checks::world::{Marks, Violation};
 pub use devices::NewDevice;
 pub use layout::{Layout, PINNED, START_US, WORLD, address, replica};
-pub use oracle::{Marks, Violation};
 pub use queue::Moment;
 pub use storm::{Report, storm};
 
+use crate::checks::world::Oracle;
 use crate::figures::Figures;
 use crdt::{DeviceId, RegionId};
 use devices::Device;
@@ -43,7 +43,6 @@ use dice::Dice;
 use faults::Planned;
 use lines::Lines;
 use links::{Links, Way};
-use oracle::Oracle;
 use people::People;
 use queue::{Event, Queue};
 use regions::Region;

@@ -3,10 +3,10 @@
 //! What must always hold: an author answers only what its device was shown; whom a person writes to is drawn from what that device knows,
 //! so a person does nothing that its application could not offer.
 
+use crate::checks::world::CANARY;
 use crate::world::World;
 use crate::world::devices::NewDevice;
 use crate::world::layout::{Layout, PINNED, WORLD, address};
-use crate::world::oracle::CANARY;
 use crate::world::queue::Event;
 use bytes::Bytes;
 use crdt::{ConversationId, DeviceId, MessageId, PlacementId, UserId};

@@ -3,6 +3,7 @@
 //! What must always hold: nothing of a life reaches the next one but what its disks hold; every start has a higher number than the last,
 //! durable before a peer is met; the process is told its present by a disciplined clock of its own.
 
+use crate::checks::world::Checker;
 use crate::world::World;
 use crate::world::bridges::BridgeTask;
 use crate::world::disk::Disk;
@@ -115,7 +116,9 @@ impl World {
                     sessions: BTreeMap::new(),
                 });
             }
-            Err(error) => self.oracle.violate(self.now, "start", format!("{id} does not start: {error}")),
+            Err(error) => {
+                self.oracle.violate(self.now, Checker::Runs, format!("{id} does not start: {error}"))
+            }
         }
         let (placements, peers) = (layout.placements_of(id), layout.regions().to_vec());
         for placement in placements {
@@ -142,7 +145,7 @@ impl World {
                     }
                 }
                 Ok(false) => {}
-                Err(error) => self.oracle.violate(now, "disk", error.to_string()),
+                Err(error) => self.oracle.violate(now, Checker::Runs, error.to_string()),
             }
         }
         self.links_lost(process.life);

@@ -5,6 +5,7 @@
 //!
 //! What must always hold: a subscription is in effect before the output after it is looked at; queries read the durable state alone.
 
+use crate::checks::world::Checker;
 use crate::figures::Bound;
 use crate::world::World;
 use crate::world::layout::WORLD;
@@ -222,7 +223,7 @@ impl World {
         let Some(view) = view else { return };
         let result = query.run(view);
         if let Err(error) = &result {
-            self.oracle.violate(self.now, "store", format!("{}: {error}", life.region));
+            self.oracle.violate(self.now, Checker::Runs, format!("{}: {error}", life.region));
         }
         self.session_answered(life, line, Input::Read { query: id, result });
     }

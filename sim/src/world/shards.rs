@@ -3,6 +3,7 @@
 //! What must always hold: no step before the last batch is durable, no effect before its own is; a full mailbox refuses commands as busy
 //! and never a delivery, whose amount the bridge bounds.
 
+use crate::checks::world::Checker;
 use crate::figures::Bound;
 use crate::world::World;
 use crate::world::queue::{Event, Life, LineId, Moment};
@@ -155,7 +156,7 @@ impl World {
                 shard.running = Some(Running { outcome, answers, taken });
                 self.queue.put(self.now + took, Event::Synced(life, placement));
             }
-            Err(error) => self.oracle.violate(self.now, "store", format!("{}: {error}", life.region)),
+            Err(error) => self.oracle.violate(self.now, Checker::Runs, format!("{}: {error}", life.region)),
         }
     }
 
@@ -186,7 +187,7 @@ impl World {
         let Some(shard) = process.shards.get_mut(&placement) else { return };
         let Some(Running { outcome, answers, taken }) = shard.running.take() else { return };
         if let Err(error) = disk.sync() {
-            self.oracle.violate(self.now, "disk", error.to_string());
+            self.oracle.violate(self.now, Checker::Runs, error.to_string());
         }
         self.oracle.committed(self.now, life.region, &outcome.effects);
         let changed = outcome.effects.iter().filter(|effect| matches!(effect, Effect::Changed(_)));
@@ -219,11 +220,11 @@ impl World {
                 Effect::PinBroken { dot, conversation, user } => {
                     let why =
                         format!("{dot} lets {user} into {conversation}, which their pin does not allow");
-                    self.oracle.violate(self.now, "every door keeps the pins", why);
+                    self.oracle.violate(self.now, Checker::Pins, why);
                 }
                 Effect::Refused { peer, reason } => {
                     let why = format!("{} refuses what {} sends: {reason}", life.region, peer.region);
-                    self.oracle.violate(self.now, "honest peers are understood", why);
+                    self.oracle.violate(self.now, Checker::Understood, why);
                     self.bridge_told(life, peer.region, |told| told.refused = Some(reason));
                 }
                 Effect::Changed(_)

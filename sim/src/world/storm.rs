@@ -4,15 +4,16 @@
 //! everything and has been told everything, every outbox is empty, and then nothing happens any more but heartbeats; regions are equal byte
 //! for byte, and what each holds is what a replay of its log gives.
 
+use crate::checks::world::{Checker, Marks, Tally, Violation};
 use crate::world::World;
 use crate::world::layout::{PINNED, WORLD};
 use crate::world::links::Way;
-use crate::world::oracle::{Marks, Violation};
 use crate::world::queue::Moment;
 use crdt::PlacementId;
 use region::export;
 use region::store::StoreError;
 use region::verify;
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 /// How long the healed world may take, in microseconds: a client that was cut off for long tries again within 64 s, and one whose connection died in
@@ -34,8 +35,8 @@ pub struct Report {
     pub events: u64,
     /// How long it was, in microseconds of the world's time.
     pub simulated_us: Moment,
-    /// Things that the oracle looked at.
-    pub checked: u64,
+    /// How each promise fared, by its number.
+    pub promises: BTreeMap<u8, Tally>,
     /// What the run reached.
     pub marks: Marks,
     /// The newest lines of the text, if it was told.
@@ -99,7 +100,7 @@ impl World {
             }
         }
         let missing = self.missing().unwrap_or_else(|| "nothing, but it does not rest".to_owned());
-        self.oracle.violate(self.now, "whole after the storm", missing);
+        self.oracle.violate(self.now, Checker::Whole, missing);
     }
 
     /// The first thing that is missing.
@@ -117,7 +118,7 @@ impl World {
         self.oracle.judge(self.now);
         for placement in [WORLD, PINNED] {
             if let Err(error) = self.compare(placement) {
-                self.oracle.violate(self.now, "store", error.to_string());
+                self.oracle.violate(self.now, Checker::Runs, error.to_string());
             }
         }
     }
@@ -147,12 +148,12 @@ impl World {
             }
             match &first {
                 None => first = Some((id, state)),
-                Some((other, same)) if *same == state => self.oracle.checked += u64::from(*other != id),
+                Some((_, same)) if *same == state => self.oracle.look_at(Checker::Equal),
                 Some((other, _)) => faults.push(format!("{id} and {other} differ in {placement}")),
             }
         }
         for fault in faults {
-            self.oracle.violate(self.now, "regions are equal", fault);
+            self.oracle.violate(self.now, Checker::Equal, fault);
         }
         Ok(())
     }
@@ -166,7 +167,7 @@ impl World {
             trace: self.trace.hash(),
             events: self.trace.events(),
             simulated_us: self.now,
-            checked: self.oracle.checked,
+            promises: self.oracle.promises(),
             marks: self.oracle.marks,
             lines: self.trace.lines().map(str::to_owned).collect(),
         }

@@ -4,8 +4,8 @@
 
 use super::operations::Facts;
 use super::shown::{DeviceFacts, Screen};
-use super::{Oracle, Sent};
-use crate::world::queue::Moment;
+use super::{Checker, Oracle, Sent};
+use crate::world::Moment;
 use crdt::{ConversationId, DeviceId};
 use gateway_client::Place;
 
@@ -82,27 +82,34 @@ impl Oracle {
     /// Everything that is judged at the end.
     pub(crate) fn judge(&mut self, at: Moment) {
         let mut faults = Vec::new();
+        let (mut screens, mut commands) = (0, 0);
         let mut aliases = 0;
         for (id, facts) in &self.conversations {
             aliases += facts.aliases.iter().map(|aliases| aliases.len().saturating_sub(1)).sum::<usize>();
             for (device, known) in &self.devices {
                 let Some(screen) = known.conversations.get(id) else { continue };
+                screens += 1;
                 faults.extend(places(facts, *device, known, screen));
                 faults.extend(out_of_order(facts, *device, known, screen));
                 if !screen.marked.is_empty() && facts.is_member(known.user) {
                     let text = format!("{device} still shows {} marks in {id}", screen.marked.len());
-                    faults.push(("a mark goes when all is there", text));
+                    faults.push((Checker::Marks, text));
                 }
             }
         }
         for (device, known) in &self.devices {
             for (command, id) in &known.acknowledged {
+                commands += 1;
                 faults.extend(self.lost(*device, known, *command, *id));
             }
         }
         self.marks.aliases += aliases as u64;
-        for (promise, what) in faults {
-            self.violate(at, promise, what);
+        self.looked_at(Checker::Lost, commands);
+        for checker in [Checker::DisplayOrder, Checker::SenderInOrder, Checker::Marks] {
+            self.looked_at(checker, screens);
+        }
+        for (checker, what) in faults {
+            self.violate(at, checker, what);
         }
     }
 
@@ -112,7 +119,7 @@ impl Oracle {
         known: &DeviceFacts,
         command: crdt::MessageId,
         id: ConversationId,
-    ) -> Option<(&'static str, String)> {
+    ) -> Option<(Checker, String)> {
         let facts = self.conversations.get(&id)?;
         let sent = facts.sent.contains_key(&(known.user, command));
         let identity = facts.identities.get(&(known.user, command));
@@ -121,7 +128,7 @@ impl Oracle {
         match identity {
             Some(number) if stands(number) => None,
             None if !sent => None,
-            _ => Some(("nothing acknowledged is lost", format!("{command} of {device} in {id}"))),
+            _ => Some((Checker::Lost, format!("{command} of {device} in {id}"))),
         }
     }
 }
@@ -147,7 +154,7 @@ fn places(
     device: DeviceId,
     known: &DeviceFacts,
     screen: &Screen,
-) -> Option<(&'static str, String)> {
+) -> Option<(Checker, String)> {
     if !facts.is_member(known.user) || facts.leaves.contains_key(&known.user) {
         return None;
     }
@@ -157,7 +164,7 @@ fn places(
         let lowest: Option<Place> = seen.map(|alias| facts.operations[*alias].place).min();
         if lowest.is_some_and(|lowest| lowest != *place) {
             return Some((
-                "one display order",
+                Checker::DisplayOrder,
                 format!("{device} shows at {place} what belongs at {lowest:?}"),
             ));
         }
@@ -171,7 +178,7 @@ fn out_of_order(
     device: DeviceId,
     known: &DeviceFacts,
     screen: &Screen,
-) -> Option<(&'static str, String)> {
+) -> Option<(Checker, String)> {
     let mut latest: std::collections::BTreeMap<DeviceId, u64> = std::collections::BTreeMap::new();
     for identity in &screen.order {
         let operation = facts.aliases.get(*identity)?.first().map(|alias| &facts.operations[*alias])?;
@@ -183,7 +190,7 @@ fn out_of_order(
         let excused = facts.aliases[*identity].iter().any(|alias| facts.is_excused(*alias, known.user));
         if operation.kind.is_post() && number < before && !excused {
             let text = format!("{device} shows {by}'s message {number} after its {before}.");
-            return Some(("one sender in order", text));
+            return Some((Checker::SenderInOrder, text));
         }
         *before = (*before).max(*number);
     }

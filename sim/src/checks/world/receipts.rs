@@ -3,9 +3,9 @@
 //! A receipt's cut names operations of its own conversation alone, and covers only what its device has been given (or what is hidden from its user for
 //! good); what it covers as read was on the screen when its user said so. A stable cut covers only what is durable in every region.
 
-use super::Oracle;
 use super::shown::Fault;
-use crate::world::queue::Moment;
+use super::{Checker, Oracle};
+use crate::world::Moment;
 use crdt::{ConversationId, Cut, DeviceId, MessageId, PartitionId, UserId, VersionVector};
 
 impl Oracle {
@@ -19,11 +19,11 @@ impl Oracle {
         delivered: &Cut,
         read: &Cut,
     ) {
-        self.checked += 1;
+        self.look_at(Checker::Receipts);
         for (cut, is_read) in [(delivered, false), (read, true)] {
-            if let Err((promise, what)) = self.claims(conversation, user, device, cut, is_read) {
+            if let Err((checker, what)) = self.claims(conversation, user, device, cut, is_read) {
                 let text = format!("of {device} in {conversation}, read: {is_read}: {what}");
-                self.violate(at, promise, text);
+                self.violate(at, checker, text);
             }
         }
     }
@@ -38,7 +38,7 @@ impl Oracle {
     ) -> Fault {
         let Some(facts) = self.conversations.get(&conversation) else { return Ok(()) };
         if let Some(foreign) = cut.iter().find(|dot| !facts.by_dot.contains_key(dot)) {
-            return Err(("receipts name their own conversation", format!("{foreign} is not of it")));
+            return Err((Checker::Receipts, format!("{foreign} is not of it")));
         }
         let screen = self.devices.get(&device).and_then(|facts| facts.conversations.get(&conversation));
         for (number, operation) in facts.operations.iter().enumerate() {
@@ -48,7 +48,7 @@ impl Oracle {
             });
             if cut.covers(operation.place.dot) && !given && !facts.is_excused(number, user) {
                 let what = format!("{} of {} at {}", operation.message, operation.sender, operation.place);
-                return Err(("receipts claim only what was given", what));
+                return Err((Checker::Receipts, what));
             }
         }
         Ok(())
@@ -56,7 +56,7 @@ impl Oracle {
 
     /// A region says that so much of a partition is stable.
     pub(crate) fn stable_stands(&mut self, at: Moment, partition: PartitionId, cut: &VersionVector) {
-        self.checked += 1;
+        self.look_at(Checker::StableEverywhere);
         let mut fault = None;
         for (conversation, facts) in self.conversations.iter().filter(|(id, _)| id.partition() == partition) {
             let regions = self.regions_of(*conversation);
@@ -71,7 +71,7 @@ impl Oracle {
             }
         }
         if let Some(fault) = fault {
-            self.violate(at, "what is stable is everywhere", fault);
+            self.violate(at, Checker::StableEverywhere, fault);
         }
     }
 
@@ -85,10 +85,11 @@ impl Oracle {
         is_read: bool,
     ) -> Fault {
         self.marks.ticks += 1;
+        self.look_at(Checker::Receipts);
         let Some(device) = self.devices.get_mut(&id) else { return Ok(()) };
         let name = format!("{message} to {reader} of {user}, read: {is_read}");
         if !device.ticks.insert((message, reader, is_read)) {
-            return Err(("a tick is told once", name));
+            return Err((Checker::ShownOnce, name));
         }
         let author = device.user;
         let Some(facts) = self.conversations.get(&conversation) else { return Ok(()) };
@@ -97,6 +98,6 @@ impl Oracle {
         let given = screen.zip(identity).is_some_and(|(screen, identity)| {
             if is_read { screen.read.contains(*identity) } else { screen.set.contains(*identity) }
         });
-        if given { Ok(()) } else { Err(("receipts claim only what was given", name)) }
+        if given { Ok(()) } else { Err((Checker::Receipts, name)) }
     }
 }

@@ -3,9 +3,9 @@
 //! Every pinned body and name begins with a canary, and pinned conversations' ids are canaries themselves, as bytes and as text. What this does
 //! not catch: bytes that were transformed (compressed, encrypted, hashed).
 
-use super::Oracle;
-use crate::world::layout::PINNED;
-use crate::world::queue::Moment;
+use super::{Checker, Oracle};
+use crate::world::Moment;
+use crate::world::PINNED;
 use bytes::Bytes;
 use crdt::{ConversationId, Dot, RegionId};
 use gateway_protocol::v1::server_frame::Frame;
@@ -99,18 +99,19 @@ impl Oracle {
         {
             for item in items {
                 let dot = item.dot.parse::<Dot>();
+                self.look_at(Checker::Durable);
                 if !dot.is_ok_and(|dot| self.holds(region, conversation, dot)) {
                     let text = format!("{} of {conversation} leaves {region}", item.dot);
-                    self.violate(at, "visible only when durable", text);
+                    self.violate(at, Checker::Durable, text);
                 }
             }
         }
     }
 
     fn look(&mut self, at: Moment, bytes: &[u8], place: impl FnOnce() -> String) {
-        self.checked += 1;
+        self.look_at(Checker::Taint);
         if let Some(found) = self.canaries.found_in(bytes) {
-            self.violate(at, "pinned bytes stay", format!("{found:?} {}", place()));
+            self.violate(at, Checker::Taint, format!("{found:?} {}", place()));
         }
     }
 }

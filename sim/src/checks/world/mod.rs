@@ -17,30 +17,21 @@ mod receipts;
 mod residency;
 mod set;
 mod shown;
+mod verdict;
 mod whole;
 
-use crate::world::queue::Moment;
+use crate::world::Moment;
 use crdt::{ConversationId, DeviceId, UserId};
 use operations::{Facts, Sent};
 pub(crate) use residency::CANARY;
 use residency::Canaries;
 use shown::DeviceFacts;
 use std::collections::BTreeMap;
-use std::fmt;
+use verdict::Tallies;
+pub use verdict::{Checker, Class, Tally, Violation};
 
 /// At most so many are kept; the first is what matters.
 const VIOLATIONS_MAX: usize = 20;
-
-/// A promise that was not kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation {
-    /// When, in microseconds since the world began.
-    pub at: Moment,
-    /// Which promise.
-    pub promise: &'static str,
-    /// What happened.
-    pub what: String,
-}
 
 /// What a run reached at all: a run that reached none of it has checked little.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -82,16 +73,40 @@ pub(crate) struct Oracle {
     pub(crate) devices: BTreeMap<DeviceId, DeviceFacts>,
     canaries: Canaries,
     violations: Vec<Violation>,
+    tallies: Tallies,
     pub(crate) marks: Marks,
-    pub(crate) checked: u64,
 }
 
 impl Oracle {
     /// A promise was not kept.
-    pub(crate) fn violate(&mut self, at: Moment, promise: &'static str, what: String) {
+    pub(crate) fn violate(&mut self, at: Moment, checker: Checker, text: String) {
+        self.tallies.of(checker).violations += 1;
         if self.violations.len() < VIOLATIONS_MAX {
-            self.violations.push(Violation { at, promise, what });
+            let (promise, class) = (checker.promise(), checker.class());
+            self.violations.push(Violation { at, promise, checker, class, text });
         }
+    }
+
+    /// That checker looked at something.
+    pub(crate) const fn look_at(&mut self, checker: Checker) {
+        self.looked_at(checker, 1);
+    }
+
+    /// That checker looked at so many things.
+    pub(crate) const fn looked_at(&mut self, checker: Checker, things: u64) {
+        self.tallies.of(checker).checked += things;
+    }
+
+    /// How each promise fared, by its number: every promise that has a checker.
+    pub(crate) fn promises(&self) -> BTreeMap<u8, Tally> {
+        let mut promises: BTreeMap<u8, Tally> =
+            Checker::promises().into_iter().map(|promise| (promise, Tally::default())).collect();
+        for (checker, tally) in self.tallies.iter() {
+            let sum = promises.entry(checker.promise()).or_default();
+            sum.violations += tally.violations;
+            sum.checked += tally.checked;
+        }
+        promises
     }
 
     /// All of them.
@@ -108,12 +123,6 @@ impl Oracle {
         if code == "slow_device" {
             self.marks.slow += 1;
         }
-    }
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:06} s, {}: {}", self.at / 1_000_000, self.at % 1_000_000, self.promise, self.what)
     }
 }
 

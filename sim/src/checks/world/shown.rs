@@ -7,9 +7,9 @@
 
 use super::operations::{IdentityNumber, Kind, Sent};
 use super::set::Set;
-use super::{Facts, Oracle};
-use crate::world::layout::PINNED;
-use crate::world::queue::Moment;
+use super::{Checker, Facts, Oracle};
+use crate::world::Moment;
+use crate::world::PINNED;
 use crdt::{ConversationId, DeviceId, MessageId, UserId};
 use gateway_client::{Act, Content, Event, Item, Place};
 use std::collections::{BTreeMap, BTreeSet};
@@ -107,18 +107,22 @@ impl Oracle {
             }
             Event::Moved { conversation, sender, message, from, to } => {
                 self.marks.moved += 1;
+                self.look_at(Checker::Moves);
                 self.is_moved(id, conversation, (sender, message), from, to)
             }
             Event::MarkCleared { conversation, sender, message } => {
                 self.marks.unmarked += 1;
+                self.look_at(Checker::Marks);
                 self.mark_goes(id, conversation, (sender, message))
             }
             Event::Acknowledged { conversation, command, place } => {
                 self.marks.acknowledged += 1;
+                self.look_at(Checker::Durable);
                 self.is_acknowledged(id, conversation, command, place)
             }
             Event::Stable { conversation, command } => {
                 self.marks.stable += 1;
+                self.look_at(Checker::StableEverywhere);
                 self.is_stable(id, conversation, command)
             }
             Event::Delivered { conversation, message, user, device } => {
@@ -136,33 +140,37 @@ impl Oracle {
             | Event::Paged { .. }
             | Event::Listed { .. } => Ok(()),
         };
-        self.checked += 1;
-        if let Err((promise, what)) = fault {
-            self.violate(at, promise, format!("{id}: {what}"));
+        if let Err((checker, what)) = fault {
+            self.violate(at, checker, format!("{id}: {what}"));
         }
     }
 
     fn is_shown(&mut self, id: DeviceId, conversation: ConversationId, item: &Item, marked: bool) -> Fault {
+        for checker in
+            [Checker::Durable, Checker::Identity, Checker::Hidden, Checker::ShownOnce, Checker::CausesFirst]
+        {
+            self.look_at(checker);
+        }
         let Some(device) = self.devices.get_mut(&id) else { return Ok(()) };
         let facts = self.conversations.entry(conversation).or_default();
         let place = item.place;
         let name = || format!("{} of {} at {place} in {conversation}", item.message, item.sender);
         let Some(number) = facts.by_dot.get(&place.dot).copied() else {
-            return Err(("visible only when durable", name()));
+            return Err((Checker::Durable, name()));
         };
         // Every number in the index is one of the list.
         let operation = &facts.operations[number];
         if (operation.sender, operation.message, operation.place) != (item.sender, item.message, place) {
-            return Err(("items are what was issued", format!("{} is {operation:?}", name())));
+            return Err((Checker::Identity, format!("{} is {operation:?}", name())));
         }
         if let (Content::Post { body, .. }, Some(sent)) =
             (&item.content, facts.sent.get(&(item.sender, item.message)))
             && *body != sent.body
         {
-            return Err(("items are what was sent", name()));
+            return Err((Checker::Identity, name()));
         }
         if !facts.may_be_shown(number, device.user) {
-            return Err(("what is hidden is not shown", name()));
+            return Err((Checker::Hidden, name()));
         }
         let identity = operation.identity;
         let screen = device.conversations.entry(conversation).or_default();
@@ -175,13 +183,13 @@ impl Oracle {
             screen.marked.insert(identity);
         }
         if !new {
-            return Err(("shown once", name()));
+            return Err((Checker::ShownOnce, name()));
         }
         if let Some(lacking) = lacking {
-            return Err(("causes before effects", format!("{} before {lacking}", name())));
+            return Err((Checker::CausesFirst, format!("{} before {lacking}", name())));
         }
         if let Some(unseen) = unseen.filter(|_| !marked) {
-            return Err(("causes before effects, or a mark", format!("{} before {unseen}", name())));
+            return Err((Checker::CausesFirst, format!("{} before {unseen}", name())));
         }
         Ok(())
     }
@@ -204,7 +212,7 @@ impl Oracle {
                 *place = to;
                 Ok(())
             }
-            _ => Err(("messages move to an earlier place of theirs", text())),
+            _ => Err((Checker::Moves, text())),
         }
     }
 
@@ -220,8 +228,8 @@ impl Oracle {
         let number = facts.identities.get(&identity).copied();
         let was = number.is_some_and(|number| screen.marked.remove(&number));
         match lacking_seen(facts, identity, &screen.set, device.user) {
-            Some(lacking) => Err(("a mark goes when all is there", format!("{identity:?} before {lacking}"))),
-            None if !was => Err(("a mark that goes was there", format!("{identity:?} in {conversation}"))),
+            Some(lacking) => Err((Checker::Marks, format!("{identity:?} before {lacking}"))),
+            None if !was => Err((Checker::Marks, format!("{identity:?} in {conversation}"))),
             None => Ok(()),
         }
     }
@@ -241,7 +249,10 @@ impl Oracle {
         if durable && first {
             Ok(())
         } else {
-            Err(("acknowledged once, when durable", format!("{command} at {place:?}, first: {first}")))
+            Err((
+                if durable { Checker::ShownOnce } else { Checker::Durable },
+                format!("{command} at {place:?}, first: {first}"),
+            ))
         }
     }
 
@@ -250,32 +261,27 @@ impl Oracle {
         let Some(device) = self.devices.get_mut(&id) else { return Ok(()) };
         let user = device.user;
         if !device.stable.insert(command) || !device.acknowledged.contains_key(&command) {
-            return Err(("stable once, after it was acknowledged", command.to_string()));
+            return Err((Checker::StableEverywhere, command.to_string()));
         }
         let everywhere = self.conversations.get(&conversation).is_some_and(|facts| {
             let identity = facts.identities.get(&(user, command));
             identity.is_some_and(|identity| regions.iter().all(|region| facts.stands_in(*region, *identity)))
         });
-        if everywhere { Ok(()) } else { Err(("what is stable is everywhere", command.to_string())) }
+        if everywhere { Ok(()) } else { Err((Checker::StableEverywhere, command.to_string())) }
     }
 
     fn is_refused(&mut self, id: DeviceId, command: Option<MessageId>, code: &str, message: &str) -> Fault {
         self.marks.refused += 1;
+        self.look_at(Checker::Refusals);
+        self.look_at(Checker::RefusedAfterAcknowledged);
         let Some(device) = self.devices.get_mut(&id) else { return Ok(()) };
         if let Some(command) = command {
             device.refused.insert(command);
             if device.acknowledged.contains_key(&command) {
-                return Err((
-                    "what was acknowledged is never refused",
-                    format!("{command}: {code}: {message}"),
-                ));
+                return Err((Checker::RefusedAfterAcknowledged, format!("{command}: {code}: {message}")));
             }
         }
-        if REFUSALS.contains(&code) {
-            Ok(())
-        } else {
-            Err(("no surprising refusal", format!("{code}: {message}")))
-        }
+        if REFUSALS.contains(&code) { Ok(()) } else { Err((Checker::Refusals, format!("{code}: {message}"))) }
     }
 
     /// The regions of a conversation's placement.
@@ -287,7 +293,7 @@ impl Oracle {
 }
 
 /// Which promise, and what happened.
-pub(super) type Fault = Result<(), (&'static str, String)>;
+pub(super) type Fault = Result<(), (Checker, String)>;
 
 /// A cause of that operation, by its region, that is neither shown nor hidden for good.
 fn lacking_causes(facts: &Facts, number: usize, shown: &Set, user: UserId) -> Option<String> {

@@ -6,9 +6,10 @@
 //! What must always hold, and is checked at every durable batch: a dot is one operation, for ever; an operation is applied in a region once,
 //! after all its causes, and in another region only after it is durable in its own.
 
-use super::Oracle;
 use super::set::Set;
-use crate::world::queue::Moment;
+use super::shown::Fault;
+use super::{Checker, Oracle};
+use crate::world::Moment;
 use bytes::Bytes;
 use crdt::{ConversationId, DeviceId, Dot, MessageId, RegionId, UserId};
 use gateway_client::Place;
@@ -137,16 +138,16 @@ impl Oracle {
     pub(crate) fn committed(&mut self, at: Moment, region: RegionId, effects: &[Effect]) {
         for effect in effects {
             if let Effect::Changed(change) = effect
-                && let Err(why) = self.applies(region, change)
+                && let Err((checker, why)) = self.applies(region, change)
             {
                 let Change { conversation, item, .. } = change;
                 let text = format!("{region} applies {} in {conversation}: {why}", item.dot);
-                self.violate(at, "operations are applied once, after their causes", text);
+                self.violate(at, checker, text);
             }
         }
     }
 
-    fn applies(&mut self, region: RegionId, change: &Change) -> Result<(), String> {
+    fn applies(&mut self, region: RegionId, change: &Change) -> Fault {
         let facts = self.conversations.entry(change.conversation).or_default();
         let item = &change.item;
         let place = Place { hlc: item.hlc, dot: item.dot };
@@ -155,7 +156,7 @@ impl Oracle {
             Some(number) => number,
             None => {
                 if item.dot.replica.region != region {
-                    fault = Err("its own region does not have it".to_owned());
+                    fault = Err((Checker::Durable, "its own region does not have it".to_owned()));
                 }
                 let causes = facts.applied.entry(region).or_default().set.clone();
                 facts.add(place, item.sender, item.message, &item.content, causes)
@@ -164,23 +165,26 @@ impl Oracle {
         // It was found or added just above.
         let known = &facts.operations[number];
         if (known.place, known.sender, known.message) != (place, item.sender, item.message) {
-            fault = Err(format!("that dot is {known:?} as well"));
+            fault = Err((Checker::Identity, format!("that dot is {known:?} as well")));
         }
         let applied = facts.applied.entry(region).or_default();
         let lacking: Vec<Number> = known.causes.beyond(&applied.set).take(3).collect();
         if !lacking.is_empty() {
             let dots: Vec<String> =
                 lacking.iter().map(|lack| facts.operations[*lack].place.to_string()).collect();
-            fault = Err(format!("before its causes {dots:?}"));
+            fault = Err((Checker::AppliedInOrder, format!("before its causes {dots:?}")));
         }
         if !applied.set.insert(number) {
-            fault = Err("a second time".to_owned());
+            fault = Err((Checker::Identity, "a second time".to_owned()));
         }
         applied.count += 1;
         if applied.count != change.arrival.0 {
-            fault = Err(format!("as arrival {}, when it is the {}.", change.arrival.0, applied.count));
+            let text = format!("as arrival {}, when it is the {}.", change.arrival.0, applied.count);
+            fault = Err((Checker::AppliedInOrder, text));
         }
-        self.checked += 1;
+        for checker in [Checker::AppliedInOrder, Checker::Identity, Checker::Durable] {
+            self.look_at(checker);
+        }
         fault
     }
 
@@ -192,10 +196,11 @@ impl Oracle {
         conversation: ConversationId,
         dot: Dot,
     ) {
+        self.look_at(Checker::Durable);
         if !self.holds(region, conversation, dot) {
             let text =
                 format!("{region} answers with {dot} in {conversation}, which it does not hold durably");
-            self.violate(at, "acknowledged only when durable", text);
+            self.violate(at, Checker::Durable, text);
         }
     }
 
