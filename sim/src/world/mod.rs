@@ -146,6 +146,17 @@ impl World {
         &self.figures
     }
 
+    /// From now on the text of these events alone is kept, by their number from 1.
+    pub fn tell_only(&mut self, events: std::ops::Range<u64>) {
+        self.trace.tell_only(events);
+    }
+
+    /// The hash of the trace every so often: after so many events it was that.
+    #[must_use]
+    pub fn checkpoints(&self) -> &[(u64, [u8; 32])] {
+        self.trace.checkpoints()
+    }
+
     /// The newest lines of the text, if it is told.
     pub fn lines(&self) -> impl Iterator<Item = &str> {
         self.trace.lines()
