@@ -31,6 +31,3 @@ pub const FOUND_LISTED_MAX: usize = 100;
 
 /// Messages of a run whose way is timed at once; of more, the oldest are forgotten and counted. About 100 bytes each.
 pub const MESSAGES_TIMED_MAX: usize = 1_000_000;
-
-/// How long before a device's showing its receipt may be taken down, in microseconds: both wait in queues of their clients.
-pub const RECEIPT_SLACK_US: u64 = 2_000_000;

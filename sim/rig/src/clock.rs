@@ -20,8 +20,13 @@ impl RunClock {
 
     /// Now.
     pub(crate) fn now_us(&self) -> u64 {
+        self.at_us(Instant::now())
+    }
+
+    /// That moment.
+    pub(crate) fn at_us(&self, at: Instant) -> u64 {
         // A replay does not run for 584,000 years.
-        self.start.get().map_or(0, |start| start.elapsed().as_micros() as u64)
+        self.start.get().map_or(0, |start| at.saturating_duration_since(*start).as_micros() as u64)
     }
 
     /// Now, in milliseconds.

@@ -157,10 +157,10 @@ impl Person {
     }
 
     async fn take_down(self: Arc<Self>, mut events: Events) {
-        while let Some(event) = events.next().await {
-            let at_us = self.board.clock.now_us();
+        while let Some(told) = events.next_told().await {
+            let at_us = self.board.clock.at_us(told.at);
             let mut state = self.state();
-            self.note(&mut state, at_us, event);
+            self.note(&mut state, at_us, told.event);
             drop(state);
             self.changed.notify_one();
         }

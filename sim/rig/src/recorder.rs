@@ -1,6 +1,6 @@
-//! Writes one history, in the order of happening, to its file.
+//! Writes one history, in the order in which the application did and was told things, to its file.
 //!
-//! What must always hold: a line is written for what the client said, as it said it; memory stays at one buffer. A disk that
+//! What must always hold: a line is written for what the client said, as it said it, and with the time when it said it; memory stays at one buffer. A disk that
 //! fails under a history makes the run worthless, so the failure is kept and reported.
 
 use crate::limits::HISTORY_BUFFER_BYTES;
@@ -15,7 +15,6 @@ pub(crate) struct Recorder {
     file: File,
     path: PathBuf,
     buffer: Vec<u8>,
-    last_us: u64,
     failure: Option<String>,
 }
 
@@ -23,14 +22,12 @@ impl Recorder {
     /// A new history.
     pub(crate) fn create(path: &Path) -> std::io::Result<Self> {
         let (file, path) = (File::create(path)?, path.to_owned());
-        Ok(Self { file, path, buffer: vec![], last_us: 0, failure: None })
+        Ok(Self { file, path, buffer: vec![], failure: None })
     }
 
     /// Something happened.
     pub(crate) fn note(&mut self, at_us: u64, event: Event) {
-        // Two tasks may read the clock in one order and come here in the other.
-        self.last_us = self.last_us.max(at_us);
-        Line { at_us: self.last_us, event }.write(&mut self.buffer);
+        Line { at_us, event }.write(&mut self.buffer);
         if self.buffer.len() >= HISTORY_BUFFER_BYTES {
             self.flush();
         }

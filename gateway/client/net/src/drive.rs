@@ -8,10 +8,11 @@
 //! What must always hold: the core's time is monotonic; while events wait in numbers, neither sockets nor acts are taken, so a
 //! slow application costs no memory; an event is never dropped while somebody listens.
 
+use crate::handle::Told;
 use crate::limits;
 use crate::socket::{Happening, Sockets};
 use crdt::Now;
-use gateway_client::{Act, Client, Event, Input, Output};
+use gateway_client::{Act, Client, Input, Output};
 use rand_chacha::ChaCha12Rng;
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -32,8 +33,8 @@ pub(crate) struct Driver {
     clock: Clock,
     sockets: Sockets,
     acts: mpsc::Receiver<Act>,
-    events: mpsc::Sender<Event>,
-    waiting: VecDeque<Event>,
+    events: mpsc::Sender<Told>,
+    waiting: VecDeque<Told>,
 }
 
 impl Clock {
@@ -59,7 +60,7 @@ impl Driver {
         entropy: ChaCha12Rng,
         sockets: Sockets,
         acts: mpsc::Receiver<Act>,
-        events: mpsc::Sender<Event>,
+        events: mpsc::Sender<Told>,
     ) -> Self {
         Self { core, entropy, clock: Clock::start(), sockets, acts, events, waiting: VecDeque::new() }
     }
@@ -74,7 +75,7 @@ impl Driver {
             let next = tokio::select! {
                 permit = self.events.reserve(), if !waiting.is_empty() => {
                     match permit {
-                        Ok(permit) => drop(waiting.pop_front().map(|event| permit.send(event))),
+                        Ok(permit) => drop(waiting.pop_front().map(|told| permit.send(told))),
                         // Nobody listens any more.
                         Err(_) => waiting.clear(),
                     }
@@ -99,12 +100,13 @@ impl Driver {
     }
 
     fn step(&mut self, input: Input) {
+        let at = std::time::Instant::now();
         for output in self.core.step(self.clock.now(), &mut self.entropy, input) {
             match output {
                 Output::Connect { connection, url } => self.sockets.connect(connection, url),
                 Output::Disconnect { connection } => self.sockets.disconnect(connection),
                 Output::Send { connection, frame } => self.sockets.send(connection, &frame),
-                Output::Show(event) => self.waiting.push_back(event),
+                Output::Show(event) => self.waiting.push_back(Told { at, event }),
             }
         }
     }

@@ -13,7 +13,7 @@ use gateway_protocol::Subprotocol;
 use rand_chacha::ChaCha12Rng;
 use rand_core::SeedableRng;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
 
 /// How a client connects.
@@ -36,7 +36,16 @@ pub struct ClientHandle {
 /// What a client is told, in order.
 #[derive(Debug)]
 pub struct Events {
-    events: mpsc::Receiver<Event>,
+    events: mpsc::Receiver<Told>,
+}
+
+/// An event and when the client said it, before anything that it then told a region: what follows from that comes later on this clock.
+#[derive(Debug)]
+pub struct Told {
+    /// When.
+    pub at: Instant,
+    /// What.
+    pub event: Event,
 }
 
 /// The client's task has ended.
@@ -84,6 +93,11 @@ impl ClientHandle {
 impl Events {
     /// The next event; none once the client has stopped.
     pub async fn next(&mut self) -> Option<Event> {
+        self.next_told().await.map(|told| told.event)
+    }
+
+    /// The next event with its time; none once the client has stopped.
+    pub async fn next_told(&mut self) -> Option<Told> {
         self.events.recv().await
     }
 }

@@ -14,4 +14,4 @@ pub use gateway_client::{
     Act, Address, Config, Content, Event, Item, LocalRefusal, PageFrom, Place, Summary,
 };
 pub use gateway_protocol::Subprotocol;
-pub use handle::{ClientHandle, Events, Settings, Stopped};
+pub use handle::{ClientHandle, Events, Settings, Stopped, Told};

@@ -1,13 +1,11 @@
 //! Whenever an author is shown that a device has a message, that device had been shown it by then.
 //!
-//! Times are compared, since two devices are involved; all histories of a replay are written on one clock. A time is that of an
-//! application taking an event from its client's queue, so a receipt may be taken a little before the showing that it confirms: up to
-//! [`RECEIPT_SLACK_US`] is no lie.
+//! Times are compared, since two devices are involved; all histories of a replay are written on one clock. A time is that of a client saying
+//! an event, before it tells a region anything that follows from it; so a receipt always comes after the showing that it confirms.
 //! What it does not catch: a receipt that never comes (that is not a lie), and whether a person really read.
 
 use super::Findings;
 use crate::evidence::{ConversationEvidence, Evidence, What};
-use crate::limits::RECEIPT_SLACK_US;
 use crdt::DeviceId;
 use std::collections::BTreeMap;
 
@@ -21,7 +19,7 @@ pub(super) fn check(evidence: &Evidence, findings: &mut Findings) {
             findings.looked_at(1);
             let message = conversation.message(tick.message);
             let at_us = shown_at.get(&tick.device).and_then(|times| times[tick.message as usize]);
-            if at_us.is_none_or(|at_us| at_us > tick.at_us + RECEIPT_SLACK_US) {
+            if at_us.is_none_or(|at_us| at_us > tick.at_us) {
                 let said = if tick.read { "read on" } else { "delivered to" };
                 findings.on_device(evidence, *id, message, tick.seen_by, || {
                     format!(
