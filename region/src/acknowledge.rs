@@ -16,7 +16,6 @@ use crate::record::{self, OpaqueRecord, RegisterRecord, damaged};
 use crate::register_key::RegisterKey;
 use crate::shard::{Effect, ShardConfig};
 use crate::store::{StoreError, View};
-use crdt::id::BUCKETS;
 use crdt::{Bucket, Cut, Now, ReplicaId, VersionVector};
 use replication::stability::{Acknowledgement, Acknowledgements, Pair};
 use std::collections::BTreeMap;
@@ -29,7 +28,7 @@ impl Unacknowledged {
     /// What a store holds and has not acknowledged under this epoch: due at once, since nobody knows for how long.
     pub(crate) fn load(config: &ShardConfig, view: &dyn View) -> Result<Self, StoreError> {
         let mut waiting = Self::default();
-        for bucket in (0..BUCKETS).filter_map(Bucket::new) {
+        for bucket in partition::buckets(view)? {
             let applied = partition::applied(&partition::chains(view, bucket)?);
             let pair = Pair { epoch: config.placement.epoch, applied };
             let known = known(view, bucket, config.replica)?;

@@ -13,7 +13,10 @@ pub(crate) struct Writer(Vec<u8>);
 
 /// Reads fields one after the other.
 #[derive(Debug)]
-pub(crate) struct Reader(Bytes);
+pub(crate) struct Reader {
+    bytes: Bytes,
+    read: usize,
+}
 
 impl Writer {
     pub(crate) fn with_capacity(bytes: usize) -> Self {
@@ -88,25 +91,36 @@ impl Writer {
 
 impl Reader {
     pub(crate) fn new(bytes: Bytes) -> Self {
-        Self(bytes)
+        Self { bytes, read: 0 }
     }
 
     /// Some if everything has been read.
     pub(crate) fn end(&self) -> Option<()> {
-        self.0.is_empty().then_some(())
+        (self.read == self.bytes.len()).then_some(())
     }
 
     /// Leaves out what a later version wrote after what this one knows.
     pub(crate) fn skip_rest(&mut self) {
-        self.0.clear();
+        self.read = self.bytes.len();
     }
 
+    /// The next bytes, to be looked at.
+    fn next(&mut self, count: usize) -> Option<&[u8]> {
+        let (from, to) = (self.read, self.read.checked_add(count)?);
+        let next = self.bytes.get(from..to)?;
+        self.read = to;
+        Some(next)
+    }
+
+    /// The next bytes, to be kept.
     pub(crate) fn take(&mut self, count: usize) -> Option<Bytes> {
-        (count <= self.0.len()).then(|| self.0.split_to(count))
+        let from = self.read;
+        let length = self.next(count)?.len();
+        Some(self.bytes.slice(from..from + length))
     }
 
     pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        self.take(N)?[..].try_into().ok()
+        self.next(N)?.try_into().ok()
     }
 
     pub(crate) fn byte(&mut self) -> Option<u8> {
@@ -144,7 +158,8 @@ impl Reader {
     }
 
     pub(crate) fn text(&mut self) -> Option<String> {
-        String::from_utf8(self.bytes()?.to_vec()).ok()
+        let length = usize::try_from(self.number()?).ok()?;
+        std::str::from_utf8(self.next(length)?).ok().map(str::to_owned)
     }
 
     pub(crate) fn user(&mut self) -> Option<UserId> {
@@ -209,8 +224,7 @@ mod tests {
             if let Some(number) = reader.number() {
                 let mut writer = Writer::default();
                 writer.number(number);
-                let read = bytes.len() - reader.0.len();
-                prop_assert_eq!(writer.finish(), &bytes[..read]);
+                prop_assert_eq!(writer.finish(), &bytes[..reader.read]);
             }
         }
 

@@ -13,7 +13,6 @@ use crate::record::{
 };
 use crate::register_key::RegisterKey;
 use crate::store::{Direction, StoreError, View};
-use crdt::id::BUCKETS;
 use crdt::operation::{Body, Envelope};
 use crdt::timeline::Entry;
 use crdt::{
@@ -90,7 +89,7 @@ pub struct ExportedReceipt {
 /// [`StoreError`] when the store cannot be read or is damaged. So for every export here.
 pub fn partitions(view: &dyn View, placement: PlacementId) -> Result<Vec<PartitionExport>, StoreError> {
     let mut partitions = Vec::new();
-    for bucket in (0..BUCKETS).filter_map(Bucket::new) {
+    for bucket in partition::buckets(view)? {
         let export = partition(view, PartitionId { placement, bucket })?;
         if !export.applied.is_empty() {
             partitions.push(export);
@@ -120,7 +119,7 @@ pub fn posts(
     view: &dyn View,
     mut visit: impl FnMut(ExportedPost) -> ControlFlow<()>,
 ) -> Result<(), StoreError> {
-    for bucket in (0..BUCKETS).filter_map(Bucket::new) {
+    for bucket in partition::buckets(view)? {
         let mut flow = ControlFlow::Continue(());
         record::scan(view, &KeyRange::timelines(bucket), Direction::Ascending, |key, entry| {
             if let Some(post) = exported_post(view, key, entry)? {
@@ -138,7 +137,7 @@ pub fn posts(
 /// Every membership, by the user's bucket, user and conversation.
 pub fn memberships(view: &dyn View) -> Result<Vec<ExportedMembership>, StoreError> {
     let mut memberships = Vec::new();
-    for bucket in (0..BUCKETS).filter_map(Bucket::new) {
+    for bucket in partition::buckets(view)? {
         let range = KeyRange::memberships_in(bucket);
         record::scan(view, &range, Direction::Ascending, |key, MembershipRecord { since }| {
             if let Key::Membership(user, conversation) = key {
@@ -153,7 +152,7 @@ pub fn memberships(view: &dyn View) -> Result<Vec<ExportedMembership>, StoreErro
 /// Every receipt, by bucket, conversation, user and device.
 pub fn receipts(view: &dyn View) -> Result<Vec<ExportedReceipt>, StoreError> {
     let mut receipts = Vec::new();
-    for bucket in (0..BUCKETS).filter_map(Bucket::new) {
+    for bucket in partition::buckets(view)? {
         let range = KeyRange::all_receipts(bucket);
         record::scan(view, &range, Direction::Ascending, |key, register: RegisterRecord| {
             if let Key::Register(_, RegisterKey::Receipt(conversation, user, device)) = key {

@@ -8,8 +8,8 @@
 //! - Decoding is total: bytes that are not a key are none, never a panic.
 
 use crate::item::ArrivalNumber;
+use crate::key_bytes::KeyBytes;
 use crate::register_key::RegisterKey;
-use bytes::Bytes;
 use crdt::{
     Bucket, ConversationId, Dot, Incarnation, MessageId, PlacementId, RegionId, ReplicaId, Sequence,
     Timestamp, UserId,
@@ -84,13 +84,14 @@ pub(crate) enum Key {
 }
 
 /// Keys from one, included, to another, excluded.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct KeyRange {
-    pub(crate) from: Bytes,
-    pub(crate) to: Bytes,
+    pub(crate) from: KeyBytes,
+    pub(crate) to: KeyBytes,
 }
 
 impl Table {
+    /// By number, from 1.
     const ALL: [Self; 18] = [
         Self::Log,
         Self::Dots,
@@ -100,7 +101,6 @@ impl Table {
         Self::Registers,
         Self::Feed,
         Self::Acknowledgements,
-        Self::Stable,
         Self::Conversations,
         Self::Members,
         Self::Timeline,
@@ -109,6 +109,7 @@ impl Table {
         Self::Membership,
         Self::Meta,
         Self::PeerStarts,
+        Self::Stable,
         Self::Present,
     ];
 
@@ -139,7 +140,9 @@ impl Table {
     /// The table a key's bytes belong to, if any.
     pub(crate) fn of(key: &[u8]) -> Option<Self> {
         let number = *key.get(2)?;
-        Self::ALL.into_iter().find(|table| *table as u8 == number)
+        let table = Self::ALL.get(usize::from(number.checked_sub(1)?)).copied()?;
+        debug_assert_eq!(table as u8, number, "tables stand in the order of their numbers");
+        Some(table)
     }
 }
 
@@ -193,9 +196,9 @@ impl Key {
         }
     }
 
-    /// Its bytes: one allocation.
-    pub(crate) fn encode(&self) -> Bytes {
-        let mut out = Vec::with_capacity(48);
+    /// Its bytes.
+    pub(crate) fn encode(&self) -> KeyBytes {
+        let mut out = KeyBytes::new();
         match self {
             Self::Log(bucket, position) => start(&mut out, *bucket, self).extend(position.0.to_be_bytes()),
             Self::Dot(bucket, dot) => push_dot(start(&mut out, *bucket, self), *dot),
@@ -236,7 +239,7 @@ impl Key {
                 push_replica(&mut out, *replica);
             }
         }
-        Bytes::from(out)
+        out
     }
 
     /// Reads a key; none if the bytes are not one.
@@ -275,14 +278,14 @@ impl Key {
             Table::Present => Self::Present,
         };
         // A key has one encoding: this also refuses trailing bytes and a conversation or user in a wrong bucket.
-        (key.encode() == bytes).then_some(key)
+        (*key.encode() == *bytes).then_some(key)
     }
 }
 
 impl KeyRange {
     /// Every key of the store.
     pub(crate) fn everything() -> Self {
-        Self { from: Bytes::new(), to: Bytes::from_static(&[0xff; 64]) }
+        Self { from: KeyBytes::new(), to: KeyBytes::after_all() }
     }
 
     /// The log after that position.
@@ -311,7 +314,7 @@ impl KeyRange {
 
     /// The receipts of a partition.
     pub(crate) fn all_receipts(bucket: Bucket) -> Self {
-        let mut from = Vec::new();
+        let mut from = KeyBytes::new();
         prefix(&mut from, bucket.number(), Table::Registers);
         from.push(RegisterKey::RECEIPT);
         Self::of_prefix(from)
@@ -329,7 +332,7 @@ impl KeyRange {
 
     /// The receipts of a conversation.
     pub(crate) fn receipts(conversation: ConversationId) -> Self {
-        let mut from = Vec::new();
+        let mut from = KeyBytes::new();
         prefix(&mut from, conversation.partition().bucket.number(), Table::Registers);
         from.push(RegisterKey::RECEIPT);
         from.extend(conversation.0.to_be_bytes());
@@ -338,7 +341,7 @@ impl KeyRange {
 
     /// The receipts of one member of a conversation.
     pub(crate) fn receipts_of(conversation: ConversationId, user: UserId) -> Self {
-        let mut from = Self::receipts(conversation).from.to_vec();
+        let mut from = Self::receipts(conversation).from;
         from.extend(user.0.to_be_bytes());
         Self::of_prefix(from)
     }
@@ -368,9 +371,9 @@ impl KeyRange {
 
     /// The messages of a conversation after that place.
     pub(crate) fn timeline_after(conversation: ConversationId, hlc: Timestamp, dot: Dot) -> Self {
-        let mut from = Key::Timeline(conversation, hlc, dot).encode().to_vec();
+        let mut from = Key::Timeline(conversation, hlc, dot).encode();
         from.push(0);
-        Self { from: from.into(), ..Self::timeline(conversation) }
+        Self { from, ..Self::timeline(conversation) }
     }
 
     /// The identities of a conversation.
@@ -386,7 +389,7 @@ impl KeyRange {
 
     /// The memberships of a user.
     pub(crate) fn memberships(user: UserId) -> Self {
-        let mut from = Vec::new();
+        let mut from = KeyBytes::new();
         prefix(&mut from, bucket_of_user(user).number(), Table::Membership);
         from.extend(user.0.to_be_bytes());
         Self::of_prefix(from)
@@ -398,13 +401,13 @@ impl KeyRange {
     }
 
     fn table(bucket: Bucket, table: Table) -> Self {
-        let mut from = Vec::new();
+        let mut from = KeyBytes::new();
         prefix(&mut from, bucket.number(), table);
         Self::of_prefix(from)
     }
 
     fn of_conversation(conversation: ConversationId, table: Table) -> Self {
-        let mut from = Vec::new();
+        let mut from = KeyBytes::new();
         prefix(&mut from, conversation.partition().bucket.number(), table);
         from.extend(conversation.0.to_be_bytes());
         Self::of_prefix(from)
@@ -415,15 +418,8 @@ impl KeyRange {
     }
 
     /// All keys that begin with these bytes.
-    fn of_prefix(from: Vec<u8>) -> Self {
-        let mut to = from.clone();
-        while let Some(last) = to.pop() {
-            if let Some(next) = last.checked_add(1) {
-                to.push(next);
-                break;
-            }
-        }
-        Self { from: from.into(), to: to.into() }
+    fn of_prefix(from: KeyBytes) -> Self {
+        Self { from, to: from.after_prefix() }
     }
 }
 
@@ -432,27 +428,27 @@ fn bucket_of_user(user: UserId) -> Bucket {
     user.partition(PlacementId(0)).bucket
 }
 
-fn prefix(out: &mut Vec<u8>, bucket: u16, table: Table) {
+fn prefix(out: &mut KeyBytes, bucket: u16, table: Table) {
     out.extend(bucket.to_be_bytes());
     out.push(table as u8);
 }
 
-fn start<'a>(out: &'a mut Vec<u8>, bucket: Bucket, key: &Key) -> &'a mut Vec<u8> {
+fn start<'a>(out: &'a mut KeyBytes, bucket: Bucket, key: &Key) -> &'a mut KeyBytes {
     prefix(out, bucket.number(), key.table());
     out
 }
 
-fn in_conversation<'a>(out: &'a mut Vec<u8>, conversation: ConversationId, key: &Key) -> &'a mut Vec<u8> {
+fn in_conversation<'a>(out: &'a mut KeyBytes, conversation: ConversationId, key: &Key) -> &'a mut KeyBytes {
     start(out, conversation.partition().bucket, key).extend(conversation.0.to_be_bytes());
     out
 }
 
-fn push_replica(out: &mut Vec<u8>, replica: ReplicaId) {
+fn push_replica(out: &mut KeyBytes, replica: ReplicaId) {
     out.extend(replica.region.0.to_be_bytes());
     out.extend(replica.incarnation.0.to_be_bytes());
 }
 
-fn push_dot(out: &mut Vec<u8>, dot: Dot) {
+fn push_dot(out: &mut KeyBytes, dot: Dot) {
     push_replica(out, dot.replica);
     out.extend(dot.sequence.0.to_be_bytes());
 }

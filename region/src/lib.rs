@@ -25,6 +25,7 @@ pub mod export;
 mod issue_operation;
 pub mod item;
 mod join_registers;
+mod key_bytes;
 mod keys;
 pub mod limits;
 pub mod log_view;

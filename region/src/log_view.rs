@@ -13,7 +13,6 @@ use crate::record::{self, ChainRecord, OpaqueRecord, RegisterRecord};
 use crate::register_key::RegisterKey;
 use crate::store::{Direction, StoreError, View};
 use bytes::Bytes;
-use crdt::id::BUCKETS;
 use crdt::{Bucket, ChainHead, Dot, PartitionId, PlacementId, RegionId, ReplicaId, Sequence};
 use replication::commit::Commit;
 use replication::log::{
@@ -70,8 +69,9 @@ fn size(commit: &Commit) -> usize {
 impl LogView for StoreLog<'_> {
     fn partitions(&self) -> Result<Vec<(PartitionId, PartitionState)>, LogUnreadable> {
         let mut partitions = Vec::new();
-        for placement in self.views.keys() {
-            for bucket in (0..BUCKETS).filter_map(Bucket::new) {
+        for (placement, view) in &self.views {
+            let whole = PartitionId { placement: *placement, bucket: FIRST };
+            for bucket in partition::buckets(*view).map_err(|error| unreadable(whole, &error))? {
                 let partition = PartitionId { placement: *placement, bucket };
                 let state = self.state(partition)?;
                 if state != PartitionState::default() {

@@ -7,6 +7,7 @@
 use crate::keys::{Key, KeyRange};
 use crate::record::{self, ChainRecord, LogRecord, OpaqueRecord, ReachRecord};
 use crate::store::{Direction, StoreError, View};
+use crdt::id::BUCKETS;
 use crdt::operation::{Body, Envelope, MalformedOperation};
 use crdt::{Bucket, ConversationId, Dot, Membership, PartitionId, ReplicaId, Sequence, VersionVector};
 use replication::commit::{Commit, OperationBytes};
@@ -16,6 +17,25 @@ use std::ops::ControlFlow;
 
 /// Per origin, how far its operations have been applied.
 pub(crate) type Chains = BTreeMap<ReplicaId, ChainRecord>;
+
+/// The buckets that hold any record, in order: one look at each, and none at the empty ones, which in most stores are nearly all.
+pub(crate) fn buckets(view: &dyn View) -> Result<Vec<Bucket>, StoreError> {
+    let mut buckets = Vec::new();
+    let mut next = Some(0_u16);
+    while let Some(from) = next.filter(|from| *from < BUCKETS) {
+        let mut found = None;
+        let (from, to) = (from.to_be_bytes(), BUCKETS.to_be_bytes());
+        view.scan(&from, &to, Direction::Ascending, &mut |key, _| {
+            // No key is shorter than that; one that were would belong to nothing, and hide nothing behind it.
+            let byte = |at: usize| key.get(at).copied().unwrap_or(0);
+            found = Some(u16::from_be_bytes([byte(0), byte(1)]));
+            ControlFlow::Break(())
+        })?;
+        buckets.extend(found.and_then(Bucket::new));
+        next = found.and_then(|number| number.checked_add(1));
+    }
+    Ok(buckets)
+}
 
 /// The chains of a partition: one scan of as many records as the partition has origins.
 pub(crate) fn chains(view: &dyn View, bucket: Bucket) -> Result<Chains, StoreError> {
@@ -124,5 +144,28 @@ pub(crate) fn commit_at(
             return Ok(Some(LoggedCommit { first, last: position, commit }));
         }
         position = Position(position.0 + 1);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::store::{Batch, MemoryStore, Store as _};
+    use bytes::Bytes;
+
+    #[test]
+    fn buckets_are_those_that_hold_anything_and_what_is_no_key_hides_none() {
+        let mut batch = Batch::default();
+        let keys: [&[u8]; 7] =
+            [&[0, 0, 4], &[0, 7, 1, 1], &[0, 7, 4], &[1], &[1, 0, 4], &[3, 255, 4], &[0xff, 0xff, 15]];
+        for key in keys {
+            batch.put(Bytes::copy_from_slice(key), Bytes::new());
+        }
+        let mut store = MemoryStore::new();
+        assert_eq!(buckets(&store).unwrap(), []);
+        store.commit(&batch).unwrap();
+        let found: Vec<u16> = buckets(&store).unwrap().into_iter().map(Bucket::number).collect();
+        assert_eq!(found, [0, 7, 256, 1_023]);
     }
 }

@@ -27,7 +27,7 @@ impl Present {
         if due && !batch.is_empty() {
             let key = Key::Present.encode();
             let value = record::seal(&key, &now.0);
-            batch.put(key, value);
+            batch.put(key.to_bytes(), value);
             self.written = Some(now);
         }
     }
@@ -43,7 +43,7 @@ pub fn floor(view: &dyn View) -> Result<Now, StoreError> {
 
 /// Forgets it: the next batch notes the present anew, be it earlier.
 pub fn forget(batch: &mut Batch) {
-    batch.delete(Key::Present.encode());
+    batch.delete(Key::Present.encode().to_bytes());
 }
 
 #[cfg(test)]

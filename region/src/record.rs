@@ -146,7 +146,9 @@ pub(crate) fn unseal<R: Record>(key: &[u8], value: Bytes) -> Result<R, StoreErro
     if crc32c::crc32c_append(crc32c::crc32c(key), content).to_be_bytes() != *sum {
         return Err(damaged("its checksum does not match"));
     }
-    let mut fields = Reader::new(value.slice(..length));
+    let mut value = value;
+    value.truncate(length);
+    let mut fields = Reader::new(value);
     let record = R::read(&mut fields).ok_or_else(|| damaged("it does not decode"))?;
     fields.end().ok_or_else(|| damaged("it has trailing bytes"))?;
     Ok(record)

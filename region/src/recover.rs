@@ -8,13 +8,12 @@ use crate::keys::Key;
 use crate::partition;
 use crate::record::{self, LogRecord, OpaqueRecord, damaged};
 use crate::store::{StoreError, View};
-use crdt::id::BUCKETS;
-use crdt::{Bucket, Dot, PartitionId, PlacementId};
+use crdt::{Dot, PartitionId, PlacementId};
 use replication::log::{ChangeNumber, Position};
 
 /// Checks the ends of every partition.
 pub(crate) fn check(view: &dyn View, placement: PlacementId) -> Result<(), StoreError> {
-    for bucket in (0..BUCKETS).filter_map(Bucket::new) {
+    for bucket in partition::buckets(view)? {
         check_partition(view, PartitionId { placement, bucket })?;
     }
     Ok(())

@@ -3,6 +3,7 @@
 //! What must always hold: a register's name has one encoding, whose first byte says which kind it is. A kind of a later
 //! version is not skipped: its name does not decode, and the feed that brings it is refused by name.
 
+use crate::key_bytes::KeyBytes;
 use crdt::{ConversationId, DeviceId, Incarnation, RegionId, ReplicaId, UserId};
 
 /// Which register, within its partition.
@@ -22,12 +23,12 @@ impl RegisterKey {
 
     /// Its bytes.
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(33);
+        let mut out = KeyBytes::new();
         self.write(&mut out);
-        out
+        out.to_vec()
     }
 
-    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, out: &mut KeyBytes) {
         match self {
             Self::Acknowledgement(replica) => {
                 out.push(Self::ACKNOWLEDGEMENT);

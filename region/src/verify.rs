@@ -21,8 +21,7 @@ use crate::record::{
 use crate::register_key::RegisterKey;
 use crate::store::{Batch, Direction, MemoryStore, StoreError, View};
 use crate::tables::Tables;
-use crdt::id::BUCKETS;
-use crdt::{Bucket, ChainHead, PartitionId, PlacementId, ReplicaId, Sequence};
+use crdt::{ChainHead, PartitionId, PlacementId, ReplicaId, Sequence};
 use replication::log::Position;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -45,7 +44,7 @@ pub struct Verified {
 pub fn verify(view: &dyn View, placement: PlacementId, damaged_max: usize) -> Result<Verified, StoreError> {
     let mut verified = Verified::default();
     verify_records(view, placement, damaged_max, &mut verified)?;
-    for bucket in (0..BUCKETS).filter_map(Bucket::new) {
+    for bucket in partition::buckets(view)? {
         if verified.damaged.len() >= damaged_max {
             break;
         }

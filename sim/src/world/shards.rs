@@ -140,7 +140,7 @@ impl World {
             inputs.push(Input::Tick);
         }
         match shard.shard.step(now, self.dice.entropy(), inputs, disk.view()) {
-            Ok(outcome) => {
+            Ok(mut outcome) => {
                 for (key, value) in outcome.batch.writes() {
                     self.trace.add(key);
                     self.oracle.stored(self.now, life.region, key, value);
@@ -152,7 +152,7 @@ impl World {
                 self.figures.stored(life.region, bytes.sum());
                 shard.next_tick = outcome.next_tick;
                 let took = if outcome.batch.is_empty() { 1 } else { self.dice.between(sync_us.0, sync_us.1) };
-                disk.write(outcome.batch.clone());
+                disk.write(std::mem::take(&mut outcome.batch));
                 shard.running = Some(Running { outcome, answers, taken });
                 self.queue.put(self.now + took, Event::Synced(life, placement));
             }
