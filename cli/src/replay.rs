@@ -230,7 +230,7 @@ pub(crate) fn verdict(report: &Report) -> Result<(), Failure> {
 
 fn failed(error: ReplayError) -> Failure {
     match error {
-        ReplayError::Cluster(_) | ReplayError::Fault(_) | ReplayError::Schedule(_) => {
+        ReplayError::Cluster(_) | ReplayError::Fault(_) | ReplayError::Plan(_) => {
             Failure::Argument(error.to_string())
         }
         ReplayError::Relay(_)

@@ -17,6 +17,7 @@ pub mod generated;
 pub mod history;
 pub mod limits;
 pub mod plan;
+pub mod replay_plan;
 pub mod report;
 pub mod scan;
 pub mod schedule;

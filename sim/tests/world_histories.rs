@@ -5,69 +5,22 @@
 
 #![allow(clippy::unwrap_used)]
 
-use crdt::{ConversationId, DeviceId, MessageId, RegionId};
+mod histories;
+
+use crdt::ConversationId;
 use gateway_client::Act;
-use sim::world::{NewDevice, PINNED, WORLD, World, address};
-
-const A: RegionId = RegionId(1);
-const B: RegionId = RegionId(2);
-const C: RegionId = RegionId(3);
-
-const fn device(number: u64) -> DeviceId {
-    DeviceId(number * 16)
-}
-
-fn join(world: &mut World, number: u64, region: RegionId) {
-    let user = World::user(number, false);
-    let new = NewDevice {
-        user,
-        region,
-        placements: vec![PINNED],
-        delay_us: 5_000,
-        clock_offset_us: 0,
-        json: number == 2,
-    };
-    world.add_device(device(number), new);
-}
-
-/// Three regions with a user each, in one group that all of them have heard of.
-fn islands() -> (World, ConversationId) {
-    let mut world = World::new(1, 3, false);
-    world.start_all();
-    for (number, region) in [(1, A), (2, B), (3, C)] {
-        join(&mut world, number, region);
-    }
-    world.pass(1_000_000);
-    let group = begin(&mut world, ConversationId::group(WORLD, 7));
-    (world, group)
-}
-
-fn begin(world: &mut World, group: ConversationId) -> ConversationId {
-    let members = vec![World::user(2, false), World::user(3, false)];
-    let name = if group.placement() == PINNED { "pinned-canary:islands" } else { "islands" };
-    let act = Act::CreateGroup { conversation: group, command: None, members, name: name.to_owned() };
-    world.act(device(1), act);
-    assert!(world.wait_until(3_000_000, |world| (1..=3).all(|n| world.count_shown(device(n), group) == 1)));
-    world.pass(1_000_000);
-    group
-}
-
-fn calm(mut world: World) {
-    world.become_calm();
-    world.judge();
-    let violations: Vec<String> = world.violations().iter().map(ToString::to_string).collect();
-    assert!(violations.is_empty(), "{}", violations.join("\n"));
-}
-
-fn shows(world: &World, number: u64, group: ConversationId, message: MessageId) -> bool {
-    world.shown(device(number), group, message).is_some()
-}
+use histories::islands::{A, B, C, begin, calm, device, islands, join, shows};
+use sim::world::{PINNED, WORLD, World, address};
 
 /// History 1: what a region has acknowledged to another it holds durably, so it is there after a crash at any moment.
 #[test]
 fn what_a_region_acknowledged_to_another_is_there_after_it_crashed() {
-    for after_ms in [20, 24, 30, 60, 130, 200] {
+    for after_ms in (20..48).step_by(3) {
         let (mut world, group) = islands();
+        // C could give it to B again.
+        world.cut_pair(B, C);
+        world.pass(4_000_000);
+        world.set_sync_us(B, 6_000);
         let message = world.post(device(1), group, "once");
         world.pass(after_ms * 1_000);
         world.crash(B, false);
@@ -75,6 +28,7 @@ fn what_a_region_acknowledged_to_another_is_there_after_it_crashed() {
         assert!(world.is_acknowledged(device(1), message));
         world.start(B);
         assert!(world.wait_until(90_000_000, |world| world.is_stable(device(1), message)));
+        world.mend_pair(B, C);
         calm(world);
     }
 }
@@ -260,6 +214,26 @@ fn a_delivery_lost_with_its_connection_is_given_again() {
         assert!(world.wait_until(90_000_000, |world| shows(world, 2, group, message)));
         calm(world);
     }
+}
+
+/// History 35, on: a receipt's cut names operations of its own conversation alone, though others share its partition: a cut of theirs would tell their
+/// traffic to whoever asks for receipts.
+#[test]
+fn receipts_name_their_own_conversation_though_others_share_its_partition() {
+    let (mut world, group) = islands();
+    let shares = |id: &ConversationId| *id != group && id.partition() == group.partition();
+    let other = (8..).map(|number| ConversationId::group(WORLD, number)).find(shares).unwrap();
+    let other = begin(&mut world, other);
+    for number in 1..=3 {
+        world.post(device(number), group, "here");
+        world.post(device(number), other, "and there");
+        world.pass(300_000);
+    }
+    let message = world.post(device(1), other, "read");
+    assert!(world.wait_until(3_000_000, |world| shows(world, 3, other, message)));
+    world.act(device(3), Act::MarkRead { conversation: other });
+    assert!(world.wait_until(5_000_000, |world| world.is_read(device(1), message, device(3))));
+    calm(world);
 }
 
 /// History 35: the receipts of a member from outside name their own conversation alone, and nothing of it enters their home region. The oracle looks at

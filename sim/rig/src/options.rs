@@ -117,9 +117,9 @@ pub enum ReplayError {
     /// A fault cannot be played.
     #[error(transparent)]
     Fault(#[from] sim::faults::FaultError),
-    /// A log cannot be played.
+    /// A log cannot be played, or nothing can be pinned.
     #[error(transparent)]
-    Schedule(#[from] sim::schedule::ScheduleError),
+    Plan(#[from] sim::replay_plan::ReplayPlanError),
     /// The relay did not start.
     #[error(transparent)]
     Relay(#[from] sim_wan::RelayError),

@@ -12,10 +12,9 @@ use crate::{calm, limits};
 use rand_chacha::ChaCha12Rng;
 use rand_core::SeedableRng as _;
 use sim::evidence::Evidence;
-use sim::generated::{GeneratedSettings, generate};
-use sim::plan::{Pin, Plan};
+use sim::plan::Plan;
+use sim::replay_plan::{ReplaySettings, replay_plan};
 use sim::report::{Report, RunFacts};
-use sim::schedule::{ScheduleSettings, schedule};
 use sim_wan::{LinkSettings, Relay, distances};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -181,54 +180,17 @@ async fn gather_faults(running: &mut JoinSet<FaultsDone>, facts: &mut RunFacts) 
     facts.faults.sort_by_key(|fault| (fault.start_ms, fault.from));
 }
 
-/// The plan of all logs, or of generated conversations, and of the pinned one.
+/// What is played, and where which part of it is at home.
 fn plan(options: &ReplayOptions) -> Result<Plan, ReplayError> {
-    let regions: Vec<usize> = (0..options.cluster.regions.len()).collect();
-    let mut dice = ChaCha12Rng::seed_from_u64(options.seed);
-    let mut logs = options.logs.clone();
-    if logs.is_empty() {
-        // Two conversations of some hundred people and messages each: what one log of ours has in a minute of it.
-        for name in ["harbour", "market"] {
-            let settings = GeneratedSettings { name: name.to_owned(), messages: 500, people: 40 };
-            logs.push(generate(&settings, &mut dice));
-        }
-    }
-    let everywhere =
-        ScheduleSettings { duration_ms: options.duration_ms, homes: regions.clone(), pin: Pin::Everywhere };
-    let mut plan = pinned_plan(options, &mut dice)?;
-    for log in &logs {
-        plan.merge(schedule(log, &everywhere)?);
-    }
-    Ok(plan)
-}
-
-/// A conversation pinned to the EU, among people at home there and one who is at home outside.
-fn pinned_plan(options: &ReplayOptions, dice: &mut ChaCha12Rng) -> Result<Plan, ReplayError> {
     let pinned = options.placement(pinned_placement_name())?;
-    let inside = |region: &crdt::RegionId| {
-        options.cluster.placements.get(&pinned).is_some_and(|placement| placement.regions.contains(region))
+    let placement = options.cluster.placements.get(&pinned);
+    let inside = |region: &crdt::RegionId| placement.is_some_and(|eu| eu.regions.contains(region));
+    let settings = ReplaySettings {
+        duration_ms: options.duration_ms,
+        in_the_eu: options.cluster.regions.keys().map(inside).collect(),
     };
-    let numbered = || options.cluster.regions.keys().enumerate();
-    let homes: Vec<usize> = numbered().filter(|(_, id)| inside(id)).map(|(number, _)| number).collect();
-    let outside = numbered().find(|(_, id)| !inside(id)).map(|(number, _)| number);
-    let (false, Some(outside)) = (homes.is_empty(), outside) else {
-        return Err(ReplayError::Cluster(
-            "the placement `eu` must hold some regions and not all: a conversation is pinned to it, and somebody from outside takes part".to_owned(),
-        ));
-    };
-    let settings = GeneratedSettings { name: "pinned".to_owned(), messages: 100, people: 8 };
-    let log = generate(&settings, dice);
-    let mut plan =
-        schedule(&log, &ScheduleSettings { duration_ms: options.duration_ms, homes, pin: Pin::Eu })?;
-    // The one who says most among those who did not begin it is the one from outside.
-    let creator = plan.conversations[0].creator;
-    let says = |user: usize| plan.steps.iter().filter(|step| step.user == user).count();
-    let outsider = (0..plan.users.len()).filter(|user| *user != creator).max_by_key(|user| says(*user));
-    if let Some(user) = outsider.and_then(|number| plan.users.get_mut(number)) {
-        user.home = outside;
-        user.pin = Pin::Everywhere;
-    }
-    Ok(plan)
+    let mut dice = ChaCha12Rng::seed_from_u64(options.seed);
+    Ok(replay_plan(options.logs.clone(), &settings, &mut dice)?)
 }
 
 pub(crate) fn start_relay(options: &ReplayOptions) -> Result<Relay, ReplayError> {
