@@ -43,46 +43,37 @@ impl World {
     /// Where a device shows that message, if it does.
     #[must_use]
     pub fn shown(&self, id: DeviceId, conversation: ConversationId, message: MessageId) -> Option<Place> {
-        let facts = self.oracle.conversations.get(&conversation)?;
-        let mut identities = facts.identities.iter().filter(|((_, of), _)| *of == message);
-        let (_, identity) = identities.next()?;
-        self.oracle.devices.get(&id)?.conversations.get(&conversation)?.places.get(identity).copied()
+        self.oracle.shown_at(id, conversation, message)
     }
 
     /// How many items of a conversation a device shows.
     #[must_use]
     pub fn count_shown(&self, id: DeviceId, conversation: ConversationId) -> usize {
-        let device = self.oracle.devices.get(&id);
-        device
-            .and_then(|device| device.conversations.get(&conversation))
-            .map_or(0, |screen| screen.order.len())
+        self.oracle.count_shown(id, conversation)
     }
 
     /// Whether a device was told that its command is durable.
     #[must_use]
     pub fn is_acknowledged(&self, id: DeviceId, command: MessageId) -> bool {
-        self.oracle.devices.get(&id).is_some_and(|device| device.acknowledged.contains_key(&command))
+        self.oracle.was_acknowledged(id, command)
     }
 
     /// Whether a device was told that its command is stable.
     #[must_use]
     pub fn is_stable(&self, id: DeviceId, command: MessageId) -> bool {
-        self.oracle.devices.get(&id).is_some_and(|device| device.stable.contains(&command))
+        self.oracle.was_told_stable(id, command)
     }
 
     /// Whether a device was told that its message was read on that one.
     #[must_use]
     pub fn is_read(&self, id: DeviceId, message: MessageId, reader: DeviceId) -> bool {
-        self.oracle.devices.get(&id).is_some_and(|device| device.ticks.contains(&(message, reader, true)))
+        self.oracle.was_read(id, message, reader)
     }
 
     /// Whether a device shows any mark of promise 4 in a conversation.
     #[must_use]
     pub fn is_marked(&self, id: DeviceId, conversation: ConversationId) -> bool {
-        let device = self.oracle.devices.get(&id);
-        device
-            .and_then(|device| device.conversations.get(&conversation))
-            .is_some_and(|s| !s.marked.is_empty())
+        self.oracle.is_marked(id, conversation)
     }
 
     /// Lets time pass until that is so; false if it is not within so many microseconds.

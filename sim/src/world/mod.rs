@@ -93,7 +93,8 @@ impl World {
             changes_max: 1_024,
             layout,
         };
-        world.oracle.regions_are(world.layout.regions().to_vec());
+        let placements = [WORLD, PINNED].map(|placement| (placement, world.layout.regions_of(placement)));
+        world.oracle.placements_are(placements.into());
         for from in world.layout.regions().to_vec() {
             for to in world.layout.regions().to_vec() {
                 if from != to {
@@ -102,6 +103,11 @@ impl World {
             }
         }
         world
+    }
+
+    /// Judges nothing from now on, but keeps what people see: for measuring what judging costs.
+    pub const fn switch_checks_off(&mut self) {
+        self.oracle.switch_off();
     }
 
     /// Starts all regions.

@@ -107,9 +107,9 @@ impl World {
 
     /// What a device can write in: what it is shown, and what its user has begun.
     fn known_to(&self, user: UserId, id: DeviceId) -> Vec<ConversationId> {
-        let shown = self.oracle.devices.get(&id).into_iter().flat_map(|device| device.conversations.keys());
-        let begun = self.people.groups.iter().filter(|(_, creator)| **creator == user).map(|(id, _)| id);
-        let all: BTreeSet<ConversationId> = shown.chain(begun).copied().collect();
+        let shown = self.oracle.known_to(id);
+        let begun = self.people.groups.iter().filter(|(_, creator)| **creator == user).map(|(id, _)| *id);
+        let all: BTreeSet<ConversationId> = shown.chain(begun).collect();
         all.into_iter().collect()
     }
 
@@ -137,11 +137,8 @@ impl World {
     }
 
     fn last_shown(&mut self, id: DeviceId, conversation: ConversationId) -> Option<(UserId, MessageId)> {
-        let screen = self.oracle.devices.get(&id)?.conversations.get(&conversation)?;
         let back = usize::try_from(self.dice.below(5)).unwrap_or(0);
-        let identity = *screen.order.iter().rev().nth(back)?;
-        let facts = self.oracle.conversations.get(&conversation)?;
-        facts.identities.iter().find(|(_, number)| **number == identity).map(|(identity, _)| *identity)
+        self.oracle.shown_last(id, conversation, back)
     }
 
     fn somebody_reads(&mut self) {

@@ -136,6 +136,7 @@ impl World {
         let Some(region) = self.regions.get_mut(&id) else { return };
         let Some(process) = region.process.take() else { return };
         self.oracle.marks.crashes += 1;
+        self.oracle.process_lost(id);
         for (placement, shard) in &process.shards {
             let Some(disk) = region.disks.get_mut(placement) else { continue };
             match disk.crash(keeps_tail) {

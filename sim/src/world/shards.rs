@@ -141,6 +141,7 @@ impl World {
         }
         match shard.shard.step(now, self.dice.entropy(), inputs, disk.view()) {
             Ok(mut outcome) => {
+                self.oracle.writes(life.region, &outcome.effects);
                 for (key, value) in outcome.batch.writes() {
                     self.trace.add(key);
                     self.oracle.stored(self.now, life.region, key, value);
@@ -190,6 +191,7 @@ impl World {
             self.oracle.violate(self.now, Checker::Runs, error.to_string());
         }
         self.oracle.committed(self.now, life.region, &outcome.effects);
+        self.oracle.written(life.region);
         let changed = outcome.effects.iter().filter(|effect| matches!(effect, Effect::Changed(_)));
         self.figures.grew(life.region, changed.count());
         self.release(life, outcome.effects, &answers);

@@ -9,12 +9,9 @@ use crate::world::World;
 use crate::world::layout::{PINNED, WORLD};
 use crate::world::links::Way;
 use crate::world::queue::Moment;
-use crdt::PlacementId;
-use region::export;
-use region::store::StoreError;
-use region::verify;
+use crdt::{PlacementId, RegionId};
+use region::store::{StoreError, View};
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 
 /// How long the healed world may take, in microseconds: a client that was cut off for long tries again within 64 s, and one whose connection died in
 /// silence notices after 90 s.
@@ -96,11 +93,12 @@ impl World {
             let still = self.oracle.progress() == before && self.missing().is_none();
             quiet = if still { quiet + 1_000_000 } else { 0 };
             if quiet >= QUIET_US {
+                self.oracle.healed(self.now, None);
                 return;
             }
         }
         let missing = self.missing().unwrap_or_else(|| "nothing, but it does not rest".to_owned());
-        self.oracle.violate(self.now, Checker::Whole, missing);
+        self.oracle.healed(self.now, Some(missing));
     }
 
     /// The first thing that is missing.
@@ -123,39 +121,11 @@ impl World {
         }
     }
 
-    /// Regions are equal, byte for byte, and each holds what a replay of its log gives.
     fn compare(&mut self, placement: PlacementId) -> Result<(), StoreError> {
-        let mut first = None;
-        let mut faults = Vec::new();
-        for id in self.layout.regions_of(placement) {
-            let Some(view) = self.regions.get(&id).and_then(|region| region.view(placement)) else {
-                continue;
-            };
-            let mut posts = Vec::new();
-            export::posts(view, |post| {
-                posts.push(post);
-                ControlFlow::Continue(())
-            })?;
-            let state = (
-                export::partitions(view, placement)?,
-                export::memberships(view)?,
-                export::receipts(view)?,
-                posts,
-            );
-            let verified = verify::verify(view, placement, 8)?;
-            if !verified.damaged.is_empty() {
-                faults.push(format!("{id} in {placement}: {:?}", verified.damaged));
-            }
-            match &first {
-                None => first = Some((id, state)),
-                Some((_, same)) if *same == state => self.oracle.look_at(Checker::Equal),
-                Some((other, _)) => faults.push(format!("{id} and {other} differ in {placement}")),
-            }
-        }
-        for fault in faults {
-            self.oracle.violate(self.now, Checker::Equal, fault);
-        }
-        Ok(())
+        let ids = self.layout.regions_of(placement).into_iter();
+        let stores: Vec<(RegionId, &dyn View)> =
+            ids.filter_map(|id| Some((id, self.regions.get(&id)?.view(placement)?))).collect();
+        self.oracle.compare(self.now, placement, &stores)
     }
 
     /// How the run went.

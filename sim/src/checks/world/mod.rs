@@ -1,37 +1,52 @@
-//! The oracle: an independent record of everything that happened in a world, and the promises held against it.
+//! The oracle: what must be true of a world, one file a promise, judged as the world runs from an independent record of everything that happened.
 //!
-//! It sees what people did, what became durable where, what left each region, and what each device was told, in the order in which that happened.
-//! It never asks the product's vectors, cuts or digests what should be there; where it reads a cut (of a receipt, of what is stable), it
-//! holds what the cut claims against its own record.
+//! | file | promise | what it holds |
+//! | --- | --- | --- |
+//! | `lost.rs` | 1 | nothing acknowledged is lost; what is stable is everywhere |
+//! | `durable.rs` | 2 | no acknowledgement, delivery or byte on a bridge before the batch is durable |
+//! | `convergence.rs` | 3 | regions are equal, byte for byte, and are what their logs give |
+//! | `causal_order.rs`, `receipts.rs` | 4 | causes before effects, in regions, on devices, in ticks; marks |
+//! | `display_order.rs` | 5 | one order on all screens |
+//! | `shown_once.rs` | 6 | one identity, once, as it was sent |
+//! | `alone.rs` | 7 | a region that is alone serves its own |
+//! | `residency.rs` | 8 | the taint oracle |
+//! | `bounded.rs` | 11 | every queue, buffer and window keeps its limit at every step |
+//! | `refusals.rs` | 12 | no surprising refusal; honest peers understand each other |
+//! | `liveness.rs` | 1, 11 | once faults have ended, all is whole and every queue drains in time |
 //!
-//! | file | promises |
-//! | --- | --- |
-//! | `operations.rs` | 1, 2: acknowledged when durable; once, after its causes, in every region |
-//! | `shown.rs` | 4, 6 on each device; acknowledgements, marks |
-//! | `receipts.rs` | receipts and stability claim nothing that is not so |
-//! | `residency.rs` | 8 |
-//! | `whole.rs` | 1, 3, 5 and liveness, once all is calm |
+//! Promises 9 and 10 come with what they are about; until then they have no checker, and a report leaves them out.
+//! What must always hold: the record (`record/`) never asks the product's vectors, cuts or digests; a hook costs constant or logarithmic time; switched
+//! off, only what people know of their screens is kept.
 
-mod operations;
+mod causal_order;
+mod convergence;
+mod display_order;
+mod durable;
+mod liveness;
+mod lost;
 mod receipts;
+mod record;
+mod refusals;
 mod residency;
-mod set;
-mod shown;
+mod screens;
+mod shown_once;
+mod told;
 mod verdict;
-mod whole;
 
 use crate::world::Moment;
-use crdt::{ConversationId, DeviceId, UserId};
-use operations::{Facts, Sent};
+use crdt::{DeviceId, PlacementId, RegionId, UserId};
+use record::Record;
 pub(crate) use residency::CANARY;
 use residency::Canaries;
-use shown::DeviceFacts;
 use std::collections::BTreeMap;
 use verdict::Tallies;
 pub use verdict::{Checker, Class, Tally, Violation};
 
 /// At most so many are kept; the first is what matters.
 const VIOLATIONS_MAX: usize = 20;
+
+/// What a checker found: itself, and what happened.
+type Fault = Result<(), (Checker, String)>;
 
 /// What a run reached at all: a run that reached none of it has checked little.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,24 +81,43 @@ pub struct Marks {
     pub crashes: u64,
 }
 
-/// The record.
+/// The record and the checkers.
 #[derive(Debug, Default)]
 pub(crate) struct Oracle {
-    pub(crate) conversations: BTreeMap<ConversationId, Facts>,
-    pub(crate) devices: BTreeMap<DeviceId, DeviceFacts>,
+    record: Record,
     canaries: Canaries,
     violations: Vec<Violation>,
     tallies: Tallies,
     pub(crate) marks: Marks,
+    /// Nothing is judged.
+    is_off: bool,
 }
 
 impl Oracle {
+    /// Judges nothing from now on: for measuring what judging costs.
+    pub(crate) const fn switch_off(&mut self) {
+        self.is_off = true;
+    }
+
+    /// Which regions may hold what.
+    pub(crate) fn placements_are(&mut self, placements: BTreeMap<PlacementId, Vec<RegionId>>) {
+        self.canaries.placements_are(&placements);
+        self.record.placements = placements;
+    }
+
     /// A promise was not kept.
     pub(crate) fn violate(&mut self, at: Moment, checker: Checker, text: String) {
         self.tallies.of(checker).violations += 1;
         if self.violations.len() < VIOLATIONS_MAX {
             let (promise, class) = (checker.promise(), checker.class());
             self.violations.push(Violation { at, promise, checker, class, text });
+        }
+    }
+
+    /// Takes what a checker found.
+    fn found(&mut self, at: Moment, who: impl FnOnce() -> String, fault: Fault) {
+        if let Err((checker, what)) = fault {
+            self.violate(at, checker, format!("{}: {what}", who()));
         }
     }
 
@@ -109,13 +143,13 @@ impl Oracle {
         promises
     }
 
-    /// All of them.
+    /// The first violations.
     pub(crate) fn violations(&self) -> &[Violation] {
         &self.violations
     }
 
     pub(crate) fn device_exists(&mut self, id: DeviceId, user: UserId) {
-        self.devices.insert(id, DeviceFacts::new(user));
+        self.record.device_exists(id, user);
     }
 
     /// A session was closed by its region.

@@ -7,11 +7,10 @@ use super::{Checker, Oracle};
 use crate::world::Moment;
 use crate::world::PINNED;
 use bytes::Bytes;
-use crdt::{ConversationId, Dot, RegionId};
-use gateway_protocol::v1::server_frame::Frame;
+use crdt::{ConversationId, PlacementId, RegionId};
+use gateway_protocol::Subprotocol;
 use gateway_protocol::v1::{ClientFrame, ServerFrame};
-use gateway_protocol::{Subprotocol, v1};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What every pinned body and name begins with.
 pub(crate) const CANARY: &str = "pinned-canary:";
@@ -19,7 +18,7 @@ pub(crate) const CANARY: &str = "pinned-canary:";
 /// What is looked for, and where it may be.
 #[derive(Debug, Default)]
 pub(crate) struct Canaries {
-    pub(crate) regions: Vec<RegionId>,
+    regions: Vec<RegionId>,
     watched: BTreeSet<ConversationId>,
     needles: Vec<Vec<u8>>,
 }
@@ -35,9 +34,13 @@ impl Canaries {
         }
     }
 
+    pub(crate) fn placements_are(&mut self, placements: &BTreeMap<PlacementId, Vec<RegionId>>) {
+        self.regions = placements.get(&PINNED).cloned().unwrap_or_default();
+    }
+
     /// Whether a region may hold pinned bytes.
     fn allows(&self, region: RegionId) -> bool {
-        self.regions.iter().take(2).any(|allowed| *allowed == region)
+        self.regions.contains(&region)
     }
 
     fn found_in(&self, bytes: &[u8]) -> Option<String> {
@@ -59,12 +62,12 @@ fn has(bytes: &[u8], needle: &[u8]) -> bool {
 }
 
 impl Oracle {
-    pub(crate) fn regions_are(&mut self, regions: Vec<RegionId>) {
-        self.canaries.regions = regions;
-    }
-
     /// A frame leaves a region for another.
     pub(crate) fn left_region(&mut self, at: Moment, from: RegionId, to: RegionId, frame: &Bytes) {
+        if self.is_off {
+            return;
+        }
+        self.bridges_only_what_is_durable(at, from, frame);
         if !(self.canaries.allows(from) && self.canaries.allows(to)) {
             self.look(at, frame, || format!("on the link from {from} to {to}"));
         }
@@ -72,7 +75,7 @@ impl Oracle {
 
     /// A batch goes to a region's disk.
     pub(crate) fn stored(&mut self, at: Moment, region: RegionId, key: &[u8], value: Option<&Bytes>) {
-        if !self.canaries.allows(region) {
+        if !self.is_off && !self.canaries.allows(region) {
             self.look(at, key, || format!("in a key on the disk of {region}"));
             if let Some(value) = value {
                 self.look(at, value, || format!("in a value on the disk of {region}"));
@@ -82,7 +85,7 @@ impl Oracle {
 
     /// A device sends to a region.
     pub(crate) fn left_device(&mut self, at: Moment, region: RegionId, frame: &ClientFrame) {
-        if !self.canaries.allows(region) {
+        if !self.is_off && !self.canaries.allows(region) {
             let bytes = Subprotocol::Proto.encode_client(frame);
             self.look(at, bytes.bytes(), || format!("in what a device sends to {region}"));
         }
@@ -90,22 +93,14 @@ impl Oracle {
 
     /// A session sends to its device: nothing that is not durable in its region.
     pub(crate) fn left_session(&mut self, at: Moment, region: RegionId, frame: &ServerFrame) {
+        if self.is_off {
+            return;
+        }
         if !self.canaries.allows(region) {
             let bytes = Subprotocol::Proto.encode_server(frame);
             self.look(at, bytes.bytes(), || format!("in what {region} sends to a device"));
         }
-        if let Some(Frame::Deliver(v1::Deliver { conversation, items, .. })) = &frame.frame
-            && let Ok(conversation) = conversation.parse::<ConversationId>()
-        {
-            for item in items {
-                let dot = item.dot.parse::<Dot>();
-                self.look_at(Checker::Durable);
-                if !dot.is_ok_and(|dot| self.holds(region, conversation, dot)) {
-                    let text = format!("{} of {conversation} leaves {region}", item.dot);
-                    self.violate(at, Checker::Durable, text);
-                }
-            }
-        }
+        self.sends_only_what_is_durable(at, region, frame);
     }
 
     fn look(&mut self, at: Moment, bytes: &[u8], place: impl FnOnce() -> String) {

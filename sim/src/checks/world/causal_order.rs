@@ -1,0 +1,176 @@
+//! Promise 4: no region applies and no device is shown an operation before everything of its conversation that its author's region had applied when it
+//! took it; what lacks something that its author's device had seen carries a mark until that arrives; one sender's messages come in the order sent.
+//!
+//! An operation's causes are taken from the order in which things became durable here, never from a cut. Joining members are shown nothing from before they were
+//! added, so that counts neither as missing nor may it be shown. What this does not see: causes outside the conversation.
+
+use super::record::{DeviceFacts, Facts, IdentityNumber, Screen};
+use super::shown_once::is_the_same;
+use super::told::Appearance;
+use super::{Checker, Fault, Oracle};
+use crate::world::Moment;
+use crdt::{ConversationId, DeviceId, MessageId, RegionId, UserId};
+use region::item::Change;
+use region::shard::Effect;
+use std::collections::BTreeMap;
+
+/// What came before its user was added is not shown.
+pub(super) fn is_hidden_from(facts: &Facts, shown: &Appearance<'_>) -> Fault {
+    if facts.may_be_shown(shown.number, shown.user) {
+        Ok(())
+    } else {
+        Err((Checker::Hidden, format!("hidden from {}", shown.user)))
+    }
+}
+
+/// Everything that its region had applied is on the screen.
+pub(super) fn lacks_causes(facts: &Facts, screen: &mut Screen, shown: &Appearance<'_>) -> Fault {
+    match facts.unseen_cause(screen, shown.user, shown.number) {
+        None => Ok(()),
+        Some(cause) => Err((Checker::CausesFirst, format!("before {}", facts.describe(cause)))),
+    }
+}
+
+/// Everything that its author's device had been shown is on the screen, or it carries the mark.
+pub(super) fn lacks_what_its_author_saw(
+    facts: &Facts,
+    unseen: Option<IdentityNumber>,
+    marked: bool,
+) -> Fault {
+    match unseen {
+        Some(unseen) if !marked => {
+            let text = format!("before {}, which its author's device had been shown", name(facts, unseen));
+            Err((Checker::CausesFirst, text))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn name(facts: &Facts, identity: IdentityNumber) -> String {
+    match facts.aliases.get(identity).and_then(|aliases| aliases.first()) {
+        Some(alias) => facts.describe(*alias),
+        None => format!("{:?}", facts.names.get(identity)),
+    }
+}
+
+impl Oracle {
+    /// A batch is durable in a region.
+    pub(crate) fn committed(&mut self, at: Moment, region: RegionId, effects: &[Effect]) {
+        if self.is_off {
+            return;
+        }
+        for effect in effects {
+            if let Effect::Changed(change) = effect {
+                let fault = self.applies(region, change);
+                let Change { conversation, item, .. } = change;
+                self.found(at, || format!("{region} applies {} in {conversation}", item.dot), fault);
+            }
+        }
+    }
+
+    fn applies(&mut self, region: RegionId, change: &Change) -> Fault {
+        for checker in [Checker::AppliedInOrder, Checker::Identity, Checker::Durable] {
+            self.look_at(checker);
+        }
+        let item = &change.item;
+        let (number, is_new) = self.record.take(region, change.conversation, item);
+        self.record.applied += 1;
+        let facts = self.record.conversations.entry(change.conversation).or_default();
+        let lacking = facts.lacks_cause(region, number);
+        let applied = facts.applies(region, number);
+        if is_new && item.dot.replica.region != region {
+            return Err((Checker::Durable, "its own region does not have it".to_owned()));
+        }
+        is_the_same(facts, number, item)?;
+        if let Some(lacking) = lacking {
+            let text = format!("before its cause {}", facts.describe(lacking));
+            return Err((Checker::AppliedInOrder, text));
+        }
+        match applied {
+            None => Err((Checker::Identity, "a second time".to_owned())),
+            Some(count) if count != change.arrival.0 => {
+                let text = format!("as arrival {}, when it is the {count}.", change.arrival.0);
+                Err((Checker::AppliedInOrder, text))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// A mark goes.
+    pub(super) fn mark_goes(
+        &mut self,
+        id: DeviceId,
+        conversation: ConversationId,
+        identity: (UserId, MessageId),
+    ) -> Fault {
+        self.look_at(Checker::Marks);
+        let Some(device) = self.record.devices.get_mut(&id) else { return Ok(()) };
+        let Some(facts) = self.record.conversations.get(&conversation).filter(|_| !self.is_off) else {
+            return Ok(());
+        };
+        let user = device.user;
+        let Some(mut screen) = device.conversations.remove(&conversation) else { return Ok(()) };
+        let number = facts.identities.get(&identity).copied();
+        let was = number.is_some_and(|number| screen.marked.remove(&number));
+        let sent = facts.sent.get(&identity).filter(|sent| sent.device != id);
+        let lacking = sent.and_then(|sent| {
+            let author = self.record.devices.get(&sent.device)?.conversations.get(&conversation)?;
+            screen.unseen(facts, sent, author.order(), user)
+        });
+        let fault = match lacking {
+            Some(lacking) => {
+                let text = format!("that of {identity:?} goes before {}", name(facts, lacking));
+                Err((Checker::Marks, text))
+            }
+            None if !was => Err((Checker::Marks, format!("{identity:?} in {conversation} had none"))),
+            None => Ok(()),
+        };
+        if let Some(device) = self.record.devices.get_mut(&id) {
+            device.conversations.insert(conversation, screen);
+        }
+        fault
+    }
+
+    /// Once all is calm: what a screen shows is in the order sent, and nothing is marked any more.
+    pub(super) fn judge_causal_order(&mut self, at: Moment) {
+        let mut faults = Vec::new();
+        let mut screens = 0;
+        for (id, facts) in &self.record.conversations {
+            for (device, known) in self.record.devices_in(facts) {
+                let Some(screen) = known.conversations.get(id) else { continue };
+                screens += 1;
+                faults.extend(out_of_order(facts, device, known, screen));
+                if !screen.marked.is_empty() && facts.is_member(known.user) {
+                    let text = format!("{device} still shows {} marks in {id}", screen.marked.len());
+                    faults.push((Checker::Marks, text));
+                }
+            }
+        }
+        self.looked_at(Checker::SenderInOrder, screens);
+        self.looked_at(Checker::Marks, screens);
+        for (checker, what) in faults {
+            self.violate(at, checker, what);
+        }
+    }
+}
+
+/// One sending device's messages are shown in the order sent.
+fn out_of_order(
+    facts: &Facts,
+    device: DeviceId,
+    known: &DeviceFacts,
+    screen: &Screen,
+) -> Option<(Checker, String)> {
+    let mut latest: BTreeMap<DeviceId, u64> = BTreeMap::new();
+    for identity in screen.order() {
+        let Some(sent) = facts.names.get(*identity).and_then(|name| facts.sent.get(name)) else { continue };
+        let before = latest.entry(sent.device).or_default();
+        if sent.number < *before && !facts.is_excused_identity(*identity, known.user) {
+            let (by, number) = (sent.device, sent.number);
+            let text = format!("{device} shows {by}'s message {number} after its {before}.");
+            return Some((Checker::SenderInOrder, text));
+        }
+        *before = (*before).max(sent.number);
+    }
+    None
+}

@@ -1,0 +1,52 @@
+//! Promise 3: regions that have applied the same operations hold the same state of them, byte for byte, and that is what their logs give.
+//!
+//! Asked once all is calm, when every region has everything. Compared are exports of the stores, not digests. What this does not see: differences that come and go
+//! before; the product's own digests, which are compared at every acknowledgement, raise an alarm for those, and an alarm is a violation.
+
+use super::{Checker, Oracle};
+use crate::world::Moment;
+use crdt::{PlacementId, RegionId};
+use region::store::{StoreError, View};
+use region::{export, verify};
+use std::ops::ControlFlow;
+
+/// Threads of the check of a log: the world has one.
+const BUCKETS_AT_ONCE: usize = 8;
+
+impl Oracle {
+    /// Compares the stores of a placement.
+    ///
+    /// # Errors
+    /// [`StoreError`] when a store cannot be read or is damaged.
+    pub(crate) fn compare(
+        &mut self,
+        at: Moment,
+        placement: PlacementId,
+        stores: &[(RegionId, &dyn View)],
+    ) -> Result<(), StoreError> {
+        let mut first = None;
+        for (region, view) in stores {
+            let mut posts = Vec::new();
+            export::posts(*view, |post| {
+                posts.push(post);
+                ControlFlow::Continue(())
+            })?;
+            let partitions = export::partitions(*view, placement)?;
+            let state = (partitions, export::memberships(*view)?, export::receipts(*view)?, posts);
+            self.look_at(Checker::Replayed);
+            let verified = verify::verify(*view, placement, BUCKETS_AT_ONCE)?;
+            if !verified.damaged.is_empty() {
+                let text = format!("{region} in {placement}: {:?}", verified.damaged);
+                self.violate(at, Checker::Replayed, text);
+            }
+            match &first {
+                None => first = Some((*region, state)),
+                Some((_, same)) if *same == state => self.look_at(Checker::Equal),
+                Some((other, _)) => {
+                    self.violate(at, Checker::Equal, format!("{region} and {other} differ in {placement}"));
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,78 @@
+//! Promise 5: all devices that have the same operations show them in the same order, by (time, dot).
+//!
+//! Once all is calm everything on a screen stands at the lowest of its operations' places: then any two screens agree. A message moves on the way there, and only to an
+//! earlier place of its own. To whom an operation is hidden, any of the places that are not. What this does not see: how an application draws it.
+
+use super::record::{DeviceFacts, Facts, Screen};
+use super::{Checker, Fault, Oracle};
+use crate::world::Moment;
+use crdt::{ConversationId, DeviceId, MessageId, UserId};
+use gateway_client::Place;
+
+impl Oracle {
+    /// A shown message moves.
+    pub(super) fn is_moved(
+        &mut self,
+        id: DeviceId,
+        conversation: ConversationId,
+        (sender, message): (UserId, MessageId),
+        from: Place,
+        to: Place,
+    ) -> Fault {
+        self.look_at(Checker::Moves);
+        let record = &mut self.record;
+        let Some(facts) = record.conversations.get(&conversation) else { return Ok(()) };
+        let Some(identity) = facts.identities.get(&(sender, message)).copied() else { return Ok(()) };
+        let device = record.devices.get_mut(&id);
+        let screen = device.and_then(|device| device.conversations.get_mut(&conversation));
+        let place = screen.and_then(|screen| screen.places.get_mut(&identity));
+        let is_one_of_its = self.is_off
+            || facts.by_dot.get(&to.dot).is_some_and(|number| {
+                // Numbers are those of the conversation.
+                let operation = &facts.operations[*number];
+                operation.identity == identity && operation.place == to
+            });
+        match place {
+            Some(place) if *place == from && to < from && is_one_of_its => {
+                *place = to;
+                Ok(())
+            }
+            _ => {
+                let text = format!("{message} of {sender} from {from} to {to} in {conversation}");
+                Err((Checker::Moves, text))
+            }
+        }
+    }
+
+    /// Once all is calm.
+    pub(super) fn judge_display_order(&mut self, at: Moment) {
+        let mut faults = Vec::new();
+        let mut screens = 0;
+        for (id, facts) in &self.record.conversations {
+            for (device, known) in self.record.devices_in(facts) {
+                let Some(screen) = known.conversations.get(id) else { continue };
+                screens += 1;
+                faults.extend(misplaced(facts, device, known, screen));
+            }
+        }
+        self.looked_at(Checker::DisplayOrder, screens);
+        for what in faults {
+            self.violate(at, Checker::DisplayOrder, what);
+        }
+    }
+}
+
+fn misplaced(facts: &Facts, device: DeviceId, known: &DeviceFacts, screen: &Screen) -> Option<String> {
+    if !facts.is_member(known.user) || facts.leaves.contains_key(&known.user) {
+        return None;
+    }
+    for (identity, place) in &screen.places {
+        let aliases = facts.aliases.get(*identity).into_iter().flatten();
+        let seen = aliases.filter(|alias| !facts.is_excused(**alias, known.user));
+        let lowest: Option<Place> = seen.map(|alias| facts.operations[*alias].place).min();
+        if let Some(lowest) = lowest.filter(|lowest| lowest != place) {
+            return Some(format!("{device} shows at {place} what belongs at {lowest}"));
+        }
+    }
+    None
+}

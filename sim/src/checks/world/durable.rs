@@ -1,0 +1,135 @@
+//! Promise 2: nothing becomes visible before it is durable: no acknowledgement, no delivery, no byte on a bridge.
+//!
+//! Durable is what the world's disk has synced, by the record. Looked at: every answer of a shard, every item and every answer in a frame to a device, every frame
+//! on a bridge, and again what a device is told. On a bridge the frame's bytes are looked through for the ids of what its region is still writing: an
+//! id's last eight bytes are random and stand in every envelope. What this does not see: bytes that were compressed or hashed.
+
+use super::{Checker, Fault, Oracle};
+use crate::world::Moment;
+use crdt::{ConversationId, DeviceId, Dot, MessageId, RegionId};
+use gateway_client::Place;
+use gateway_protocol::v1::ServerFrame;
+use gateway_protocol::v1::server_frame::Frame;
+use region::item::Change;
+use region::shard::Effect;
+
+impl Oracle {
+    /// A region answers that it has done a command.
+    pub(crate) fn acknowledges(
+        &mut self,
+        at: Moment,
+        region: RegionId,
+        conversation: ConversationId,
+        dot: Dot,
+    ) {
+        if !self.is_off {
+            self.must_hold(at, region, conversation, dot, "answers with");
+        }
+    }
+
+    /// A session sends to its device: nothing that is not durable in its region.
+    pub(super) fn sends_only_what_is_durable(&mut self, at: Moment, region: RegionId, frame: &ServerFrame) {
+        match &frame.frame {
+            Some(Frame::Deliver(deliver)) => {
+                let dots = deliver.items.iter().map(|item| item.dot.as_str());
+                self.must_hold_all(at, region, &deliver.conversation, dots);
+            }
+            Some(Frame::Done(done)) if !done.dot.is_empty() => {
+                self.must_hold_all(at, region, &done.conversation, [done.dot.as_str()].into_iter());
+            }
+            _ => {}
+        }
+    }
+
+    fn must_hold_all<'a>(
+        &mut self,
+        at: Moment,
+        region: RegionId,
+        conversation: &str,
+        dots: impl Iterator<Item = &'a str>,
+    ) {
+        let Ok(conversation) = conversation.parse::<ConversationId>() else { return };
+        for dot in dots.filter_map(|dot| dot.parse::<Dot>().ok()) {
+            self.must_hold(at, region, conversation, dot, "sends");
+        }
+    }
+
+    fn must_hold(
+        &mut self,
+        at: Moment,
+        region: RegionId,
+        conversation: ConversationId,
+        dot: Dot,
+        does: &str,
+    ) {
+        self.look_at(Checker::Durable);
+        if !self.record.holds(region, conversation, dot) {
+            let text = format!("{region} {does} {dot} of {conversation}, which it does not hold durably");
+            self.violate(at, Checker::Durable, text);
+        }
+    }
+
+    /// A device is told that its command is durable.
+    pub(super) fn is_acknowledged(
+        &mut self,
+        id: DeviceId,
+        conversation: ConversationId,
+        command: MessageId,
+        place: Option<Place>,
+    ) -> Fault {
+        self.look_at(Checker::Durable);
+        let facts = self.record.conversations.get(&conversation);
+        let is_durable = self.is_off
+            || place.is_none_or(|place| facts.is_some_and(|facts| facts.by_dot.contains_key(&place.dot)));
+        let Some(device) = self.record.devices.get_mut(&id) else { return Ok(()) };
+        let is_first = device.acknowledged.insert(command, conversation).is_none();
+        if !is_durable {
+            return Err((Checker::Durable, format!("{command} is acknowledged at {place:?}")));
+        }
+        if is_first { Ok(()) } else { Err((Checker::ShownOnce, format!("{command} is acknowledged again"))) }
+    }
+
+    /// A region begins to write a batch.
+    pub(crate) fn writes(&mut self, region: RegionId, effects: &[Effect]) {
+        if self.is_off {
+            return;
+        }
+        let own = effects.iter().filter_map(|effect| match effect {
+            Effect::Changed(Change { conversation, item, .. }) if item.dot.replica.region == region => {
+                let [.., a, b, c, d, e, f, g, h] = item.message.0.to_be_bytes();
+                Some(([a, b, c, d, e, f, g, h], *conversation, item.dot))
+            }
+            _ => None,
+        });
+        self.record.unsynced.entry(region).or_default().extend(own);
+    }
+
+    /// A region's process is gone, and what it was writing with it, unless the record has heard otherwise.
+    pub(crate) fn process_lost(&mut self, region: RegionId) {
+        self.record.unsynced.remove(&region);
+    }
+
+    /// What a region wrote is durable.
+    pub(crate) fn written(&mut self, region: RegionId) {
+        if let Some(unsynced) = self.record.unsynced.get_mut(&region) {
+            let conversations = &self.record.conversations;
+            unsynced.retain(|(_, conversation, dot)| {
+                let facts = conversations.get(conversation);
+                !facts.is_some_and(|facts| facts.by_dot.contains_key(dot))
+            });
+        }
+    }
+
+    /// A frame leaves a region for another.
+    pub(super) fn bridges_only_what_is_durable(&mut self, at: Moment, from: RegionId, frame: &[u8]) {
+        self.look_at(Checker::Durable);
+        let Some(unsynced) = self.record.unsynced.get(&from).filter(|unsynced| !unsynced.is_empty()) else {
+            return;
+        };
+        let found = unsynced.iter().find(|(id, ..)| frame.windows(8).any(|window| window == id));
+        if let Some((_, conversation, dot)) = found.copied() {
+            let text = format!("{from} sends {dot} of {conversation} on a bridge while it is being written");
+            self.violate(at, Checker::Durable, text);
+        }
+    }
+}

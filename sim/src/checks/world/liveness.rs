@@ -1,0 +1,120 @@
+//! Once faults have ended: everything acknowledged is everywhere, every device has everything, in one order, all is told, and every queue is empty.
+//!
+//! `lacking` is asked again and again while the world heals and names the first thing that is still missing; `judge` is asked once, at the end.
+
+use super::record::{DeviceFacts, Facts, Screen};
+use super::{Checker, Oracle};
+use crate::world::Moment;
+use crdt::{ConversationId, MessageId, UserId};
+
+impl Oracle {
+    /// The first thing that has not come to everyone yet.
+    pub(crate) fn lacking(&self) -> Option<String> {
+        if self.is_off {
+            return None;
+        }
+        for (id, facts) in &self.record.conversations {
+            for region in self.record.regions_of(id.placement()) {
+                let (has, all) = (facts.count_applied(*region), facts.operations.len());
+                if has != all {
+                    return Some(format!("{region} has {has} of {all} operations of {id}"));
+                }
+            }
+            for (device, known) in self.record.devices_in(facts) {
+                if let Some(lacking) = lacks_shown(facts, known, known.conversations.get(id)) {
+                    return Some(format!("{device} lacks {lacking} of {id}"));
+                }
+            }
+            if let Some(lacking) = self.lacks_ticks(*id, facts) {
+                return Some(lacking);
+            }
+        }
+        for (device, known) in &self.record.devices {
+            if let Some(command) = known.acknowledged.keys().find(|command| !self.is_settled(known, command))
+            {
+                return Some(format!("{device} was not told that {command} is stable"));
+            }
+        }
+        None
+    }
+
+    fn is_settled(&self, device: &DeviceFacts, command: &MessageId) -> bool {
+        // What needed nothing to be done has no operation, and becomes stable without being told.
+        let stands = device.acknowledged.get(command).and_then(|id| self.record.conversations.get(id));
+        let exists = stands.is_some_and(|facts| {
+            let number = facts.identities.get(&(device.user, *command));
+            number.and_then(|number| facts.aliases.get(*number)).is_some_and(|aliases| !aliases.is_empty())
+        });
+        !exists || device.stable.contains(command)
+    }
+
+    /// A delivered tick that the author's device still waits for. Only among members who never left: others' receipts are not theirs to see.
+    fn lacks_ticks(&self, id: ConversationId, facts: &Facts) -> Option<String> {
+        let stays = |user: &UserId| facts.is_member(*user) && !facts.leaves.contains_key(user);
+        let readers: Vec<_> = self.record.devices_in(facts).filter(|(_, known)| stays(&known.user)).collect();
+        for ((author, message), sent) in facts.sent.iter().filter(|((author, _), _)| stays(author)) {
+            let Some(device) = self.record.devices.get(&sent.device) else { continue };
+            let Some(identity) = facts.identities.get(&(*author, *message)) else { continue };
+            if !device.acknowledged.contains_key(message) {
+                continue;
+            }
+            for (reader, known) in &readers {
+                let shown = known.conversations.get(&id).is_some_and(|screen| screen.shows(*identity));
+                let given = shown && facts.must_be_shown(*identity, known.user);
+                if known.user != *author && given && !device.ticks.contains(&(*message, *reader, false)) {
+                    let by = sent.device;
+                    return Some(format!("{by} was not told that {message} reached {reader} in {id}"));
+                }
+            }
+        }
+        None
+    }
+
+    /// How much there is; changes as long as anything happens.
+    pub(crate) const fn progress(&self) -> u64 {
+        let marks = &self.marks;
+        self.record.applied
+            + marks.shown
+            + marks.stable
+            + marks.ticks
+            + marks.unmarked
+            + marks.moved
+            + marks.acknowledged
+    }
+
+    /// The healed world is whole and quiet, or something is missing though its time is over.
+    pub(crate) fn healed(&mut self, at: Moment, missing: Option<String>) {
+        self.look_at(Checker::Whole);
+        if let Some(missing) = missing {
+            self.violate(at, Checker::Whole, missing);
+        }
+    }
+
+    /// Everything that is judged at the end.
+    pub(crate) fn judge(&mut self, at: Moment) {
+        if self.is_off {
+            return;
+        }
+        self.judge_lost(at);
+        self.judge_causal_order(at);
+        self.judge_display_order(at);
+        let identities = self.record.conversations.values().flat_map(|facts| &facts.aliases);
+        let aliases: usize = identities.map(|aliases| aliases.len().saturating_sub(1)).sum();
+        self.marks.aliases += aliases as u64;
+    }
+}
+
+fn lacks_shown(facts: &Facts, known: &DeviceFacts, screen: Option<&Screen>) -> Option<String> {
+    if !facts.is_member(known.user) {
+        return None;
+    }
+    for (identity, aliases) in facts.aliases.iter().enumerate() {
+        let shown = screen.is_some_and(|screen| screen.shows(identity));
+        if let Some(first) = aliases.first().filter(|_| !shown)
+            && facts.must_be_shown(identity, known.user)
+        {
+            return Some(facts.describe(*first));
+        }
+    }
+    None
+}

@@ -1,0 +1,238 @@
+//! What is known of a conversation: every operation, its causes, and where it has been applied, in which order.
+//!
+//! What must always hold: an operation's causes are a beginning of the order of the region that issued it, as long as that was when it took it; orders only grow, so
+//! what was a cause once stays one.
+
+use super::screens::Screen;
+use super::sequence::Sequence;
+use bytes::Bytes;
+use crdt::{DeviceId, Dot, MessageId, RegionId, UserId};
+use gateway_client::Place;
+use region::item::{Content, Item};
+use std::collections::BTreeMap;
+
+/// An operation's number in its conversation.
+pub(crate) type Number = usize;
+/// An identity's number in its conversation.
+pub(crate) type IdentityNumber = usize;
+/// A life of a region's store, numbered in a conversation.
+pub(crate) type Branch = usize;
+
+/// A conversation.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    pub(crate) operations: Vec<OperationFacts>,
+    pub(crate) by_dot: BTreeMap<Dot, Number>,
+    pub(crate) identities: BTreeMap<(UserId, MessageId), IdentityNumber>,
+    /// Per identity, its name and its operations.
+    pub(crate) names: Vec<(UserId, MessageId)>,
+    pub(crate) aliases: Vec<Vec<Number>>,
+    /// What each life of a region's store has applied, and the present one of each region.
+    branches: Vec<Applied>,
+    present: BTreeMap<RegionId, Branch>,
+    /// What was posted, by whom, on what.
+    pub(crate) sent: BTreeMap<(UserId, MessageId), Sent>,
+    /// Operations that made a user a member.
+    pub(crate) joins: BTreeMap<UserId, Vec<Number>>,
+    /// Of these, those by which one member added another: they hide what came before.
+    pub(crate) adds: BTreeMap<UserId, Vec<Number>>,
+    /// Operations by which a user left.
+    pub(crate) leaves: BTreeMap<UserId, Vec<Number>>,
+}
+
+/// What a life of a region's store has applied.
+#[derive(Debug, Clone, Default)]
+struct Applied {
+    sequence: Sequence<Branch>,
+}
+
+/// One operation.
+#[derive(Debug)]
+pub(crate) struct OperationFacts {
+    pub(crate) place: Place,
+    pub(crate) sender: UserId,
+    pub(crate) message: MessageId,
+    pub(crate) identity: IdentityNumber,
+    pub(crate) kind: Kind,
+    /// Its causes: the first so many of what that life of its region's store applied.
+    branch: Branch,
+    before: usize,
+}
+
+/// What it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Post,
+    Created,
+    Added,
+    Left,
+}
+
+/// A post, as its author's device sent it.
+#[derive(Debug, Clone)]
+pub(crate) struct Sent {
+    pub(crate) device: DeviceId,
+    /// The device's posts in this conversation are numbered.
+    pub(crate) number: u64,
+    pub(crate) body: Bytes,
+    /// How much of its conversation the device had been shown.
+    pub(crate) seen: usize,
+}
+
+impl Facts {
+    pub(crate) fn identity(&mut self, sender: UserId, message: MessageId) -> IdentityNumber {
+        let next = self.names.len();
+        let number = *self.identities.entry((sender, message)).or_insert(next);
+        if number == next {
+            self.names.push((sender, message));
+            self.aliases.push(Vec::new());
+        }
+        number
+    }
+
+    pub(super) fn add(&mut self, region: RegionId, item: &Item) -> Number {
+        let identity = self.identity(item.sender, item.message);
+        let number = self.operations.len();
+        let kind = match &item.content {
+            Content::Post { .. } => Kind::Post,
+            Content::Created { members, .. } => {
+                for member in members {
+                    self.joins.entry(*member).or_default().push(number);
+                }
+                Kind::Created
+            }
+            Content::Added { user, .. } => {
+                self.joins.entry(*user).or_default().push(number);
+                self.adds.entry(*user).or_default().push(number);
+                Kind::Added
+            }
+            Content::Left => {
+                self.leaves.entry(item.sender).or_default().push(number);
+                Kind::Left
+            }
+        };
+        let branch = self.branch(region);
+        // `branch` made it.
+        let before = self.branches[branch].sequence.len();
+        let place = Place { hlc: item.hlc, dot: item.dot };
+        let (sender, message) = (item.sender, item.message);
+        self.operations.push(OperationFacts { place, sender, message, identity, kind, branch, before });
+        self.by_dot.insert(item.dot, number);
+        // `identity` made the list.
+        self.aliases[identity].push(number);
+        number
+    }
+
+    fn branch(&mut self, region: RegionId) -> Branch {
+        let next = self.branches.len();
+        let branch = *self.present.entry(region).or_insert(next);
+        if branch == next {
+            self.branches.push(Applied::default());
+        }
+        branch
+    }
+
+    /// The first cause of an operation that a region lacks.
+    pub(crate) fn lacks_cause(&mut self, region: RegionId, number: Number) -> Option<Number> {
+        let branch = self.branch(region);
+        let operation = &self.operations[number];
+        let (of, before) = (operation.branch, operation.before);
+        if of == branch {
+            return None;
+        }
+        // Both exist. What has been found whole is not looked at again, so this is taken out for a moment.
+        let mut here = std::mem::take(&mut self.branches[branch].sequence);
+        let gap = here.gap(of, self.branches[of].sequence.order(), before, Sequence::contains);
+        self.branches[branch].sequence = here;
+        gap
+    }
+
+    /// A region has applied it; as which of its operations here, or none if it had before.
+    pub(crate) fn applies(&mut self, region: RegionId, number: Number) -> Option<u64> {
+        let branch = self.branch(region);
+        // `branch` made it.
+        let applied = &mut self.branches[branch];
+        let new = applied.sequence.push(number);
+        new.then_some(applied.sequence.len() as u64)
+    }
+
+    fn applied(&self, region: RegionId) -> Option<&Applied> {
+        self.present.get(&region).and_then(|branch| self.branches.get(*branch))
+    }
+
+    pub(crate) fn is_applied(&self, region: RegionId, number: Number) -> bool {
+        self.applied(region).is_some_and(|applied| applied.sequence.contains(number))
+    }
+
+    /// How many operations a region has applied.
+    pub(crate) fn count_applied(&self, region: RegionId) -> usize {
+        self.applied(region).map_or(0, |applied| applied.sequence.len())
+    }
+
+    /// Whether one operation was a cause of another.
+    pub(crate) fn is_cause(&self, cause: Number, of: Number) -> bool {
+        // Numbers are those of this list.
+        let operation = &self.operations[of];
+        let place = self.branches[operation.branch].sequence.place(cause);
+        place.is_some_and(|place| place < operation.before)
+    }
+
+    /// The first cause of an operation that is neither on a screen nor hidden from its user for good.
+    pub(crate) fn unseen_cause(&self, screen: &mut Screen, user: UserId, number: Number) -> Option<Number> {
+        let operation = &self.operations[number];
+        let order = self.branches[operation.branch].sequence.order();
+        screen.lacks_operations(operation.branch, order, operation.before, |shown, cause| {
+            shown.contains(self.operations[cause].identity) || self.is_excused(cause, user)
+        })
+    }
+
+    /// Whether that operation may be hidden from that user for good: one of their adds was made on top of it.
+    pub(crate) fn is_excused(&self, operation: Number, user: UserId) -> bool {
+        self.adds.get(&user).into_iter().flatten().any(|add| self.is_cause(operation, *add))
+    }
+
+    /// Whether any operation of that identity may be.
+    pub(crate) fn is_excused_identity(&self, identity: IdentityNumber, user: UserId) -> bool {
+        let aliases = self.aliases.get(identity).into_iter().flatten();
+        self.adds.contains_key(&user) && aliases.into_iter().any(|alias| self.is_excused(*alias, user))
+    }
+
+    /// Whether that user may ever be shown that operation.
+    pub(crate) fn may_be_shown(&self, operation: Number, user: UserId) -> bool {
+        self.joins.get(&user).into_iter().flatten().any(|join| {
+            let adds = self.operations.get(*join).is_some_and(|facts| facts.kind == Kind::Added);
+            *join == operation || !(adds && self.is_cause(operation, *join))
+        })
+    }
+
+    /// Whether that user is a member once everything has arrived: a leave undoes the joins among its causes.
+    pub(crate) fn is_member(&self, user: UserId) -> bool {
+        let leaves = || self.leaves.get(&user).into_iter().flatten();
+        // Of a join that was asked for twice, one that was seen undoes both: it was one act.
+        let aliases = |join: &Number| {
+            let identity = self.operations.get(*join).map(|operation| operation.identity);
+            identity.and_then(|identity| self.aliases.get(identity)).into_iter().flatten()
+        };
+        let mut joins = self.joins.get(&user).into_iter().flatten();
+        joins.any(|join| !leaves().any(|leave| aliases(join).any(|alias| self.is_cause(*alias, *leave))))
+    }
+
+    /// Whether that identity must be shown to a member in the end: one of its operations is hidden by none of their adds.
+    pub(crate) fn must_be_shown(&self, identity: IdentityNumber, user: UserId) -> bool {
+        let aliases = self.aliases.get(identity).into_iter().flatten();
+        aliases.into_iter().any(|alias| !self.is_excused(*alias, user))
+    }
+
+    /// Whether a region has applied any operation of that identity.
+    pub(crate) fn stands_in(&self, region: RegionId, identity: IdentityNumber) -> bool {
+        let aliases = self.aliases.get(identity).into_iter().flatten();
+        aliases.into_iter().any(|alias| self.is_applied(region, *alias))
+    }
+
+    /// That operation, in words.
+    pub(crate) fn describe(&self, number: Number) -> String {
+        // Numbers are those of this list.
+        let operation = &self.operations[number];
+        format!("{:?} {} of {} at {}", operation.kind, operation.message, operation.sender, operation.place)
+    }
+}

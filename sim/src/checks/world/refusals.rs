@@ -1,0 +1,41 @@
+//! Promise 12: what is refused is refused by name, with a stable code, and nothing that should be taken is.
+//!
+//! People here do what their application offers, so a command is refused only because the conversation is not theirs to write in (any more). That honest regions
+//! understand each other is reported where it shows: an alarm, a fence, a frame or a commit that is not taken. What this does not see: hostile
+//! input, which tests of the cores give.
+
+use super::{Checker, Fault, Oracle};
+use crdt::{DeviceId, MessageId};
+
+/// Codes with which a command may be refused for good in these worlds.
+const REFUSALS: [&str; 6] = [
+    "unknown_conversation",
+    "not_a_member",
+    "not_creator",
+    "placement_fixed",
+    "direct_conversation",
+    "conversation_exists",
+];
+
+impl Oracle {
+    /// A device is told that something was refused for good.
+    pub(super) fn is_refused(
+        &mut self,
+        id: DeviceId,
+        command: Option<MessageId>,
+        code: &str,
+        message: &str,
+    ) -> Fault {
+        self.look_at(Checker::Refusals);
+        self.look_at(Checker::RefusedAfterAcknowledged);
+        let Some(device) = self.record.devices.get_mut(&id) else { return Ok(()) };
+        if let Some(command) = command {
+            device.refused.insert(command);
+            if device.acknowledged.contains_key(&command) {
+                let text = format!("{command}: {code}: {message}");
+                return Err((Checker::RefusedAfterAcknowledged, text));
+            }
+        }
+        if REFUSALS.contains(&code) { Ok(()) } else { Err((Checker::Refusals, format!("{code}: {message}"))) }
+    }
+}

@@ -1,0 +1,69 @@
+//! What may be asked of the record: what people see on their screens, and so can answer, and what a scenario asserts.
+//!
+//! What must always hold: answers come from what devices were told, never from a core's own state; they are the same whether anything is judged or
+//! not, so that a run does not depend on it.
+
+use super::Oracle;
+use super::record::Screen;
+use crdt::{ConversationId, DeviceId, MessageId, UserId};
+use gateway_client::Place;
+
+impl Oracle {
+    fn screen(&self, id: DeviceId, conversation: ConversationId) -> Option<&Screen> {
+        self.record.devices.get(&id)?.conversations.get(&conversation)
+    }
+
+    /// The conversations of which a device shows anything.
+    pub(crate) fn known_to(&self, id: DeviceId) -> impl Iterator<Item = ConversationId> + '_ {
+        let device = self.record.devices.get(&id);
+        device.into_iter().flat_map(|device| device.conversations.keys().copied())
+    }
+
+    /// What came on that screen so many items before the last.
+    pub(crate) fn shown_last(
+        &self,
+        id: DeviceId,
+        conversation: ConversationId,
+        back: usize,
+    ) -> Option<(UserId, MessageId)> {
+        let identity = *self.screen(id, conversation)?.order().iter().rev().nth(back)?;
+        self.record.conversations.get(&conversation)?.names.get(identity).copied()
+    }
+
+    /// Where a device shows that message, if it does.
+    pub(crate) fn shown_at(
+        &self,
+        id: DeviceId,
+        conversation: ConversationId,
+        message: MessageId,
+    ) -> Option<Place> {
+        let facts = self.record.conversations.get(&conversation)?;
+        let (_, identity) = facts.identities.iter().find(|((_, of), _)| *of == message)?;
+        self.screen(id, conversation)?.places.get(identity).copied()
+    }
+
+    /// How many items of a conversation a device shows.
+    pub(crate) fn count_shown(&self, id: DeviceId, conversation: ConversationId) -> usize {
+        self.screen(id, conversation).map_or(0, |screen| screen.order().len())
+    }
+
+    /// Whether a device shows any mark of promise 4 in a conversation.
+    pub(crate) fn is_marked(&self, id: DeviceId, conversation: ConversationId) -> bool {
+        self.screen(id, conversation).is_some_and(|screen| !screen.marked.is_empty())
+    }
+
+    /// Whether a device was told that its command is durable.
+    pub(crate) fn was_acknowledged(&self, id: DeviceId, command: MessageId) -> bool {
+        self.record.devices.get(&id).is_some_and(|device| device.acknowledged.contains_key(&command))
+    }
+
+    /// Whether a device was told that its command is stable.
+    pub(crate) fn was_told_stable(&self, id: DeviceId, command: MessageId) -> bool {
+        self.record.devices.get(&id).is_some_and(|device| device.stable.contains(&command))
+    }
+
+    /// Whether a device was told that its message was read on that one.
+    pub(crate) fn was_read(&self, id: DeviceId, message: MessageId, reader: DeviceId) -> bool {
+        self.record.devices.get(&id).is_some_and(|device| device.ticks.contains(&(message, reader, true)))
+    }
+}
