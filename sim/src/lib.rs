@@ -16,6 +16,7 @@ pub mod figures;
 pub mod generated;
 pub mod history;
 pub mod limits;
+pub mod note_event;
 pub mod plan;
 pub mod replay_plan;
 pub mod report;

@@ -8,7 +8,8 @@ use crate::clock::RunClock;
 use crate::recorder::Recorder;
 use crdt::{ConversationId, DeviceId, MessageId, PlacementId, UserId};
 use gateway_client_net::{Act, Address, ClientHandle, Content, Event, Events};
-use sim::history::{self, Author, Identity, Own, Tick};
+use sim::history::{self, Own};
+use sim::note_event::note_event;
 use sim::plan::StepNumber;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -168,86 +169,47 @@ impl Person {
 
     fn note(&self, state: &mut State, at_us: u64, event: Event) {
         let board = &self.board;
-        let line = match event {
-            Event::SignedIn { placement, region } => {
-                state.connections.insert(placement, true);
-                history::Event::SignedIn { region, placement }
-            }
-            Event::SignedOut { placement, .. } => {
-                state.connections.insert(placement, false);
-                history::Event::SignedOut { placement }
-            }
-            Event::Shown { conversation, item, marked } => {
+        match &event {
+            Event::SignedIn { placement, .. } => _ = state.connections.insert(*placement, true),
+            Event::SignedOut { placement, .. } => _ = state.connections.insert(*placement, false),
+            Event::Shown { conversation, item, .. } => {
                 board.last_shown_us.store(at_us, Ordering::Relaxed);
-                let (sender, message) = (item.sender, item.message);
-                let place = place(item.place);
-                match item.content {
+                match &item.content {
                     Content::Post { .. } => {
                         board.shown.fetch_add(1, Ordering::Relaxed);
-                        if let Some(step) = board.step_of(message) {
+                        if let Some(step) = board.step_of(item.message) {
                             state.waiting_messages.remove(&step);
                         }
-                        state.unread.insert(conversation);
-                        history::Event::Shown { conversation, sender, message, place, marked }
+                        state.unread.insert(*conversation);
                     }
-                    Content::Created { members, .. } => {
-                        state.unopened.remove(&conversation);
-                        history::Event::Created { conversation, members }
-                    }
-                    Content::Added { user, since } => {
-                        state.waiting_added.remove(&(conversation, user));
-                        history::Event::Added { conversation, user, since }
-                    }
-                    Content::Left => history::Event::Left { conversation, user: sender },
+                    Content::Created { .. } => _ = state.unopened.remove(conversation),
+                    Content::Added { user, .. } => _ = state.waiting_added.remove(&(*conversation, *user)),
+                    Content::Left => {}
                 }
             }
-            Event::Moved { conversation, sender, message, to, .. } => {
-                history::Event::Moved { conversation, sender, message, place: place(to) }
+            Event::Acknowledged { command, .. } | Event::Stable { command, .. }
+                if board.step_of(*command).is_none() =>
+            {
+                return;
             }
-            Event::MarkCleared { conversation, sender, message } => {
-                history::Event::MarkCleared(Identity { conversation, sender, message })
-            }
-            Event::Acknowledged { conversation, command: message, place: Some(at) } => {
-                if board.step_of(message).is_none() {
-                    return;
-                }
-                board.acknowledged.fetch_add(1, Ordering::Relaxed);
-                history::Event::Acknowledged { conversation, message, place: place(at) }
-            }
-            Event::Stable { conversation, command: message } => {
-                if board.step_of(message).is_none() {
-                    return;
-                }
-                board.stable.fetch_add(1, Ordering::Relaxed);
-                history::Event::Stable(Own { conversation, message })
-            }
-            Event::Delivered { conversation, message, user, device } => {
-                history::Event::Delivered(Tick { conversation, message, user, device })
-            }
-            Event::Read { conversation, message, user, device } => {
-                history::Event::Read(Tick { conversation, message, user, device })
-            }
-            Event::Refused { command: message, code, .. } => {
+            Event::Acknowledged { .. } => _ = board.acknowledged.fetch_add(1, Ordering::Relaxed),
+            Event::Stable { .. } => _ = board.stable.fetch_add(1, Ordering::Relaxed),
+            Event::Refused { code, .. } => {
                 let mut refused = board.refused.lock().unwrap_or_else(PoisonError::into_inner);
                 *refused.entry(code.clone()).or_default() += 1;
-                history::Event::Refused { code, message }
             }
-            Event::Paged { conversation, items, .. } => {
-                state.pages_due.remove(&conversation);
-                let posts = items.into_iter().filter(|item| matches!(item.content, Content::Post { .. }));
-                let messages = posts.map(|item| Author { sender: item.sender, message: item.message });
-                history::Event::Displayed { conversation, messages: messages.collect() }
-            }
-            Event::Acknowledged { place: None, .. }
+            Event::Paged { conversation, .. } => _ = state.pages_due.remove(conversation),
+            Event::Moved { .. }
+            | Event::MarkCleared { .. }
+            | Event::Delivered { .. }
+            | Event::Read { .. }
             | Event::Redirected { .. }
             | Event::CaughtUp { .. }
             | Event::Membership { .. }
-            | Event::Listed { .. } => return,
-        };
-        state.recorder.note(at_us, line);
+            | Event::Listed { .. } => {}
+        }
+        if let Some(line) = note_event(event) {
+            state.recorder.note(at_us, line);
+        }
     }
-}
-
-fn place(place: gateway_client_net::Place) -> history::Place {
-    history::Place { hlc: place.hlc, dot: place.dot }
 }

@@ -66,7 +66,7 @@ impl World {
 
     /// Leaves word for a bridge, which it takes soon.
     pub(crate) fn bridge_told(&mut self, life: Life, peer: RegionId, tell: impl FnOnce(&mut Told)) {
-        let after = self.dice.below(60);
+        let after = self.service.bridge_takes_us(&mut self.dice);
         let Some(bridge) = self.bridge(life, peer) else { return };
         tell(&mut bridge.told);
         if !bridge.told_soon {

@@ -77,6 +77,7 @@ impl World {
         self.devices.insert(id, device);
         self.oracle.device_exists(id, user);
         self.figures.device_lives(self.now, id, region);
+        self.note_device(id, &address(region).region);
         self.device_step(id, Input::Start);
     }
 
@@ -98,6 +99,7 @@ impl World {
         self.trace.tell(self.now, || format!("{id} does {act:?}"));
         self.oracle.acts(self.now, id, &act);
         self.figures.acts(self.now, id, &act);
+        self.note_act(id, &act);
         self.device_step(id, Input::Act(act));
     }
 
@@ -125,6 +127,7 @@ impl World {
                 Output::Show(event) => {
                     self.trace.tell(self.now, || format!("{id} is told {event:?}"));
                     self.figures.told(self.now, id, &event);
+                    self.note_said(id, &event);
                     self.oracle.told(self.now, id, event);
                 }
             }

@@ -18,12 +18,14 @@ mod devices;
 mod dice;
 mod disk;
 mod faults;
+mod histories;
 mod layout;
 mod lines;
 mod links;
 mod people;
 mod queue;
 mod regions;
+mod service;
 mod sessions;
 mod shards;
 mod storm;
@@ -33,6 +35,7 @@ pub use crate::checks::world::{Marks, Violation};
 pub use devices::NewDevice;
 pub use layout::{Layout, PINNED, START_US, WORLD, address, replica};
 pub use queue::Moment;
+pub use service::ServiceTimes;
 pub use storm::{Report, storm};
 
 use crate::checks::world::Oracle;
@@ -41,6 +44,7 @@ use crdt::{DeviceId, RegionId};
 use devices::Device;
 use dice::Dice;
 use faults::Planned;
+use histories::Histories;
 use lines::Lines;
 use links::{Links, Way};
 use people::People;
@@ -62,9 +66,11 @@ pub struct World {
     regions: BTreeMap<RegionId, Region>,
     links: Links,
     lines: Lines,
+    service: ServiceTimes,
     devices: BTreeMap<DeviceId, Device>,
     people: People,
     faults: Vec<Planned>,
+    histories: Option<Histories>,
     /// Letters in a shard's mailbox above which commands are refused as busy.
     mailbox_max: usize,
     /// Changes that wait for a session before it misses some.
@@ -86,9 +92,11 @@ impl World {
             regions: layout.regions().iter().map(|id| (*id, Region::new(*id, &layout))).collect(),
             links: Links::default(),
             lines: Lines::default(),
+            service: ServiceTimes::EXPLORING,
             devices: BTreeMap::new(),
             people: People::default(),
             faults: Vec::new(),
+            histories: None,
             mailbox_max: 1_024,
             changes_max: 1_024,
             layout,

@@ -108,7 +108,7 @@ impl World {
     }
 
     fn wake_session(&mut self, life: Life, line: LineId) {
-        let after = if self.dice.one_in(40) { self.dice.below(30_000) } else { self.dice.below(200) };
+        let after = self.service.session_takes_us(&mut self.dice);
         let Some(session) = self.session(life, line) else { return };
         if !session.wakes {
             session.wakes = true;
@@ -172,7 +172,7 @@ impl World {
                 self.submit(life, placement, letter);
             }
             Output::Query { id, query } => {
-                let after = self.dice.between(10, 1_500);
+                let after = self.service.query_takes_us(&mut self.dice);
                 if let Some(session) = self.session(life, line) {
                     session.queries.insert(id, query);
                     self.queue.put(self.now + after, Event::QueryRuns(life, line, id));

@@ -1,0 +1,57 @@
+//! What a client says, as a line of its history: the same for the clients of a replay and for those of a simulated world.
+//!
+//! What must always hold: a line says what the client said and nothing else. What concerns connections and lists alone has no line; nor has a
+//! command that needed nothing to be done, for it has no place.
+
+use crate::history::{Author, Event, Identity, Own, Place, Tick};
+use gateway_client::{Content, Event as Said};
+
+/// The line of what was said, if it has one. What is acknowledged or stable may be any command; histories are of messages, so whoever keeps one leaves
+/// out what was not posted.
+#[must_use]
+pub fn note_event(said: Said) -> Option<Event> {
+    Some(match said {
+        Said::SignedIn { placement, region } => Event::SignedIn { region, placement },
+        Said::SignedOut { placement, .. } => Event::SignedOut { placement },
+        Said::Shown { conversation, item, marked } => {
+            let (sender, message, place) = (item.sender, item.message, place(item.place));
+            match item.content {
+                Content::Post { .. } => Event::Shown { conversation, sender, message, place, marked },
+                Content::Created { members, .. } => Event::Created { conversation, members },
+                Content::Added { user, since } => Event::Added { conversation, user, since },
+                Content::Left => Event::Left { conversation, user: sender },
+            }
+        }
+        Said::Moved { conversation, sender, message, to, .. } => {
+            Event::Moved { conversation, sender, message, place: place(to) }
+        }
+        Said::MarkCleared { conversation, sender, message } => {
+            Event::MarkCleared(Identity { conversation, sender, message })
+        }
+        Said::Acknowledged { conversation, command: message, place: Some(at) } => {
+            Event::Acknowledged { conversation, message, place: place(at) }
+        }
+        Said::Stable { conversation, command: message } => Event::Stable(Own { conversation, message }),
+        Said::Delivered { conversation, message, user, device } => {
+            Event::Delivered(Tick { conversation, message, user, device })
+        }
+        Said::Read { conversation, message, user, device } => {
+            Event::Read(Tick { conversation, message, user, device })
+        }
+        Said::Refused { command: message, code, .. } => Event::Refused { code, message },
+        Said::Paged { conversation, items, .. } => {
+            let posts = items.into_iter().filter(|item| matches!(item.content, Content::Post { .. }));
+            let messages = posts.map(|item| Author { sender: item.sender, message: item.message });
+            Event::Displayed { conversation, messages: messages.collect() }
+        }
+        Said::Acknowledged { place: None, .. }
+        | Said::Redirected { .. }
+        | Said::CaughtUp { .. }
+        | Said::Membership { .. }
+        | Said::Listed { .. } => return None,
+    })
+}
+
+fn place(place: gateway_client::Place) -> Place {
+    Place { hlc: place.hlc, dot: place.dot }
+}
