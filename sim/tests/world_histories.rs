@@ -119,7 +119,7 @@ fn a_clock_in_2038_for_one_second_moves_nothing() {
 /// History 21, on: replies across two regions whose clocks are 50 s apart sort after what they answer.
 #[test]
 fn replies_sort_after_what_they_answer_though_clocks_are_50_s_apart() {
-    let mut world = World::new(1, 3, false);
+    let mut world = World::by_hand(1, 3, false);
     world.set_wall_offset(A, 50_000_000);
     world.start_all();
     for (number, region) in [(1, A), (2, B), (3, C)] {

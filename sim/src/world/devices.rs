@@ -3,6 +3,7 @@
 //! What must always hold: outputs are obeyed in order; the device's clock never goes back, and is nobody else's.
 
 use crate::world::World;
+use crate::world::dice::Dice;
 use crate::world::layout::{START_US, address, region_at};
 use crate::world::queue::{Event, Moment};
 use crate::world::sessions::write_token;
@@ -26,6 +27,8 @@ pub(crate) struct Device {
     /// Attempts to connect, to whom.
     pub(crate) dialling: BTreeMap<ConnectionId, RegionId>,
     pub(crate) online: bool,
+    /// What its client draws from, and what its user does by hand.
+    dice: Dice,
     /// Whether it takes what arrives.
     pub(crate) reads: bool,
     /// What a byte on its way to it counts for.
@@ -71,6 +74,7 @@ impl World {
             alarm: None,
             dialling: BTreeMap::new(),
             online: true,
+            dice: Dice::of(self.seed, "device", &[id.0]),
             reads: true,
             weight: 1,
         };
@@ -79,6 +83,11 @@ impl World {
         self.figures.device_lives(self.now, id, region);
         self.note_device(id, &address(region).region);
         self.device_step(id, Input::Start);
+    }
+
+    /// Something that its application draws.
+    pub(crate) fn draw_message_salt(&mut self, id: DeviceId) -> u128 {
+        self.devices.get_mut(&id).map_or(0, |device| device.dice.wide())
     }
 
     /// What a device's clock shows.
@@ -107,7 +116,7 @@ impl World {
     pub(crate) fn device_step(&mut self, id: DeviceId, input: Input) {
         let now = self.device_time(id);
         let Some(device) = self.devices.get_mut(&id) else { return };
-        let outputs = device.client.step(now, self.dice.entropy(), input);
+        let outputs = device.client.step(now, device.dice.entropy(), input);
         for output in outputs {
             match output {
                 Output::Connect { connection, url } => {
@@ -128,6 +137,7 @@ impl World {
                     self.trace.tell(self.now, || format!("{id} is told {event:?}"));
                     self.figures.told(self.now, id, &event);
                     self.note_said(id, &event);
+                    self.people.is_told(id, &event);
                     self.oracle.told(self.now, id, event);
                 }
             }

@@ -1,8 +1,9 @@
 //! The map of a world: its regions, its two placements, and what every region is told of the others.
 //!
-//! There is one placement of all regions, and one pinned to the first two. Users of the first may take part in conversations of the
+//! There is one placement of all regions, and one pinned to the first ones (two, unless a script says otherwise). Users of the first may take part in conversations of the
 //! second (their bytes may lie in all of its regions); the other way round is refused.
 
+use crate::script::Script;
 use crdt::{Incarnation, PlacementId, RegionId, ReplicaId, UserId};
 use ed25519_dalek::SigningKey;
 use gateway::cursor::{CursorKey, CursorKeys};
@@ -38,14 +39,23 @@ impl Layout {
     /// A world of so many regions, at least two.
     #[must_use]
     pub fn new(regions: u16) -> Self {
-        let regions: Vec<RegionId> = (1..=regions.max(2)).map(RegionId).collect();
+        Self::with((1..=regions.max(2)).map(RegionId).collect(), |region| region.0 <= 2)
+    }
+
+    fn with(regions: Vec<RegionId>, is_pinned: impl Fn(&RegionId) -> bool) -> Self {
+        let pinned: Vec<RegionId> = regions.iter().copied().filter(is_pinned).collect();
         let placement = |id: PlacementId, regions: &[RegionId]| {
             let active = regions.iter().map(|region| (replica(*region, id), key(*region).verifying_key()));
             Placement { id, epoch: Epoch(1), active: active.collect() }
         };
-        // There are at least two.
-        let placements = Placements::new([placement(WORLD, &regions), placement(PINNED, &regions[..2])]);
+        let placements = Placements::new([placement(WORLD, &regions), placement(PINNED, &pinned)]);
         Self { regions, placements }
+    }
+
+    /// The map of a script.
+    pub(crate) fn of(script: &Script) -> Self {
+        let regions = script.regions.iter().map(|region| RegionId(region.number)).collect();
+        Self::with(regions, |region| region.0 <= script.eu_regions)
     }
 
     /// All regions.

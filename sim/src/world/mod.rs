@@ -15,8 +15,9 @@
 mod ask;
 mod bridges;
 mod devices;
-mod dice;
+pub(crate) mod dice;
 mod disk;
+mod draw_faults;
 mod faults;
 mod histories;
 mod layout;
@@ -33,13 +34,15 @@ mod trace;
 
 pub use crate::checks::world::{Marks, Violation};
 pub use devices::NewDevice;
+pub(crate) use draw_faults::{FAULT_KINDS, FaultPlaces, draw_fault};
+pub use faults::Fault;
 pub use layout::{Layout, PINNED, START_US, WORLD, address, replica};
 pub use queue::Moment;
 pub use service::ServiceTimes;
-pub use storm::{Report, storm};
 
-use crate::checks::world::Oracle;
+use crate::checks::world::{Oracle, Tally};
 use crate::figures::Figures;
+use crate::script::Script;
 use crdt::{DeviceId, RegionId};
 use devices::Device;
 use dice::Dice;
@@ -58,6 +61,8 @@ use trace::Trace;
 pub struct World {
     now: Moment,
     queue: Queue,
+    /// What the streams of everything in this world are derived from.
+    seed: u64,
     dice: Dice,
     trace: Trace,
     oracle: Oracle,
@@ -78,13 +83,47 @@ pub struct World {
 }
 
 impl World {
-    /// A world of so many regions, none started, all links whole; with the text of what happens if that is `told`.
+    /// The world of a script, nothing of which has happened yet; with the text of what happens if that is `told`.
     #[must_use]
-    pub fn new(seed: u64, regions: u16, told: bool) -> Self {
-        let layout = Layout::new(regions);
+    pub fn new(script: &Script, told: bool) -> Self {
+        let mut world = Self::of(script.seed, Layout::of(script), told);
+        for region in &script.regions {
+            world.set_up_region(region);
+        }
+        for way in &script.ways {
+            let of = Way::new(way.delay_us, way.jitter_us, way.kib_us);
+            world.links.lay(RegionId(way.from), RegionId(way.to), of);
+        }
+        let whole = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        world.links.window_bytes = whole(script.limits.window_bytes);
+        world.mailbox_max = whole(script.limits.mailbox);
+        world.changes_max = whole(script.limits.changes);
+        for fault in &script.faults {
+            world.plan(fault.fault.clone(), fault.begins_us, fault.ends_us);
+        }
+        world.play(script);
+        world
+    }
+
+    /// A world of so many regions to do things in by hand: none started, all ways whole and alike; with the text of what happens if that is `told`.
+    #[must_use]
+    pub fn by_hand(seed: u64, regions: u16, told: bool) -> Self {
+        let mut world = Self::of(seed, Layout::new(regions), told);
+        for from in world.layout.regions().to_vec() {
+            for to in world.layout.regions().to_vec() {
+                if from != to {
+                    world.links.lay(from, to, Way::new(20_000, 1_000, 10));
+                }
+            }
+        }
+        world
+    }
+
+    fn of(seed: u64, layout: Layout, told: bool) -> Self {
         let mut world = Self {
             now: 0,
             queue: Queue::default(),
+            seed,
             dice: Dice::new(seed),
             trace: Trace::new(told),
             oracle: Oracle::default(),
@@ -103,14 +142,15 @@ impl World {
         };
         let placements = [WORLD, PINNED].map(|placement| (placement, world.layout.regions_of(placement)));
         world.oracle.placements_are(placements.into());
-        for from in world.layout.regions().to_vec() {
-            for to in world.layout.regions().to_vec() {
-                if from != to {
-                    world.links.lay(from, to, Way::new(20_000, 1_000, 10));
-                }
-            }
-        }
         world
+    }
+
+    fn set_up_region(&mut self, of: &crate::script::Region) {
+        let id = RegionId(of.number);
+        self.set_wall_offset(id, of.wall_offset_us);
+        if let Some(region) = self.regions.get_mut(&id) {
+            region.sync_us = (of.sync_us_least, of.sync_us_most);
+        }
     }
 
     /// Judges nothing from now on, but keeps what people see: for measuring what judging costs.
@@ -169,6 +209,30 @@ impl World {
     #[must_use]
     pub fn checkpoints(&self) -> &[(u64, [u8; 32])] {
         self.trace.checkpoints()
+    }
+
+    /// How each promise fared so far, by its number.
+    #[must_use]
+    pub fn promises(&self) -> BTreeMap<u8, Tally> {
+        self.oracle.promises()
+    }
+
+    /// What was reached so far.
+    #[must_use]
+    pub const fn marks(&self) -> Marks {
+        self.oracle.marks
+    }
+
+    /// A hash over everything so far.
+    #[must_use]
+    pub fn trace_hash(&self) -> [u8; 32] {
+        self.trace.hash()
+    }
+
+    /// Events so far.
+    #[must_use]
+    pub const fn events(&self) -> u64 {
+        self.trace.events()
     }
 
     /// The newest lines of the text, if it is told.

@@ -1,214 +1,228 @@
-//! What people do in a storm: they write, answer, read, begin groups, add, leave, and move about.
+//! What people do in a world: the acts of its script, each resolved against what its device knows when its time has come.
 //!
-//! What must always hold: an author answers only what its device was shown; whom a person writes to is drawn from what that device knows,
-//! so a person does nothing that its application could not offer.
+//! What must always hold: an author answers only what its device was shown, and writes only where its application could offer it: in what the
+//! device was shown, or its user has begun. Anything else is not done. What an act draws comes from its own salt, so one that is
+//! taken out of a script changes no other.
 
 use crate::checks::world::CANARY;
+use crate::script::{Act as Planned, Conversation, Device, Script, What};
 use crate::world::World;
 use crate::world::devices::NewDevice;
-use crate::world::layout::{Layout, PINNED, WORLD, address};
+use crate::world::dice::Dice;
+use crate::world::layout::{PINNED, WORLD, address};
 use crate::world::queue::Event;
 use bytes::Bytes;
-use crdt::{ConversationId, DeviceId, MessageId, PlacementId, UserId};
-use gateway_client::Act;
-use std::collections::{BTreeMap, BTreeSet};
+use crdt::{ConversationId, DeviceId, MessageId, RegionId, UserId};
+use gateway_client::{Act, Event as Told};
+use std::collections::{BTreeMap, VecDeque};
 
-/// Who is in a world, and what they have begun.
+/// Of what a device was shown, so much is remembered to be answered.
+const SHOWN_LAST_MAX: usize = 5;
+
+/// Who is in a world, and what they are going to do.
 #[derive(Debug, Default)]
 pub(crate) struct People {
-    users: BTreeMap<UserId, Vec<DeviceId>>,
-    /// Conversations begun, by whom: what the creator can add to.
-    groups: BTreeMap<ConversationId, UserId>,
-    directs: BTreeSet<ConversationId>,
-    next: u64,
-    /// Acts still to come, and how far they are apart at most.
-    acts: u64,
-    apart_us: u64,
-    /// Of a hundred acts, so many move somebody.
-    moves: u64,
-    /// Of a hundred acts, so many change who is in a group.
-    changes: u64,
+    joins: VecDeque<Device>,
+    acts: VecDeque<Planned>,
+    users: BTreeMap<u64, UserId>,
+    conversations: BTreeMap<u64, (ConversationId, Conversation)>,
+    /// What each device was shown last, by conversation: what it can write in and answer.
+    known: BTreeMap<(DeviceId, ConversationId), VecDeque<(UserId, MessageId)>>,
+    /// Messages written, for their texts.
+    written: u64,
+}
+
+impl People {
+    /// A device tells its user something.
+    pub(crate) fn is_told(&mut self, id: DeviceId, event: &Told) {
+        if let Told::Shown { conversation, item, .. } = event {
+            let last = self.known.entry((id, *conversation)).or_default();
+            if last.len() >= SHOWN_LAST_MAX {
+                last.pop_front();
+            }
+            last.push_back((item.sender, item.message));
+        }
+    }
+
+    fn next_at(&self) -> Option<u64> {
+        let joins = self.joins.front().map(|device| device.at_us);
+        let acts = self.acts.front().map(|act| act.at_us);
+        joins.into_iter().chain(acts).min()
+    }
 }
 
 impl World {
-    /// Draws people and their devices.
-    pub(crate) fn draw_people(&mut self, users: u64) {
-        let regions = self.layout.regions().to_vec();
-        for number in 0..users {
-            let pinned = number % 4 == 3;
-            let placement = if pinned { PINNED } else { WORLD };
-            let user = UserId::new(placement, number + 1);
-            let homes = self.layout.regions_of(placement);
-            let devices = if self.dice.one_in(4) { 2 } else { 1 };
-            for index in 0..devices {
-                let id = DeviceId((number + 1) * 16 + index);
-                // The first three live apart; the third is the outsider to the pinned placement.
-                let home = regions.get(usize::try_from(number).unwrap_or(0)).copied();
-                let home = home.filter(|home| homes.contains(home)).or_else(|| self.dice.pick(&homes));
-                let Some(region) = home else { continue };
-                let new = NewDevice {
-                    user,
-                    region,
-                    placements: vec![PINNED],
-                    delay_us: self.dice.between(1_000, 50_000),
-                    clock_offset_us: i64::try_from(self.dice.below(120_000_000)).unwrap_or(0) - 60_000_000,
-                    json: self.dice.one_in(4),
-                };
-                self.people.users.entry(user).or_default().push(id);
-                self.add_device(id, new);
-            }
-        }
-    }
-
-    /// People begin to act.
-    pub(crate) fn let_act(&mut self, acts: u64, within_us: u64) {
-        self.people.acts = acts;
-        self.people.apart_us = within_us / acts.max(1) * 2;
-        self.people.moves = self.dice.pick(&[0, 3, 12]).unwrap_or(0);
-        self.people.changes = self.dice.pick(&[0, 4, 12]).unwrap_or(0);
-        for placement in [WORLD, PINNED, WORLD] {
-            self.begin_group(placement);
-        }
-        self.queue.put(self.now + 100_000, Event::Act);
-    }
-
-    /// Somebody does something.
-    pub(crate) fn somebody_acts(&mut self) {
-        if self.people.acts == 0 {
-            return;
-        }
-        self.people.acts -= 1;
-        let drawn = self.dice.below(100);
-        let (moves, changes) = (self.people.moves, self.people.changes);
-        if drawn < moves {
-            self.somebody_moves();
-        } else if drawn < moves + changes {
-            self.somebody_changes_a_group();
-        } else if drawn < moves + changes + 4 {
-            let placement = if self.dice.one_in(3) { PINNED } else { WORLD };
-            self.begin_group(placement);
-        } else if drawn < moves + changes + 9 {
-            self.open_direct();
-        } else if drawn < moves + changes + 20 {
-            self.somebody_reads();
-        } else {
-            let count = if self.dice.one_in(8) { self.dice.between(2, 12) } else { 1 };
-            self.somebody_writes(count);
-        }
-        let after = self.dice.below(self.people.apart_us + 1);
-        self.queue.put(self.now + after, Event::Act);
-    }
-
-    fn any_device(&mut self) -> Option<(UserId, DeviceId)> {
-        let all: Vec<(UserId, DeviceId)> =
-            self.devices.iter().map(|(id, device)| (device.user, *id)).collect();
-        self.dice.pick(&all)
-    }
-
-    /// What a device can write in: what it is shown, and what its user has begun.
-    fn known_to(&self, user: UserId, id: DeviceId) -> Vec<ConversationId> {
-        let shown = self.oracle.known_to(id);
-        let begun = self.people.groups.iter().filter(|(_, creator)| **creator == user).map(|(id, _)| *id);
-        let all: BTreeSet<ConversationId> = shown.chain(begun).collect();
-        all.into_iter().collect()
-    }
-
-    fn somebody_writes(&mut self, count: u64) {
-        let Some((user, id)) = self.any_device() else { return };
-        let known = self.known_to(user, id);
-        let Some(conversation) = self.dice.pick(&known) else { return };
-        for _ in 0..count {
-            self.write(user, id, conversation);
-        }
-    }
-
-    /// A message, perhaps an answer to one of the last that this device was shown.
-    pub(crate) fn write(&mut self, user: UserId, id: DeviceId, conversation: ConversationId) -> MessageId {
-        let number = self.people.next;
-        self.people.next += 1;
-        let message = MessageId::new(self.device_time(id).ms(), self.dice.wide());
-        let reply_to = if self.dice.one_in(2) { self.last_shown(id, conversation) } else { None };
-        let long = if self.dice.one_in(30) { self.dice.between(1_000, 20_000) } else { self.dice.below(80) };
-        let padding = "-".repeat(usize::try_from(long).unwrap_or(0));
-        let canary = if conversation.placement() == PINNED { CANARY } else { "" };
-        let body = Bytes::from(format!("{canary}{number} by {user} {padding}"));
-        self.act(id, Act::Send { conversation, message: Some(message), body, reply_to });
-        message
-    }
-
-    fn last_shown(&mut self, id: DeviceId, conversation: ConversationId) -> Option<(UserId, MessageId)> {
-        let back = usize::try_from(self.dice.below(5)).unwrap_or(0);
-        self.oracle.shown_last(id, conversation, back)
-    }
-
-    fn somebody_reads(&mut self) {
-        let Some((user, id)) = self.any_device() else { return };
-        let known = self.known_to(user, id);
-        if let Some(conversation) = self.dice.pick(&known) {
-            self.act(id, Act::MarkRead { conversation });
-        }
-    }
-
-    fn begin_group(&mut self, placement: PlacementId) {
-        let Some((user, id)) = self.any_device().filter(|(user, _)| Layout::may_take_part(*user, placement))
-        else {
-            return;
+    /// The people of a script come, and do what is theirs to do, each when it is time.
+    pub(crate) fn play(&mut self, script: &Script) {
+        let mut joins = script.devices.clone();
+        joins.sort_by_key(|device| device.at_us);
+        let mut acts = script.acts.clone();
+        acts.sort_by_key(|act| act.at_us);
+        let user = |device: &Device| {
+            (device.user, UserId::new(if device.pinned { PINNED } else { WORLD }, device.user))
         };
-        let conversation = ConversationId::group(placement, self.dice.wide() >> 16);
-        let others: Vec<UserId> = self.people.users.keys().copied().collect();
-        let members = others.into_iter().filter(|other| {
-            *other != user && Layout::may_take_part(*other, placement) && !self.dice.one_in(3)
-        });
-        let members: Vec<UserId> = members.collect();
-        self.people.groups.insert(conversation, user);
-        let canary = if placement == PINNED { CANARY } else { "" };
-        let name = format!("{canary}group");
-        self.act(id, Act::CreateGroup { conversation, command: None, members, name });
-    }
-
-    fn open_direct(&mut self) {
-        let Some((user, id)) = self.any_device() else { return };
-        let users: Vec<UserId> = self.people.users.keys().copied().filter(|other| *other != user).collect();
-        let Some(peer) = self.dice.pick(&users) else { return };
-        let pinned = user.placement() == PINNED || peer.placement() == PINNED;
-        let placement = if pinned { PINNED } else { WORLD };
-        self.people.directs.insert(ConversationId::direct(placement, user, peer));
-        self.act(id, Act::OpenDirect { placement, peer });
-    }
-
-    fn somebody_changes_a_group(&mut self) {
-        let groups: Vec<(ConversationId, UserId)> =
-            self.people.groups.iter().map(|(id, creator)| (*id, *creator)).collect();
-        let Some((conversation, creator)) = self.dice.pick(&groups) else { return };
-        if self.dice.one_in(2) {
-            let users: Vec<UserId> = self.people.users.keys().copied().collect();
-            let allowed: Vec<UserId> = users
-                .into_iter()
-                .filter(|user| Layout::may_take_part(*user, conversation.placement()))
-                .collect();
-            let Some(user) = self.dice.pick(&allowed) else { return };
-            let devices = self.people.users.get(&creator).cloned().unwrap_or_default();
-            if let Some(device) = self.dice.pick(&devices) {
-                self.act(device, Act::Add { conversation, user });
+        let users: BTreeMap<u64, UserId> = joins.iter().map(user).collect();
+        let id = |conversation: &Conversation| {
+            let placement = if conversation.pinned { PINNED } else { WORLD };
+            let ends =
+                || Some((users.get(&conversation.creator)?, users.get(conversation.members.first()?)?));
+            if conversation.direct {
+                return ends().map(|(one, other)| ConversationId::direct(placement, *one, *other));
             }
-        } else if let Some((user, device)) = self.any_device()
-            && user != creator
-            && self.known_to(user, device).contains(&conversation)
-        {
-            self.act(device, Act::Leave { conversation });
+            let low = Dice::of(script.seed, "conversation", &[conversation.number]).wide();
+            Some(ConversationId::group(placement, low >> 16))
+        };
+        let known = script.conversations.iter();
+        let known = known.filter_map(|of| Some((of.number, (id(of)?, of.clone()))));
+        self.people = People {
+            conversations: known.collect(),
+            joins: joins.into(),
+            acts: acts.into(),
+            users,
+            known: BTreeMap::new(),
+            written: 0,
+        };
+        self.wait_for_the_next();
+    }
+
+    fn wait_for_the_next(&mut self) {
+        if let Some(at) = self.people.next_at() {
+            self.queue.put(at.max(self.now), Event::Act);
         }
     }
 
-    fn somebody_moves(&mut self) {
-        let Some((user, id)) = self.any_device() else { return };
-        let regions = self.layout.regions_of(user.placement());
-        if let Some(region) = self.dice.pick(&regions) {
-            self.act(id, Act::Move { region: address(region) });
+    /// Somebody comes or does something: whoever is due first.
+    pub(crate) fn somebody_acts(&mut self) {
+        let now = self.now;
+        let comes = self.people.joins.front().is_some_and(|device| device.at_us <= now);
+        if comes {
+            if let Some(device) = self.people.joins.pop_front() {
+                self.join(&device);
+            }
+        } else if let Some(act) = self.people.acts.pop_front_if(|act| act.at_us <= now) {
+            self.do_act(act);
+        }
+        self.wait_for_the_next();
+    }
+
+    fn join(&mut self, device: &Device) {
+        let Some(user) = self.people.users.get(&device.user).copied() else { return };
+        let new = NewDevice {
+            user,
+            region: RegionId(device.home),
+            placements: vec![PINNED],
+            delay_us: device.delay_us,
+            clock_offset_us: device.clock_offset_us,
+            json: device.json,
+        };
+        self.add_device(DeviceId(device.number), new);
+    }
+
+    fn do_act(&mut self, act: Planned) {
+        let id = DeviceId(act.device);
+        if !self.devices.contains_key(&id) {
+            return;
+        }
+        let mut dice = Dice::of(self.seed, "salt", &[u64::from(act.salt)]);
+        match act.what {
+            What::Begin { conversation } => self.begin(id, conversation),
+            What::Write { conversation, count, bytes, reply, text } => {
+                for _ in 0..count {
+                    self.write(id, conversation, bytes, reply, text.as_deref(), &mut dice);
+                }
+            }
+            What::Read { conversation } => {
+                if let Some(conversation) = self.known_to(id, conversation) {
+                    self.act(id, Act::MarkRead { conversation });
+                }
+            }
+            What::Add { conversation, user } => {
+                let user = self.people.users.get(&user).copied();
+                if let Some((conversation, user)) = self.known_to(id, conversation).zip(user) {
+                    self.act(id, Act::Add { conversation, user });
+                }
+            }
+            What::Leave { conversation } => {
+                if let Some(conversation) = self.known_to(id, conversation) {
+                    self.act(id, Act::Leave { conversation });
+                }
+            }
+            What::Move { region } => {
+                if self.layout.regions().contains(&region) {
+                    self.act(id, Act::Move { region: address(region) });
+                }
+            }
+            What::GoOffline => self.set_online(id, false),
+            What::ComeOnline => self.set_online(id, true),
         }
     }
 
-    /// Nobody does anything any more.
+    fn begin(&mut self, id: DeviceId, number: u64) {
+        let Some((conversation, planned)) = self.people.conversations.get(&number).cloned() else { return };
+        let users = &self.people.users;
+        let members: Vec<UserId> =
+            planned.members.iter().filter_map(|user| users.get(user)).copied().collect();
+        self.people.known.entry((id, conversation)).or_default();
+        let act = if planned.direct {
+            let Some(peer) = members.first().copied() else { return };
+            Act::OpenDirect { placement: conversation.placement(), peer }
+        } else {
+            let canary = if planned.pinned { CANARY } else { "" };
+            let name = format!("{canary}group");
+            Act::CreateGroup { conversation, command: None, members, name }
+        };
+        self.act(id, act);
+    }
+
+    /// The conversation of that number, if the device can offer it.
+    fn known_to(&self, id: DeviceId, number: u64) -> Option<ConversationId> {
+        let (conversation, planned) = self.people.conversations.get(&number)?;
+        let shown = self.people.known.contains_key(&(id, *conversation));
+        let creator = self.people.users.get(&planned.creator);
+        let own = self.devices.get(&id).is_some_and(|device| Some(&device.user) == creator);
+        // An own group is there before the region has answered; one of another device of the user is once it was shown.
+        let begun = own && self.people.known.keys().any(|(_, known)| known == conversation);
+        (shown || begun).then_some(*conversation)
+    }
+
+    /// A message, perhaps an answer to one of the last that the device was shown.
+    fn write(
+        &mut self,
+        id: DeviceId,
+        conversation: u64,
+        bytes: u64,
+        reply: bool,
+        text: Option<&str>,
+        dice: &mut Dice,
+    ) {
+        let Some(conversation) = self.known_to(id, conversation) else { return };
+        let number = self.people.written;
+        self.people.written += 1;
+        let message = MessageId::new(self.device_time(id).ms(), dice.wide());
+        let last = self.people.known.get(&(id, conversation)).filter(|_| reply);
+        let reply_to = last.and_then(|last| {
+            let index = usize::try_from(dice.below(last.len() as u64)).ok()?;
+            last.get(index).copied()
+        });
+        let canary = if conversation.placement() == PINNED { CANARY } else { "" };
+        let body = match text {
+            Some(text) => format!("{canary}{text}"),
+            None => {
+                let padding = "-".repeat(usize::try_from(bytes).unwrap_or(0));
+                format!("{canary}{number} {padding}")
+            }
+        };
+        self.act(id, Act::Send { conversation, message: Some(message), body: Bytes::from(body), reply_to });
+    }
+
+    /// Nobody does anything any more, and whoever is away comes back.
     pub(crate) fn rest(&mut self) {
-        self.people.acts = 0;
+        self.people.acts.clear();
+        self.people.joins.clear();
+        let away: Vec<DeviceId> =
+            self.devices.iter().filter(|(_, device)| !device.online).map(|(id, _)| *id).collect();
+        for id in away {
+            self.set_online(id, true);
+        }
     }
 }

@@ -1,91 +1,28 @@
-//! A storm and what comes after: a world drawn from a seed, people acting through faults, then the healing, and the judgement.
+//! What comes after a storm: the healing, the calm, and the judgement.
 //!
-//! What must always hold once all faults have ended: within four minutes of the world's time every region has everything, every device shows
+//! What must always hold once all faults have ended: within a stated time every region has everything, every device shows
 //! everything and has been told everything, every outbox is empty, and then nothing happens any more but heartbeats; regions are equal byte
 //! for byte, and what each holds is what a replay of its log gives.
 
-use crate::checks::world::{Checker, Marks, Tally, Violation};
+use crate::checks::world::Checker;
 use crate::world::World;
 use crate::world::layout::{PINNED, WORLD};
-use crate::world::links::Way;
-use crate::world::queue::Moment;
 use crdt::{PlacementId, RegionId};
 use region::store::{StoreError, View};
-use std::collections::BTreeMap;
 
-/// How long the healed world may take, in microseconds: a client that was cut off for long tries again within 64 s, and one whose connection died in
-/// silence notices after 90 s.
-const CALM_US: u64 = 240_000_000;
 /// How long nothing must happen then.
 const QUIET_US: u64 = 3_000_000;
 
-/// How a run went.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
-    /// The seed.
-    pub seed: u64,
-    /// What was broken; empty when all is well.
-    pub violations: Vec<Violation>,
-    /// A hash over everything that happened.
-    pub trace: [u8; 32],
-    /// Events handled.
-    pub events: u64,
-    /// How long it was, in microseconds of the world's time.
-    pub simulated_us: Moment,
-    /// How each promise fared, by its number.
-    pub promises: BTreeMap<u8, Tally>,
-    /// What the run reached.
-    pub marks: Marks,
-    /// The newest lines of the text, if it was told.
-    pub lines: Vec<String>,
-}
-
-/// Runs the storm of that seed; with its text if that is `told`.
-#[must_use]
-pub fn storm(seed: u64, told: bool) -> Report {
-    let regions = if seed.is_multiple_of(3) { 4 } else { 3 };
-    let mut world = World::new(seed, regions, told);
-    world.draw_conditions();
-    world.start_all();
-    let users = world.dice.between(4, 9);
-    world.draw_people(users);
-    world.pass(500_000);
-    let (acts, length_us) = (world.dice.between(20, 110), world.dice.between(5_000_000, 40_000_000));
-    world.let_act(acts, length_us);
-    let faults = world.dice.between(0, 14);
-    world.plan_faults(faults, world.now, world.now + length_us);
-    world.pass(length_us);
-    world.heal();
-    world.rest();
-    world.become_calm();
-    world.judge();
-    world.report(seed)
-}
-
 impl World {
-    /// Links, disks, clocks and limits as the seed has them.
-    fn draw_conditions(&mut self) {
-        for (index, from) in self.layout.regions().to_vec().into_iter().enumerate() {
-            for to in self.layout.regions().to_vec().into_iter().skip(index + 1) {
-                let delay_us = self.dice.between(500, 120_000);
-                let jitter_us = self.dice.below(delay_us);
-                let kib_us = self.dice.pick(&[5, 10, 100, 2_000]).unwrap_or(10);
-                self.links.lay(from, to, Way::new(delay_us, jitter_us, kib_us));
-                self.links.lay(to, from, Way::new(delay_us, jitter_us, kib_us));
-            }
-            if self.dice.one_in(3) {
-                let ms = i64::try_from(self.dice.below(20_000)).unwrap_or(0) - 10_000;
-                self.set_wall_offset(from, ms * 1_000);
-            }
-        }
-        self.links.window_bytes = self.dice.pick(&[2 << 10, 16 << 10, 256 << 10]).unwrap_or(256 << 10);
-        self.mailbox_max = self.dice.pick(&[2, 8, 64, 1_024]).unwrap_or(64);
-        self.changes_max = self.dice.pick(&[1, 4, 32, 1_024]).unwrap_or(32);
+    /// The end of the storm: all faults end, and people rest.
+    pub fn heal(&mut self) {
+        self.end_faults();
+        self.rest();
     }
 
     /// Lets time pass until nothing is missing and nothing happens any more, or until that should long have been so.
-    pub fn become_calm(&mut self) {
-        let until = self.now + CALM_US;
+    pub fn become_calm(&mut self, within_us: u64) {
+        let until = self.now + within_us;
         let mut quiet = 0;
         while self.now < until {
             let before = self.oracle.progress();
@@ -126,20 +63,5 @@ impl World {
         let stores: Vec<(RegionId, &dyn View)> =
             ids.filter_map(|id| Some((id, self.regions.get(&id)?.view(placement)?))).collect();
         self.oracle.compare(self.now, placement, &stores)
-    }
-
-    /// How the run went.
-    #[must_use]
-    pub fn report(&self, seed: u64) -> Report {
-        Report {
-            seed,
-            violations: self.oracle.violations().to_vec(),
-            trace: self.trace.hash(),
-            events: self.trace.events(),
-            simulated_us: self.now,
-            promises: self.oracle.promises(),
-            marks: self.oracle.marks,
-            lines: self.trace.lines().map(str::to_owned).collect(),
-        }
     }
 }

@@ -29,7 +29,7 @@ pub(crate) fn join(world: &mut World, number: u64, region: RegionId) {
 
 /// Three regions with a user each, in one group that all of them have heard of.
 pub(crate) fn islands() -> (World, ConversationId) {
-    let mut world = World::new(1, 3, false);
+    let mut world = World::by_hand(1, 3, false);
     world.start_all();
     for (number, region) in [(1, A), (2, B), (3, C)] {
         join(&mut world, number, region);
@@ -50,7 +50,7 @@ pub(crate) fn begin(world: &mut World, group: ConversationId) -> ConversationId 
 }
 
 pub(crate) fn calm(mut world: World) {
-    world.become_calm();
+    world.become_calm(240_000_000);
     world.judge();
     let violations: Vec<String> = world.violations().iter().map(ToString::to_string).collect();
     assert!(violations.is_empty(), "{}", violations.join("\n"));

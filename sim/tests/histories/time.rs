@@ -11,7 +11,7 @@ use sim::world::{NewDevice, START_US, WORLD, World, address};
 /// clock is right sorts after what it answers, and so does the answer to that from 1970.
 #[test]
 fn clocks_in_1970_misplace_what_they_begin_and_uncause_nothing() {
-    let mut world = World::new(1, 3, false);
+    let mut world = World::by_hand(1, 3, false);
     let to_1970 = 10_000_000 - i64::try_from(START_US).unwrap();
     world.set_wall_offset(A, to_1970);
     world.start_all();
@@ -44,7 +44,7 @@ fn clocks_in_1970_misplace_what_they_begin_and_uncause_nothing() {
 /// answer sorts after the question, though its region lacks the question and its clock is behind.
 #[test]
 fn what_a_roaming_device_answers_sorts_after_what_its_new_region_lacks() {
-    let mut world = World::new(1, 3, false);
+    let mut world = World::by_hand(1, 3, false);
     world.set_wall_offset(A, 50_000_000);
     world.start_all();
     for (number, region) in [(1, A), (2, B), (3, C), (4, A)] {

@@ -1,33 +1,16 @@
-//! What may be asked of the record: what people see on their screens, and so can answer, and what a scenario asserts.
+//! What may be asked of the record: what people see on their screens, as a scenario asserts it.
 //!
 //! What must always hold: answers come from what devices were told, never from a core's own state; they are the same whether anything is judged or
 //! not, so that a run does not depend on it.
 
 use super::Oracle;
 use super::record::Screen;
-use crdt::{ConversationId, DeviceId, MessageId, UserId};
+use crdt::{ConversationId, DeviceId, MessageId};
 use gateway_client::Place;
 
 impl Oracle {
     fn screen(&self, id: DeviceId, conversation: ConversationId) -> Option<&Screen> {
         self.record.devices.get(&id)?.conversations.get(&conversation)
-    }
-
-    /// The conversations of which a device shows anything.
-    pub(crate) fn known_to(&self, id: DeviceId) -> impl Iterator<Item = ConversationId> + '_ {
-        let device = self.record.devices.get(&id);
-        device.into_iter().flat_map(|device| device.conversations.keys().copied())
-    }
-
-    /// What came on that screen so many items before the last.
-    pub(crate) fn shown_last(
-        &self,
-        id: DeviceId,
-        conversation: ConversationId,
-        back: usize,
-    ) -> Option<(UserId, MessageId)> {
-        let identity = *self.screen(id, conversation)?.order().iter().rev().nth(back)?;
-        self.record.conversations.get(&conversation)?.names.get(identity).copied()
     }
 
     /// Where a device shows that message, if it does.

@@ -1,0 +1,264 @@
+//! Draws what people do: who writes where and when, who reads, begins, adds, leaves, moves, and goes offline.
+//!
+//! Times are even or, as independent people are, Poisson: given how many there are, each is anywhere, as likely as it is busy then.
+//!
+//! What must always hold: an act is of a member of its conversation, as far as can be planned; acts are in order of time.
+
+use super::draw::{Lot, draw_weighted};
+use super::draw_people::{draw_direct, draw_group, users};
+use super::{Act, Conversation, Device, Script, What};
+use crate::scenario::{Arrival, Scenario, Workload};
+use crate::world::dice::Dice;
+use crdt::RegionId;
+use std::collections::{BTreeMap, BTreeSet};
+
+const MINUTE_US: u64 = 60_000_000;
+
+/// What is drawn for an act.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Write,
+    Read,
+    Begin,
+    Change,
+    Move,
+    Offline,
+}
+
+/// What acts are drawn from.
+struct Plan<'a> {
+    workload: &'a Workload,
+    kinds: Vec<(Kind, u64)>,
+    reply_percent: u64,
+    burst_percent: u64,
+    long_percent: u64,
+    roaming_percent: u64,
+    users: Vec<(u64, bool)>,
+    devices: BTreeMap<u64, Vec<Device>>,
+    regions: Vec<u16>,
+    eu_regions: u16,
+    conversations: Vec<Conversation>,
+    pinned_percent: u64,
+    pairs: BTreeSet<(u64, u64)>,
+    acts: Vec<Act>,
+}
+
+pub(super) fn acts(lot: &mut Lot, scenario: &Scenario, script: &mut Script, begins_us: u64) -> Vec<Act> {
+    let workload = &scenario.workload;
+    let per_minute = lot.amount("per_minute", &workload.per_minute);
+    let mut plan = plan(lot, scenario, script);
+    plan.begin_all(lot.seed, begins_us);
+    if workload.log.is_none() {
+        let times = times(workload, per_minute, (begins_us, script.length_us), &mut lot.dice("arrival"));
+        for (index, at_us) in (0..).zip(times) {
+            let mut dice = Dice::of(lot.seed, "act", &[index]);
+            plan.somebody_acts(at_us, &mut dice);
+        }
+    }
+    plan.acts.extend(scenario.stated_acts(&script.regions, begins_us, script.length_us));
+    plan.acts.sort_by_key(|act| act.at_us);
+    script.conversations = plan.conversations;
+    plan.acts
+}
+
+fn plan<'a>(lot: &mut Lot, scenario: &'a Scenario, script: &Script) -> Plan<'a> {
+    let workload = &scenario.workload;
+    let mut devices: BTreeMap<u64, Vec<Device>> = BTreeMap::new();
+    for device in &script.devices {
+        devices.entry(device.user).or_default().push(*device);
+    }
+    let read = lot.share("read_percent", &workload.read_percent);
+    let begin = lot.share("begin_percent", &workload.begin_percent);
+    let change = lot.share("change_percent", &workload.change_percent);
+    let moves = lot.share("move_percent", &workload.move_percent);
+    let offline = lot.share("offline_percent", &workload.offline_percent);
+    let others = read + begin + change + moves + offline;
+    let kinds = vec![
+        (Kind::Write, 100_u64.saturating_sub(others).max(1)),
+        (Kind::Read, read),
+        (Kind::Begin, begin),
+        (Kind::Change, change),
+        (Kind::Move, moves),
+        (Kind::Offline, offline),
+    ];
+    Plan {
+        workload,
+        kinds,
+        reply_percent: lot.share("reply_percent", &workload.reply_percent),
+        burst_percent: lot.share("burst_percent", &workload.burst_percent),
+        long_percent: lot.share("long_percent", &workload.long_percent),
+        roaming_percent: lot.share("roaming_percent", &scenario.population.roaming_percent),
+        users: users(&script.devices).into_iter().collect(),
+        devices,
+        regions: script.regions.iter().map(|region| region.number).collect(),
+        eu_regions: script.eu_regions,
+        conversations: script.conversations.clone(),
+        pinned_percent: lot.share("pinned_conversations_percent", &workload.pinned_percent),
+        pairs: BTreeSet::new(),
+        acts: Vec::new(),
+    }
+}
+
+/// When acts happen.
+fn times(workload: &Workload, per_minute: u64, (from, until): (u64, u64), dice: &mut Dice) -> Vec<u64> {
+    let length_us = until - from;
+    // Cut where a peak begins or ends; each piece weighs its length times what the peaks over it multiply.
+    let mut cuts = BTreeSet::from([0, length_us]);
+    for peak in &workload.peak {
+        cuts.extend([peak.from.us(length_us).min(length_us), peak.until.us(length_us).min(length_us)]);
+    }
+    let cuts: Vec<u64> = cuts.into_iter().collect();
+    let pieces = cuts.windows(2).map(|cut| (cut[0], cut[1]));
+    let over = |at: u64| {
+        let covers =
+            |peak: &&crate::scenario::Peak| peak.from.us(length_us) <= at && at < peak.until.us(length_us);
+        workload.peak.iter().find(covers).map_or(1, |peak| peak.times)
+    };
+    let pieces: Vec<(u64, u64, u64)> = pieces.map(|(first, last)| (first, last, over(first))).collect();
+    let weight: u64 = pieces.iter().map(|(first, last, times)| (last - first) * times).sum();
+    let count =
+        u64::try_from(u128::from(weight) * u128::from(per_minute) / u128::from(MINUTE_US)).unwrap_or(0);
+    let place = |mut weighed: u64| {
+        for (first, last, times) in &pieces {
+            let weighs = (last - first) * times;
+            if weighed < weighs {
+                return from + first + weighed / times.max(&1);
+            }
+            weighed -= weighs;
+        }
+        until
+    };
+    let mut times: Vec<u64> = match workload.arrival {
+        Arrival::Steady => (0..count).map(|index| place(weight / count * index)).collect(),
+        Arrival::Poisson => (0..count).map(|_| place(dice.below(weight))).collect(),
+    };
+    times.sort_unstable();
+    times
+}
+
+impl Plan<'_> {
+    fn act(&mut self, at_us: u64, device: u64, what: What, dice: &mut Dice) {
+        self.acts.push(Act { at_us, device, salt: dice.salt(), what });
+    }
+
+    fn device_of(&self, user: u64, dice: &mut Dice) -> Option<Device> {
+        self.devices.get(&user).and_then(|devices| dice.pick(devices))
+    }
+
+    /// Conversations are begun when all have signed in, over a tenth of the time that took.
+    fn begin_all(&mut self, seed: u64, begins_us: u64) {
+        for conversation in self.conversations.clone() {
+            let mut dice = Dice::of(seed, "begin", &[conversation.number]);
+            let at_us = begins_us - begins_us / 10 + dice.below(begins_us / 10 + 1);
+            self.begin(at_us, &conversation, &mut dice);
+        }
+    }
+
+    fn begin(&mut self, at_us: u64, conversation: &Conversation, dice: &mut Dice) {
+        if conversation.direct {
+            let other = conversation.members.first().copied().unwrap_or(0);
+            self.pairs.insert((conversation.creator.min(other), conversation.creator.max(other)));
+        }
+        if let Some(device) = self.device_of(conversation.creator, dice) {
+            self.act(at_us, device.number, What::Begin { conversation: conversation.number }, dice);
+        }
+    }
+
+    fn somebody_acts(&mut self, at_us: u64, dice: &mut Dice) {
+        match draw_weighted(&self.kinds, dice).unwrap_or(Kind::Write) {
+            Kind::Write => self.somebody_writes(at_us, dice),
+            Kind::Read => self.somebody_reads(at_us, dice),
+            Kind::Begin => self.somebody_begins(at_us, dice),
+            Kind::Change => self.somebody_changes(at_us, dice),
+            Kind::Move => self.somebody_moves(at_us, dice),
+            Kind::Offline => self.somebody_goes_offline(at_us, dice),
+        }
+    }
+
+    /// A conversation, and a device of one who is in it.
+    fn somewhere(&self, dice: &mut Dice) -> Option<(u64, Device)> {
+        let index = usize::try_from(dice.below(self.conversations.len() as u64)).ok()?;
+        let conversation = self.conversations.get(index)?;
+        let who = usize::try_from(dice.below(1 + conversation.members.len() as u64)).ok()?;
+        let user = who.checked_sub(1).and_then(|index| conversation.members.get(index)).copied();
+        Some((conversation.number, self.device_of(user.unwrap_or(conversation.creator), dice)?))
+    }
+
+    fn somebody_writes(&mut self, at_us: u64, dice: &mut Dice) {
+        let Some((conversation, device)) = self.somewhere(dice) else { return };
+        let burst = dice.percent(self.burst_percent);
+        let count = if burst { self.workload.burst.draw(dice).max(1) } else { 1 };
+        let long = dice.percent(self.long_percent);
+        let bytes = if long { self.workload.long_bytes.draw(dice) } else { self.workload.bytes.draw(dice) };
+        let reply = dice.percent(self.reply_percent);
+        let what = What::Write { conversation, count, bytes, reply, text: None };
+        self.act(at_us, device.number, what, dice);
+    }
+
+    fn somebody_reads(&mut self, at_us: u64, dice: &mut Dice) {
+        if let Some((conversation, device)) = self.somewhere(dice) {
+            self.act(at_us, device.number, What::Read { conversation }, dice);
+        }
+    }
+
+    fn somebody_begins(&mut self, at_us: u64, dice: &mut Dice) {
+        let number = self.conversations.last().map_or(1, |last| last.number + 1);
+        let pinned = dice.percent(self.pinned_percent);
+        let begun = if dice.one_in(2) {
+            let size = self.workload.members.draw(dice);
+            draw_group(number, pinned, size, &self.users, dice)
+        } else {
+            draw_direct(number, pinned, &self.users, &mut self.pairs, dice)
+        };
+        if let Some(conversation) = begun {
+            self.begin(at_us, &conversation, dice);
+            self.conversations.push(conversation);
+        }
+    }
+
+    fn somebody_changes(&mut self, at_us: u64, dice: &mut Dice) {
+        let groups = (0..).zip(&self.conversations).filter(|(_, conversation)| !conversation.direct);
+        let groups: Vec<usize> = groups.map(|(index, _)| index).collect();
+        let Some(index) = dice.pick(&groups) else { return };
+        let Some(group) = self.conversations.get(index).cloned() else { return };
+        let conversation = group.number;
+        if dice.one_in(2) {
+            let allowed = self.users.iter().filter(|(_, pin)| group.pinned || !pin).map(|(user, _)| *user);
+            let allowed: Vec<u64> = allowed.collect();
+            let (Some(user), Some(device)) = (dice.pick(&allowed), self.device_of(group.creator, dice))
+            else {
+                return;
+            };
+            self.act(at_us, device.number, What::Add { conversation, user }, dice);
+        } else if let Some(user) = dice.pick(&group.members)
+            && let Some(device) = self.device_of(user, dice)
+        {
+            self.act(at_us, device.number, What::Leave { conversation }, dice);
+        }
+    }
+
+    fn any_device(&self, dice: &mut Dice) -> Option<Device> {
+        let (user, _) = dice.pick(&self.users)?;
+        self.device_of(user, dice)
+    }
+
+    /// Who travels is the same for a whole run: the first of every hundred.
+    fn somebody_moves(&mut self, at_us: u64, dice: &mut Dice) {
+        let Some(device) = self.any_device(dice) else { return };
+        if device.user % 100 >= self.roaming_percent {
+            return;
+        }
+        let inside = |region: &u16| !device.pinned || *region <= self.eu_regions;
+        let regions: Vec<u16> = self.regions.iter().copied().filter(inside).collect();
+        if let Some(region) = dice.pick(&regions).map(RegionId) {
+            self.act(at_us, device.number, What::Move { region }, dice);
+        }
+    }
+
+    fn somebody_goes_offline(&mut self, at_us: u64, dice: &mut Dice) {
+        let Some(device) = self.any_device(dice) else { return };
+        let back_us = at_us + self.workload.offline_s.draw(dice) * 1_000_000;
+        self.act(at_us, device.number, What::GoOffline, dice);
+        self.act(back_us, device.number, What::ComeOnline, dice);
+    }
+}

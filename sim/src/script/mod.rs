@@ -1,0 +1,237 @@
+//! A script: everything that will be done to a world, resolved. The same script is the same run, event for event.
+//!
+//! Scenarios leave things to chance; a script does not. `draw` makes one of a scenario and a seed, `world` plays it, and `shrink` takes things out of it.
+//! It can be written as a scenario file that states all of it, and read back.
+//!
+//! What must always hold: whatever is taken out of a script, the rest means what it meant. So everything is named by a number of its own and never
+//! by its place in a list; an act or fault of something that is not there is nothing; and what an act draws when it happens it draws
+//! from its own salt.
+
+mod draw;
+mod draw_acts;
+mod draw_people;
+mod print;
+pub(crate) mod spelling;
+
+pub use draw::draw;
+
+use crate::scenario::ClientNetwork;
+use crate::world::Fault;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A script.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Script {
+    /// The scenario that it was drawn from.
+    pub scenario: String,
+    /// The seed that it was drawn with, and from which the streams of its world are derived. At most 2^63 - 1, so that TOML can hold it.
+    pub seed: u64,
+    /// When everything is healed and people rest, in microseconds since the world began.
+    pub length_us: u64,
+    /// How long the healed world may take to be whole and quiet.
+    pub healed_within_us: u64,
+    /// The promises to be judged; all, if none is named.
+    #[serde(default)]
+    pub checks: Vec<u8>,
+    /// How many regions, from the first on, make up the placement `eu`.
+    pub eu_regions: u16,
+    /// Queues.
+    pub limits: ScriptLimits,
+    /// What was drawn, by name: for people.
+    #[serde(default)]
+    pub drawn: BTreeMap<String, String>,
+    /// Regions.
+    #[serde(default, rename = "region")]
+    pub regions: Vec<Region>,
+    /// Ways between them. Two regions without a way never see each other.
+    #[serde(default, rename = "way")]
+    pub ways: Vec<Way>,
+    /// Devices.
+    #[serde(default, rename = "device")]
+    pub devices: Vec<Device>,
+    /// Conversations.
+    #[serde(default, rename = "conversation")]
+    pub conversations: Vec<Conversation>,
+    /// What people do, by time.
+    #[serde(default, rename = "act")]
+    pub acts: Vec<Act>,
+    /// What goes wrong.
+    #[serde(default, rename = "fault")]
+    pub faults: Vec<PlannedFault>,
+}
+
+/// Queues of a script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScriptLimits {
+    /// Letters in a shard's mailbox above which commands are refused as busy.
+    pub mailbox: u64,
+    /// Changes that wait for a session before it misses some.
+    pub changes: u64,
+    /// Bytes that may be on their way in one direction of a bridge.
+    pub window_bytes: u64,
+}
+
+/// A region.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Region {
+    /// Its number, from 1.
+    pub number: u16,
+    /// What people call it.
+    pub name: String,
+    /// How far its wall clock is ahead, in microseconds.
+    pub wall_offset_us: i64,
+    /// Microseconds that a sync takes at least.
+    pub sync_us_least: u64,
+    /// Microseconds that a sync takes at most.
+    pub sync_us_most: u64,
+}
+
+/// From one region to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Way {
+    /// From.
+    pub from: u16,
+    /// To.
+    pub to: u16,
+    /// Microseconds.
+    pub delay_us: u64,
+    /// At most so many more.
+    pub jitter_us: u64,
+    /// Microseconds that a KiB takes.
+    pub kib_us: u64,
+    /// Packets lost in a million.
+    pub loss_per_million: u64,
+}
+
+/// A device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Device {
+    /// Its number.
+    pub number: u64,
+    /// Its user's.
+    pub user: u64,
+    /// Whether that user is pinned to the placement `eu`.
+    pub pinned: bool,
+    /// Its home region.
+    pub home: u16,
+    /// When it signs in.
+    pub at_us: u64,
+    /// Microseconds to its region, one way.
+    pub delay_us: u64,
+    /// The network that it is in.
+    pub network: ClientNetwork,
+    /// How far its clock is off, in microseconds.
+    pub clock_offset_us: i64,
+    /// Whether it speaks JSON.
+    pub json: bool,
+}
+
+/// A conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conversation {
+    /// Its number.
+    pub number: u64,
+    /// Whether it is pinned to the placement `eu`.
+    pub pinned: bool,
+    /// The user who begins it.
+    pub creator: u64,
+    /// The users who are in it from the start, the creator not named. One alone, if it is of two.
+    pub members: Vec<u64>,
+    /// Whether it is of two.
+    pub direct: bool,
+}
+
+/// Something that is done on a device. What it has beyond its own fields is refused by what is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Act {
+    /// When.
+    pub at_us: u64,
+    /// On which device.
+    pub device: u64,
+    /// What it draws from when it happens, and nothing else draws from.
+    pub salt: u32,
+    /// What.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum What {
+    /// A conversation is begun.
+    Begin {
+        /// Which.
+        conversation: u64,
+    },
+    /// Messages are written, if the device knows the conversation.
+    Write {
+        /// Where.
+        conversation: u64,
+        /// How many, one right after the other.
+        #[serde(default = "one")]
+        count: u64,
+        /// Bytes of each.
+        #[serde(default)]
+        bytes: u64,
+        /// Whether they answer something that the device was shown.
+        #[serde(default)]
+        reply: bool,
+        /// The text, if it is not drawn.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<String>,
+    },
+    /// A conversation has been read.
+    Read {
+        /// Which.
+        conversation: u64,
+    },
+    /// A user is added.
+    Add {
+        /// Where.
+        conversation: u64,
+        /// Whom.
+        user: u64,
+    },
+    /// The device's user leaves.
+    Leave {
+        /// Which.
+        conversation: u64,
+    },
+    /// The device goes to another region.
+    Move {
+        /// Which.
+        #[serde(with = "spelling::region")]
+        region: crdt::RegionId,
+    },
+    /// The device loses its network.
+    GoOffline,
+    /// It has it again.
+    ComeOnline,
+}
+
+/// A fault and its time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedFault {
+    /// When it begins, in microseconds since the world began.
+    pub begins_us: u64,
+    /// When it ends.
+    pub ends_us: u64,
+    /// What it draws from.
+    #[serde(default)]
+    pub salt: u32,
+    /// What.
+    #[serde(flatten)]
+    pub fault: Fault,
+}
+
+const fn one() -> u64 {
+    1
+}
