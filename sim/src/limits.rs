@@ -31,3 +31,7 @@ pub const FOUND_LISTED_MAX: usize = 100;
 
 /// Messages of a run whose way is timed at once; of more, the oldest are forgotten and counted. About 100 bytes each.
 pub const MESSAGES_TIMED_MAX: usize = 1_000_000;
+
+/// How late an application may take what its client said, in microseconds: a line of a history carries the client's time, so it may be that much before the line
+/// above, which the application did meanwhile. Beyond it the history is not of one clock, and is refused.
+pub const APPLICATION_LATE_US_MAX: u64 = 10_000_000;

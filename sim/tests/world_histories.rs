@@ -191,6 +191,8 @@ fn a_device_far_behind_is_given_new_messages_after_what_it_lacks() {
         world.post(device(1 + number % 2), group, "missed");
         world.pass(5_000);
     }
+    world.act(device(2), Act::Move { region: address(C) });
+    world.pass(3_000_000);
     world.set_online(device(3), true);
     let before = world.count_shown(device(3), group);
     while world.count_shown(device(3), group) == before {
@@ -199,8 +201,8 @@ fn a_device_far_behind_is_given_new_messages_after_what_it_lacks() {
     }
     assert!(world.count_shown(device(3), group) < 601, "it has been given a part of what it lacks");
     for _ in 0..150 {
-        world.post(device(1), group, "new");
-        world.pass(1_000);
+        world.post(device(2), group, "new, in its own region");
+        world.pass(500);
     }
     assert!(world.wait_until(90_000_000, |world| world.count_shown(device(3), group) == 751));
     calm(world);

@@ -1,12 +1,13 @@
 //! Gathers a history, line by line.
 //!
-//! What it refuses: a history that does not begin with whose it is, one whose time falls, one of a region nobody knows, and a second history of one
+//! What it refuses: a history that does not begin with whose it is, one whose time falls by more than an application is late, one of a region nobody knows, and a second history of one
 //! device. What it takes from events is exactly what the checks need; the rest of a history is for people.
 
 use super::{
     ConversationEvidence, DeviceFacts, DeviceNumber, Evidence, Moment, RegionNumber, TickSeen, What,
 };
 use crate::history::{Author, Event, FORMAT, Line, Tick};
+use crate::limits::APPLICATION_LATE_US_MAX;
 use crdt::{ConversationId, DeviceId, MessageId, PlacementId, UserId};
 use std::collections::BTreeMap;
 
@@ -70,10 +71,10 @@ impl<'a> HistoryCollector<'a> {
     /// # Errors
     /// [`EvidenceError`] when time falls, it begins again, or it names an unknown region.
     pub fn take(&mut self, line: Line) -> Result<(), EvidenceError> {
-        if line.at_us < self.last_us {
+        if line.at_us.saturating_add(APPLICATION_LATE_US_MAX) < self.last_us {
             return Err(EvidenceError::TimeFalls { before_us: self.last_us, after_us: line.at_us });
         }
-        self.last_us = line.at_us;
+        self.last_us = self.last_us.max(line.at_us);
         let at_us = line.at_us;
         match line.event {
             Event::Began { .. } => return Err(EvidenceError::NoBeginning),
