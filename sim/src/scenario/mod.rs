@@ -123,6 +123,18 @@ pub struct Machines {
     pub clocks_off_percent: u64,
     /// …by so many milliseconds, to either side.
     pub clock_off_ms: Amount,
+    /// How long tasks and threads take.
+    pub pace: Pace,
+}
+
+/// How long what drives the cores takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pace {
+    /// Irregular beyond what machines are: races come from it.
+    Irregular,
+    /// As measured: for asking how long people wait.
+    Measured,
 }
 
 /// Users and their devices.
@@ -317,6 +329,7 @@ impl Default for Machines {
             sync_us: Amount::range(80, 300),
             clocks_off_percent: 0,
             clock_off_ms: Amount::range(0, 10_000),
+            pace: Pace::Irregular,
         }
     }
 }

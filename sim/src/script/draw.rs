@@ -87,6 +87,7 @@ pub fn draw(scenario: &Scenario, seed: u64) -> Script {
         healed_within_us: scenario.healed_within_s * 1_000_000,
         checks: scenario.checks.clone(),
         eu_regions: u16::try_from(scenario.topology.eu.len()).unwrap_or(u16::MAX),
+        pace: scenario.machines.pace,
         limits,
         drawn: BTreeMap::new(),
         regions: regions(&mut lot, scenario),

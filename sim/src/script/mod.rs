@@ -15,7 +15,7 @@ pub(crate) mod spelling;
 
 pub use draw::draw;
 
-use crate::scenario::ClientNetwork;
+use crate::scenario::{ClientNetwork, Pace};
 use crate::world::Fault;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -37,6 +37,8 @@ pub struct Script {
     pub checks: Vec<u8>,
     /// How many regions, from the first on, make up the placement `eu`.
     pub eu_regions: u16,
+    /// How long tasks and threads take.
+    pub pace: Pace,
     /// Queues.
     pub limits: ScriptLimits,
     /// What was drawn, by name: for people.

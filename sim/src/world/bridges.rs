@@ -6,6 +6,7 @@
 use crate::checks::world::Checker;
 use crate::figures::Bound;
 use crate::world::World;
+use crate::world::dice::Dice;
 use crate::world::queue::{Event, Life, LinkId, Moment};
 use crdt::{Now, PartitionId, PlacementId, RegionId};
 use region::log_view::StoreLog;
@@ -33,6 +34,7 @@ pub(crate) struct BridgeTask {
     told: Told,
     told_soon: bool,
     in_flight_bytes: usize,
+    dice: Dice,
 }
 
 /// What a bridge is to hear from the shards.
@@ -44,7 +46,7 @@ pub(crate) struct Told {
 }
 
 impl BridgeTask {
-    pub(crate) fn new(core: Bridge) -> Self {
+    pub(crate) fn new(core: Bridge, dice: Dice) -> Self {
         Self {
             core,
             link: None,
@@ -55,6 +57,7 @@ impl BridgeTask {
             told: Told::default(),
             told_soon: false,
             in_flight_bytes: 0,
+            dice,
         }
     }
 }
@@ -66,8 +69,9 @@ impl World {
 
     /// Leaves word for a bridge, which it takes soon.
     pub(crate) fn bridge_told(&mut self, life: Life, peer: RegionId, tell: impl FnOnce(&mut Told)) {
-        let after = self.service.bridge_takes_us(&mut self.dice);
+        let service = self.service;
         let Some(bridge) = self.bridge(life, peer) else { return };
+        let after = service.bridge_takes_us(&mut bridge.dice);
         tell(&mut bridge.told);
         if !bridge.told_soon {
             bridge.told_soon = true;
@@ -134,7 +138,7 @@ impl World {
         let Some(bridge) = process.bridges.get_mut(&peer) else { return };
         let views = region.disks.iter().map(|(placement, disk)| (*placement, disk.view() as &dyn View));
         let log = StoreLog::new(life.region, views);
-        match bridge.core.step(now, self.dice.entropy(), input, &log) {
+        match bridge.core.step(now, bridge.dice.entropy(), input, &log) {
             Ok(outputs) => {
                 for output in outputs {
                     self.carry_out_bridge(life, peer, output);

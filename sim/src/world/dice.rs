@@ -34,6 +34,11 @@ impl Dice {
         Self::of(seed, "world", &[])
     }
 
+    /// A stream that begins with what this one draws next.
+    pub(crate) fn split(&mut self) -> Self {
+        Self([self.next(), self.next(), self.next(), self.next()])
+    }
+
     fn next(&mut self) -> u64 {
         let [a, b, c, d] = &mut self.0;
         let result = b.wrapping_mul(5).rotate_left(7).wrapping_mul(9);

@@ -54,6 +54,11 @@ impl Lines {
         self.lines.iter().find(|(_, line)| is(line)).map(|(id, _)| *id)
     }
 
+    /// The device that a connection is of, and which of its connections it is.
+    pub(crate) fn whose(&self, id: LineId) -> Option<(DeviceId, ConnectionId)> {
+        self.lines.get(&id).map(|line| (line.device, line.connection))
+    }
+
     /// The connections that a device has.
     pub(crate) fn all_of(&self, device: DeviceId) -> Vec<LineId> {
         let is = |line: &Line| line.device == device && line.client_open;

@@ -42,6 +42,7 @@ pub use service::ServiceTimes;
 
 use crate::checks::world::{Oracle, Tally};
 use crate::figures::Figures;
+use crate::scenario::Pace;
 use crate::script::Script;
 use crdt::{DeviceId, RegionId};
 use devices::Device;
@@ -98,6 +99,10 @@ impl World {
         world.links.window_bytes = whole(script.limits.window_bytes);
         world.mailbox_max = whole(script.limits.mailbox);
         world.changes_max = whole(script.limits.changes);
+        world.service = match script.pace {
+            Pace::Irregular => ServiceTimes::EXPLORING,
+            Pace::Measured => ServiceTimes::MEASURED,
+        };
         for fault in &script.faults {
             world.plan(fault.fault.clone(), fault.begins_us, fault.ends_us);
         }

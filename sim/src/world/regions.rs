@@ -6,6 +6,7 @@
 use crate::checks::world::Checker;
 use crate::world::World;
 use crate::world::bridges::BridgeTask;
+use crate::world::dice::Dice;
 use crate::world::disk::Disk;
 use crate::world::layout::{Layout, START_US};
 use crate::world::queue::{Event, Life, LineId, Moment};
@@ -103,16 +104,21 @@ impl World {
         region.starts += 1;
         let life = Life { region: id, number: region.starts };
         self.trace.tell(self.now, || format!("{id} starts for the {}. time", life.number));
-        match open(region, &layout, &mut self.dice) {
+        let seed = self.seed;
+        let mut dice = Dice::of(seed, "process", &[u64::from(id.0), life.number]);
+        match open(region, &layout, &mut dice) {
             Ok((stores, shards)) => {
                 let peers = layout.regions().iter().copied().filter(|peer| *peer != id);
+                let draws = |peer: RegionId| {
+                    Dice::of(seed, "bridge", &[u64::from(id.0), u64::from(peer.0), life.number])
+                };
                 let bridge = |peer| Bridge::new(layout.bridge(id, peer, stores.clone()));
                 region.process = Some(Process {
                     life,
                     clock: DisciplinedClock::new(Now(0)),
                     site: layout.site(id),
                     shards,
-                    bridges: peers.map(|peer| (peer, BridgeTask::new(bridge(peer)))).collect(),
+                    bridges: peers.map(|peer| (peer, BridgeTask::new(bridge(peer), draws(peer)))).collect(),
                     sessions: BTreeMap::new(),
                 });
             }
@@ -171,7 +177,7 @@ impl World {
 type Opened = (BTreeMap<PlacementId, OwnStore>, BTreeMap<PlacementId, ShardTask>);
 
 /// Opens the stores as a region does that starts: whose they are is checked, this start counted, the shards opened.
-fn open(region: &mut Region, layout: &Layout, dice: &mut super::dice::Dice) -> Result<Opened, String> {
+fn open(region: &mut Region, layout: &Layout, dice: &mut Dice) -> Result<Opened, String> {
     let (mut stores, mut shards) = (BTreeMap::new(), BTreeMap::new());
     for (placement, disk) in &mut region.disks {
         let expected = Layout::expected(region.id, *placement);
@@ -190,7 +196,7 @@ fn open(region: &mut Region, layout: &Layout, dice: &mut super::dice::Dice) -> R
         let shard = Shard::open(config, disk.view()).map_err(|error| error.to_string())?;
         let start_number = started.start_number;
         stores.insert(*placement, OwnStore { replica: expected.replica, start_number });
-        shards.insert(*placement, ShardTask::new(shard));
+        shards.insert(*placement, ShardTask::new(shard, dice.split()));
     }
     Ok((stores, shards))
 }

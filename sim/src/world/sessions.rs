@@ -8,6 +8,7 @@
 use crate::checks::world::Checker;
 use crate::figures::Bound;
 use crate::world::World;
+use crate::world::dice::Dice;
 use crate::world::layout::WORLD;
 use crate::world::queue::{Event, Life, LineId};
 use crate::world::shards::Letter;
@@ -35,6 +36,7 @@ pub(crate) struct SessionTask {
     watched: Option<UserId>,
     timer: Option<Now>,
     wakes: bool,
+    dice: Dice,
 }
 
 impl SessionTask {
@@ -51,6 +53,8 @@ impl World {
     /// A client's connection came through.
     pub(crate) fn open_session(&mut self, life: Life, line: LineId) {
         let Some(now) = self.present(life) else { return };
+        let Some((device, connection)) = self.lines.whose(line) else { return };
+        let dice = Dice::of(self.seed, "session", &[device.0, connection.0.into()]);
         let Some(process) = self.process(life) else { return };
         let (core, outputs) = Session::open(Arc::clone(&process.site), now);
         let task = SessionTask {
@@ -64,6 +68,7 @@ impl World {
             watched: None,
             timer: None,
             wakes: false,
+            dice,
         };
         process.sessions.insert(line, task);
         for output in outputs {
@@ -108,8 +113,9 @@ impl World {
     }
 
     fn wake_session(&mut self, life: Life, line: LineId) {
-        let after = self.service.session_takes_us(&mut self.dice);
+        let service = self.service;
         let Some(session) = self.session(life, line) else { return };
+        let after = service.session_takes_us(&mut session.dice);
         if !session.wakes {
             session.wakes = true;
             self.queue.put(self.now + after, Event::SessionWake(life, line));
@@ -118,8 +124,8 @@ impl World {
 
     /// Takes one input.
     pub(crate) fn session_wake(&mut self, life: Life, line: LineId) {
-        let drawn = self.dice.below(6);
         let Some(session) = self.session(life, line) else { return };
+        let drawn = session.dice.below(6);
         session.wakes = false;
         let sources = [&mut session.frames, &mut session.answers, &mut session.changes];
         let mut sources: Vec<_> = sources.into_iter().filter(|source| !source.is_empty()).collect();
@@ -153,7 +159,7 @@ impl World {
             return;
         };
         let Some(session) = process.sessions.get_mut(&line) else { return };
-        let outputs = session.core.step(now, self.dice.entropy(), input);
+        let outputs = session.core.step(now, session.dice.entropy(), input);
         for output in outputs {
             self.carry_out_session(life, line, output);
         }
@@ -172,8 +178,9 @@ impl World {
                 self.submit(life, placement, letter);
             }
             Output::Query { id, query } => {
-                let after = self.service.query_takes_us(&mut self.dice);
+                let service = self.service;
                 if let Some(session) = self.session(life, line) {
+                    let after = service.query_takes_us(&mut session.dice);
                     session.queries.insert(id, query);
                     self.queue.put(self.now + after, Event::QueryRuns(life, line, id));
                 }

@@ -6,6 +6,7 @@
 use crate::checks::world::Checker;
 use crate::figures::Bound;
 use crate::world::World;
+use crate::world::dice::Dice;
 use crate::world::queue::{Event, Life, LineId, Moment};
 use crdt::{DeviceId, Now, PlacementId, RegionId, UserId};
 use gateway::input::Input as SessionInput;
@@ -34,6 +35,7 @@ pub(crate) struct ShardTask {
     next_tick: Option<Now>,
     /// When it is woken for its tick at the latest, if that is set.
     alarm: Option<Moment>,
+    dice: Dice,
 }
 
 /// A step whose batch is being synced.
@@ -52,8 +54,8 @@ type Takers = Vec<(RegionId, usize)>;
 
 impl ShardTask {
     /// Its first tick is due at once.
-    pub(crate) const fn new(shard: Shard) -> Self {
-        Self { shard, mailbox: VecDeque::new(), running: None, next_tick: Some(Now(0)), alarm: None }
+    pub(crate) const fn new(shard: Shard, dice: Dice) -> Self {
+        Self { shard, mailbox: VecDeque::new(), running: None, next_tick: Some(Now(0)), alarm: None, dice }
     }
 
     /// What is being synced.
@@ -139,7 +141,7 @@ impl World {
         if ticks {
             inputs.push(Input::Tick);
         }
-        match shard.shard.step(now, self.dice.entropy(), inputs, disk.view()) {
+        match shard.shard.step(now, shard.dice.entropy(), inputs, disk.view()) {
             Ok(mut outcome) => {
                 self.oracle.writes(life.region, &outcome.effects);
                 for (key, value) in outcome.batch.writes() {
@@ -152,7 +154,8 @@ impl World {
                     .map(|(key, value)| key.len() + value.map_or(0, |value| value.len()));
                 self.figures.stored(life.region, bytes.sum());
                 shard.next_tick = outcome.next_tick;
-                let took = if outcome.batch.is_empty() { 1 } else { self.dice.between(sync_us.0, sync_us.1) };
+                let took =
+                    if outcome.batch.is_empty() { 1 } else { shard.dice.between(sync_us.0, sync_us.1) };
                 disk.write(std::mem::take(&mut outcome.batch));
                 shard.running = Some(Running { outcome, answers, taken });
                 self.queue.put(self.now + took, Event::Synced(life, placement));
