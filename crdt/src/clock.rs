@@ -48,6 +48,9 @@ impl Timestamp {
     pub fn issue(now_ms: u64, highest: Self, seen: Self) -> Result<Self, ClockExhausted> {
         let above = highest.max(seen).0.saturating_add(1);
         let issued = Self(Self::from_ms(now_ms).0.max(above));
+        if issued.0 == above {
+            crate::sometimes::CLOCK_BEHIND_CONVERSATION.reach();
+        }
         if issued >= Self::REFUSED_FROM { Err(ClockExhausted) } else { Ok(issued) }
     }
 }

@@ -16,6 +16,7 @@ pub mod limits;
 pub mod membership;
 pub mod operation;
 pub mod receipt;
+pub mod sometimes;
 pub mod timeline;
 pub mod version_vector;
 

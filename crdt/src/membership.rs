@@ -175,7 +175,16 @@ impl Membership {
         }
         let rank = Rank { group: !direct, place: envelope.place(dot) };
         self.creations.insert(rank, envelope.identity());
-        if self.creations.keys().next() == Some(&rank) {
+        let is_first = self.creations.keys().next() == Some(&rank);
+        if self.creations.len() > 1 {
+            let mark = if is_first {
+                &crate::sometimes::CREATED_AGAIN_EARLIER
+            } else {
+                &crate::sometimes::CREATED_AGAIN_LATER
+            };
+            mark.reach();
+        }
+        if is_first {
             self.members = members.iter().copied().chain([envelope.sender]).collect();
             self.name = if direct { String::new() } else { name.to_owned() };
         }
@@ -189,8 +198,14 @@ impl Membership {
             .or_insert_with(|| Add::Live { dots: BTreeSet::new(), since: since.clone() });
         match add {
             Add::Undone => {}
-            Add::Live { .. } if undone => *add = Add::Undone,
+            Add::Live { .. } if undone => {
+                crate::sometimes::ADD_AFTER_ITS_LEAVE.reach();
+                *add = Add::Undone;
+            }
             Add::Live { dots, since: hidden } => {
+                if !dots.is_empty() {
+                    crate::sometimes::ADDED_TWICE.reach();
+                }
                 dots.insert(dot);
                 hidden.join(since);
             }
@@ -205,6 +220,7 @@ impl Membership {
         let range = AddIdentity { user, command: lowest }..=AddIdentity { user, command: highest };
         for (_, add) in self.adds.range_mut(range) {
             if matches!(add, Add::Live { dots, .. } if dots.iter().any(|dot| seen_in_all.covers(*dot))) {
+                crate::sometimes::LEAVE_UNDOES_ADD.reach();
                 *add = Add::Undone;
             }
         }

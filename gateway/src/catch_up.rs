@@ -31,12 +31,19 @@ use std::sync::Arc;
 /// Opens a cursor with the keys of the placement that it names.
 pub(crate) fn open_cursor(site: &Site, token: &[u8]) -> Result<Cursor, SessionError> {
     let conversation = named_conversation(token)?;
-    Ok(site.held(conversation)?.keys.open(token)?)
+    let opened = site.held(conversation)?.keys.open(token);
+    if opened.is_err() {
+        crate::sometimes::CURSOR_REFUSED.reach();
+    }
+    Ok(opened?)
 }
 
 /// A cursor as it stands towards this region's replica.
 pub(crate) fn standing(site: &Site, cursor: Cursor) -> Result<Standing, SessionError> {
     let here = site.held(cursor.conversation)?.replica;
+    if cursor.replica != here {
+        crate::sometimes::CURSOR_FROM_ELSEWHERE.reach();
+    }
     Ok(cursor.standing(here))
 }
 
@@ -80,6 +87,7 @@ impl Delivery {
             }
             self.list(Some(request), &placements, around);
         } else {
+            crate::sometimes::NAMED_SYNC.reach();
             self.begin_named(named, &mut presented);
             acknowledge_sync(request, around);
         }
@@ -146,6 +154,7 @@ impl Delivery {
             acknowledge_sync(request, around);
         }
         if !again.is_empty() {
+            crate::sometimes::LISTED_AGAIN.reach();
             self.list(None, &again.into_iter().collect::<Vec<_>>(), around);
         }
         self.advance(around);
@@ -154,6 +163,13 @@ impl Delivery {
 
     /// Reads on, if there is something to read and room for it.
     pub(crate) fn advance(&mut self, around: &mut Around<'_>) {
+        let has_work = self.reading.is_none() && (self.current.is_some() || !self.waiting.is_empty());
+        if has_work && self.unacknowledged.len() >= limits::UNACKNOWLEDGED_BATCHES_MAX {
+            crate::sometimes::HELD_BY_UNACKNOWLEDGED.reach();
+        }
+        if has_work && around.unsent_bytes > limits::UNSENT_BYTES_RESUME {
+            crate::sometimes::HELD_BY_UNSENT.reach();
+        }
         if self.reading.is_some()
             || self.unacknowledged.len() >= limits::UNACKNOWLEDGED_BATCHES_MAX
             || around.unsent_bytes > limits::UNSENT_BYTES_RESUME
@@ -187,6 +203,7 @@ impl Delivery {
         around: &mut Around<'_>,
     ) -> Result<(), SessionError> {
         if self.reading != Some(query) {
+            crate::sometimes::ENDED_WHILE_READING.reach();
             return Ok(()); // the stream was ended meanwhile
         }
         self.reading = None;
@@ -196,6 +213,7 @@ impl Delivery {
             }
             Some(_) if self.streams.get_mut(&conversation).is_some_and(Stream::take_read_anew) => Ok(()),
             Some(_) => {
+                crate::sometimes::UNKNOWN_AT_READ.reach();
                 self.end(conversation, around.out);
                 Err(Refusal::UnknownConversation(conversation).into())
             }
@@ -219,6 +237,7 @@ impl Delivery {
         let placement = around.site.held(conversation)?;
         let Some(stream) = self.streams.get_mut(&conversation) else { return Ok(()) };
         if stream.after > changes.end {
+            crate::sometimes::CURSOR_BEYOND.reach();
             self.end(conversation, around.out);
             self.presented.remove(&conversation);
             return Err(Refusal::CursorAhead(conversation).into());
@@ -236,12 +255,14 @@ impl Delivery {
             }
         }
         if !whole {
+            crate::sometimes::MORE_THAN_ROOM.reach();
             return Ok(());
         }
         stream.after = stream.after.max(changes.through);
         stream.cut = Arc::new(joined(&stream.cut, &changes.cut));
         stream.highest = stream.highest.max(changes.highest);
         if stream.take_read_anew() {
+            crate::sometimes::READ_ANEW.reach();
             return Ok(());
         }
         if stream.after >= changes.end && stream.after >= stream.newest {
@@ -255,6 +276,7 @@ impl Delivery {
             ticks.note_stable(conversation.partition(), Arc::new(stable.clone()));
         } else if stream.after == before {
             // A read that gives nothing, though there is more, would be repeated for ever.
+            crate::sometimes::FRUITLESS_READ.reach();
             self.fall_behind(&[conversation], around);
         }
         Ok(())

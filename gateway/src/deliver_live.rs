@@ -32,19 +32,23 @@ impl Delivery {
         let change = delivery.change();
         let Some(stream) = self.streams.get_mut(&change.conversation) else { return Ok(()) };
         if stream.progress != Progress::Live {
+            crate::sometimes::NEWER_WHILE_READING.reach();
             stream.newest = stream.newest.max(change.arrival);
             return Ok(());
         }
         if change.arrival <= stream.after {
+            crate::sometimes::READ_BEFORE.reach();
             return Ok(());
         }
         if change.arrival > ArrivalNumber(stream.after.0.saturating_add(1)) {
+            crate::sometimes::GAP.reach();
             stream.newest = change.arrival;
             self.read_again(change.conversation);
             self.advance(around);
             return Ok(());
         }
         if around.unsent_bytes > limits::UNSENT_BYTES_MAX {
+            crate::sometimes::FELL_BEHIND.reach();
             self.fall_behind(&[change.conversation], around);
             return Ok(());
         }
@@ -52,6 +56,7 @@ impl Delivery {
         stream.after = change.arrival;
         let ahead = !change.cut.covers_all(&stream.cut) || stream.highest > change.highest;
         if ahead {
+            crate::sometimes::AHEAD_OF_REGION.reach();
             let mut cut = (*stream.cut).clone();
             cut.join(&change.cut);
             stream.cut = Arc::new(cut);
@@ -62,6 +67,7 @@ impl Delivery {
         }
         ticks.note_item(around.identity.user, change.conversation, &change.item, around.out);
         if had_already {
+            crate::sometimes::GIVEN_ELSEWHERE.reach();
             return Ok(());
         }
         let frame = if ahead {
@@ -89,10 +95,12 @@ impl Delivery {
             member,
         }));
         if !member {
+            crate::sometimes::LEFT.reach();
             self.behind.remove(&conversation);
             self.end(conversation, around.out);
         } else if self.wanted.contains(&conversation.placement()) && !self.behind.contains(&conversation) {
             let standing = self.presented.remove(&conversation).unwrap_or_default();
+            crate::sometimes::BEGAN.reach();
             self.begin(conversation, standing, true);
             self.distrust_read(conversation);
         }
@@ -101,6 +109,7 @@ impl Delivery {
 
     /// Changes and memberships may have been missed: everything live is read again from where it stands, and the list too.
     pub(crate) fn missed(&mut self, around: &mut Around<'_>) {
+        crate::sometimes::MISSED.reach();
         let live: Vec<ConversationId> = self
             .streams
             .iter()

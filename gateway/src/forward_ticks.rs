@@ -92,6 +92,7 @@ impl Ticks {
         if self.own.len() >= limits::OWN_CONVERSATIONS_MAX
             && let Some((forgotten, _)) = self.own.pop_first()
         {
+            crate::sometimes::TICKS_FORGOTTEN.reach();
             self.stable_due.remove(&forgotten);
             out.push(Output::WatchTicks { conversation: forgotten, on: false });
         }
@@ -164,6 +165,7 @@ impl Ticks {
     /// When something must be sent.
     pub(crate) fn due(&self) -> Due {
         if self.receipts.len() >= limits::RECEIPTS_GATHERED_MAX {
+            crate::sometimes::TICKS_FULL.reach();
             Due::Now
         } else if self.receipts.is_empty() && self.stable_due.is_empty() {
             Due::Nothing
@@ -182,6 +184,7 @@ impl Ticks {
             if self.forwarded.len() >= limits::RECEIPTS_REMEMBERED_MAX
                 && !self.forwarded.contains_key(&register)
             {
+                crate::sometimes::RECEIPT_FORGOTTEN.reach();
                 self.forwarded.pop_first();
             }
             self.forwarded.insert(register, (delivered, read));

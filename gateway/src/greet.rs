@@ -68,6 +68,7 @@ impl Opening {
         }
         let placement = identity.user.placement();
         if !site.placements.contains_key(&placement) {
+            crate::sometimes::USER_NOT_HERE.reach();
             return Err(SessionError::UserNotHere(placement));
         }
         match self.identity {

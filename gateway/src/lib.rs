@@ -24,6 +24,7 @@ mod read_frame;
 pub mod session;
 pub mod shared_delivery;
 pub mod site;
+pub mod sometimes;
 mod stream;
 mod timers;
 mod wait_for_answers;

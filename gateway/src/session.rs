@@ -217,12 +217,14 @@ impl Session {
                     self.ticks.note_own(conversation, dot, out);
                     // Nothing may grow any more: what is resent may have become stable just before it was watched for.
                     if self.ticks.take_unsure(conversation) {
+                        crate::sometimes::STABLE_ASKED.reach();
                         let query = Query::Stable { conversation };
                         self.asked.query(Purpose::Stable(conversation), query, out);
                     }
                 }
             }
             Err(refusal) => {
+                crate::sometimes::COMMAND_REFUSED.reach();
                 let frame = Some(Frame::Error(read_frame::about(&refusal, &asked)));
                 out.push(Output::Send(ServerFrame { request, frame }));
             }
@@ -237,6 +239,9 @@ impl Session {
         out: &mut Vec<Output>,
     ) -> Result<(), SessionError> {
         let Some(purpose) = self.asked.read(query) else { return Ok(()) };
+        if result.is_err() {
+            crate::sometimes::READ_FAILED.reach();
+        }
         let answer = result.ok();
         match purpose {
             Purpose::Memberships(placement) => {
@@ -319,6 +324,7 @@ impl Session {
     fn ask_untold(&mut self, out: &mut Vec<Output>) {
         for conversation in self.ticks.untold() {
             if !self.delivery.delivers(conversation) {
+                crate::sometimes::UNTOLD_ASKED.reach();
                 let query = Query::Stable { conversation };
                 self.asked.query(Purpose::Stable(conversation), query, out);
             }
@@ -328,6 +334,7 @@ impl Session {
     fn unsent(&mut self, bytes: usize, out: &mut Vec<Output>) -> Result<(), SessionError> {
         self.unsent_bytes = bytes;
         if bytes > limits::UNSENT_BYTES_CLOSE {
+            crate::sometimes::SLOW_DEVICE.reach();
             return Err(SessionError::SlowDevice);
         }
         if let Some((delivery, _, mut around)) = self.parts(out) {
@@ -339,8 +346,14 @@ impl Session {
     fn timer(&mut self, now: Now, out: &mut Vec<Output>) -> Result<(), SessionError> {
         for timer in self.timers.take_due(now) {
             match timer {
-                Timer::Hello => return Err(SessionError::HelloTimeout),
-                Timer::Silence => return Err(SessionError::HeartbeatMissed),
+                Timer::Hello => {
+                    crate::sometimes::HELLO_TIMEOUT.reach();
+                    return Err(SessionError::HelloTimeout);
+                }
+                Timer::Silence => {
+                    crate::sometimes::HEARTBEAT_MISSED.reach();
+                    return Err(SessionError::HeartbeatMissed);
+                }
                 Timer::Token => return Err(crate::error::TokenRefused::Expired.into()),
                 Timer::Ticks => self.ticks.flush(out),
                 Timer::Drain => {

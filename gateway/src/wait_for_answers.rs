@@ -67,6 +67,7 @@ impl Asked {
     /// Whether the client may ask one thing more.
     pub(crate) fn admit(&self) -> Result<(), SessionError> {
         if self.outstanding() >= limits::OUTSTANDING_MAX {
+            crate::sometimes::TOO_MANY_OUTSTANDING.reach();
             Err(SessionError::TooManyOutstanding)
         } else {
             Ok(())

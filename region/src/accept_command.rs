@@ -93,6 +93,7 @@ pub(crate) fn done_before(pending: &Pending<'_>, author: Author) -> Result<Optio
     here(pending, conversation)?;
     let known: Option<IdentityRecord> = pending.tables.load(&Key::Identity(conversation, sender, message))?;
     if let Some(original) = known.and_then(|identity| identity.places.first().copied()) {
+        crate::sometimes::RESENT_COMMAND.reach();
         let (dot, hlc) = (original.place.dot, original.place.hlc);
         return Ok(Some(Done::Operation { conversation, command: message, dot, hlc }));
     }
@@ -123,9 +124,13 @@ pub(crate) fn membership(
         }
         // Nobody else learns from this that the conversation exists: the user was in it.
         None if partition::members(pending.tables.view(), conversation)?.has_left(user) => {
+            crate::sometimes::NOT_A_MEMBER.reach();
             Err(Refusal::NotMember(conversation).into())
         }
-        None => Err(Refusal::UnknownConversation(conversation).into()),
+        None => {
+            crate::sometimes::UNKNOWN_CONVERSATION.reach();
+            Err(Refusal::UnknownConversation(conversation).into())
+        }
     }
 }
 
@@ -138,7 +143,10 @@ pub(crate) fn placement_allows(
     let allowed = &pending.config.allowed_pins;
     match users.iter().copied().find(|user| !allowed.contains(&user.placement())) {
         None => Ok(()),
-        Some(user) => Err(Refusal::PlacementFixed { user, conversation }),
+        Some(user) => {
+            crate::sometimes::PIN_FORBIDS.reach();
+            Err(Refusal::PlacementFixed { user, conversation })
+        }
     }
 }
 
@@ -153,6 +161,7 @@ pub(crate) fn possible(
     let foreign = cut.iter().any(|dot| !active.contains_key(&dot.replica));
     let held = pending.tables.conversation(conversation)?.cut.get(own);
     if foreign || cut.get(own) > held {
+        crate::sometimes::CURSOR_AHEAD.reach();
         return Err(Refusal::CursorAhead(conversation).into());
     }
     Ok(())
@@ -162,9 +171,11 @@ fn in_time(pending: &Pending<'_>, message: MessageId) -> Result<(), Refusal> {
     let (now_ms, limits) = (pending.now.ms(), &pending.config.limits);
     let days = limits.outbox_days_max;
     if message.created_ms().saturating_add(days.saturating_mul(DAY_MS)) < now_ms {
+        crate::sometimes::MESSAGE_TOO_OLD.reach();
         return Err(Refusal::MessageTooOld { message, limit_days: days });
     }
     if message.created_ms() > now_ms.saturating_add(limits.ahead_ms_max) {
+        crate::sometimes::MESSAGE_FROM_FUTURE.reach();
         return Err(Refusal::MessageFromFuture(message));
     }
     Ok(())

@@ -35,6 +35,7 @@ pub(crate) fn accept(
     accept_command::possible(pending, conversation, &seen.cut)?;
     let held = pending.tables.conversation(conversation)?;
     if !held.cut.covers_all(&seen.cut) {
+        crate::sometimes::WRITTEN_ON_MORE.reach();
         post.seen = Some(seen.cut);
     }
     issue(pending, entropy, author, seen.highest, Body::Post(post))
@@ -51,7 +52,10 @@ pub(crate) fn issue(
     let Author { conversation, message, .. } = author;
     let now_ms = pending.now.ms();
     let highest = pending.tables.conversation(conversation)?.highest;
-    let hlc = Timestamp::issue(now_ms, highest, seen).map_err(|_| Refusal::ClockExhausted(conversation))?;
+    let hlc = Timestamp::issue(now_ms, highest, seen).map_err(|_| {
+        crate::sometimes::CLOCK_EXHAUSTED.reach();
+        Refusal::ClockExhausted(conversation)
+    })?;
     let dot = issue_operation::issue(pending, entropy, author, hlc, body)?;
     Ok(Done::Operation { conversation, command: message, dot, hlc })
 }

@@ -35,6 +35,7 @@ pub(crate) fn accept(
     let is_first = pending.tables.load::<RegisterRecord>(&key)?.is_none();
     let was_added = !row.since.is_empty();
     if is_first && was_added && !covers_adding(pending, conversation, user, [&delivered, &read])? {
+        crate::sometimes::RECEIPT_BEFORE_ADDING.reach();
         return Ok(Done::Receipt);
     }
     let device = kept_apart(pending, conversation, user, device)?;
@@ -75,5 +76,8 @@ fn kept_apart(
     let of_member = KeyRange::receipts_of(conversation, user);
     let standing = read::receipts_in(pending.tables.view(), &of_member)?;
     let full = standing.len() >= pending.config.limits.receipt_devices_max;
+    if full {
+        crate::sometimes::RECEIPTS_JOINED.reach();
+    }
     Ok(standing.first().filter(|_| full).map_or(device, |first| first.device))
 }

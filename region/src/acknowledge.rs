@@ -33,6 +33,7 @@ impl Unacknowledged {
             let pair = Pair { epoch: config.placement.epoch, applied };
             let known = known(view, bucket, config.replica)?;
             if !pair.applied.is_empty() && *known.newest() != pair {
+                crate::sometimes::UNACKNOWLEDGED_AT_OPENING.reach();
                 waiting.note(bucket, Now(0));
             }
         }
@@ -76,6 +77,7 @@ pub(crate) fn learn(
     let register = RegisterKey::Acknowledgement(replica);
     let standing: Option<RegisterRecord> = pending.tables.load(&Key::Register(bucket, register))?;
     if !grew {
+        crate::sometimes::REGISTER_STANDS.reach();
         return join_registers::note_had(pending, bucket, register, standing, had_by);
     }
     let value = known.newest().encode();

@@ -43,7 +43,10 @@ pub(crate) fn apply(
     cursor: Option<Position>,
 ) -> Result<(), StoreError> {
     match verify(pending, peer, partition, commits)? {
-        Err(reason) => pending.tables.effects.push(Effect::Refused { peer, reason }),
+        Err(reason) => {
+            crate::sometimes::COMMIT_REFUSED.reach();
+            pending.tables.effects.push(Effect::Refused { peer, reason });
+        }
         Ok(verified) => {
             for commit in verified {
                 append(pending, commit)?;
@@ -107,6 +110,7 @@ fn verify(
                 return Ok(Err(reason));
             }
             if commit.last() <= applied {
+                crate::sometimes::COMMIT_HAD.reach();
                 continue;
             }
         }
@@ -114,6 +118,7 @@ fn verify(
         let head = match commit.verify(applied, head, &key) {
             // A peer that has more of this very replica than this region itself: its store was rolled back.
             Ok(_) if origin == own => {
+                crate::sometimes::SECOND_LIFE.reach();
                 return Ok(Err(CommitRefused::Fork { partition, origin, last: commit.last().0 }));
             }
             Ok(head) => head,
@@ -132,6 +137,7 @@ fn verify(
 /// What of a commit comes after what this region has: its signature covers the chain up to its end, so the rest stands as well as the whole.
 fn without_applied(mut commit: Commit, applied: Sequence) -> Commit {
     if commit.first <= applied && commit.first > Sequence::NONE {
+        crate::sometimes::COMMIT_HAD_IN_PART.reach();
         let had = usize::try_from(applied.0 + 1 - commit.first.0).unwrap_or(usize::MAX);
         commit.operations.drain(..had.min(commit.operations.len()));
         commit.first = applied.next();
@@ -163,6 +169,7 @@ fn compare(
     if !differs {
         return Ok(Ok(()));
     }
+    crate::sometimes::FORK_FOUND.reach();
     let before = if previous == Sequence::NONE {
         Some(ChainHead::genesis(partition, origin))
     } else {
@@ -242,6 +249,9 @@ fn note_broken_pins(pending: &mut Pending<'_>, operation: &Checked) {
     let allowed = &pending.config.allowed_pins;
     let broken = named.iter().chain([&envelope.sender]).filter(|user| !allowed.contains(&user.placement()));
     let users: BTreeSet<UserId> = broken.copied().collect();
+    if !users.is_empty() {
+        crate::sometimes::PIN_BROKEN.reach();
+    }
     let conversation = envelope.conversation;
     let told = users.into_iter().map(|user| Effect::PinBroken { dot: *dot, conversation, user });
     pending.tables.effects.extend(told);

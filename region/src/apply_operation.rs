@@ -85,8 +85,12 @@ fn place(
     let (inserted, repeated) = (identity.insert(LoggedPlace { place, position }), identity.places.len() > 1);
     match inserted {
         Inserted::First => {}
-        Inserted::Moved { from } => tables.delete(&Key::Timeline(conversation, from.hlc, from.dot)),
+        Inserted::Moved { from } => {
+            crate::sometimes::ALIAS_MOVES.reach();
+            tables.delete(&Key::Timeline(conversation, from.hlc, from.dot));
+        }
         Inserted::AliasOnly | Inserted::AlreadyThere => {
+            crate::sometimes::ALIAS.reach();
             tables.put(&key, &identity);
             return Ok(repeated);
         }
@@ -119,6 +123,7 @@ fn change_members(
             None => tables.delete(&key),
         }
         if was != is {
+            crate::sometimes::MEMBERSHIP_TURNED.reach();
             tables.effects.push(Effect::Membership { conversation, user, member: is });
         }
     }

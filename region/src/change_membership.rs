@@ -30,14 +30,17 @@ pub(crate) fn add(
         return Err(Refusal::Direct(conversation).into());
     }
     if members.creator() != Some(author.sender) {
+        crate::sometimes::NOT_THE_CREATOR.reach();
         return Err(Refusal::NotCreator(conversation).into());
     }
     accept_command::placement_allows(pending, conversation, &[user])?;
     if members.member(user).is_some() {
+        crate::sometimes::ALREADY_A_MEMBER.reach();
         return Ok(Done::Exists { conversation });
     }
     let (count, limit) = (members.members().count() + 1, pending.config.limits.members_max);
     if count > limit {
+        crate::sometimes::GROUP_FULL.reach();
         return Err(Refusal::TooManyMembers { members: count, limit }.into());
     }
     let since = pending.tables.conversation(conversation)?.cut;

@@ -33,10 +33,12 @@ pub(crate) fn group(
     members.sort_unstable();
     members.dedup();
     if members.len() > limits.members_max {
+        crate::sometimes::GROUP_FULL.reach();
         return Err(Refusal::TooManyMembers { members: members.len(), limit: limits.members_max }.into());
     }
     accept_command::placement_allows(pending, author.conversation, &members)?;
     if partition::members(pending.tables.view(), author.conversation)?.exists() {
+        crate::sometimes::GROUP_EXISTS.reach();
         return Err(Refusal::ConversationExists(author.conversation).into());
     }
     let body = Body::Create { members, name, direct: false };
@@ -61,6 +63,7 @@ pub(crate) fn direct(
     members.sort_unstable();
     accept_command::placement_allows(pending, conversation, &members)?;
     if partition::members(pending.tables.view(), conversation)?.direct() {
+        crate::sometimes::DIRECT_EXISTS.reach();
         return Ok(Done::Exists { conversation });
     }
     let body = Body::Create { members, name: String::new(), direct: true };

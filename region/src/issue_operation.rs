@@ -90,6 +90,7 @@ fn cut(operations: Vec<OperationBytes>) -> Vec<Vec<OperationBytes>> {
         bytes += operation.envelope.len() + operation.payload.as_ref().map_or(0, Bytes::len);
         current.push(operation);
         if bytes >= COMMIT_BYTES_TARGET || current.len() >= COMMIT_OPERATIONS_TARGET {
+            crate::sometimes::COMMIT_CUT.reach();
             commits.push(std::mem::take(&mut current));
             bytes = 0;
         }

@@ -45,6 +45,7 @@ pub(crate) fn join(
     let readable = read(pending, peer, partition, registers);
     match readable.and_then(|registers| own_second_life(partition, own, issued, registers)) {
         Err(reason) => {
+            crate::sometimes::REGISTERS_REFUSED.reach();
             pending.tables.effects.push(Effect::Refused { peer, reason });
             Ok(())
         }
@@ -147,6 +148,7 @@ pub(crate) fn join_receipt(
     let grew = joined.join(receipt);
     let had_by = from.filter(|_| joined == *receipt);
     if !grew {
+        crate::sometimes::REGISTER_STANDS.reach();
         return note_had(pending, bucket, register, standing, had_by);
     }
     let value = (joined.encode().into(), Source { from, had_by });

@@ -41,6 +41,7 @@ mod record;
 mod recover;
 mod register_key;
 pub mod shard;
+pub mod sometimes;
 pub mod store;
 mod tables;
 pub mod verify;

@@ -177,6 +177,7 @@ impl LogView for StoreLog<'_> {
                 let stored: RegisterRecord =
                     record::load_named(view, &Key::Register(bucket, register), "the feed")?;
                 if stored.had_by.contains(&peer) {
+                    crate::sometimes::REGISTER_NOT_SENT_BACK.reach();
                     return Ok(ControlFlow::Continue(()));
                 }
                 bytes = bytes.saturating_add(name.len() + stored.value.len());

@@ -290,6 +290,7 @@ impl Bridge {
         self.redial_later(turn, entropy, refused.is_some());
         self.forget_connection(turn);
         if let Some(code) = refused {
+            crate::sometimes::REFUSED_BY_PEER.reach();
             let peer = self.config.peer;
             turn.out.push(Output::Alarm(Alarm::RefusedByPeer { peer, code, name: name_of(code) }));
             if code == CODE_ROLLED_BACK {
@@ -300,6 +301,7 @@ impl Bridge {
     }
 
     fn close(&mut self, turn: &mut Turn<'_>, entropy: &mut dyn RngCore, reason: Reason) {
+        crate::sometimes::REFUSED_PEER.reach();
         self.redial_later(turn, entropy, true);
         self.forget_connection(turn);
         let peer = self.config.peer;
@@ -321,6 +323,7 @@ impl Bridge {
         self.tardiness.values_mut().for_each(Tardiness::forget_connection);
         self.clocks.forget_connection();
         if self.paused {
+            crate::sometimes::RESUMED_FULL.reach();
             self.paused = false;
             turn.out.push(Output::ResumeReading);
         }
@@ -339,6 +342,8 @@ impl Bridge {
         // One that was under way when the log was read may tell of an earlier state.
         if state.log_end >= known.outgoing.end {
             (known.applied, known.outgoing.end) = (state.applied, state.log_end);
+        } else {
+            crate::sometimes::LATE_ADVANCE.reach();
         }
         known.outgoing.feed_end = known.outgoing.feed_end.max(state.feed_end);
         known.outgoing.feed_own = known.outgoing.feed_own.max(state.feed_own);

@@ -72,6 +72,7 @@ impl Bridge {
         let apart_us = theirs_us.abs_diff(ours_us).saturating_sub(uncertain_us);
         let apart = apart_us > DRIFT_MS_MAX * 1_000;
         if apart && !self.clocks.apart {
+            crate::sometimes::CLOCKS_APART.reach();
             let magnitude = i64::try_from(theirs_us.abs_diff(ours_us) / 1_000).unwrap_or(i64::MAX);
             turn.out.push(Output::Alarm(Alarm::ClockDrift {
                 own: self.config.own,

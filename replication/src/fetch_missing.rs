@@ -89,6 +89,7 @@ impl Bridge {
         if first > last {
             return Ok(());
         }
+        crate::sometimes::FETCH.reach();
         self.outbox.fetches.push(proto::Fetch {
             partition: number,
             origin: index,
@@ -110,6 +111,7 @@ impl Bridge {
     fn ask_inline(&mut self, origin: ReplicaId, placement: u32, index: u32) {
         let tardiness = self.tardiness.entry(origin).or_default();
         if !tardiness.inline {
+            crate::sometimes::ASKED_INLINE.reach();
             (tardiness.inline, tardiness.overtakes) = (true, 0);
             self.outbox.inlines.push(proto::Inline { placement, origin: index, on: true });
         }
@@ -129,6 +131,7 @@ impl Bridge {
             }
         }
         for (origin, placement, index) in unreachable {
+            crate::sometimes::ASKED_INLINE_UNREACHABLE.reach();
             self.ask_inline(origin, placement, index);
         }
     }
@@ -159,6 +162,7 @@ impl Bridge {
         tardiness.overtakes = if new { 0 } else { tardiness.overtakes.saturating_add(1) };
         if tardiness.inline && tardiness.overtakes >= OVERTAKES_TO_REFERENCE {
             (tardiness.inline, tardiness.late, tardiness.overtakes) = (false, 0, 0);
+            crate::sometimes::INLINE_ENDED.reach();
             self.outbox.inlines.push(proto::Inline { placement, origin: index, on: false });
         }
     }

@@ -100,6 +100,7 @@ impl Bridge {
             });
         }
         if hello.version_max < VERSION_MIN || hello.version_min > VERSION_MAX {
+            crate::sometimes::NO_COMMON_VERSION.reach();
             return Err(Reason::NoCommonVersion {
                 theirs_min: hello.version_min,
                 theirs_max: hello.version_max,
@@ -119,21 +120,25 @@ impl Bridge {
         let placement = shared.id;
         if theirs.epoch != shared.epoch.0 || theirs.fingerprint[..] != shared.fingerprint {
             let ours = shared.epoch.0;
+            crate::sometimes::WRONG_EPOCH.reach();
             return Err(Reason::WrongEpoch { placement, theirs: theirs.epoch, ours }.into());
         }
         let replica = ReplicaId { region: self.config.peer, incarnation: Incarnation(theirs.incarnation) };
         if replica != shared.peer {
+            crate::sometimes::UNKNOWN_INCARNATION.reach();
             return Err(Reason::UnknownIncarnation { placement, replica }.into());
         }
         let seen = turn.log.start_number(placement, replica)?;
         if theirs.start_number < seen {
             let start = theirs.start_number;
+            crate::sometimes::PEER_ROLLED_BACK.reach();
             return Err(Reason::RolledBack { placement, replica, start, seen }.into());
         }
         let own = self.config.stores.get(&placement);
         let start = own.map_or(0, |store| store.start_number);
         if theirs.remembered_start > start {
             let (replica, seen) = (shared.own, theirs.remembered_start);
+            crate::sometimes::FENCED_AT_HELLO.reach();
             return Err(Stop::Fence(Reason::RolledBack { placement, replica, start, seen }));
         }
         Ok(())

@@ -39,11 +39,15 @@ impl Bridge {
         match (incoming.flow, section.from.checked_sub(1).map(Position)) {
             (Flow::Taking, None) => {}
             (Flow::Rewinding, Some(from)) if from == incoming.cursor => {
+                crate::sometimes::REWOUND.reach();
                 (incoming.received, incoming.flow) = (from, Flow::Taking);
                 incoming.context = StreamContext::default();
             }
             // On its way before the peer heard that it was dropped.
-            (Flow::Dropped | Flow::Rewinding, _) => return Ok(()),
+            (Flow::Dropped | Flow::Rewinding, _) => {
+                crate::sometimes::DROPPED_ON_ITS_WAY.reach();
+                return Ok(());
+            }
             (Flow::Taking, Some(_)) => return Err(Reason::EntriesOutOfOrder(id).into()),
         }
         if section.steps.is_empty() {
@@ -131,6 +135,7 @@ impl Bridge {
             let (origin, theirs) = (run.origin, run.last.0);
             let ours = turn.log.state(id)?.applied.get(origin).0;
             if ours < theirs {
+                crate::sometimes::FENCED_BY_REFERENCE.reach();
                 return Err(Stop::Fence(Reason::PeerKnowsMore { peer, partition: id, origin, theirs, ours }));
             }
         }
@@ -139,6 +144,7 @@ impl Bridge {
             let head = turn.log.head(id, run.origin, run.last)?;
             let incoming = &mut known.incoming;
             if head.is_some_and(|head| head.check() != check) {
+                crate::sometimes::FORK_BY_REFERENCE.reach();
                 let agreed = incoming.agreed.get(&run.origin).copied().unwrap_or_default();
                 turn.out.push(fork(id, run.origin, agreed, run.last));
                 let sequence = run.last.0;
@@ -172,6 +178,7 @@ impl Bridge {
                     break;
                 }
                 if last > run.last {
+                    crate::sometimes::COMMIT_CUT_SHORT.reach();
                     return Err(Reason::CommitCutShort { partition: id, origin: run.origin }.into());
                 }
             }
@@ -218,6 +225,8 @@ impl Bridge {
             known.incoming.deliver(&commit);
             delivery.bytes += weigh(&commit);
             delivery.commits.push(commit);
+        } else {
+            crate::sometimes::STEP_HAD.reach();
         }
         self.note_inline(id, origin, new);
         Ok(())
@@ -233,6 +242,7 @@ impl Bridge {
         let Some(known) = self.partitions.get_mut(&id) else { return Ok(()) };
         let same = known.incoming.blocked.is_some_and(|blocked| blocked.origin == run.origin);
         let since = known.incoming.blocked.filter(|_| same).map_or(arrived, |blocked| blocked.since);
+        crate::sometimes::BLOCKED.reach();
         known.incoming.blocked = Some(Blocked { origin: run.origin, last: run.last, since });
         self.fetch_if_due(turn, id)
     }
@@ -241,6 +251,7 @@ impl Bridge {
     pub(crate) fn sent_to_shard(&mut self, turn: &mut Turn<'_>, bytes: usize) {
         self.in_flight_bytes += bytes;
         if self.in_flight_bytes > IN_FLIGHT_BYTES_MAX && !self.paused {
+            crate::sometimes::PAUSED.reach();
             self.paused = true;
             turn.out.push(Output::PauseReading);
         }
@@ -271,6 +282,7 @@ impl Bridge {
             };
             let number = self.shared.number_of(id).ok_or(Reason::Malformed("partition"))?;
             let Some(known) = self.partitions.get_mut(&id) else { return Ok(()) };
+            crate::sometimes::PENDING_DROPPED.reach();
             self.pending_bytes -= known.incoming.bytes;
             let told = known.incoming.flow == Flow::Dropped;
             known.incoming.drop_waiting();
@@ -298,12 +310,14 @@ impl Bridge {
             let reached = reached.map_or(had, |before| before.last().max(had));
             // An answer to a fetch whose bodies were dropped at the limit may still be on its way: what does not follow is not kept.
             if commit.first > reached.next() {
+                crate::sometimes::FETCH_DOES_NOT_FOLLOW.reach();
                 continue;
             }
             if last >= asked {
                 known.incoming.asked.remove(&origin);
             }
             if last <= reached {
+                crate::sometimes::FETCHED_MEANWHILE.reach();
                 continue;
             }
             let bytes = weigh(&commit);

@@ -36,6 +36,9 @@ impl Bridge {
             1 + entropy.next_u64() % longest
         };
         self.failures = self.failures.saturating_add(1);
+        if self.failures > 5 {
+            crate::sometimes::REDIALS_SELDOM.reach();
+        }
         turn.out.push(Output::SetTimer { timer: Timer::Redial, at: turn.now.plus_ms(wait) });
     }
 }

@@ -52,6 +52,9 @@ impl Bridge {
             self.partitions.insert(id, Partition { applied: state.applied, outgoing, incoming });
         }
         let frames = named.len().div_ceil(RESUME_PARTITIONS_MAX).max(1);
+        if frames > 1 {
+            crate::sometimes::RESUME_IN_PARTS.reach();
+        }
         for at in 0..frames {
             let partitions =
                 named.iter().skip(at * RESUME_PARTITIONS_MAX).take(RESUME_PARTITIONS_MAX).copied();
@@ -96,10 +99,12 @@ impl Bridge {
         let ours = state.applied.get(origin).0;
         let knows = theirs.sequence.max(theirs.acknowledged);
         if knows > ours {
+            crate::sometimes::FENCED_AT_RESUME.reach();
             let theirs = knows;
             return Err(Stop::Fence(Reason::PeerKnowsMore { peer, partition: id, origin, theirs, ours }));
         }
         let beyond = |what, theirs, ours| {
+            crate::sometimes::CURSOR_BEYOND_END.reach();
             Err(Stop::Fence(Reason::CursorBeyondEnd { peer, partition: id, what, theirs, ours }))
         };
         if theirs.log > state.log_end.0 {
@@ -112,6 +117,7 @@ impl Bridge {
             let head = turn.log.head(id, origin, Sequence(theirs.sequence))?;
             // The peer has whole commits of ours: where no commit of ours ends, it has those of another life of this store.
             if head.is_none_or(|head| head.check() != theirs.head) {
+                crate::sometimes::FORK_AT_RESUME.reach();
                 let differs = theirs.sequence;
                 turn.out.push(fork(id, origin, Sequence::NONE, Sequence(differs)));
                 return Err(Stop::Fence(Reason::Fork { partition: id, origin, sequence: differs }));

@@ -67,6 +67,7 @@ impl Bridge {
             let Some(since) = known.outgoing.held_since else { continue };
             let at = since.plus_ms(REFERENCES_FLUSH_MS);
             if at <= turn.now {
+                crate::sometimes::REFERENCES_FLUSHED.reach();
                 known.outgoing.flush = true;
                 self.ready.insert(*id);
             } else {
@@ -199,6 +200,7 @@ impl Partition {
                 }
                 let weight = weigh(&logged.commit);
                 if bytes + weight > filling.room() && !(filling.is_empty() && bytes == 0) {
+                    crate::sometimes::COMMIT_TOO_LARGE_FOR_ROOM.reach();
                     full = true;
                     break;
                 }
@@ -212,6 +214,12 @@ impl Partition {
         }
         // A turn that read much and found no body still moves the peer on, or nothing would ask for the next one.
         let fruitless = reads == READS_MAX && steps.is_empty();
+        if fruitless {
+            crate::sometimes::FRUITLESS_TURN.reach();
+        }
+        if outgoing.held.len() >= HELD_RUNS_MAX {
+            crate::sometimes::REFERENCES_FULL.reach();
+        }
         let held_out = outgoing.flush || fruitless || outgoing.held.len() >= HELD_RUNS_MAX;
         if held_out && !full && !outgoing.stopped && !outgoing.held.is_empty() {
             outgoing.sent = outgoing.read;
@@ -266,6 +274,7 @@ fn append(steps: &mut Vec<Taken>, held: Vec<Run>, commit: Commit, receiver: Repl
         && before.last().next() == commit.first
         && before.operations.len() + commit.operations.len() <= COMMIT_OPERATIONS_MAX
     {
+        crate::sometimes::COMMITS_JOINED.reach();
         before.operations.extend(commit.operations);
         before.signature = commit.signature;
         for run in held {

@@ -123,6 +123,7 @@ impl Bridge {
             filling.bytes += 4 + answer.encoded_len();
             filling.frame.fetched.push(answer);
             if asked.first <= asked.last {
+                crate::sometimes::FETCH_ANSWERED_IN_PARTS.reach();
                 self.outbox.to_answer.push_back(asked);
             }
         }
@@ -163,6 +164,7 @@ impl Bridge {
             return Err(Reason::Malformed("fetch").into());
         }
         if self.outbox.to_answer.len() >= FETCHES_MAX {
+            crate::sometimes::TOO_MANY_FETCHES.reach();
             return Err(Reason::TooManyFetches(FETCHES_MAX).into());
         }
         let (first, last) = (Sequence(fetch.first), Sequence(fetch.last));
@@ -195,6 +197,7 @@ impl Bridge {
             return Err(Reason::Malformed("origin").into());
         }
         if inline.on {
+            crate::sometimes::INLINE_GIVEN.reach();
             self.inline.insert(origin);
             // What was passed as references is not missed: the peer fetches it. What follows is urgent now.
             let unsent = self.partitions.iter().filter(|(_, known)| known.outgoing.unsent_entries());

@@ -26,4 +26,5 @@ pub mod scan;
 pub mod scenario;
 pub mod schedule;
 pub mod script;
+pub mod sometimes;
 pub mod world;

@@ -89,6 +89,7 @@ impl Client {
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
         let told = told_mut(conversation, receipt);
         if told.request == Some(request) {
+            crate::sometimes::RECEIPT_UNANSWERED.reach();
             told.request = None;
         }
     }
@@ -114,6 +115,7 @@ impl Client {
         (id, receipt): (ConversationId, Receipt),
         retry_ms: u64,
     ) {
+        crate::sometimes::RECEIPT_HELD.reach();
         if let Some(conversation) = self.conversations.get_mut(&id) {
             told_mut(conversation, receipt).request = None;
         }

@@ -47,6 +47,7 @@ impl Client {
         if line.questions() < limits::QUESTIONS_MAX {
             line.unasked.push_back(question);
         } else {
+            crate::sometimes::TOO_MANY_QUESTIONS.reach();
             match question {
                 Question::Receipts { .. } => {}
                 Question::List => step.refuse(None, None, &LocalRefusal::TooManyQuestions(line.questions())),

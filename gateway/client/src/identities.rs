@@ -47,6 +47,7 @@ impl Identities {
         }
         self.places.insert(identity, place);
         if self.places.len() > limits::IDENTITIES_MAX {
+            crate::sometimes::IDENTITY_FORGOTTEN.reach();
             let oldest = self.places.pop_first().map(|(oldest, _)| oldest);
             self.forgotten = self.forgotten.max(oldest);
         }

@@ -140,6 +140,7 @@ impl Client {
             match self.lines.get_mut(key) {
                 Some(line) => line.addresses = addresses,
                 None => {
+                    crate::sometimes::LINE_OPENED.reach();
                     self.lines.insert(*key, Line::new(addresses));
                     self.connect(step, *key);
                 }
@@ -174,6 +175,7 @@ impl Client {
 
     /// Nothing came, or nonsense did: closes the connection from this side.
     pub(crate) fn hang_up(&mut self, step: &mut Step<'_>, key: LineKey) {
+        crate::sometimes::HUNG_UP.reach();
         if let Some(connection) = self.lines.get(&key).and_then(|line| line.connection) {
             step.outputs.push(Output::Disconnect { connection });
             self.lose(step, key);
@@ -191,6 +193,9 @@ impl Client {
         let retry_in_ms = drawn.max(line.patience_ms.min(limits::RETRY_MS_MAX));
         line.patience_ms = 0;
         line.failures = line.failures.saturating_add(1);
+        if bound == limits::RECONNECT_MOST_MS {
+            crate::sometimes::RECONNECTS_SELDOM.reach();
+        }
         self.timers.set(Timer::Reconnect(key), step.now.plus_ms(retry_in_ms));
         step.show(Event::SignedOut { placement: key.placement(), retry_in_ms });
     }
@@ -211,6 +216,8 @@ impl Client {
         line.detour = Some(Address { region: redirect.region.clone(), url: redirect.url });
         line.redirects = line.redirects.saturating_add(1);
         let at_once = line.redirects == 1;
+        let mark = if at_once { &crate::sometimes::REDIRECTED } else { &crate::sometimes::REDIRECTED_AGAIN };
+        mark.reach();
         line.failures = line.failures.max(line.redirects - 1);
         step.outputs.push(Output::Disconnect { connection });
         step.show(Event::Redirected { region: redirect.region, reason: redirect.reason });
@@ -246,6 +253,7 @@ impl Client {
 
     /// The cluster has no such placement: what was meant for it is refused.
     fn give_up_placement(&mut self, step: &mut Step<'_>, placement: PlacementId) {
+        crate::sometimes::PLACEMENT_UNKNOWN.reach();
         self.wanted.remove(&placement);
         let why = LocalRefusal::UnknownPlacement(placement);
         let of = |conversation: &ConversationId| conversation.placement() == placement;
@@ -261,6 +269,7 @@ impl Client {
     }
 
     fn close_line(&mut self, step: &mut Step<'_>, key: LineKey) {
+        crate::sometimes::LINE_CLOSED.reach();
         if let Some(connection) = self.lines.get(&key).and_then(|line| line.connection) {
             step.outputs.push(Output::Disconnect { connection });
         }

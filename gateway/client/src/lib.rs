@@ -25,6 +25,7 @@ mod print;
 mod routes;
 mod send_commands;
 mod show_items;
+pub mod sometimes;
 mod sync;
 mod ticks;
 mod timers;

@@ -79,6 +79,8 @@ impl Given {
     pub(crate) fn mark(&mut self, sender: UserId, message: MessageId, seen: Cut) {
         if self.marked.len() < limits::MARKED_MAX {
             self.marked.insert((sender, message), seen);
+        } else {
+            crate::sometimes::MARKS_FULL.reach();
         }
     }
 
@@ -100,6 +102,7 @@ impl Given {
         if self.memberships.len() < limits::MEMBERSHIPS_MAX {
             self.memberships.insert(dot, since);
         } else {
+            crate::sometimes::MEMBERSHIP_FORGOTTEN.reach();
             // Not followed: what it hides cannot be told, so nothing counts as hidden.
             self.memberships.insert(dot, Cut::new());
             self.memberships.pop_first();

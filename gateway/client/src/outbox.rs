@@ -135,6 +135,9 @@ impl Outbox {
     /// A new connection will be asked for this conversation: everything of it is to be sent again, in order.
     pub(crate) fn send_all_again(&mut self, conversation: ConversationId) {
         if let Some(queue) = self.queues.get_mut(&conversation) {
+            if queue.to_send != queue.all || queue.in_flight.is_some() {
+                crate::sometimes::SENT_AGAIN.reach();
+            }
             queue.to_send.clone_from(&queue.all);
             queue.in_flight = None;
             queue.held = false;

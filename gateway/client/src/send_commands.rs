@@ -25,7 +25,10 @@ impl Client {
         let Some((conversation, id, wish)) = self.read_command(step, act) else { return };
         let id = id.unwrap_or_else(|| step.draw_id());
         if let Some((_, entry)) = self.outbox.find(conversation, id) {
-            if !entry.wish.is_same(&wish) {
+            if entry.wish.is_same(&wish) {
+                crate::sometimes::SAME_COMMAND_AGAIN.reach();
+            } else {
+                crate::sometimes::ID_IN_USE.reach();
                 step.refuse(Some(conversation), Some(id), &LocalRefusal::IdInUse { conversation });
             }
             return;
@@ -73,6 +76,7 @@ impl Client {
             return Err(LocalRefusal::UnknownPlacement(conversation.placement()));
         }
         if !self.outbox.has_room(wish) {
+            crate::sometimes::OUTBOX_FULL.reach();
             let (entries, bytes) = self.outbox.size();
             let (entries_max, bytes_max) = (limits::OUTBOX_ENTRIES_MAX, limits::OUTBOX_BYTES_MAX);
             return Err(LocalRefusal::OutboxFull { entries, bytes, entries_max, bytes_max });
@@ -151,6 +155,8 @@ impl Client {
             .is_some_and(|(_, entry)| matches!(entry.wish, Wish::Post { .. }));
         if self.outbox.note_dot(conversation, id, place.dot) {
             step.show(Event::Acknowledged { conversation, command: id, place: Some(place) });
+        } else {
+            crate::sometimes::ACKNOWLEDGED_AGAIN.reach();
         }
         if is_post {
             self.follow(step, conversation, id, place);
@@ -191,6 +197,8 @@ impl Client {
         // A region that was just moved to may not have heard yet of a conversation that this user is in.
         let unheard = error.code == "unknown_conversation" && is_member;
         if error.temporary || unheard {
+            let mark = if unheard { &crate::sometimes::HELD_AS_UNHEARD } else { &crate::sometimes::HELD };
+            mark.reach();
             let asked =
                 if error.retry_after_ms == 0 { limits::RETRY_MS_DEFAULT } else { error.retry_after_ms };
             if let Some(held) = self.outbox.hold(number) {
@@ -198,14 +206,17 @@ impl Client {
                 self.timers.set(Timer::Retry(held), at);
             }
         } else if let Some(refused) = seen.filter(|_| error.code.starts_with("cursor_")) {
+            crate::sometimes::CURSOR_OF_POST_REFUSED.reach();
             // The newest cursor claims at least as much; without any, the message goes without the causes only this device knows of.
             let newest = known.and_then(|known| known.cursor.clone()).filter(|newest| *newest != refused);
             self.outbox.send_again_with(number, newest);
         } else if acknowledged {
+            crate::sometimes::SET_ASIDE.reach();
             self.outbox.set_aside(number);
             let again = step.now.plus_ms(limits::RETRY_MS_MAX);
             self.timers.set_if_idle(Timer::Retry(conversation), again);
         } else {
+            crate::sometimes::REFUSED.reach();
             self.outbox.remove(number);
             let v1::Error { code, message, .. } = error;
             step.show(Event::Refused { conversation: Some(conversation), command: Some(id), code, message });

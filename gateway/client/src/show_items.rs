@@ -37,6 +37,7 @@ impl Client {
         let Some(conversation) = self.conversations.get_mut(&id) else { return Ok(()) };
         conversation.cursor = Some(deliver.cursor.clone());
         for (sender, message) in conversation.given.take_settled() {
+            crate::sometimes::MARK_CLEARED.reach();
             step.show(Event::MarkCleared { conversation: id, sender, message });
         }
         let given = &conversation.given;
@@ -50,6 +51,9 @@ impl Client {
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
         let (sender, message, place) = (item.sender, item.message, item.place);
         let given = conversation.given.covers(place.dot);
+        if given {
+            crate::sometimes::GIVEN_AGAIN.reach();
+        }
         conversation.given.take(me, &item);
         note_membership(conversation, me, &item);
         let sighting = conversation.identities.see(sender, message, place, given);
@@ -81,14 +85,16 @@ impl Client {
                 let unsettled = seen.filter(|seen| !conversation.given.settles(seen));
                 let marked = unsettled.is_some();
                 if let Some(seen) = unsettled {
+                    crate::sometimes::MARKED.reach();
                     conversation.given.mark(sender, message, seen);
                 }
                 step.show(Event::Shown { conversation: id, item, marked });
             }
             Sighting::Moves { from } => {
+                crate::sometimes::MOVED.reach();
                 step.show(Event::Moved { conversation: id, sender, message, from, to: place });
             }
-            Sighting::Known => {}
+            Sighting::Known => crate::sometimes::DUPLICATE_HIDDEN.reach(),
         }
         show_ticks(step, id, ticks);
         if sender == me {
@@ -195,6 +201,7 @@ impl Client {
             return None;
         }
         if !self.conversations.contains_key(&id) && self.conversations.len() >= limits::CONVERSATIONS_MAX {
+            crate::sometimes::TOO_MANY_CONVERSATIONS.reach();
             let line = self.lines.get_mut(&key)?;
             if !std::mem::replace(&mut line.crowded, true) {
                 let limit = limits::CONVERSATIONS_MAX;

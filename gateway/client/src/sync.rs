@@ -25,6 +25,9 @@ impl Client {
         let held: Vec<(ConversationId, Bytes)> = self.conversations.iter().filter_map(cursor).collect();
         let mut parts = fit_frames(held);
         let last = parts.pop().unwrap_or_default();
+        if !parts.is_empty() {
+            crate::sometimes::SYNC_IN_PARTS.reach();
+        }
         for part in parts {
             let (ids, cursors): (Vec<ConversationId>, Vec<Bytes>) = part.into_iter().unzip();
             self.sync(step, key, cursors, &ids);
@@ -64,6 +67,7 @@ impl Client {
         let read = |text: &String| read_id("conversations", text);
         let ids: Vec<ConversationId> = behind.conversations.iter().map(read).collect::<Result<_, _>>()?;
         for id in ids {
+            crate::sometimes::BEHIND.reach();
             self.sync_again(step, key, id);
         }
         Ok(())
@@ -71,6 +75,7 @@ impl Client {
 
     /// The region does not take the cursor of that conversation: it is synced from nothing. What was shown stays shown, once.
     pub(crate) fn start_over(&mut self, step: &Step<'_>, key: LineKey, id: ConversationId) {
+        crate::sometimes::STARTED_OVER.reach();
         if let Some(conversation) = self.conversations.get_mut(&id) {
             conversation.cursor = None;
         }
@@ -93,6 +98,7 @@ impl Client {
     /// A sync was refused for the moment: all of it is asked again.
     pub(crate) fn sync_held(&mut self, step: &Step<'_>, key: LineKey, retry_ms: u64) {
         if let Some(line) = self.lines.get_mut(&key) {
+            crate::sometimes::SYNC_REFUSED.reach();
             line.sync_refused = true;
         }
         self.timers.set(Timer::Sync(key), step.now.plus_ms(retry_ms));

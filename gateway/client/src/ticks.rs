@@ -112,6 +112,7 @@ impl Ticks {
     /// This user left or was added again: who came and went meanwhile is not known, so everybody is a stranger from now on, and messages
     /// of before are not followed any more: who joined meanwhile was not given them.
     pub(crate) fn forget_members(&mut self) {
+        crate::sometimes::MEMBERS_FORGOTTEN.reach();
         self.messages.clear();
         self.retired.extend(std::mem::take(&mut self.dots).into_keys());
         while self.retired.len() > limits::OWN_MESSAGES_MAX {
@@ -131,6 +132,7 @@ impl Ticks {
             self.strangers.iter().filter(|(_, cut)| is_given(cut)).map(|(user, _)| *user).collect();
         let mut ticks = Vec::new();
         for user in vetted {
+            crate::sometimes::STRANGER_COUNTS.reach();
             let before = self.clone_memberships();
             self.strangers.remove(&user);
             self.elders.insert(user);
@@ -160,8 +162,12 @@ impl Ticks {
                 let counts = dots.iter().any(|dot| cut.covers(*dot) && self.may_count(user, *dot));
                 let counted = dots.iter().any(|dot| cut.covers(*dot) && before.may_count(user, *dot));
                 let tick = Tick { message: *message, kind: *kind, user, device: *device };
-                if counts && !counted && !self.told.contains(&tick) {
-                    ticks.push(tick);
+                if counts && !counted {
+                    if self.told.contains(&tick) {
+                        crate::sometimes::TICK_TOLD_BEFORE.reach();
+                    } else {
+                        ticks.push(tick);
+                    }
                 }
             }
         }
@@ -202,6 +208,7 @@ impl Ticks {
         self.dots.entry(message).or_default().push(dot);
         self.messages.insert(dot, message);
         if self.dots.len() > limits::OWN_MESSAGES_MAX {
+            crate::sometimes::OWN_MESSAGE_FORGOTTEN.reach();
             for dot in self.dots.pop_first().map(|(_, dots)| dots).unwrap_or_default() {
                 self.messages.remove(&dot);
             }
@@ -224,6 +231,7 @@ impl Ticks {
         let is_known =
             self.hidden.contains_key(&user) || self.elders.contains(&user) || self.gone.contains(&user);
         if !is_known && self.first_members.is_none() && !cut.is_empty() {
+            crate::sometimes::STRANGER.reach();
             self.strangers.entry(user).or_insert_with(|| cut.clone());
         }
         let before = self.receipts.get(&key).cloned().unwrap_or_default();

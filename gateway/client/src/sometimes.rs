@@ -1,0 +1,44 @@
+//! The rare branches of a client that its tests are to reach ([`crdt::sometimes`]).
+//!
+//! What must always hold: a mark stands in the branch that it names, and nothing depends on it.
+
+crdt::marks! {
+    OUTBOX_FULL = "a command finds the outbox full";
+    SAME_COMMAND_AGAIN = "the application sends what is in the outbox";
+    ID_IN_USE = "the application uses an id twice";
+    HELD = "a command is refused for the moment";
+    HELD_AS_UNHEARD = "a region has not heard of this user's conversation";
+    CURSOR_OF_POST_REFUSED = "a region does not take the cursor that a post was written on";
+    SET_ASIDE = "a region refuses what another one has acknowledged";
+    REFUSED = "a command is refused for good";
+    ACKNOWLEDGED_AGAIN = "another region acknowledges the same command";
+    SENT_AGAIN = "what was sent is sent again on a new connection";
+    DUPLICATE_HIDDEN = "a duplicate of what is shown is not shown";
+    MOVED = "a duplicate moves what is shown to an earlier place";
+    GIVEN_AGAIN = "an operation is given again";
+    MARKED = "a message is shown with the mark";
+    MARK_CLEARED = "a mark goes";
+    MARKS_FULL = "a further mark is not followed";
+    IDENTITY_FORGOTTEN = "the oldest identity is forgotten";
+    MEMBERSHIP_FORGOTTEN = "a membership's hiding is not followed";
+    STRANGER = "a receipt of somebody who is not known to be a member waits";
+    STRANGER_COUNTS = "a stranger's receipt counts";
+    MEMBERS_FORGOTTEN = "members are forgotten, since this user left or was added again";
+    TICK_TOLD_BEFORE = "a receipt would tick what was ticked before its user left";
+    OWN_MESSAGE_FORGOTTEN = "the oldest own message is not followed any more";
+    RECEIPT_HELD = "a receipt is refused for the moment";
+    RECEIPT_UNANSWERED = "a connection ends with a receipt on its way";
+    BEHIND = "a region stopped delivering a conversation live";
+    STARTED_OVER = "a conversation is synced from nothing, since its cursor is not taken";
+    SYNC_REFUSED = "a sync is refused for the moment";
+    SYNC_IN_PARTS = "cursors take several frames";
+    HUNG_UP = "this side ends a connection";
+    REDIRECTED = "a region sends this device elsewhere";
+    REDIRECTED_AGAIN = "a region sends this device elsewhere again";
+    RECONNECTS_SELDOM = "tries to connect are as far apart as they get";
+    PLACEMENT_UNKNOWN = "the cluster has no such placement";
+    LINE_OPENED = "a placement gets a connection of its own";
+    LINE_CLOSED = "a placement's own connection is not needed any more";
+    TOO_MANY_CONVERSATIONS = "a conversation beyond the limit is not taken";
+    TOO_MANY_QUESTIONS = "a question finds too many waiting";
+}

@@ -1,0 +1,36 @@
+//! The rare branches of a shard that its tests are to reach ([`crdt::sometimes`]).
+//!
+//! What must always hold: a mark stands in the branch that it names, and nothing depends on it.
+
+crdt::marks! {
+    RESENT_COMMAND = "a command that was done before is answered as it was then";
+    MESSAGE_TOO_OLD = "a message's id is older than outboxes keep";
+    MESSAGE_FROM_FUTURE = "a message's id is from further ahead than clocks may be";
+    WRITTEN_ON_MORE = "a post was written on more than this region has, and carries its cut";
+    CURSOR_AHEAD = "a cut claims what this region never gave";
+    NOT_A_MEMBER = "a command of somebody who has left";
+    UNKNOWN_CONVERSATION = "a command about a conversation that this region has not heard of";
+    PIN_FORBIDS = "somebody whose pin forbids it would become or be a member";
+    NOT_THE_CREATOR = "somebody else than the creator adds a member";
+    GROUP_EXISTS = "a group is created under an id that is taken";
+    DIRECT_EXISTS = "a conversation of two is opened that is open";
+    ALREADY_A_MEMBER = "a member is added who is one";
+    GROUP_FULL = "a member beyond the limit";
+    CLOCK_EXHAUSTED = "a conversation's clock is exhausted";
+    COMMIT_CUT = "what a step issues is cut into several commits";
+    COMMIT_HAD = "a whole commit arrives that is here";
+    COMMIT_HAD_IN_PART = "a commit arrives whose beginning is here";
+    COMMIT_REFUSED = "a peer's commit is refused";
+    FORK_FOUND = "a peer has another chain under the same sequences";
+    SECOND_LIFE = "a peer has more of this very replica than its store";
+    PIN_BROKEN = "a peer's operation lets in somebody whose pin forbids it";
+    ALIAS = "a duplicate of what is shown arrives, and changes no place";
+    ALIAS_MOVES = "a duplicate of what is shown arrives, and moves it to an earlier place";
+    MEMBERSHIP_TURNED = "an operation of another region makes or ends a membership here";
+    REGISTER_STANDS = "a register arrives that says nothing new";
+    REGISTER_NOT_SENT_BACK = "a register is not sent to the peer that brought it";
+    REGISTERS_REFUSED = "a peer's registers are refused";
+    RECEIPT_BEFORE_ADDING = "a device's first receipt does not cover the adding of its user";
+    RECEIPTS_JOINED = "a member's further device shares a receipt";
+    UNACKNOWLEDGED_AT_OPENING = "a store is opened whose last operations were not acknowledged";
+}
