@@ -115,7 +115,7 @@ fn verify(
             }
         }
         let commit = without_applied(commit, applied);
-        let head = match commit.verify(applied, head, &key) {
+        let head = match commit.verify(applied, head, (&*pending.config.signatures, &key)) {
             // A peer that has more of this very replica than this region itself: its store was rolled back.
             Ok(_) if origin == own => {
                 crate::sometimes::SECOND_LIFE.reach();
@@ -176,7 +176,7 @@ fn compare(
         kept_head(pending, partition, Dot { replica: origin, sequence: previous })?
     };
     let last = commit.last();
-    Ok(Err(match before.map(|before| commit.verify(previous, before, key)) {
+    Ok(Err(match before.map(|before| commit.verify(previous, before, (&*pending.config.signatures, key))) {
         // Another cut of another chain: its signature cannot be told from here, that it is another chain can.
         None | Some(Ok(_)) => CommitRefused::Fork { partition, origin, last: last.0 },
         Some(Err(reason)) => reason,

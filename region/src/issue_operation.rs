@@ -72,8 +72,8 @@ pub(crate) fn seal(pending: &mut Pending<'_>) -> Result<(), StoreError> {
             let chain = work.chains.get(&replica);
             let before = chain.map_or_else(|| ChainHead::genesis(partition, replica), |chain| chain.end.head);
             let first = work.applied(replica).next();
-            let commit =
-                Commit::sign(partition, replica, first, operations, before, &pending.config.signing_key);
+            let signer = (&*pending.config.signatures, &pending.config.signing_key);
+            let commit = Commit::sign(partition, replica, first, operations, before, signer);
             let head = commit.head_after(before);
             log(pending, position, &commit, head)?;
             position.0 += commit.operations.len() as u64;

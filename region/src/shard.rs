@@ -35,7 +35,9 @@ use replication::commit::{Commit, CommitRefused};
 use replication::log::{ChangeNumber, PartitionState, Position};
 use replication::placement::Placement;
 use replication::register::Register;
+use replication::signature::Signatures;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// What a shard is told once, when it opens.
 #[derive(Debug, Clone)]
@@ -48,6 +50,8 @@ pub struct ShardConfig {
     pub replica: ReplicaId,
     /// Signs this replica's commits.
     pub signing_key: SigningKey,
+    /// How commits are signed and verified.
+    pub signatures: Arc<dyn Signatures>,
     /// What it accepts.
     pub limits: Limits,
 }

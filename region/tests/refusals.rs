@@ -13,6 +13,7 @@ use region::store::MemoryStore;
 use replication::commit::{Commit, CommitRefused, OperationBytes};
 use replication::log::{ChangeNumber, LogView as _, Position};
 use replication::register::Register;
+use replication::signature::Ed25519;
 
 /// A world of two regions in which users 1 and 2 are in group 1, 1 and 2 talk directly, and both regions hold all of it.
 fn world() -> World {
@@ -269,7 +270,7 @@ fn next_post(number: u128) -> OperationBytes {
 
 fn signed(partition: PartitionId, first: u64, operations: Vec<OperationBytes>) -> Commit {
     let genesis = crdt::ChainHead::genesis(partition, replica(1));
-    Commit::sign(partition, replica(1), Sequence(first), operations, genesis, &key(1))
+    Commit::sign(partition, replica(1), Sequence(first), operations, genesis, (&Ed25519, &key(1)))
 }
 
 /// Gives region 0 these commits of region 1 after a good one, and sees all of it refused.

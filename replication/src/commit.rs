@@ -6,10 +6,11 @@
 //! Cost: 64 bytes of signature a commit, shared by all its operations; one Ed25519 signature where it is issued and one
 //! verification in every other region.
 
+use crate::signature::Signatures;
 use bytes::Bytes;
 use crdt::operation::MalformedOperation;
 use crdt::{ChainHead, Dot, PartitionId, ReplicaId, Sequence};
-use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
+use ed25519_dalek::{SigningKey, VerifyingKey};
 
 /// The bytes of one operation: the dot follows from its place in the commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub struct Commit {
     pub first: Sequence,
     /// At least one.
     pub operations: Vec<OperationBytes>,
-    /// Ed25519 over the partition, the origin, the last sequence and the chain head after it.
+    /// Signs the partition, the origin, the last sequence and the chain head after it.
     pub signature: [u8; 64],
 }
 
@@ -147,11 +148,11 @@ impl Commit {
         first: Sequence,
         operations: Vec<OperationBytes>,
         before: ChainHead,
-        key: &SigningKey,
+        (signatures, key): (&dyn Signatures, &SigningKey),
     ) -> Self {
         let mut commit = Self { partition, origin, first, operations, signature: [0; 64] };
         let statement = statement(partition, origin, commit.last(), commit.head_after(before));
-        commit.signature = key.sign(&statement).to_bytes();
+        commit.signature = signatures.sign(key, &statement);
         commit
     }
 
@@ -163,7 +164,7 @@ impl Commit {
         &self,
         applied: Sequence,
         before: ChainHead,
-        key: &VerifyingKey,
+        (signatures, key): (&dyn Signatures, &VerifyingKey),
     ) -> Result<ChainHead, CommitRefused> {
         let (partition, origin) = (self.partition, self.origin);
         if self.operations.is_empty() {
@@ -174,14 +175,11 @@ impl Commit {
             return Err(CommitRefused::OutOfOrder { partition, origin, first, expected });
         }
         let head = self.head_after(before);
-        let signature = ed25519_dalek::Signature::from_bytes(&self.signature);
-        let statement = statement(partition, origin, self.last(), head);
-        key.verify_strict(&statement, &signature).map_err(|_| CommitRefused::Signature {
-            partition,
-            origin,
-            last: self.last().0,
-        })?;
-        Ok(head)
+        if signatures.verify(key, &statement(partition, origin, self.last(), head), &self.signature) {
+            Ok(head)
+        } else {
+            Err(CommitRefused::Signature { partition, origin, last: self.last().0 })
+        }
     }
 }
 

@@ -35,6 +35,7 @@ mod send_entries;
 mod send_frame;
 mod sent;
 mod shared;
+pub mod signature;
 pub mod sometimes;
 pub mod stability;
 pub mod timers;

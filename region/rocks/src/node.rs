@@ -31,6 +31,7 @@ use region::shard::{OpenError, Shard, ShardConfig};
 use region::store::{Store as _, StoreError};
 use replication::bridge::{Bridge, Config, OwnStore};
 use replication::placement::{Placement, Placements};
+use replication::signature::Ed25519;
 use replication_quic::{BridgeIdentity, BridgeSettings, Bridges, BridgesConfig, EndpointRefused, PeerConfig};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -319,6 +320,7 @@ fn open_placement(
         allowed_pins,
         replica,
         signing_key: config.signing_key.clone(),
+        signatures: Arc::new(Ed25519),
         limits: config.limits.clone(),
     };
     let shard = Shard::open(shard, &store);

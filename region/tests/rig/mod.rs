@@ -19,7 +19,9 @@ use region::shard::{Effect, Input, Outcome, Shard, ShardConfig, Ticket};
 use region::store::{MemoryStore, Store, StoreError};
 use replication::log::LogView;
 use replication::placement::{Epoch, Placement};
+use replication::signature::Ed25519;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The placement of the world.
 pub const WORLD: PlacementId = PlacementId(1);
@@ -70,6 +72,7 @@ pub fn config(region: usize, regions: usize) -> ShardConfig {
         allowed_pins: [WORLD].into(),
         replica: replica(region),
         signing_key: key(region),
+        signatures: Arc::new(Ed25519),
         limits: Limits::default(),
     }
 }

@@ -15,6 +15,7 @@ use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 use replication::commit::{Commit, CommitRefused};
 use replication::limits::COMMIT_BYTES_MAX;
 use replication::placement::Placements;
+use replication::signature::Ed25519;
 use replication::{Bridge, Config, Input, Output, OwnStore, proto};
 
 /// Region 1, with a bridge to region 2 that somebody else plays.
@@ -209,7 +210,8 @@ fn step(first: u64, texts: &[&str]) -> proto::Step {
     let origin = replica(2);
     let operations = texts.iter().map(|text| operation(text)).collect();
     let before = crdt::ChainHead::genesis(partition(1, 7), origin);
-    let commit = Commit::sign(partition(1, 7), origin, Sequence(first), operations, before, &key(origin));
+    let commit =
+        Commit::sign(partition(1, 7), origin, Sequence(first), operations, before, (&Ed25519, &key(origin)));
     let mut step = proto::Step { first, signature: commit.signature.to_vec().into(), ..Default::default() };
     let (mut shapes, mut data) = (Vec::new(), Vec::new());
     for operation in &commit.operations {

@@ -9,6 +9,7 @@ use crdt::RegionId;
 use expect_test::expect_file;
 use replication::commit::Commit;
 use replication::placement::Placements;
+use replication::signature::Ed25519;
 use std::collections::BTreeMap;
 
 struct Stage {
@@ -126,7 +127,7 @@ impl Stage {
             crdt::Sequence(first),
             vec![operation(text)],
             before,
-            &crate::store::key(origin),
+            (&Ed25519, &crate::store::key(origin)),
         );
         region.store.apply(replica(victim.0), id, vec![commit], None).unwrap();
     }

@@ -14,6 +14,7 @@ use replication::log::{
 };
 use replication::placement::{Placement, Placements};
 use replication::register::Register;
+use replication::signature::Ed25519;
 use replication::stability::{Pair, register_key};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -142,7 +143,7 @@ impl Store {
         let last = log.applied.get(origin);
         // The store keeps the head of every commit's end.
         let before = log.head(id, origin, last).unwrap();
-        let commit = Commit::sign(id, origin, last.next(), operations, before, &key(origin));
+        let commit = Commit::sign(id, origin, last.next(), operations, before, (&Ed25519, &key(origin)));
         let head = commit.head_after(before);
         log.append(commit.clone(), head);
         commit
@@ -169,7 +170,7 @@ impl Store {
             }
             let before = log.head(id, commit.origin, had).unwrap();
             let verifying = self.placements.get(id.placement).unwrap().active[&commit.origin];
-            let head = commit.verify(had, before, &verifying)?;
+            let head = commit.verify(had, before, (&Ed25519, &verifying))?;
             log.append(commit.clone(), head);
             applied.push(commit);
         }

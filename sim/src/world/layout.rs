@@ -4,6 +4,7 @@
 //! second (their bytes may lie in all of its regions); the other way round is refused.
 
 use crate::script::Script;
+use crate::world::signatures::Seals;
 use crdt::{Incarnation, PlacementId, RegionId, ReplicaId, UserId};
 use ed25519_dalek::SigningKey;
 use gateway::cursor::{CursorKey, CursorKeys};
@@ -15,6 +16,7 @@ use region::meta::Expected;
 use region::shard::ShardConfig;
 use replication::bridge::{Config, OwnStore};
 use replication::placement::{Epoch, Placement, Placements};
+use replication::signature::Signatures;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -33,6 +35,8 @@ const CLUSTER: &str = "world";
 pub struct Layout {
     regions: Vec<RegionId>,
     placements: Placements,
+    /// How its regions sign.
+    pub(crate) signatures: Arc<dyn Signatures>,
 }
 
 impl Layout {
@@ -49,7 +53,7 @@ impl Layout {
             Placement { id, epoch: Epoch(1), active: active.collect() }
         };
         let placements = Placements::new([placement(WORLD, &regions), placement(PINNED, &pinned)]);
-        Self { regions, placements }
+        Self { regions, placements, signatures: Arc::new(Seals) }
     }
 
     /// The map of a script.
@@ -99,6 +103,7 @@ impl Layout {
             allowed_pins: pins.filter(|pin| *pin == WORLD || placement == PINNED).collect(),
             replica: replica(region, placement),
             signing_key: key(region),
+            signatures: Arc::clone(&self.signatures),
             limits: Limits::default(),
         })
     }

@@ -29,6 +29,7 @@ mod regions;
 mod service;
 mod sessions;
 mod shards;
+mod signatures;
 mod storm;
 mod trace;
 
@@ -54,7 +55,9 @@ use links::{Links, Way};
 use people::People;
 use queue::{Event, Queue};
 use regions::Region;
+use replication::signature::Signatures;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use trace::Trace;
 
 /// A world.
@@ -161,6 +164,11 @@ impl World {
     /// Judges nothing from now on, but keeps what people see: for measuring what judging costs.
     pub const fn switch_checks_off(&mut self) {
         self.oracle.switch_off();
+    }
+
+    /// Regions that are started from now on sign like that.
+    pub fn sign_with(&mut self, signatures: Arc<dyn Signatures>) {
+        self.layout.signatures = signatures;
     }
 
     /// Starts all regions.
