@@ -18,6 +18,7 @@ pub mod history;
 pub mod limits;
 pub mod note_event;
 pub mod outcome;
+pub mod page;
 pub mod plan;
 pub mod replay_plan;
 pub mod report;

@@ -35,3 +35,32 @@ pub const MESSAGES_TIMED_MAX: usize = 1_000_000;
 /// How late an application may take what its client said, in microseconds: a line of a history carries the client's time, so it may be that much before the line
 /// above, which the application did meanwhile. Beyond it the history is not of one clock, and is refused.
 pub const APPLICATION_LATE_US_MAX: u64 = 10_000_000;
+
+/// How long before a device's showing its receipt may be taken down, in microseconds: both wait in queues of their clients.
+pub const RECEIPT_SLACK_US: u64 = 2_000_000;
+
+/// Faults that a page lists in words; of more it says how many there are.
+pub const FAULTS_LISTED_MAX: usize = 200;
+
+/// Messages that a page shows; of more, the slowest and every so many of the others.
+pub const MESSAGES_DRAWN_MAX: usize = 1_000;
+
+/// Of those, how many are the slowest.
+pub const SLOWEST_DRAWN_MAX: usize = 200;
+
+/// Messages whose way is recorded at once; of more, every second one is forgotten. Some hundred bytes each, with eight devices 600.
+pub const MESSAGES_RECORDED_MAX: usize = 20_000;
+
+/// Showings that are recorded of a message; of more their number.
+pub const SHOWINGS_RECORDED_MAX: usize = 48;
+
+/// Faults that are recorded; of more their number.
+pub const FAULTS_RECORDED_MAX: usize = 2_000;
+
+/// Frames on their way of one direction of a link that are known again; when an older one arrives, nothing is said to have left with it.
+pub const FRAMES_RECORDED_MAX: usize = 4_096;
+
+/// Intervals of figures over time.
+pub const INTERVALS_MAX: usize = 120;
+
+const _: () = assert!(SLOWEST_DRAWN_MAX < MESSAGES_DRAWN_MAX && MESSAGES_DRAWN_MAX < MESSAGES_RECORDED_MAX);

@@ -27,6 +27,15 @@ impl Distribution {
         self.max_us = self.max_us.max(us);
     }
 
+    /// Counts all that another has counted.
+    pub fn merge(&mut self, other: &Self) {
+        for (end, count) in &other.buckets {
+            *self.buckets.entry(*end).or_default() += count;
+        }
+        self.samples += other.samples;
+        self.max_us = self.max_us.max(other.max_us);
+    }
+
     /// How many there are.
     #[must_use]
     pub const fn samples(&self) -> u64 {
