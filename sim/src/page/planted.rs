@@ -1,4 +1,7 @@
 //! A small run made by hand, for tests: three regions, a cut and a crash, somebody without a network.
+//!
+//! Three messages: one that nothing held up, one that waited for a cut, one whose reader had no network. What must always hold: its times
+//! are such that each wait has one cause.
 
 use super::recording::{Device, Fault, Harm, Intervals, Message, Place, Recording, Showing, Spread};
 use super::summary::{Finding, Judged, Summary, Table};
