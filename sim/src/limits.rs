@@ -36,9 +36,6 @@ pub const MESSAGES_TIMED_MAX: usize = 1_000_000;
 /// above, which the application did meanwhile. Beyond it the history is not of one clock, and is refused.
 pub const APPLICATION_LATE_US_MAX: u64 = 10_000_000;
 
-/// How long before a device's showing its receipt may be taken down, in microseconds: both wait in queues of their clients.
-pub const RECEIPT_SLACK_US: u64 = 2_000_000;
-
 /// Faults that a page lists in words; of more it says how many there are.
 pub const FAULTS_LISTED_MAX: usize = 200;
 

@@ -4,6 +4,7 @@
 
 use crate::checks::world::{Class, Marks, Tally, Violation};
 use crate::figures::{Machines, Users};
+use crate::page::Recording;
 use std::collections::BTreeMap;
 
 /// How a run went.
@@ -37,6 +38,8 @@ pub struct Outcome {
     pub drawn: BTreeMap<String, String>,
     /// The newest lines of the text, if it was told.
     pub lines: Vec<String>,
+    /// What happened, for a page, if it was recorded.
+    pub recording: Option<Recording>,
 }
 
 /// A verdict. Panics and runs that differ are for whoever runs a script to find.

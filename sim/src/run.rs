@@ -14,11 +14,13 @@ pub struct Options {
     pub checks: bool,
     /// Whether the text of what happens is kept.
     pub told: bool,
+    /// Whether what happens is recorded for a page.
+    pub recorded: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { checks: true, told: false }
+        Self { checks: true, told: false, recorded: false }
     }
 }
 
@@ -28,6 +30,9 @@ pub fn run(script: &Script, options: Options) -> Outcome {
     let mut world = World::new(script, options.told);
     if !options.checks {
         world.switch_checks_off();
+    }
+    if options.recorded {
+        world.record(script);
     }
     world.start_all();
     world.pass(script.length_us);
@@ -59,5 +64,6 @@ fn outcome(script: &Script, options: Options, world: &World) -> Outcome {
         machines: world.figures().machines().clone(),
         drawn: script.drawn.clone(),
         lines: world.lines().map(str::to_owned).collect(),
+        recording: world.recording(),
     }
 }

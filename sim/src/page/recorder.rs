@@ -10,8 +10,8 @@
 use super::intervals::Counted;
 use super::recording::{Device, DeviceIndex, Fault, Harm, Lane, Message, Place, Recording, Showing};
 use crate::limits::{
-    FAULTS_RECORDED_MAX, FRAMES_RECORDED_MAX, MESSAGES_DRAWN_MAX, MESSAGES_RECORDED_MAX, SHOWINGS_RECORDED_MAX,
-    SLOWEST_DRAWN_MAX,
+    FAULTS_RECORDED_MAX, FRAMES_RECORDED_MAX, MESSAGES_DRAWN_MAX, MESSAGES_RECORDED_MAX,
+    SHOWINGS_RECORDED_MAX, SLOWEST_DRAWN_MAX,
 };
 use crdt::{ConversationId, DeviceId, Dot, MessageId, PartitionId, RegionId, UserId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -79,7 +79,8 @@ impl Recorder {
     ) -> Self {
         let lanes: BTreeMap<RegionId, Lane> =
             regions.iter().enumerate().map(|(lane, (id, _))| (*id, lane)).collect();
-        let ways = ways.filter_map(|(from, to, us)| Some(((*lanes.get(&from)?, *lanes.get(&to)?), us))).collect();
+        let ways =
+            ways.filter_map(|(from, to, us)| Some(((*lanes.get(&from)?, *lanes.get(&to)?), us))).collect();
         let regions = regions.iter().map(|(_, name)| name.clone()).collect();
         let recording = Recording { regions, ways, ..Recording::default() };
         Self { recording, lanes, every: 1, ..Self::default() }
@@ -211,7 +212,14 @@ impl Recorder {
     }
 
     /// An operation of a message is durable in a region.
-    pub(crate) fn applied(&mut self, at: u64, region: RegionId, partition: PartitionId, dot: Dot, id: MessageId) {
+    pub(crate) fn applied(
+        &mut self,
+        at: u64,
+        region: RegionId,
+        partition: PartitionId,
+        dot: Dot,
+        id: MessageId,
+    ) {
         let Some(lane) = self.lane(region) else { return };
         let Some(kept) = self.kept.get_mut(&id) else { return };
         self.dots.insert((partition, dot), id);
@@ -248,7 +256,9 @@ impl Recorder {
     pub(crate) fn brought(&mut self, from: RegionId, to: RegionId, partition: PartitionId, dot: Dot) {
         let Some(left) = self.reading else { return };
         let (Some(from), Some(to)) = (self.lane(from), self.lane(to)) else { return };
-        let Some(kept) = self.dots.get(&(partition, dot)).and_then(|id| self.kept.get_mut(id)) else { return };
+        let Some(kept) = self.dots.get(&(partition, dot)).and_then(|id| self.kept.get_mut(id)) else {
+            return;
+        };
         if kept.message.left.iter().all(|(one, other, _)| (*one, *other) != (from, to)) {
             kept.message.left.push((from, to, left));
         }
@@ -259,7 +269,9 @@ impl Recorder {
         if let Some(kept) = self.kept.get_mut(&message) {
             kept.message.acknowledged_us.get_or_insert(at);
         }
-        let Some(written) = self.written.get_mut(&message).filter(|written| written.device == id) else { return };
+        let Some(written) = self.written.get_mut(&message).filter(|written| written.device == id) else {
+            return;
+        };
         written.acknowledged = true;
         if self.people.get(&id).is_some_and(|person| person.was_offline_since(written.at)) {
             // Its showings say nothing about the regions.
@@ -284,7 +296,9 @@ impl Recorder {
                 kept.message.shown.push(showing);
             }
         }
-        let Some(written) = self.written.get(&message).copied().filter(|written| written.device != id) else { return };
+        let Some(written) = self.written.get(&message).copied().filter(|written| written.device != id) else {
+            return;
+        };
         let author = self.people.get(&written.device);
         let author_was_offline =
             !written.acknowledged && author.is_some_and(|author| author.was_offline_since(written.at));

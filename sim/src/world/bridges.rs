@@ -162,6 +162,7 @@ impl World {
                 self.deliver(life, placement, ShardInput::PeerStarted { peer, start_number }, None);
             }
             Output::Entries { peer: replica, partition, commits, cursor, bytes } => {
+                self.record_commits(peer, life.region, partition, &commits);
                 let input = ShardInput::Entries { peer: replica, partition, commits, cursor };
                 self.deliver_weighed(life, peer, partition.placement, input, bytes);
             }

@@ -81,6 +81,7 @@ impl World {
         self.devices.insert(id, device);
         self.oracle.device_exists(id, user);
         self.figures.device_lives(self.now, id, region);
+        self.record_home(id);
         self.note_device(id, &address(region).region);
         self.device_step(id, Input::Start);
     }
@@ -104,11 +105,13 @@ impl World {
         {
             device.region = region;
             self.figures.device_lives(self.now, id, region);
+            self.record_home(id);
         }
         self.trace.tell(self.now, || format!("{id} does {act:?}"));
         self.oracle.acts(self.now, id, &act);
         self.figures.acts(self.now, id, &act);
         self.note_act(id, &act);
+        self.record_act(id, &act);
         self.device_step(id, Input::Act(act));
     }
 
@@ -137,6 +140,7 @@ impl World {
                     self.trace.tell(self.now, || format!("{id} is told {event:?}"));
                     self.figures.told(self.now, id, &event);
                     self.note_said(id, &event);
+                    self.record_told(id, &event);
                     self.people.is_told(id, &event);
                     self.oracle.told(self.now, id, event);
                 }
@@ -174,6 +178,7 @@ impl World {
         let Some(device) = self.devices.get_mut(&id) else { return };
         device.online = online;
         self.figures.device_is_online(self.now, id, online);
+        self.record_online(id, online);
         if !online {
             for line in self.lines.all_of(id) {
                 self.break_line(line);

@@ -121,6 +121,7 @@ impl World {
         planned.begun = true;
         let fault = planned.fault.clone();
         self.trace.tell(self.now, || format!("begins: {fault:?}"));
+        self.record_fault(index, &fault);
         match fault {
             Fault::Crash { region, keeps_tail } => self.crash(region, keeps_tail),
             Fault::CutWay { from, to } => self.cut(from, to),
@@ -156,6 +157,7 @@ impl World {
         }
         let fault = planned.fault.clone();
         self.trace.tell(self.now, || format!("ends: {fault:?}"));
+        self.record_fault_end(index);
         match fault {
             Fault::Crash { region, .. } => self.start(region),
             Fault::CutWay { from, to } => self.mend(from, to),

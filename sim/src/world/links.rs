@@ -230,6 +230,7 @@ impl World {
         let Some(way) = self.links.way(life.region, peer).cloned() else { return };
         let bytes = frame.len();
         self.figures.carried(life.region, peer, bytes);
+        self.record_frame_sent(life.region, peer, &frame);
         let sent_at = self.now + 20 + way.kib_us * (bytes as u64) / 1_024;
         let arrives = sent_at + way.delay_us + self.dice.below(way.jitter_us + 1);
         let window = self.links.window_bytes;
@@ -271,6 +272,7 @@ impl World {
             end.sender_waits = false;
             self.queue.put(now, Event::PipeReady(link, peer));
         }
+        self.record_frame_read(peer, at, &frame);
         self.bridge_hears(life, peer, Input::Frame(frame));
     }
 

@@ -25,6 +25,7 @@ mod lines;
 mod links;
 mod people;
 mod queue;
+mod record;
 mod regions;
 mod service;
 mod sessions;
@@ -44,6 +45,7 @@ pub use service::ServiceTimes;
 use crate::checks::world::{Oracle, Tally};
 use crate::figures::Figures;
 use crate::scenario::Pace;
+use crate::page::Recorder;
 use crate::script::Script;
 use crdt::{DeviceId, RegionId};
 use devices::Device;
@@ -80,6 +82,7 @@ pub struct World {
     people: People,
     faults: Vec<Planned>,
     histories: Option<Histories>,
+    recorder: Option<Box<Recorder>>,
     /// Letters in a shard's mailbox above which commands are refused as busy.
     mailbox_max: usize,
     /// Changes that wait for a session before it misses some.
@@ -144,6 +147,7 @@ impl World {
             people: People::default(),
             faults: Vec::new(),
             histories: None,
+            recorder: None,
             mailbox_max: 1_024,
             changes_max: 1_024,
             layout,

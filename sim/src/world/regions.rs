@@ -10,6 +10,7 @@ use crate::world::dice::Dice;
 use crate::world::disk::Disk;
 use crate::world::layout::{Layout, START_US};
 use crate::world::queue::{Event, Life, LineId, Moment};
+use crate::world::record::record_batch;
 use crate::world::sessions::SessionTask;
 use crate::world::shards::ShardTask;
 use crdt::disciplined_clock::{DisciplinedClock, Reading};
@@ -149,6 +150,7 @@ impl World {
                 Ok(true) => {
                     if let Some(outcome) = shard.outcome() {
                         self.oracle.committed(now, id, &outcome.effects);
+                        record_batch(&mut self.recorder, now, id, &outcome.effects);
                     }
                 }
                 Ok(false) => {}

@@ -8,6 +8,7 @@ use crate::figures::Bound;
 use crate::world::World;
 use crate::world::dice::Dice;
 use crate::world::queue::{Event, Life, LineId, Moment};
+use crate::world::record::record_batch;
 use crdt::{DeviceId, Now, PlacementId, RegionId, UserId};
 use gateway::input::Input as SessionInput;
 use region::command::{Command, Done, Refusal};
@@ -194,6 +195,7 @@ impl World {
             self.oracle.violate(self.now, Checker::Runs, error.to_string());
         }
         self.oracle.committed(self.now, life.region, &outcome.effects);
+        record_batch(&mut self.recorder, self.now, life.region, &outcome.effects);
         self.oracle.written(life.region);
         let changed = outcome.effects.iter().filter(|effect| matches!(effect, Effect::Changed(_)));
         self.figures.grew(life.region, changed.count());

@@ -16,6 +16,7 @@ const QUIET_US: u64 = 3_000_000;
 impl World {
     /// The end of the storm: all faults end, and people rest.
     pub fn heal(&mut self) {
+        self.record_calm();
         self.end_faults();
         self.rest();
     }
