@@ -44,8 +44,8 @@ pub use service::ServiceTimes;
 
 use crate::checks::world::{Oracle, Tally};
 use crate::figures::Figures;
-use crate::scenario::Pace;
 use crate::page::Recorder;
+use crate::scenario::Pace;
 use crate::script::Script;
 use crdt::{DeviceId, RegionId};
 use devices::Device;
