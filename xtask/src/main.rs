@@ -1,11 +1,12 @@
-//! Checks and chores: `cargo xtask tidy`, `cargo xtask ci`, `cargo xtask bench`.
+//! Checks and chores: `cargo xtask tidy`, `ci`, `bench`, `breakages`.
 //!
 //! `tidy` checks what a machine can check of the house rules and prints one line for each breach: rule, place, what to do. It
 //! runs as a test too, so an untidy house fails `cargo nextest run`. `ci` is everything that must hold before a change counts,
 //! the same on a developer's machine and in CI. `bench` builds the release
-//! program and lets it measure what a message costs.
+//! program and lets it measure what a message costs. `breakages` breaks copies of the product and lets the simulator find it.
 
 mod bench;
+mod breakages;
 mod ci;
 mod clippy_rules;
 mod dependency_rules;
@@ -13,6 +14,7 @@ mod document_rules;
 mod finding;
 mod function_length;
 mod rust_text;
+mod scratch_tree;
 mod source_rules;
 mod source_tree;
 mod tidy;
@@ -23,6 +25,7 @@ const USAGE: &str = "\
 cargo xtask tidy      check the house rules
 cargo xtask ci        format, lints, licences, house rules, tests, documentation
 cargo xtask bench …   measure what a message costs (--help: options; --json FILE)
+cargo xtask breakages …   make each of the mistakes in sim/breakages, and let the simulator find it
 ";
 
 fn main() -> ExitCode {
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(),
         ["ci"] => ci::run(),
         ["bench", options @ ..] => bench::run(options),
+        ["breakages", options @ ..] => breakages::run(options),
         _ => {
             eprint!("{USAGE}");
             ExitCode::from(2)

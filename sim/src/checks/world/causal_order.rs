@@ -4,8 +4,9 @@
 //! An operation's causes are taken from the order in which things became durable here, never from a cut. Joining members are shown nothing from before they were
 //! added, so that counts neither as missing nor may it be shown. What this does not see: causes outside the conversation.
 
+use super::display_order::stands_above_its_causes;
 use super::record::{DeviceFacts, Facts, IdentityNumber, Screen};
-use super::shown_once::is_the_same;
+use super::shown_once::{is_done_once, is_the_same};
 use super::told::Appearance;
 use super::{Checker, Fault, Oracle};
 use crate::world::Moment;
@@ -69,7 +70,8 @@ impl Oracle {
     }
 
     fn applies(&mut self, region: RegionId, change: &Change) -> Fault {
-        for checker in [Checker::AppliedInOrder, Checker::Identity, Checker::Durable] {
+        use Checker::{AppliedInOrder, DisplayOrder, Durable, Identity};
+        for checker in [AppliedInOrder, DisplayOrder, Identity, Durable] {
             self.look_at(checker);
         }
         let item = &change.item;
@@ -77,11 +79,13 @@ impl Oracle {
         self.record.applied += 1;
         let facts = self.record.conversations.entry(change.conversation).or_default();
         let lacking = facts.lacks_cause(region, number);
+        let issued = if is_new { is_issued_in_order(facts, region, number) } else { Ok(()) };
         let applied = facts.applies(region, number);
         if is_new && item.dot.replica.region != region {
             return Err((Checker::Durable, "its own region does not have it".to_owned()));
         }
         is_the_same(facts, number, item)?;
+        issued?;
         if let Some(lacking) = lacking {
             let text = format!("before its cause {}", facts.describe(lacking));
             return Err((Checker::AppliedInOrder, text));
@@ -152,6 +156,12 @@ impl Oracle {
             self.violate(at, checker, what);
         }
     }
+}
+
+/// A region issues an operation, which it has not yet applied here.
+fn is_issued_in_order(facts: &Facts, region: RegionId, number: usize) -> Fault {
+    stands_above_its_causes(facts, region, number)?;
+    is_done_once(facts, region, number)
 }
 
 /// One sending device's messages are shown in the order sent.

@@ -1,12 +1,12 @@
 //! Promise 5: all devices that have the same operations show them in the same order, by (time, dot).
 //!
 //! Once all is calm everything on a screen stands at the lowest of its operations' places: then any two screens agree. A message moves on the way there, and only to an
-//! earlier place of its own. To whom an operation is hidden, any of the places that are not. What this does not see: how an application draws it.
+//! earlier place of its own. An operation gets a place above all that its region had applied to the conversation, so that no answer is displayed above its question. To whom an operation is hidden, any of the places that are not. What this does not see: how an application draws it.
 
-use super::record::{DeviceFacts, Facts, Screen};
+use super::record::{DeviceFacts, Facts, Number, Screen};
 use super::{Checker, Fault, Oracle};
 use crate::world::Moment;
-use crdt::{ConversationId, DeviceId, MessageId, UserId};
+use crdt::{ConversationId, DeviceId, MessageId, RegionId, UserId};
 use gateway_client::Place;
 
 impl Oracle {
@@ -59,6 +59,18 @@ impl Oracle {
         for what in faults {
             self.violate(at, Checker::DisplayOrder, what);
         }
+    }
+}
+
+/// A region gives an operation a place above all that it had applied to the conversation.
+pub(super) fn stands_above_its_causes(facts: &Facts, region: RegionId, number: Number) -> Fault {
+    // Numbers are those of the conversation.
+    let place = facts.operations[number].place;
+    match facts.highest_applied(region) {
+        Some(highest) if highest >= place => {
+            Err((Checker::DisplayOrder, format!("at {place}, below what it had applied at {highest}")))
+        }
+        _ => Ok(()),
     }
 }
 

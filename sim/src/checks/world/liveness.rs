@@ -28,6 +28,9 @@ impl Oracle {
             if let Some(lacking) = self.lacks_ticks(*id, facts) {
                 return Some(lacking);
             }
+            if let Some(unanswered) = self.unanswered(facts) {
+                return Some(unanswered);
+            }
         }
         for (device, known) in &self.record.devices {
             if let Some(command) = known.acknowledged.keys().find(|command| !self.is_settled(known, command))
@@ -36,6 +39,16 @@ impl Oracle {
             }
         }
         None
+    }
+
+    /// A message that was neither acknowledged nor refused to its author's device: if it is not in an outbox either, it was dropped without a word.
+    fn unanswered(&self, facts: &Facts) -> Option<String> {
+        let mut unanswered = facts.sent.iter().filter_map(|((_, message), sent)| {
+            let known = self.record.devices.get(&sent.device)?;
+            let told = known.acknowledged.contains_key(message) || known.refused.contains(message);
+            (!told).then(|| format!("{} was told nothing of its {message}", sent.device))
+        });
+        unanswered.next()
     }
 
     fn is_settled(&self, device: &DeviceFacts, command: &MessageId) -> bool {

@@ -3,9 +3,10 @@
 //! Held on each device at the moment of showing, and in each region at the moment a batch is durable: a dot is one operation for ever, applied once. What this
 //! does not see: what an application shows twice by itself.
 
-use super::record::Facts;
+use super::record::{Facts, Number};
 use super::told::Appearance;
 use super::{Checker, Fault};
+use crdt::RegionId;
 use gateway_client::{Content, Place};
 use region::item::Item;
 
@@ -42,5 +43,15 @@ pub(super) fn is_the_same(facts: &Facts, number: usize, item: &Item) -> Fault {
         Ok(())
     } else {
         Err((Checker::Identity, format!("that dot is {known:?} as well")))
+    }
+}
+
+/// A region that has a command under any dot does not do it again.
+pub(super) fn is_done_once(facts: &Facts, region: RegionId, number: Number) -> Fault {
+    match facts.done_before(region, number) {
+        Some(before) => {
+            Err((Checker::Identity, format!("it had done that already: {}", facts.describe(before))))
+        }
+        None => Ok(()),
     }
 }

@@ -44,6 +44,7 @@ pub(crate) struct Facts {
 #[derive(Debug, Clone, Default)]
 struct Applied {
     sequence: Sequence<Branch>,
+    highest: Option<Place>,
 }
 
 /// One operation.
@@ -147,12 +148,25 @@ impl Facts {
         gap
     }
 
+    /// What stands highest of all that a region has applied; none before the first.
+    pub(crate) fn highest_applied(&self, region: RegionId) -> Option<Place> {
+        self.applied(region).and_then(|applied| applied.highest)
+    }
+
+    /// Another operation of the same identity that a region has applied.
+    pub(crate) fn done_before(&self, region: RegionId, number: Number) -> Option<Number> {
+        // Numbers are those of these lists.
+        let aliases = &self.aliases[self.operations[number].identity];
+        aliases.iter().copied().find(|alias| *alias != number && self.is_applied(region, *alias))
+    }
+
     /// A region has applied it; as which of its operations here, or none if it had before.
     pub(crate) fn applies(&mut self, region: RegionId, number: Number) -> Option<u64> {
         let branch = self.branch(region);
         // `branch` made it.
         let applied = &mut self.branches[branch];
         let new = applied.sequence.push(number);
+        applied.highest = applied.highest.max(Some(self.operations[number].place));
         new.then_some(applied.sequence.len() as u64)
     }
 
