@@ -262,6 +262,7 @@ impl World {
                     }
                 }
                 Effect::Stable { partition, cut } => {
+                    self.oracle.stable_is_final(life.region, partition, &cut);
                     self.oracle.stable_stands(self.now, partition, &cut);
                     let cut = Arc::new(cut);
                     let watches =

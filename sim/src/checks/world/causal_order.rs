@@ -64,6 +64,7 @@ impl Oracle {
             if let Effect::Changed(change) = effect {
                 let fault = self.applies(region, change);
                 let Change { conversation, item, .. } = change;
+                self.comes_after_what_is_stable(at, region, *conversation, item.dot);
                 self.found(at, || format!("{region} applies {} in {conversation}", item.dot), fault);
             }
         }

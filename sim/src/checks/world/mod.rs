@@ -30,6 +30,7 @@ mod refusals;
 mod residency;
 mod screens;
 mod shown_once;
+mod stability;
 mod told;
 mod verdict;
 

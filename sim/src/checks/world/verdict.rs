@@ -41,6 +41,8 @@ pub enum Checker {
     Marks,
     /// 4: a receipt, the effect of a message that was given, claims nothing that was not.
     Receipts,
+    /// 4: what a region holds for stable comes before everything that still reaches it.
+    StableFirst,
     /// 4: what came before a member was added is not shown to them.
     Hidden,
     /// 5: whatever is displayed stands where everybody else has it.
@@ -73,7 +75,7 @@ pub enum Checker {
 
 impl Checker {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Lost,
         Self::StableEverywhere,
         Self::RefusedAfterAcknowledged,
@@ -85,6 +87,7 @@ impl Checker {
         Self::SenderInOrder,
         Self::Marks,
         Self::Receipts,
+        Self::StableFirst,
         Self::Hidden,
         Self::DisplayOrder,
         Self::Moves,
@@ -113,6 +116,7 @@ impl Checker {
             | Self::SenderInOrder
             | Self::Marks
             | Self::Receipts
+            | Self::StableFirst
             | Self::Hidden => 4,
             Self::DisplayOrder | Self::Moves => 5,
             Self::ShownOnce | Self::Identity => 6,
@@ -139,6 +143,7 @@ impl Checker {
             | Self::SenderInOrder
             | Self::Marks
             | Self::Receipts
+            | Self::StableFirst
             | Self::Hidden
             | Self::DisplayOrder
             | Self::Moves
@@ -168,6 +173,7 @@ impl Checker {
             Self::SenderInOrder => "one sender in order",
             Self::Marks => "a mark is there while something is missing",
             Self::Receipts => "receipts claim only what was given",
+            Self::StableFirst => "what is stable comes first",
             Self::Hidden => "what is hidden is not shown",
             Self::DisplayOrder => "one display order",
             Self::Moves => "messages move to an earlier place of theirs",

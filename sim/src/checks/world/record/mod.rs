@@ -32,6 +32,8 @@ pub(crate) struct Record {
     pub(crate) dots: BTreeMap<PartitionId, BTreeMap<Dot, (ConversationId, Number)>>,
     /// What some region has told to be stable.
     pub(crate) stable: BTreeMap<PartitionId, VersionVector>,
+    /// What each region has told to be stable.
+    pub(crate) stable_at: BTreeMap<(RegionId, PartitionId), VersionVector>,
     /// What each region is writing: of its own operations the end of the command's id, and what they are.
     pub(crate) unsynced: BTreeMap<RegionId, Vec<([u8; 8], ConversationId, Dot)>>,
     /// How much there is of everything; grows as long as anything is stored.

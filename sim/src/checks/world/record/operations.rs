@@ -30,6 +30,8 @@ pub(crate) struct Facts {
     /// What each life of a region's store has applied, and the present one of each region.
     branches: Vec<Applied>,
     present: BTreeMap<RegionId, Branch>,
+    /// How much of what a life applied holds all that a region takes for stable.
+    stable: BTreeMap<(RegionId, Branch), usize>,
     /// What was posted, by whom, on what.
     pub(crate) sent: BTreeMap<(UserId, MessageId), Sent>,
     /// Operations that made a user a member.
@@ -168,6 +170,23 @@ impl Facts {
         let new = applied.sequence.push(number);
         applied.highest = applied.highest.max(Some(self.operations[number].place));
         new.then_some(applied.sequence.len() as u64)
+    }
+
+    /// A region takes that operation for stable.
+    pub(crate) fn note_stable(&mut self, region: RegionId, number: Number) {
+        for (branch, applied) in self.branches.iter().enumerate() {
+            if let Some(place) = applied.sequence.place(number) {
+                let end = self.stable.entry((region, branch)).or_default();
+                *end = (*end).max(place + 1);
+            }
+        }
+    }
+
+    /// Whether all that a region takes for stable is among the causes of that operation.
+    pub(crate) fn comes_after_stable(&self, region: RegionId, number: Number) -> bool {
+        // Numbers are those of this list.
+        let operation = &self.operations[number];
+        self.stable.get(&(region, operation.branch)).is_none_or(|end| *end <= operation.before)
     }
 
     fn applied(&self, region: RegionId) -> Option<&Applied> {
