@@ -11,6 +11,7 @@ pub mod chain;
 pub mod clock;
 pub mod conversation;
 pub mod disciplined_clock;
+pub mod held;
 pub mod id;
 pub mod limits;
 pub mod membership;

@@ -10,6 +10,7 @@
 use crate::limits;
 use crate::output::Output;
 use crate::write_frame;
+use crdt::held::Held;
 use crdt::{ConversationId, Cut, DeviceId, Dot, PartitionId, UserId, VersionVector};
 use gateway_protocol::v1;
 use gateway_protocol::v1::server_frame::Frame;
@@ -55,6 +56,16 @@ pub(crate) enum Due {
 }
 
 impl Ticks {
+    /// What is remembered and gathered, beside what may be.
+    pub(crate) fn held(&self) -> [Held; 4] {
+        [
+            Held::new("conversations with ticks", self.own.len(), limits::OWN_CONVERSATIONS_MAX),
+            Held::new("receipts remembered", self.forwarded.len(), limits::RECEIPTS_REMEMBERED_MAX),
+            Held::new("receipts gathered", self.receipts.len(), limits::RECEIPTS_GATHERED_MAX),
+            Held::new("stable cuts remembered", self.stable.len(), limits::STABLE_REMEMBERED_MAX),
+        ]
+    }
+
     /// How many conversations with own posts are watched.
     pub(crate) fn watched(&self) -> usize {
         self.own.len()

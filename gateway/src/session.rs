@@ -33,6 +33,7 @@ use crate::stream::Delivery;
 use crate::timers::{Timer, Timers};
 use crate::wait_for_answers::{Asked, AskedCommand, Purpose};
 use crate::write_frame;
+use crdt::held::Held;
 use crdt::{ConversationId, Now};
 use gateway_protocol::v1::client_frame::Frame as Asking;
 use gateway_protocol::v1::server_frame::Frame;
@@ -85,6 +86,23 @@ impl Session {
     #[must_use]
     pub fn identity(&self) -> Option<Identity> {
         self.opening.identity
+    }
+
+    /// What it holds, beside what it may.
+    #[must_use]
+    pub fn held(&self) -> [Held; 8] {
+        let [own, forwarded, gathered, stable] = self.ticks.held();
+        let Delivery { streams, unacknowledged, presented, .. } = &self.delivery;
+        [
+            Held::new("asked and unanswered", self.asked.outstanding(), limits::OUTSTANDING_MAX),
+            Held::new("conversations delivered", streams.len(), limits::CONVERSATIONS_MAX),
+            Held::new("batches unacknowledged", unacknowledged.len(), limits::UNACKNOWLEDGED_BATCHES_MAX),
+            Held::new("cursors presented", presented.len(), limits::CONVERSATIONS_MAX),
+            own,
+            forwarded,
+            gathered,
+            stable,
+        ]
     }
 
     /// One thing happened; these are the things to do, in order.

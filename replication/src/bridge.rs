@@ -13,6 +13,7 @@
 use crate::compare_clocks::Clocks;
 use crate::fetch_missing::Tardiness;
 use crate::input::Input;
+use crate::limits::{FETCHES_MAX, FRAME_BYTES_MAX, IN_FLIGHT_BYTES_MAX, PENDING_BYTES_MAX};
 use crate::log::{LogUnreadable, LogView, PartitionState};
 use crate::output::{Alarm, Output};
 use crate::partition::Partition;
@@ -24,6 +25,7 @@ use crate::shared::Shared;
 use crate::timers::Timer;
 use crate::{frame, proto};
 use bytes::Bytes;
+use crdt::held::Held;
 use crdt::{Now, PartitionId, PlacementId, RegionId, ReplicaId};
 use rand_core::RngCore;
 use std::collections::{BTreeMap, BTreeSet};
@@ -177,6 +179,17 @@ impl Bridge {
     #[must_use]
     pub const fn sent(&self) -> Sent {
         self.sent
+    }
+
+    /// What it holds, beside what it may. A frame that is being taken may bring what waits and what was delivered beyond their limits, at which nothing more
+    /// is read.
+    #[must_use]
+    pub fn held(&self) -> [Held; 3] {
+        [
+            Held::new("bytes that wait", self.pending_bytes, PENDING_BYTES_MAX + FRAME_BYTES_MAX),
+            Held::new("bytes delivered", self.in_flight_bytes, IN_FLIGHT_BYTES_MAX + FRAME_BYTES_MAX),
+            Held::new("fetches to answer", self.outbox.to_answer.len(), FETCHES_MAX),
+        ]
     }
 
     /// Takes one input.

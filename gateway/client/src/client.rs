@@ -22,6 +22,7 @@ use crate::outbox::Outbox;
 use crate::output::{Event, Output};
 use crate::routes::Routes;
 use crate::timers::{Timer, Timers};
+use crdt::held::Held;
 use crdt::{ConversationId, MessageId, Now, PlacementId};
 use gateway_protocol::v1::client_frame;
 use gateway_protocol::v1::{ClientFrame, ServerFrame, server_frame};
@@ -128,6 +129,21 @@ impl Client {
     #[must_use]
     pub fn unstable(&self) -> usize {
         self.outbox.size().0
+    }
+
+    /// What it holds, beside what it may; of its connections, what the fullest one holds.
+    #[must_use]
+    pub fn held(&self) -> [Held; 6] {
+        let (entries, bytes) = self.outbox.size();
+        let most = |count: fn(&Line) -> usize| self.lines.values().map(count).max().unwrap_or(0);
+        [
+            Held::new("commands in the outbox", entries, limits::OUTBOX_ENTRIES_MAX),
+            Held::new("bytes in the outbox", bytes, limits::OUTBOX_BYTES_MAX),
+            Held::new("conversations kept", self.conversations.len(), limits::CONVERSATIONS_MAX),
+            Held::new("commands in flight", most(|line| line.commands.len()), limits::IN_FLIGHT_MAX),
+            Held::new("questions", most(Line::questions), limits::QUESTIONS_MAX),
+            Held::new("receipts in flight", most(|line| line.receipts.len()), limits::RECEIPTS_IN_FLIGHT_MAX),
+        ]
     }
 
     fn fire(&mut self, step: &mut Step<'_>, timer: Timer) {

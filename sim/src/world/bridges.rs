@@ -8,6 +8,7 @@ use crate::figures::Bound;
 use crate::world::World;
 use crate::world::dice::Dice;
 use crate::world::queue::{Event, Life, LinkId, Moment};
+use crdt::held::Held;
 use crdt::{Now, PartitionId, PlacementId, RegionId};
 use region::log_view::StoreLog;
 use region::shard::Input as ShardInput;
@@ -140,6 +141,9 @@ impl World {
         let log = StoreLog::new(life.region, views);
         match bridge.core.step(now, bridge.dice.entropy(), input, &log) {
             Ok(outputs) => {
+                self.oracle.hears();
+                let held = bridge.core.held();
+                self.oracle.hold(self.now, format_args!("the bridge of {} to {peer}", life.region), &held);
                 for output in outputs {
                     self.carry_out_bridge(life, peer, output);
                 }
@@ -207,10 +211,9 @@ impl World {
     ) {
         let Some(bridge) = self.bridge(life, peer) else { return };
         bridge.in_flight_bytes += bytes;
-        if bridge.in_flight_bytes > IN_FLIGHT_BYTES_MAX + FRAME_BYTES_MAX {
-            let why = format!("{} bytes of {peer} wait at {}", bridge.in_flight_bytes, life.region);
-            self.oracle.violate(self.now, Checker::Bounded, why);
-        }
+        let most = IN_FLIGHT_BYTES_MAX + FRAME_BYTES_MAX;
+        let held = Held::new("bytes delivered and not taken", bridge.in_flight_bytes, most);
+        self.oracle.hold(self.now, format_args!("{} of {peer}", life.region), &[held]);
         self.deliver(life, placement, input, Some((peer, bytes)));
     }
 

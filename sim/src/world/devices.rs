@@ -120,6 +120,7 @@ impl World {
         let now = self.device_time(id);
         let Some(device) = self.devices.get_mut(&id) else { return };
         let outputs = device.client.step(now, device.dice.entropy(), input);
+        self.oracle.hold(self.now, id, &device.client.held());
         for output in outputs {
             match output {
                 Output::Connect { connection, url } => {

@@ -107,6 +107,7 @@ impl World {
         self.trace.tell(self.now, || format!("{id} starts for the {}. time", life.number));
         let seed = self.seed;
         let mut dice = Dice::of(seed, "process", &[u64::from(id.0), life.number]);
+        self.oracle.look_at(Checker::Runs);
         match open(region, &layout, &mut dice) {
             Ok((stores, shards)) => {
                 let peers = layout.regions().iter().copied().filter(|peer| *peer != id);

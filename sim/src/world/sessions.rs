@@ -12,6 +12,7 @@ use crate::world::dice::Dice;
 use crate::world::layout::WORLD;
 use crate::world::queue::{Event, Life, LineId};
 use crate::world::shards::Letter;
+use crdt::held::Held;
 use crdt::{ConversationId, DeviceId, Now, UserId};
 use gateway::input::{Identity, Input};
 use gateway::output::Output;
@@ -160,6 +161,10 @@ impl World {
         };
         let Some(session) = process.sessions.get_mut(&line) else { return };
         let outputs = session.core.step(now, session.dice.entropy(), input);
+        let changes = Held::new("changes that wait", session.changes.len(), self.changes_max + 1);
+        let held = session.core.held();
+        self.oracle.hold(self.now, format_args!("a session of {}", life.region), &held);
+        self.oracle.hold(self.now, format_args!("a session of {}", life.region), &[changes]);
         for output in outputs {
             self.carry_out_session(life, line, output);
         }

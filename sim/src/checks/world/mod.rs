@@ -18,6 +18,7 @@
 //! What must always hold: the record (`record/`) never asks the product's vectors, cuts or digests; a hook costs constant or logarithmic time; switched
 //! off, only what people know of their screens is kept.
 
+mod bounded;
 mod causal_order;
 mod convergence;
 mod display_order;

@@ -18,6 +18,11 @@ const REFUSALS: [&str; 6] = [
 ];
 
 impl Oracle {
+    /// Something that an honest peer or device sent is taken.
+    pub(crate) const fn hears(&mut self) {
+        self.look_at(Checker::Understood);
+    }
+
     /// A device is told that something was refused for good.
     pub(super) fn is_refused(
         &mut self,
