@@ -18,6 +18,9 @@ pub struct Outcome {
     pub class: Verdict,
     /// How each promise fared, by its number: those that the scenario wants judged.
     pub promises: BTreeMap<u8, Tally>,
+    /// The promises that were to be judged and at which no checker looked: of those that the scenario names. If it names none, any will do,
+    /// but not nothing at all.
+    pub unseen: Vec<u8>,
     /// What was broken, the first of it.
     pub violations: Vec<Violation>,
     /// A hash over everything that happened.
@@ -57,22 +60,15 @@ pub enum Verdict {
 
 impl Verdict {
     /// The verdict on these findings. What is unsafe weighs most; nothing is blind that found something.
-    pub(crate) fn of(violations: &[Violation], promises: &BTreeMap<u8, Tally>) -> Self {
+    pub(crate) fn of(violations: &[Violation], unseen: &[u8]) -> Self {
         if violations.iter().any(|violation| violation.class == Class::Safety) {
             Self::Safety
         } else if !violations.is_empty() {
             Self::Liveness
-        } else if promises.values().any(|tally| tally.checked == 0) {
+        } else if !unseen.is_empty() {
             Self::Blind
         } else {
             Self::Kept
         }
-    }
-}
-
-impl Outcome {
-    /// The promises that were to be judged and at which no checker looked.
-    pub fn unseen(&self) -> impl Iterator<Item = u8> {
-        self.promises.iter().filter(|(_, tally)| tally.checked == 0).map(|(promise, _)| *promise)
     }
 }

@@ -3,9 +3,11 @@
 //! What must always hold: the same script and the same checks give the same outcome, in every build and on every machine; what is told or left
 //! out of the text changes nothing.
 
+use crate::checks::world::Tally;
 use crate::outcome::{Outcome, Verdict};
 use crate::script::Script;
 use crate::world::World;
+use std::collections::BTreeMap;
 
 /// What is wanted of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,44 +18,89 @@ pub struct Options {
     pub told: bool,
     /// Whether what happens is recorded for a page.
     pub recorded: bool,
+    /// Of which events it is, from and until, by their number from 1; of all if that is not said.
+    pub told_events: Option<(u64, u64)>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { checks: true, told: false, recorded: false }
+        Self { checks: true, told: false, told_events: None, recorded: false }
     }
 }
 
 /// Runs a script.
 #[must_use]
 pub fn run(script: &Script, options: Options) -> Outcome {
-    let mut world = World::new(script, options.told);
-    if !options.checks {
-        world.switch_checks_off();
+    Run::new(script, options).play()
+}
+
+/// A run that can still be asked what happened when a panic of the product has ended it.
+#[derive(Debug)]
+pub struct Run<'a> {
+    script: &'a Script,
+    options: Options,
+    world: World,
+}
+
+impl<'a> Run<'a> {
+    /// A world in which nothing has happened yet.
+    #[must_use]
+    pub fn new(script: &'a Script, options: Options) -> Self {
+        let mut world = World::new(script, options.told);
+        if let Some((from, until)) = options.told_events.filter(|_| options.told) {
+            world.tell_only(from..until);
+        }
+        if !options.checks {
+            world.switch_checks_off();
+        }
+        if options.recorded {
+            world.record(script);
+        }
+        Self { script, options, world }
     }
-    if options.recorded {
-        world.record(script);
+
+    /// Plays the script to its end.
+    pub fn play(&mut self) -> Outcome {
+        let (script, world) = (self.script, &mut self.world);
+        world.start_all();
+        world.pass(script.length_us);
+        if self.options.checks {
+            world.heal();
+            world.become_calm(script.healed_within_us);
+            world.judge();
+        }
+        outcome(script, self.options, world)
     }
-    world.start_all();
-    world.pass(script.length_us);
-    if options.checks {
-        world.heal();
-        world.become_calm(script.healed_within_us);
-        world.judge();
+
+    /// The newest lines of the text, if it is told.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        self.world.lines()
     }
-    outcome(script, options, &world)
+}
+
+/// The promises that were to be looked at, and were not.
+fn unseen(script: &Script, promises: &BTreeMap<u8, Tally>) -> Vec<u8> {
+    let unseen = promises.iter().filter(|(_, tally)| tally.checked == 0).map(|(promise, _)| *promise);
+    let unseen: Vec<u8> = unseen.collect();
+    if script.checks.is_empty() && unseen.len() < promises.len() { Vec::new() } else { unseen }
 }
 
 fn outcome(script: &Script, options: Options, world: &World) -> Outcome {
     let mut promises = world.promises();
     promises.retain(|promise, _| script.checks.is_empty() || script.checks.contains(promise));
+    for promise in &script.checks {
+        // One without a checker was looked at by nobody.
+        promises.entry(*promise).or_default();
+    }
     let violations = world.violations().to_vec();
-    let class = if options.checks { Verdict::of(&violations, &promises) } else { Verdict::Kept };
+    let unseen = if options.checks { unseen(script, &promises) } else { Vec::new() };
+    let class = if options.checks { Verdict::of(&violations, &unseen) } else { Verdict::Kept };
     Outcome {
         scenario: script.scenario.clone(),
         seed: script.seed,
         class,
         promises,
+        unseen,
         violations,
         trace_hash: world.trace_hash(),
         checkpoints: world.checkpoints().to_vec(),

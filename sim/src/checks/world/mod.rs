@@ -163,6 +163,27 @@ impl Oracle {
 }
 
 impl Marks {
+    /// How often each was reached, in words.
+    #[must_use]
+    pub fn named(&self) -> [(&'static str, u64); 14] {
+        [
+            ("items shown", self.shown),
+            ("shown with a mark", self.marked),
+            ("a mark went", self.unmarked),
+            ("moved to an earlier place", self.moved),
+            ("acknowledged", self.acknowledged),
+            ("told to be stable", self.stable),
+            ("refused for good", self.refused),
+            ("delivered and read ticks", self.ticks),
+            ("a session missed changes", self.missed),
+            ("a slow device was closed", self.slow),
+            ("a bridge paused reading", self.pauses),
+            ("an alarm of clocks", self.clock_alarms),
+            ("taken twice, shown once", self.aliases),
+            ("a region crashed", self.crashes),
+        ]
+    }
+
     /// Adds those of another run.
     pub fn add(&mut self, other: &Self) {
         self.shown += other.shown;
