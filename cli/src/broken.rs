@@ -28,7 +28,8 @@ pub(crate) fn on_panic(broken: Broken) {
     }));
 }
 
-fn sentence(panic: &PanicHookInfo<'_>) -> String {
+/// A panic in one sentence.
+pub(crate) fn sentence(panic: &PanicHookInfo<'_>) -> String {
     let said = panic.payload_as_str().unwrap_or("an invariant is broken");
     let place =
         panic.location().map_or_else(String::new, |place| format!(" at {}:{}", place.file(), place.line()));

@@ -20,6 +20,16 @@ pub(crate) enum Code {
     Timeout = 5,
     /// The other side understood and refused.
     Refused = 6,
+    /// A simulated run broke a promise.
+    Safety = 10,
+    /// A simulated run did not become whole and quiet in time.
+    Liveness = 11,
+    /// A simulated run met a panic.
+    Panic = 12,
+    /// A simulated run did not do the same again.
+    NonDeterminism = 13,
+    /// A checker of a simulated run had nothing to look at.
+    SawNothing = 14,
 }
 
 /// Why a command failed.
@@ -73,6 +83,14 @@ pub(crate) enum Failure {
     /// The command ran and what it looked at is not well; the details are printed already.
     #[error("{0}")]
     Degraded(String),
+    /// A simulated run found something; its report is printed already.
+    #[error("{what}")]
+    Found {
+        /// Which class of finding.
+        code: Code,
+        /// In one sentence.
+        what: String,
+    },
     /// A region did not answer in time.
     #[error("{0}")]
     Timeout(String),
@@ -108,6 +126,7 @@ impl Failure {
             Self::Occupied(_) | Self::Refused(_) => Code::Refused,
             Self::File { .. } | Self::Argument(_) => Code::Usage,
             Self::Degraded(_) => Code::Degraded,
+            Self::Found { code, .. } => *code,
             Self::Timeout(_) => Code::Timeout,
         }
     }

@@ -16,6 +16,7 @@ mod failure;
 mod init;
 mod replay;
 mod run_region;
+mod sim;
 mod token;
 
 use clap::{Parser, Subcommand};
@@ -46,6 +47,8 @@ enum Command {
     Admin(admin::Admin),
     /// Ask all regions what they hold, and compare
     Check(check::Check),
+    /// Ask a simulated world what a cut, a crash or a wrong clock does to its users
+    Sim(sim::Sim),
     /// Talk in a terminal
     Chat(chat::Chat),
 }
@@ -57,10 +60,12 @@ Examples:
   archipelago region eu-central --cluster demo --data data/eu-central
   archipelago admin token --cluster demo --user u0001000000000001 --device d0000000000000001
   archipelago check --cluster demo
+  archipelago sim run forty-minute-cut --seed 1
 ";
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 ok, 1 error, 2 usage, 3 degraded, 4 not found, 5 timeout, 6 refused.
+Of `sim`: 10 a promise was broken, 11 not whole in time, 12 panic, 13 not deterministic, 14 a checker saw nothing.
 Set ARCHIPELAGO_LOG (for example to `info` or `region=debug`) to see more on stderr.";
 
 fn main() -> ExitCode {
@@ -87,6 +92,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Region(region) => region.run(),
         Command::Admin(admin) => admin.run(),
         Command::Check(check) => check.run(),
+        Command::Sim(sim) => sim.run(),
         Command::Chat(chat) => chat.run(),
     }
 }

@@ -1,0 +1,99 @@
+//! One run on this machine: the script is played, a panic is caught, and time and memory are measured around it.
+//!
+//! What must always hold: what is measured here never reaches the world, so that a run is the same however fast the machine is.
+
+use super::answer::Names;
+use super::class::Class;
+use super::measured::{Measured, Measuring};
+use super::panics::caught;
+use sim::outcome::{Outcome, Verdict};
+use sim::run::{Options, Run};
+use sim::script::Script;
+use std::collections::BTreeMap;
+
+/// How closely a run is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Watching {
+    /// Nobody judges it: for measuring how fast the product's code runs here.
+    Unjudged,
+    /// All promises are judged.
+    Judged,
+    /// They are, and what happens is told in lines.
+    Told,
+}
+
+/// A run that is over.
+#[derive(Debug)]
+pub(crate) struct Played {
+    pub(crate) script: Script,
+    /// What came of it, or what its panic said.
+    pub(crate) ended: Result<Outcome, String>,
+    pub(crate) judged: bool,
+    /// What happened, if it was told; up to its panic, if it met one.
+    pub(crate) lines: Vec<String>,
+    pub(crate) measured: Measured,
+}
+
+/// Plays a script.
+pub(crate) fn play(script: &Script, watching: Watching) -> Played {
+    let judged = watching != Watching::Unjudged;
+    let options = Options { checks: judged, told: watching == Watching::Told, told_events: None };
+    let measuring = Measuring::begin();
+    let mut run = Run::new(script, options);
+    let ended = caught(|| run.play());
+    let measured = measuring.end();
+    let lines = run.lines().map(str::to_owned).collect();
+    Played { script: script.clone(), ended, judged, lines, measured }
+}
+
+impl Played {
+    /// How it failed, if it did.
+    pub(crate) fn class(&self) -> Option<Class> {
+        match &self.ended {
+            Err(_) => Some(Class::Panic),
+            Ok(_) if !self.judged => None,
+            Ok(outcome) => match outcome.class {
+                Verdict::Kept => None,
+                Verdict::Safety => Some(Class::Safety),
+                Verdict::Liveness => Some(Class::Liveness),
+                Verdict::Blind => Some(Class::SawNothing),
+            },
+        }
+    }
+
+    /// The first thing that was wrong, in a sentence; empty if nothing was.
+    pub(crate) fn first_fault(&self) -> String {
+        match &self.ended {
+            Err(panic) => panic.clone(),
+            Ok(outcome) => {
+                let violation = outcome.violations.first().map(ToString::to_string);
+                let unseen =
+                    || outcome.unseen.first().map(|promise| format!("promise {promise} was never looked at"));
+                violation.or_else(unseen).unwrap_or_default()
+            }
+        }
+    }
+
+    pub(crate) fn events(&self) -> u64 {
+        self.ended.as_ref().map_or(0, |outcome| outcome.events)
+    }
+
+    pub(crate) fn simulated_us(&self) -> u64 {
+        self.ended.as_ref().map_or(0, |outcome| outcome.simulated_us)
+    }
+
+    /// How often each rare branch was taken.
+    pub(crate) fn marks(&self) -> BTreeMap<String, u64> {
+        let marks = self.ended.as_ref().map(|outcome| outcome.marks.named());
+        marks.into_iter().flatten().map(|(mark, times)| (mark.to_owned(), times)).collect()
+    }
+
+    /// What the regions are called.
+    pub(crate) fn names(&self) -> Names {
+        self.script
+            .regions
+            .iter()
+            .map(|region| (crdt::RegionId(region.number), region.name.clone()))
+            .collect()
+    }
+}

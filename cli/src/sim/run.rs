@@ -1,0 +1,74 @@
+//! `archipelago sim run`: one scenario, one seed, one answer.
+//!
+//! What must always hold: files are written and the whole answer is printed whatever the verdict is; a failing seed ends with its full report.
+
+use super::answer;
+use super::chosen::Chosen;
+use super::failing_seed::{self, Above};
+use super::json;
+use super::played::{Played, Watching, play};
+use super::verdicts;
+use crate::failure::Failure;
+use clap::Args;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  archipelago sim run forty-minute-cut --seed 1
+  archipelago sim run ./my-question.toml --seed 1 --json answer.json
+";
+
+/// Run a scenario with one seed: what users saw, what machines did, whether promises held.
+#[derive(Debug, Args)]
+#[command(before_help = EXAMPLES)]
+pub(crate) struct Run {
+    /// Its name (`archipelago sim list`), or a file: with a `/` in it, or ending in .toml
+    scenario: String,
+    /// The seed; 1 if not said, or the one that the file states
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Write the outcome here as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Judge nothing: how fast the product's code runs alone
+    #[arg(long)]
+    no_checks: bool,
+}
+
+impl Run {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let chosen = Chosen::read(&self.scenario)?;
+        let script = chosen.script(self.seed);
+        let watching = if self.no_checks { Watching::Unjudged } else { Watching::Judged };
+        let played = play(&script, watching);
+        print!("{}", text(&chosen, &played));
+        if let Some(path) = &self.json {
+            std::fs::write(path, json::run(&played)).map_err(Failure::write(path))?;
+        }
+        if let Some(class) = played.class() {
+            let told = play(&script, Watching::Told);
+            print!("{}", failing_seed::report(&chosen.given, &told, class, Above::Answer));
+        }
+        verdicts::to_exit(&played)
+    }
+}
+
+/// The whole answer.
+pub(crate) fn text(chosen: &Chosen, played: &Played) -> String {
+    let mut out = format!("{}, seed {}\n", chosen.scenario.name, played.script.seed);
+    for line in chosen.scenario.story.trim().lines() {
+        out += &format!("  {}\n", line.trim());
+    }
+    let drawn: Vec<String> =
+        played.script.drawn.iter().map(|(name, value)| format!("{name} {value}")).collect();
+    if !drawn.is_empty() {
+        out += &format!("drawn: {}\n", drawn.join(", "));
+    }
+    if let Ok(outcome) = &played.ended {
+        out += &answer::table(&answer::sections(&outcome.users, &outcome.machines, &played.names()));
+        if played.judged {
+            out += &verdicts::table(&outcome.promises);
+        }
+    }
+    out + &verdicts::ending(played)
+}

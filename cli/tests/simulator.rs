@@ -1,0 +1,213 @@
+//! `archipelago sim`, as scripts use it: exit codes, the JSON that they read, the same run in every process, and a soak that goes on where it was left.
+//!
+//! What must always hold: each class of failure has been seen to end with its code. Worlds are tiny, so that all of it takes seconds in a debug build.
+#![allow(clippy::unwrap_used)]
+
+use expect_test::expect;
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Output};
+
+const TINY: &str = r#"
+name = "tiny"
+story = "Three regions, a few people, a few seconds."
+length_s = 4
+[population]
+users = 3
+[workload]
+per_minute = 120
+groups = 2
+directs = 1
+"#;
+
+/// No client looks again within a second.
+const IMPOSSIBLE: &str = "healed_within_s = 1\n";
+/// Nobody pins anything here, so nothing can be looked at for residency.
+const BLIND: &str = "checks = [9]\n";
+
+fn sim(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_archipelago"))
+        .arg("sim")
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// A folder with scenarios: `tiny.toml`, and what becomes of it with a line more at its top.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write =
+        |name: &str, line: &str| std::fs::write(folder.path().join(name), format!("{line}{TINY}")).unwrap();
+    write("tiny.toml", "");
+    write("impossible.toml", IMPOSSIBLE);
+    write("blind.toml", BLIND);
+    write("misspelt.toml", "lenght_s = 9\n");
+    folder
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// The names of all fields, those of objects in them included; lists by their first element.
+fn shape(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => {
+            let fields: Vec<String> =
+                fields.iter().map(|(name, value)| format!("{name}{}", shape(value))).collect();
+            format!("{{{}}}", fields.join(" "))
+        }
+        Value::Array(values) => format!("[{}]", values.first().map(shape).unwrap_or_default()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => String::new(),
+    }
+}
+
+#[test]
+fn each_class_of_failure_has_its_exit_code() {
+    let folder = folder();
+    let code = |arguments: &[&str]| {
+        let output = sim(folder.path(), arguments);
+        (output.status.code().unwrap(), said(&output))
+    };
+    assert_eq!(code(&["list"]).0, 0);
+    let (ok, answer) = code(&["run", "tiny.toml", "--seed", "1"]);
+    assert_eq!(ok, 0, "{answer}");
+    assert!(answer.contains("until it was shown in another region") && answer.contains("OK:"), "{answer}");
+    let (unknown, says) = code(&["run", "calm-dai", "--seed", "1"]);
+    assert!(unknown == 2 && says.contains("calm-day"), "a name that is none is told those that are: {says}");
+    let (refused, says) = code(&["run", "./misspelt.toml", "--seed", "1"]);
+    assert!(refused == 2 && says.contains("misspelt.toml:1") && says.contains("lenght_s"), "{says}");
+    let (liveness, report) = code(&["run", "impossible.toml", "--seed", "5"]);
+    assert_eq!(liveness, 11, "{report}");
+    for part in [
+        "seed 5",
+        "commit",
+        "last events",
+        "sim replay impossible.toml --seed 5",
+        "sim shrink impossible.toml --seed 5",
+    ] {
+        assert!(report.contains(part), "the report of a failing seed has `{part}`: {report}");
+    }
+    assert_eq!(code(&["replay", "impossible.toml", "--seed", "5", "--last", "5"]).0, 11);
+    assert_eq!(code(&["run", "blind.toml", "--seed", "1"]).0, 14);
+}
+
+#[test]
+fn the_json_of_a_run_says_what_scripts_rely_on() {
+    let folder = folder();
+    let path = folder.path().join("answer.json");
+    let output = sim(folder.path(), &["run", "tiny.toml", "--seed", "2", "--json", "answer.json"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let answer = json(&path);
+    assert_eq!((&answer["schema"], &answer["scenario"]), (&"archipelago.sim.run.v1".into(), &"tiny".into()));
+    assert_eq!((&answer["seed"], &answer["ok"]), (&2.into(), &true.into()));
+    let promises: Vec<&String> = answer["promises"].as_object().unwrap().keys().collect();
+    assert_eq!(promises.len(), 12, "one each: {promises:?}");
+    assert!(answer["promises"]["4"]["checked"].as_u64().unwrap() > 0);
+    let hash = answer["trace_hash"].as_str().unwrap();
+    assert!(hash.len() == 64 && hash.chars().all(|digit| digit.is_ascii_hexdigit()), "{hash}");
+    assert!(answer["events"].as_u64().unwrap() > 0 && answer["peak_rss_bytes"].as_u64().unwrap() > 0);
+    assert!(answer["simulated_s"].as_f64().unwrap() > 4.0 && answer["wall_s"].as_f64().unwrap() > 0.0);
+    let mut named = answer.clone();
+    for (free, stands) in [("drawn", "…"), ("marks", "…")] {
+        named[free] = stands.into();
+    }
+    expect!["{class commit drawn events machines{bounds_reached{} links[{bytes frames from to}] regions[{mailbox_letters_max operations region syncs written_bytes}]} marks ok panic peak_rss_bytes promises{1{checked violations} 10{checked violations} 11{checked violations} 12{checked violations} 2{checked violations} 3{checked violations} 4{checked violations} 5{checked violations} 6{checked violations} 7{checked violations} 8{checked violations} 9{checked violations}} scenario schema seed simulated_s trace_hash users{acknowledge_ms{max p50 p99 p999 samples} cut_off_device_s cut_off_ms{max p50 p99 p999 samples} devices mark_stood_ms{max p50 p99 p999 samples} marked marks_at_end moved offline_device_s redirects refused show_across_ms{max p50 p99 p999 samples} show_after_offline_ms{max p50 p99 p999 samples} show_inside_ms{max p50 p99 p999 samples} untimed waiting_at_end waiting_max written} violations[] wall_s}"].assert_eq(&shape(&named));
+}
+
+#[test]
+fn the_same_seed_is_the_same_run_in_every_process_and_another_seed_is_not() {
+    let folder = folder();
+    let hash = |seed: &str, file: &str| {
+        let output = sim(folder.path(), &["run", "tiny.toml", "--seed", seed, "--json", file]);
+        assert!(output.status.success(), "{}", said(&output));
+        json(&folder.path().join(file))["trace_hash"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(hash("3", "one.json"), hash("3", "other.json"));
+    assert_ne!(hash("3", "one.json"), hash("4", "four.json"));
+    let own = env!("CARGO_BIN_EXE_archipelago");
+    let check = sim(folder.path(), &["check-determinism", "tiny.toml", "--seed", "3", "--against", own]);
+    assert!(check.status.success() && said(&check).contains("run 4 times"), "{}", said(&check));
+}
+
+#[test]
+fn another_build_that_does_something_else_is_told_by_its_first_event() {
+    let folder = folder();
+    // A build that runs another seed than it was asked for.
+    let odd = folder.path().join("odd-build");
+    let own = env!("CARGO_BIN_EXE_archipelago");
+    let script = format!(
+        "#!/bin/sh\nshift 4\n[ \"$1\" = 3 ] || exit 9\nshift\nexec {own} sim trace tiny.toml --seed 4 \"$@\"\n"
+    );
+    std::fs::write(&odd, script).unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&odd, executable).unwrap();
+    let check =
+        sim(folder.path(), &["check-determinism", "tiny.toml", "--seed", "3", "--against", "./odd-build"]);
+    let says = said(&check);
+    assert_eq!(check.status.code(), Some(13), "{says}");
+    assert!(says.contains("DIFFERS") && says.contains("  this ") && says.contains("  the other "), "{says}");
+}
+
+#[test]
+fn a_soak_goes_on_where_it_was_left_and_counts_every_seed_once() {
+    let folder = folder();
+    let explore = |seeds: &str, more: &[&str]| {
+        let mut arguments = vec!["explore", "--scenario", "tiny.toml", "--first-seed", "7", "--seeds", seeds];
+        arguments.extend(more);
+        sim(folder.path(), &arguments)
+    };
+    assert!(explore("2", &["--resume", "state.json"]).status.success());
+    let resumed = explore("4", &["--resume", "state.json", "--json", "resumed.json"]);
+    assert!(resumed.status.success() && said(&resumed).contains("4 runs"), "{}", said(&resumed));
+    assert!(explore("4", &["--json", "whole.json"]).status.success());
+    let (resumed, whole) =
+        (json(&folder.path().join("resumed.json")), json(&folder.path().join("whole.json")));
+    for field in
+        ["first_seed", "seeds_run", "events", "failures", "marks", "marks_never_reached", "simulated_s"]
+    {
+        assert!(!resumed[field].is_null(), "{field} is there");
+        assert_eq!(resumed[field], whole[field], "{field}");
+    }
+    assert_eq!((&whole["first_seed"], &whole["seeds_run"]), (&7.into(), &4.into()));
+    let other = sim(
+        folder.path(),
+        &["explore", "--scenario", "impossible.toml", "--seeds", "1", "--resume", "state.json"],
+    );
+    assert_eq!(
+        other.status.code(),
+        Some(2),
+        "a state of something else is not gone on from: {}",
+        said(&other)
+    );
+}
+
+#[test]
+fn a_soak_with_a_failing_seed_ends_with_its_class_and_a_report_of_it() {
+    let folder = folder();
+    let arguments = [
+        "explore",
+        "--scenario",
+        "impossible.toml",
+        "--seeds",
+        "2",
+        "--first-seed",
+        "5",
+        "--json",
+        "found.json",
+    ];
+    let output = sim(folder.path(), &arguments);
+    assert_eq!(output.status.code(), Some(11), "{}", said(&output));
+    let found = json(&folder.path().join("found.json"));
+    assert_eq!((&found["seeds_run"], found["failures"].as_array().unwrap().len()), (&2.into(), 2));
+    let first = &found["failures"][0];
+    assert_eq!((&first["seed"], &first["class"]), (&5.into(), &"liveness".into()));
+    assert_eq!(first["replay"], "archipelago sim replay impossible.toml --seed 5");
+    assert_eq!(first["shrink"], "archipelago sim shrink impossible.toml --seed 5");
+    assert!(said(&output).contains("last events"));
+}
