@@ -30,6 +30,25 @@ pub(crate) enum Row {
 /// The names of regions, by number.
 pub(crate) type Names = BTreeMap<crdt::RegionId, String>;
 
+impl Section {
+    /// As a page takes it.
+    pub(crate) fn for_page(&self) -> sim::page::Table {
+        let spreads = self.rows.iter().any(|row| matches!(row, Row::Spread(..)));
+        let columns = if spreads { COLUMNS.map(str::to_owned).to_vec() } else { vec![String::new()] };
+        let row = |row: &Row| match row {
+            Row::Spread(what, figures) => {
+                std::iter::once((*what).to_owned()).chain(figures.iter().cloned()).collect()
+            }
+            Row::Fact(what, figure) => vec![what.clone(), figure.clone()],
+        };
+        sim::page::Table {
+            caption: self.title.to_owned(),
+            columns: std::iter::once(String::new()).chain(columns).collect(),
+            rows: self.rows.iter().map(row).collect(),
+        }
+    }
+}
+
 /// What a run says of users and machines.
 pub(crate) fn sections(users: &Users, machines: &Machines, names: &Names) -> Vec<Section> {
     vec![

@@ -19,6 +19,7 @@ mod json;
 mod list;
 mod measured;
 mod panics;
+mod picture;
 mod played;
 mod promises;
 mod replay;
@@ -34,7 +35,7 @@ const EXAMPLES: &str = "\
 Examples:
   archipelago sim list
   archipelago sim run forty-minute-cut --seed 1
-  archipelago sim run my-question.toml --seed 1
+  archipelago sim run my-question.toml --seed 1 --html answer.html
   archipelago sim compare one-link.toml two-links.toml --seed 1
   archipelago sim explore --scenario storm-of-everything --minutes 10 --first-seed 1
   archipelago sim replay storm-of-everything --seed 17

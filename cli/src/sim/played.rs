@@ -20,6 +20,8 @@ pub(crate) enum Watching {
     Judged,
     /// They are, and what happens is told in lines.
     Told,
+    /// They are, and what happens is recorded for a page.
+    Recorded,
 }
 
 /// A run that is over.
@@ -37,7 +39,12 @@ pub(crate) struct Played {
 /// Plays a script.
 pub(crate) fn play(script: &Script, watching: Watching) -> Played {
     let judged = watching != Watching::Unjudged;
-    let options = Options { checks: judged, told: watching == Watching::Told, told_events: None };
+    let options = Options {
+        checks: judged,
+        told: watching == Watching::Told,
+        told_events: None,
+        recorded: watching == Watching::Recorded,
+    };
     let measuring = Measuring::begin();
     let mut run = Run::new(script, options);
     let ended = caught(|| run.play());

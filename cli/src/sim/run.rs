@@ -6,6 +6,7 @@ use super::answer;
 use super::chosen::Chosen;
 use super::failing_seed::{self, Above};
 use super::json;
+use super::picture;
 use super::played::{Played, Watching, play};
 use super::verdicts;
 use crate::failure::Failure;
@@ -15,7 +16,7 @@ use std::path::PathBuf;
 const EXAMPLES: &str = "\
 Examples:
   archipelago sim run forty-minute-cut --seed 1
-  archipelago sim run ./my-question.toml --seed 1 --json answer.json
+  archipelago sim run ./my-question.toml --seed 1 --json answer.json --html answer.html
 ";
 
 /// Run a scenario with one seed: what users saw, what machines did, whether promises held.
@@ -30,6 +31,9 @@ pub(crate) struct Run {
     /// Write the outcome here as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write a page here that shows the run: who was where, what went wrong, one message followed to every device
+    #[arg(long, value_name = "FILE", conflicts_with = "no_checks")]
+    html: Option<PathBuf>,
     /// Judge nothing: how fast the product's code runs alone
     #[arg(long)]
     no_checks: bool,
@@ -39,11 +43,19 @@ impl Run {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let chosen = Chosen::read(&self.scenario)?;
         let script = chosen.script(self.seed);
-        let watching = if self.no_checks { Watching::Unjudged } else { Watching::Judged };
+        let watching = match (self.no_checks, &self.html) {
+            (true, _) => Watching::Unjudged,
+            (false, None) => Watching::Judged,
+            (false, Some(_)) => Watching::Recorded,
+        };
         let played = play(&script, watching);
         print!("{}", text(&chosen, &played));
         if let Some(path) = &self.json {
             std::fs::write(path, json::run(&played)).map_err(Failure::write(path))?;
+        }
+        if let Some(path) = &self.html {
+            let page = picture::of(&chosen.given, &chosen.scenario.story, &played)?;
+            std::fs::write(path, page).map_err(Failure::write(path))?;
         }
         if let Some(class) = played.class() {
             let told = play(&script, Watching::Told);

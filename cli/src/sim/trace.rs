@@ -64,7 +64,8 @@ impl Trace {
     /// Of a run in this process.
     pub(crate) fn of(script: &Script, told: Option<Range<u64>>) -> Self {
         let told_events = told.as_ref().map(|told| (told.start, told.end));
-        let mut run = Run::new(script, Options { checks: true, told: told.is_some(), told_events });
+        let mut run =
+            Run::new(script, Options { checks: true, told: told.is_some(), told_events, recorded: false });
         let ended = caught(|| run.play());
         let panic = ended.as_ref().err().cloned();
         let outcome = ended.ok();
