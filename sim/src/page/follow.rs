@@ -101,7 +101,7 @@ pub(super) fn follow(recording: &Recording, message: &Message) -> Vec<Step> {
         let since_us =
             message.applied.iter().map(|(_, applied_us)| *applied_us).filter(|us| *us <= at_us).max();
         let takes_us = recording.ways.values().max().copied().unwrap_or(0);
-        let touches = |fault: &Fault| !matches!(fault.harm, Harm::Clock | Harm::Device) || upwards(fault);
+        let touches = |fault: &Fault| is_among(fault, message) || upwards(fault);
         add(What::Stable, since_us.unwrap_or(taken_us), takes_us, at_us, &touches);
     }
     steps.sort_by_key(|step| (step.at_us, step.what));
@@ -129,6 +129,17 @@ fn reasons(recording: &Recording, since_us: u64, at_us: u64, touches: &dyn Fn(&F
 
 fn is_of_device(fault: &Fault, device: DeviceIndex) -> bool {
     fault.place == Place::Device(device)
+}
+
+/// Whether it keeps regions that have the message from telling each other so.
+fn is_among(fault: &Fault, message: &Message) -> bool {
+    let has = |lane: Lane| message.applied.iter().any(|(at, _)| *at == lane);
+    let among = match fault.place {
+        Place::Region(lane) => has(lane),
+        Place::Way(one, other) | Place::Link(one, other) => has(one) && has(other),
+        Place::Device(_) => false,
+    };
+    among && fault.harm != Harm::Clock
 }
 
 /// Whether it stops what a region does.

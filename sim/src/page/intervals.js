@@ -61,7 +61,6 @@
     }
     if (!seen.length) svg.append(draw("text", { x: LEFT, y: height / 2 }, "Nothing was shown."));
   }
-  const round = us => us < 1e3 ? `${us} µs` : us < 1e6 ? `${us / 1e3} ms` : us < 6e7 ? `${us / 1e6} s` : us < 36e8 ? `${us / 6e7} min` : `${us / 36e8} h`;
 
   function links() {
     if (!data.bytes.length) return;

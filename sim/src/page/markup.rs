@@ -84,8 +84,8 @@ fn write_diagram(out: &mut String, recording: &Recording) -> Result {
     writeln!(
         out,
         "<section id=\"picture\"><h2>Regions and links over time</h2>\n\
-         <p>Each region is a line in time; each message is a line from the region that took it to the regions that applied it. \
-         The longer a line runs, the longer the message was under way.</p>"
+         <p>Each region is a line in time; each message is a line, in the colour of the region that took it, \
+         to each region that applied it. The longer a line runs, the longer the message was under way.</p>"
     )?;
     write_sample(out, recording)?;
     writeln!(

@@ -107,7 +107,7 @@
     const [list, step] = ticks(0, to - from, width - start - 24, wide ? 80 : 70);
     for (const after of list) {
       svg.append(draw("path", { class: "grid", d: `M${x(from + after)} 26V${height - 6}` }));
-      svg.append(draw("text", { x: x(from + after), y: 18, "text-anchor": after ? "middle" : "start" }, after ? "+" + span(after) : "sent"));
+      svg.append(draw("text", { x: x(from + after), y: 18, "text-anchor": after ? "middle" : "start" }, after ? "+" + round(after) : "sent"));
     }
     const places = here.map((row, index) => 34 + high * index + (wide ? high / 2 : 27));
     here.forEach((row, index) => {
@@ -128,13 +128,14 @@
           if (step.why.length && faults[step.why[0]].harm === "cut") svg.append(draw("rect", { x: x(since), y: y - 5, width: w, height: 10, fill: "url(#hatch-journey)", class: "hatch" }));
           if (step.why.length && w > 150) svg.append(draw("text", { x: x(since) + 6, y: y + 4, class: "label" }, fit(`${faults[step.why[0]].place} ${faults[step.why[0]].what}`, w - 12)));
         }
-        const circle = draw("circle", { cx: x(step.at), cy: y, r: row.region ? 5.5 : 4.5, class: "dot", fill: colour(row.lane) });
+        const hollow = step.what === "read" ? { fill: "var(--card)", style: `stroke: ${colour(row.lane)}` } : { fill: colour(row.lane) };
+        const circle = draw("circle", { cx: x(step.at), cy: y, r: row.region ? 5.5 : 4.5, class: "dot", ...hollow });
         circle.append(draw("title", {}, `${words[step.what]}, +${span(step.at - from)}`));
         svg.append(circle);
       }
     });
-    box.replaceChildren(svg);
-    if (rows.length > ROWS) box.append(make("p", { class: "quiet", style: "padding:0 14px 8px" }, `${rows.length - ROWS} more devices are in the table.`));
+    box.replaceChildren(svg, make("p", { class: "quiet" }, "Dots: posted, applied, shown; hollow: its author saw that it was read."));
+    if (rows.length > ROWS) box.append(make("p", { class: "quiet" }, `${rows.length - ROWS} more devices are in the table.`));
   }
   const fit = (text, width) => text.length * 6.3 <= width ? text : text.slice(0, Math.max(Math.floor(width / 6.3) - 1, 1)) + "…";
 

@@ -330,8 +330,13 @@ impl Recorder {
         let mut drawn = slowest(all(), now, SLOWEST_DRAWN_MAX.min(MESSAGES_DRAWN_MAX));
         let mut others: Vec<&Message> = all().filter(|message| !drawn.contains(&message.id)).collect();
         others.sort_by_key(|message| (message.posted_us, message.id));
-        let every = others.len().div_ceil(MESSAGES_DRAWN_MAX - drawn.len()).max(1);
-        drawn.extend(others.into_iter().step_by(every).map(|message| message.id));
+        let (room, count) = (MESSAGES_DRAWN_MAX - drawn.len(), others.len());
+        // Evenly, and exactly as many as there is room for.
+        let even = others
+            .into_iter()
+            .enumerate()
+            .filter(|(index, _)| count <= room || (index + 1) * room / count > index * room / count);
+        drawn.extend(even.map(|(_, message)| message.id));
         recording.messages = all().filter(|message| drawn.contains(&message.id)).cloned().collect();
         recording.messages.sort_by_key(|message| (message.posted_us, message.id));
         recording.intervals = self.counted.intervals();
