@@ -1,5 +1,7 @@
 //! The page of a run, opened in a browser: it complains about nothing, fetches nothing, a message can be followed, and it is readable on a
 //! wide window and on a phone, by day and by night.
+//!
+//! What must always hold: the page is of a real run with a cut, so that there is a wait to be explained; whatever the page offers is clicked or pressed.
 
 mod browser;
 
