@@ -27,8 +27,12 @@ pub struct Outcome {
     pub trace_hash: [u8; 32],
     /// Hashes on the way: after so many events it was that.
     pub checkpoints: Vec<(u64, [u8; 32])>,
-    /// Events handled.
+    /// Events that production code handled: frames, timers, completions of disks and links.
     pub events: u64,
+    /// Those of them that were heartbeats, or timers without anything to do.
+    pub idle_events: u64,
+    /// Everything that happened, by which the trace numbers it.
+    pub happenings: u64,
     /// How long the run was, in microseconds of the world's time.
     pub simulated_us: u64,
     /// What it reached.

@@ -105,6 +105,8 @@ fn outcome(script: &Script, options: Options, world: &World) -> Outcome {
         trace_hash: world.trace_hash(),
         checkpoints: world.checkpoints().to_vec(),
         events: world.events(),
+        idle_events: world.idle_events(),
+        happenings: world.happenings(),
         simulated_us: world.now(),
         marks: world.marks(),
         users: world.figures().users(world.now()),

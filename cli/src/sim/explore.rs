@@ -77,6 +77,7 @@ impl Explore {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let chosen = self.chosen()?;
         let mut soak = self.begin()?;
+        let branches = soak.marks.clone();
         let work = Work {
             soak: &soak.clone(),
             chosen: &chosen,
@@ -95,9 +96,9 @@ impl Explore {
                     .map_err(|error| Failure::Stopped(format!("no thread to run seeds on: {error}")))?;
             }
             drop(sender);
-            self.take_all(&mut soak, &chosen, &receiver)
+            self.take_all(&mut soak, &branches, &chosen, &receiver)
         })?;
-        self.save(&soak)?;
+        self.save(&mut soak, &branches)?;
         if let Some(path) = &self.json {
             std::fs::write(path, soak.json()).map_err(Failure::write(path))?;
         }
@@ -132,6 +133,7 @@ impl Explore {
     fn take_all(
         &self,
         soak: &mut Soak,
+        branches: &BTreeMap<String, u64>,
         chosen: &BTreeMap<String, Chosen>,
         finished: &Receiver<(u64, Ran)>,
     ) -> Result<(), Failure> {
@@ -151,7 +153,7 @@ impl Explore {
                 }
             }
             if saved.elapsed() >= SAVE_EVERY {
-                self.save(soak)?;
+                self.save(soak, branches)?;
                 saved = Instant::now();
             }
             progress.tell(soak);
@@ -160,8 +162,9 @@ impl Explore {
         Ok(())
     }
 
-    /// Writes the state, whole or not at all.
-    fn save(&self, soak: &Soak) -> Result<(), Failure> {
+    /// Writes the state, whole or not at all. `branches` is what earlier processes have counted.
+    fn save(&self, soak: &mut Soak, branches: &BTreeMap<String, u64>) -> Result<(), Failure> {
+        soak.count_branches(branches, sim::sometimes::counts());
         let Some(path) = &self.resume else { return Ok(()) };
         let new = path.with_extension("new");
         std::fs::write(&new, soak.json()).map_err(Failure::write(&new))?;
@@ -230,7 +233,14 @@ fn tell_end(soak: &Soak) {
         count(soak.failures_count)
     );
     if !soak.marks_never_reached.is_empty() {
-        println!("never reached: {}", soak.marks_never_reached.join(", "));
+        println!("never reached:");
+        let says: BTreeMap<&str, &str> = sim::sometimes::all().map(|mark| (mark.name, mark.says)).collect();
+        for mark in &soak.marks_never_reached {
+            println!(
+                "  {mark}{}",
+                says.get(mark.as_str()).map_or_else(String::new, |says| format!(": {says}"))
+            );
+        }
     }
 }
 

@@ -27,6 +27,7 @@ struct Face<'a> {
     panic: Option<&'a str>,
     trace_hash: Option<String>,
     events: u64,
+    idle_events: u64,
     simulated_s: Box<RawValue>,
     wall_s: Box<RawValue>,
     peak_rss_bytes: u64,
@@ -120,16 +121,23 @@ pub(crate) fn run(played: &Played) -> String {
         panic: played.ended.as_ref().err().map(String::as_str),
         trace_hash: outcome.map(|outcome| hex(&outcome.trace_hash)),
         events: played.events(),
+        idle_events: outcome.map_or(0, |outcome| outcome.idle_events),
         simulated_s: thousandths(played.simulated_us() / 1_000),
         wall_s: thousandths(played.measured.wall_ms),
         peak_rss_bytes: played.measured.peak_rss_bytes,
         drawn: &played.script.drawn,
-        marks: played.marks(),
+        marks: marks(played),
         users: outcome.map(|outcome| users(&outcome.users)),
         machines: outcome.map(|outcome| machines(&outcome.machines, &names)),
     };
     // Everything above has a JSON form: maps have texts as keys, and numbers are integers or decimals.
     serde_json::to_string_pretty(&face).unwrap_or_default() + "\n"
+}
+
+/// What the world reached, and the rare branches of the cores.
+fn marks(played: &Played) -> BTreeMap<String, u64> {
+    let cores = sim::sometimes::counts().into_iter().map(|(mark, times)| (mark.to_owned(), times));
+    played.marks().into_iter().chain(cores).collect()
 }
 
 fn users(users: &Users) -> UsersFace {

@@ -137,8 +137,6 @@ impl Soak {
         for (mark, times) in ran.marks {
             *self.marks.entry(mark).or_default() += times;
         }
-        let never = self.marks.iter().filter(|(_, times)| **times == 0).map(|(mark, _)| mark.clone());
-        self.marks_never_reached = never.collect();
         let (class, what) = ran.failed?;
         self.failures_count += 1;
         let command = |verb: &str| format!("archipelago sim {verb} {} --seed {seed}", quoted(&scenario));
@@ -148,6 +146,19 @@ impl Soak {
             self.failures.push(failed.clone());
         }
         Some(failed)
+    }
+
+    /// The rare branches of the cores, which are counted over the whole process: what an earlier one counted, and what this one has.
+    pub(crate) fn count_branches(
+        &mut self,
+        earlier: &BTreeMap<String, u64>,
+        now: BTreeMap<&'static str, u64>,
+    ) {
+        for (branch, times) in now {
+            self.marks.insert(branch.to_owned(), times + earlier.get(branch).copied().unwrap_or(0));
+        }
+        let never = self.marks.iter().filter(|(_, times)| **times == 0).map(|(mark, _)| mark.clone());
+        self.marks_never_reached = never.collect();
     }
 
     /// As JSON, over several lines.
@@ -189,6 +200,10 @@ mod tests {
         let failed =
             soak.take(ran(Some((Class::Liveness, "d12 has 3 commands in its outbox".to_owned())))).unwrap();
         assert_eq!((failed.seed, failed.class), (7, Class::Liveness));
+        soak.count_branches(
+            &[("region::RARE".to_owned(), 2)].into(),
+            [("region::RARE", 1), ("region::RARER", 0)].into(),
+        );
         expect![[r#"
             {
               "schema": "archipelago.sim.explore.v1",
@@ -217,10 +232,13 @@ mod tests {
                 }
               ],
               "marks": {
+                "region::RARE": 3,
+                "region::RARER": 0,
                 "slow device": 0,
                 "window full": 4
               },
               "marks_never_reached": [
+                "region::RARER",
                 "slow device"
               ],
               "events": 2000,

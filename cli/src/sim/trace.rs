@@ -73,7 +73,7 @@ impl Trace {
             schema: SCHEMA.to_owned(),
             commit: super::COMMIT.to_owned(),
             trace_hash: outcome.as_ref().map(|outcome| hex(&outcome.trace_hash)),
-            events: outcome.as_ref().map_or(0, |outcome| outcome.events),
+            events: outcome.as_ref().map_or(0, |outcome| outcome.happenings),
             checkpoints: outcome
                 .iter()
                 .flat_map(|outcome| &outcome.checkpoints)

@@ -54,11 +54,13 @@ fn hash(played: &Played) -> String {
 fn speed(played: &Played) -> String {
     let wall_ms = played.measured.wall_ms.max(1);
     let (events, simulated_us) = (played.events(), played.simulated_us());
+    let idle = played.ended.as_ref().map_or(0, |outcome| outcome.idle_events);
     format!(
-        "{} events in {} ({} a second); {} simulated, {} times faster than it would be; {} MB",
+        "{} events in {} ({} a second, {} % of them heartbeats and idle timers); {} simulated, {} times faster than it would be; {} MB",
         count(events),
         duration(Some(wall_ms * 1_000)),
         count(events.saturating_mul(1_000) / wall_ms),
+        idle * 100 / events.max(1),
         duration(Some(simulated_us)),
         count(simulated_us / 1_000 / wall_ms),
         played.measured.peak_rss_bytes / 1_000_000,

@@ -8,6 +8,7 @@ use crate::figures::Bound;
 use crate::world::World;
 use crate::world::dice::Dice;
 use crate::world::queue::{Event, Life, LinkId, Moment};
+use crate::world::work::{Taken, bridge_did};
 use crdt::held::Held;
 use crdt::{Now, PartitionId, PlacementId, RegionId};
 use region::log_view::StoreLog;
@@ -139,8 +140,10 @@ impl World {
         let Some(bridge) = process.bridges.get_mut(&peer) else { return };
         let views = region.disks.iter().map(|(placement, disk)| (*placement, disk.view() as &dyn View));
         let log = StoreLog::new(life.region, views);
+        let taken = Taken::by_bridge(&input);
         match bridge.core.step(now, bridge.dice.entropy(), input, &log) {
             Ok(outputs) => {
+                self.work.step(taken, bridge_did(&outputs));
                 self.oracle.hears();
                 let held = bridge.core.held();
                 self.oracle.hold(self.now, format_args!("the bridge of {} to {peer}", life.region), &held);

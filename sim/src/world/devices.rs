@@ -7,6 +7,7 @@ use crate::world::dice::Dice;
 use crate::world::layout::{START_US, address, region_at};
 use crate::world::queue::{Event, Moment};
 use crate::world::sessions::write_token;
+use crate::world::work::{Taken, client_did};
 use crdt::{DeviceId, Now, PlacementId, RegionId, UserId};
 use gateway_client::{Act, Client, Config, ConnectionId, Input, Output};
 use gateway_protocol::Subprotocol;
@@ -119,7 +120,9 @@ impl World {
     pub(crate) fn device_step(&mut self, id: DeviceId, input: Input) {
         let now = self.device_time(id);
         let Some(device) = self.devices.get_mut(&id) else { return };
+        let taken = Taken::by_client(&input);
         let outputs = device.client.step(now, device.dice.entropy(), input);
+        self.work.step(taken, client_did(&outputs));
         self.oracle.hold(self.now, id, &device.client.held());
         for output in outputs {
             match output {

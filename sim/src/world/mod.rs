@@ -33,6 +33,7 @@ mod shards;
 mod signatures;
 mod storm;
 mod trace;
+mod work;
 
 pub use crate::checks::world::{Marks, Violation};
 pub use devices::NewDevice;
@@ -61,6 +62,7 @@ use replication::signature::Signatures;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use trace::Trace;
+use work::Work;
 
 /// A world.
 #[derive(Debug)]
@@ -73,6 +75,7 @@ pub struct World {
     trace: Trace,
     oracle: Oracle,
     figures: Figures,
+    work: Work,
     layout: Layout,
     regions: BTreeMap<RegionId, Region>,
     links: Links,
@@ -139,6 +142,7 @@ impl World {
             trace: Trace::new(told),
             oracle: Oracle::default(),
             figures: Figures::default(),
+            work: Work::default(),
             regions: layout.regions().iter().map(|id| (*id, Region::new(*id, &layout))).collect(),
             links: Links::default(),
             lines: Lines::default(),
@@ -189,6 +193,7 @@ impl World {
             self.now = at;
             self.trace.note(at, number, || format!("{event:?}"));
             self.happen(event);
+            self.work.handled();
         }
         self.now = until;
     }
@@ -246,9 +251,21 @@ impl World {
         self.trace.hash()
     }
 
-    /// Events so far.
+    /// Events that production code has handled so far: frames, timers, completions of disks and links.
     #[must_use]
     pub const fn events(&self) -> u64 {
+        self.work.events()
+    }
+
+    /// Those of them that were heartbeats, or timers without anything to do.
+    #[must_use]
+    pub const fn idle_events(&self) -> u64 {
+        self.work.idle()
+    }
+
+    /// Everything that has happened so far, by which the trace numbers it: what cores hand to each other, people and faults besides.
+    #[must_use]
+    pub const fn happenings(&self) -> u64 {
         self.trace.events()
     }
 

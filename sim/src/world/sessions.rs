@@ -12,6 +12,7 @@ use crate::world::dice::Dice;
 use crate::world::layout::WORLD;
 use crate::world::queue::{Event, Life, LineId};
 use crate::world::shards::Letter;
+use crate::world::work::{Taken, session_did};
 use crdt::held::Held;
 use crdt::{ConversationId, DeviceId, Now, UserId};
 use gateway::input::{Identity, Input};
@@ -160,7 +161,9 @@ impl World {
             return;
         };
         let Some(session) = process.sessions.get_mut(&line) else { return };
+        let taken = Taken::by_session(&input);
         let outputs = session.core.step(now, session.dice.entropy(), input);
+        self.work.step(taken, session_did(&outputs));
         let changes = Held::new("changes that wait", session.changes.len(), self.changes_max + 1);
         let held = session.core.held();
         self.oracle.hold(self.now, format_args!("a session of {}", life.region), &held);

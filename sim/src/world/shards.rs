@@ -9,6 +9,7 @@ use crate::world::World;
 use crate::world::dice::Dice;
 use crate::world::queue::{Event, Life, LineId, Moment};
 use crate::world::record::record_batch;
+use crate::world::work::{Taken, shard_did};
 use crdt::{DeviceId, Now, PlacementId, RegionId, UserId};
 use gateway::input::Input as SessionInput;
 use region::command::{Command, Done, Refusal};
@@ -43,6 +44,8 @@ pub(crate) struct ShardTask {
 #[derive(Debug)]
 struct Running {
     outcome: Outcome,
+    /// Whether there was anything to sync.
+    wrote: bool,
     answers: BTreeMap<Ticket, (LineId, Ticket)>,
     taken: Vec<(RegionId, usize)>,
 }
@@ -142,8 +145,10 @@ impl World {
         if ticks {
             inputs.push(Input::Tick);
         }
+        let by = Taken::by_shard(&inputs);
         match shard.shard.step(now, shard.dice.entropy(), inputs, disk.view()) {
             Ok(mut outcome) => {
+                self.work.step(by, shard_did(&outcome));
                 self.oracle.writes(life.region, &outcome.effects);
                 for (key, value) in outcome.batch.writes() {
                     self.trace.add(key);
@@ -157,8 +162,9 @@ impl World {
                 shard.next_tick = outcome.next_tick;
                 let took =
                     if outcome.batch.is_empty() { 1 } else { shard.dice.between(sync_us.0, sync_us.1) };
+                let wrote = !outcome.batch.is_empty();
                 disk.write(std::mem::take(&mut outcome.batch));
-                shard.running = Some(Running { outcome, answers, taken });
+                shard.running = Some(Running { outcome, wrote, answers, taken });
                 self.queue.put(self.now + took, Event::Synced(life, placement));
             }
             Err(error) => self.oracle.violate(self.now, Checker::Runs, format!("{}: {error}", life.region)),
@@ -190,7 +196,10 @@ impl World {
             return;
         };
         let Some(shard) = process.shards.get_mut(&placement) else { return };
-        let Some(Running { outcome, answers, taken }) = shard.running.take() else { return };
+        let Some(Running { outcome, wrote, answers, taken }) = shard.running.take() else { return };
+        if wrote {
+            self.work.step(Taken::Event, true);
+        }
         if let Err(error) = disk.sync() {
             self.oracle.violate(self.now, Checker::Runs, error.to_string());
         }
