@@ -12,7 +12,7 @@ macro_rules! scenarios {
     };
 }
 
-scenarios!("calm-day", "forty-minute-cut", "storm-of-everything");
+scenarios!("calm-day", "comings-and-goings", "forty-minute-cut", "storm-of-everything");
 
 /// The scenario of that name, if there is one.
 ///

@@ -222,6 +222,8 @@ pub struct Workload {
     pub offline_percent: Amount,
     /// …for so many seconds.
     pub offline_s: Amount,
+    /// So many are another application's, which sends one of everything that must be refused.
+    pub misuse_percent: Amount,
     /// A real conversation, by the name under which the caller gives it, instead of drawn messages.
     pub log: Option<String>,
 }
@@ -371,6 +373,7 @@ impl Default for Workload {
             change_percent: Amount::of(0),
             move_percent: Amount::of(0),
             offline_percent: Amount::of(0),
+            misuse_percent: Amount::of(0),
             offline_s: Amount::range(1, 30),
             log: None,
         }

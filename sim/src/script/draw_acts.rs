@@ -23,6 +23,7 @@ enum Kind {
     Change,
     Move,
     Offline,
+    Misuse,
 }
 
 /// What acts are drawn from.
@@ -72,7 +73,8 @@ fn plan<'a>(lot: &mut Lot, scenario: &'a Scenario, script: &Script) -> Plan<'a> 
     let change = lot.share("change_percent", &workload.change_percent);
     let moves = lot.share("move_percent", &workload.move_percent);
     let offline = lot.share("offline_percent", &workload.offline_percent);
-    let others = read + begin + change + moves + offline;
+    let misuse = lot.share("misuse_percent", &workload.misuse_percent);
+    let others = read + begin + change + moves + offline + misuse;
     let kinds = vec![
         (Kind::Write, 100_u64.saturating_sub(others).max(1)),
         (Kind::Read, read),
@@ -80,6 +82,7 @@ fn plan<'a>(lot: &mut Lot, scenario: &'a Scenario, script: &Script) -> Plan<'a> 
         (Kind::Change, change),
         (Kind::Move, moves),
         (Kind::Offline, offline),
+        (Kind::Misuse, misuse),
     ];
     Plan {
         workload,
@@ -172,6 +175,7 @@ impl Plan<'_> {
             Kind::Change => self.somebody_changes(at_us, dice),
             Kind::Move => self.somebody_moves(at_us, dice),
             Kind::Offline => self.somebody_goes_offline(at_us, dice),
+            Kind::Misuse => self.somebody_misuses(at_us, dice),
         }
     }
 
@@ -242,7 +246,7 @@ impl Plan<'_> {
         self.device_of(user, dice)
     }
 
-    /// Who travels is the same for a whole run: the first of every hundred.
+    /// Who travels is the same for a whole run: the first of every hundred. Most write until they go: what is on its way then is sent again from there.
     fn somebody_moves(&mut self, at_us: u64, dice: &mut Dice) {
         let Some(device) = self.any_device(dice) else { return };
         if device.user % 100 >= self.roaming_percent {
@@ -250,8 +254,24 @@ impl Plan<'_> {
         }
         let inside = |region: &u16| !device.pinned || *region <= self.eu_regions;
         let regions: Vec<u16> = self.regions.iter().copied().filter(inside).collect();
-        if let Some(region) = dice.pick(&regions).map(RegionId) {
-            self.act(at_us, device.number, What::Move { region }, dice);
+        let Some(region) = dice.pick(&regions).map(RegionId) else { return };
+        let in_it = |of: &&Conversation| of.creator == device.user || of.members.contains(&device.user);
+        let known: Vec<u64> = self.conversations.iter().filter(in_it).map(|of| of.number).collect();
+        let mut goes_us = at_us;
+        if let Some(conversation) = dice.pick(&known).filter(|_| !dice.one_in(4)) {
+            for _ in 0..dice.between(1, 3) {
+                let bytes = self.workload.bytes.draw(dice);
+                let what = What::Write { conversation, count: 1, bytes, reply: false, text: None };
+                self.act(goes_us, device.number, what, dice);
+                goes_us += dice.below(400_000);
+            }
+        }
+        self.act(goes_us, device.number, What::Move { region }, dice);
+    }
+
+    fn somebody_misuses(&mut self, at_us: u64, dice: &mut Dice) {
+        if let Some(device) = self.any_device(dice) {
+            self.act(at_us, device.number, What::Misuse, dice);
         }
     }
 

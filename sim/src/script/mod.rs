@@ -213,6 +213,8 @@ pub enum What {
         #[serde(with = "spelling::region")]
         region: crdt::RegionId,
     },
+    /// Another application signs in with the device's account, and sends one of everything that must be refused.
+    Misuse,
     /// The device loses its network.
     GoOffline,
     /// It has it again.

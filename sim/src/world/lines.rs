@@ -54,6 +54,12 @@ impl Lines {
         self.lines.iter().find(|(_, line)| is(line)).map(|(id, _)| *id)
     }
 
+    /// The number of a connection that has no device.
+    pub(crate) const fn reserve(&mut self) -> LineId {
+        self.next += 1;
+        LineId(self.next - 1)
+    }
+
     /// The device that a connection is of, and which of its connections it is.
     pub(crate) fn whose(&self, id: LineId) -> Option<(DeviceId, ConnectionId)> {
         self.lines.get(&id).map(|line| (line.device, line.connection))

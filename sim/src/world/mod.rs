@@ -32,6 +32,7 @@ mod sessions;
 mod shards;
 mod signatures;
 mod storm;
+mod strangers;
 mod trace;
 mod work;
 
@@ -61,6 +62,7 @@ use regions::Region;
 use replication::signature::Signatures;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use strangers::Strangers;
 use trace::Trace;
 use work::Work;
 
@@ -83,6 +85,7 @@ pub struct World {
     service: ServiceTimes,
     devices: BTreeMap<DeviceId, Device>,
     people: People,
+    strangers: Strangers,
     faults: Vec<Planned>,
     histories: Option<Histories>,
     recorder: Option<Box<Recorder>>,
@@ -149,6 +152,7 @@ impl World {
             service: ServiceTimes::EXPLORING,
             devices: BTreeMap::new(),
             people: People::default(),
+            strangers: Strangers::default(),
             faults: Vec::new(),
             histories: None,
             recorder: None,

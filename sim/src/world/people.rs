@@ -152,6 +152,11 @@ impl World {
                     self.act(id, Act::Move { region: address(region) });
                 }
             }
+            What::Misuse => {
+                let known = self.people.known.keys().find(|(of, _)| *of == id);
+                let conversation = known.map(|(_, conversation)| *conversation);
+                self.misuse(id, conversation, &mut dice);
+            }
             What::GoOffline => self.set_online(id, false),
             What::ComeOnline => self.set_online(id, true),
         }

@@ -219,6 +219,7 @@ impl World {
                     self.figures.reached(Bound::SlowDevice);
                 }
                 self.drop_session(life, line);
+                self.stranger_is_dismissed(line);
                 self.line_closed_by_region(line);
             }
         }
@@ -226,6 +227,7 @@ impl World {
 
     fn send_to_device(&mut self, life: Life, line: LineId, frame: &ServerFrame) {
         self.oracle.left_session(self.now, life.region, frame);
+        self.stranger_is_told(line, frame);
         self.send_down(life, line, frame);
     }
 

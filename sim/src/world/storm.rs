@@ -51,6 +51,7 @@ impl World {
 
     /// Judges what is there at the end.
     pub fn judge(&mut self) {
+        self.judge_strangers();
         self.oracle.judge(self.now);
         for placement in [WORLD, PINNED] {
             if let Err(error) = self.compare(placement) {

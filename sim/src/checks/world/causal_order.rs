@@ -78,6 +78,7 @@ impl Oracle {
         let item = &change.item;
         let (number, is_new) = self.record.take(region, change.conversation, item);
         self.record.applied += 1;
+        self.may_be_done(item.message)?;
         let facts = self.record.conversations.entry(change.conversation).or_default();
         let lacking = facts.lacks_cause(region, number);
         let issued = if is_new { is_issued_in_order(facts, region, number) } else { Ok(()) };

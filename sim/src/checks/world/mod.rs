@@ -36,11 +36,11 @@ mod told;
 mod verdict;
 
 use crate::world::Moment;
-use crdt::{DeviceId, PlacementId, RegionId, UserId};
+use crdt::{DeviceId, MessageId, PlacementId, RegionId, UserId};
 use record::Record;
 pub(crate) use residency::CANARY;
 use residency::Canaries;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use verdict::Tallies;
 pub use verdict::{Checker, Class, Tally, Violation};
 
@@ -91,6 +91,8 @@ pub(crate) struct Oracle {
     violations: Vec<Violation>,
     tallies: Tallies,
     pub(crate) marks: Marks,
+    /// Commands that must be refused, wherever they are tried.
+    forbidden: BTreeSet<MessageId>,
     /// Nothing is judged.
     is_off: bool,
 }

@@ -1,10 +1,12 @@
 //! Promise 12: what is refused is refused by name, with a stable code, and nothing that should be taken is.
 //!
-//! People here do what their application offers, so a command is refused only because the conversation is not theirs to write in (any more). That honest regions
-//! understand each other is reported where it shows: an alarm, a fence, a frame or a commit that is not taken. What this does not see: hostile
-//! input, which tests of the cores give.
+//! People here do what their application offers, so a command is refused only because the conversation is not theirs to write in (any more). Strangers
+//! (`world/strangers.rs`) send what must be refused, and that is refused, each by its code, and nothing of it is done. That honest regions
+//! understand each other is reported where it shows: an alarm, a fence, a frame or a commit that is not taken. What this does not see: bytes that are
+//! no frame, which tests of the cores give.
 
 use super::{Checker, Fault, Oracle};
+use crate::world::Moment;
 use crdt::{DeviceId, MessageId};
 
 /// Codes with which a command may be refused for good in these worlds.
@@ -21,6 +23,30 @@ impl Oracle {
     /// Something that an honest peer or device sent is taken.
     pub(crate) const fn hears(&mut self) {
         self.look_at(Checker::Understood);
+    }
+
+    /// Nothing may be done under that id: it is a stranger's, and what it asks for is wrong.
+    pub(crate) fn must_be_refused(&mut self, command: MessageId) {
+        self.forbidden.insert(command);
+    }
+
+    /// A stranger was refused, or what else happened.
+    pub(crate) fn refuses_a_stranger(&mut self, at: Moment, fault: Option<String>) {
+        if self.is_off {
+            return;
+        }
+        self.look_at(Checker::Refusals);
+        if let Some(fault) = fault {
+            self.violate(at, Checker::Refusals, fault);
+        }
+    }
+
+    /// A region issues an operation: not one that must be refused.
+    pub(super) fn may_be_done(&self, command: MessageId) -> Fault {
+        if self.forbidden.contains(&command) {
+            return Err((Checker::Refusals, "it had to be refused".to_owned()));
+        }
+        Ok(())
     }
 
     /// A device is told that something was refused for good.
