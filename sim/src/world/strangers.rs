@@ -129,7 +129,7 @@ impl World {
         let mut sent: Vec<Sent> = vec![("a cursor that is none", &["cursor_malformed"], nonsense)];
         let Some((of, cursor)) = self.strangers.cursor.clone() else { return sent };
         let mut bytes = cursor.to_vec();
-        // Behind its head: what it claims, or its seal.
+        // A genuine one has more than its head of 40 bytes; behind that is what it claims, and its seal.
         let at = 40 + usize::try_from(dice.below(bytes.len() as u64 - 40)).unwrap_or(0);
         bytes[at] ^= 1 << dice.below(8);
         let forged = Frame::Acknowledge(v1::Acknowledge { cursor: bytes.into() });
