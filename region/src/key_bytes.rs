@@ -3,7 +3,6 @@
 //! What must always hold: it never holds more than [`KEY_BYTES_MAX`], which every key fits into by its fields' sizes; what would not
 //! fit is a mistake in `keys.rs`, and stops the step before a wrong key could be read or written.
 
-use bytes::Bytes;
 use std::fmt;
 use std::ops::Deref;
 
@@ -46,17 +45,13 @@ impl KeyBytes {
         while let Some(last) = self.length.checked_sub(1) {
             self.length = last;
             // The length was above it.
-            if let Some(next) = self.bytes[last].checked_add(1) {
+            let cut_off = std::mem::take(&mut self.bytes[last]);
+            if let Some(next) = cut_off.checked_add(1) {
                 self.push(next);
                 break;
             }
         }
         self
-    }
-
-    /// The same bytes, to be kept.
-    pub(crate) fn to_bytes(self) -> Bytes {
-        Bytes::copy_from_slice(&self)
     }
 }
 
@@ -116,6 +111,5 @@ mod tests {
     fn what_was_cut_off_does_not_count() {
         assert_eq!(of([1, 0xff]).after_prefix(), of([2]));
         assert!(of([1]) < of([1, 0]) && of([1, 0xff, 7]).after_prefix() > of([1, 0xff, 7]));
-        assert_eq!(of([1, 2]).to_bytes(), Bytes::from_static(&[1, 2]));
     }
 }

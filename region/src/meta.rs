@@ -167,7 +167,7 @@ fn batch(meta: &StoreMeta) -> Batch {
     let mut batch = Batch::default();
     let key = Key::Meta.encode();
     let value = record::seal(&key, meta);
-    batch.put(key.to_bytes(), value);
+    batch.put(key, value);
     batch
 }
 

@@ -27,7 +27,7 @@ impl Present {
         if due && !batch.is_empty() {
             let key = Key::Present.encode();
             let value = record::seal(&key, &now.0);
-            batch.put(key.to_bytes(), value);
+            batch.put(key, value);
             self.written = Some(now);
         }
     }
@@ -43,7 +43,7 @@ pub fn floor(view: &dyn View) -> Result<Now, StoreError> {
 
 /// Forgets it: the next batch notes the present anew, be it earlier.
 pub fn forget(batch: &mut Batch) {
-    batch.delete(Key::Present.encode().to_bytes());
+    batch.delete(Key::Present.encode());
 }
 
 #[cfg(test)]
@@ -58,7 +58,7 @@ mod tests {
         let mut step = |now_ms: u64, writes: bool| {
             let mut batch = Batch::default();
             if writes {
-                batch.put("a key".into(), "a value".into());
+                batch.put(&b"a key"[..], "a value".into());
             }
             present.note(Now(now_ms * 1_000), &mut batch);
             store.commit(&batch).unwrap();

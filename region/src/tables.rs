@@ -37,7 +37,7 @@ impl<'a> Tables<'a> {
     pub(crate) fn put(&mut self, key: &Key, record: &impl Record) {
         let key = key.encode();
         let value = record::seal(&key, record);
-        self.overlay.batch.put(key.to_bytes(), value);
+        self.overlay.batch.put(key, value);
     }
 
     /// Writes bytes that their own table understands.
@@ -46,7 +46,7 @@ impl<'a> Tables<'a> {
     }
 
     pub(crate) fn delete(&mut self, key: &Key) {
-        self.overlay.batch.delete(key.encode().to_bytes());
+        self.overlay.batch.delete(key.encode());
     }
 
     /// A conversation's counters, clock and cut: those of an empty one if it is not known.

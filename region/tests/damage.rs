@@ -129,7 +129,7 @@ fn a_shard_does_not_open_over_a_log_that_does_not_end_where_its_vectors_do() {
     let last = in_table(1);
     let mut beyond = last.to_vec();
     *beyond.last_mut().unwrap() += 1;
-    let harmed = with(&store, |batch| batch.put(beyond.into(), store.get(&last).unwrap().unwrap()));
+    let harmed = with(&store, |batch| batch.put(beyond, store.get(&last).unwrap().unwrap()));
     assert!(Shard::open(crate::rig::config(0, 2), &harmed).is_err(), "something beyond the end of the log");
 }
 

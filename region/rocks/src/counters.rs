@@ -2,7 +2,7 @@
 //!
 //! What must always hold: counting takes no lock, and numbers only grow while the process lives. Inputs over syncs is what one sync carried.
 
-use region::store::Batch;
+use region::store::{Batch, StoreKey};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The counters of one shard.
@@ -35,9 +35,8 @@ impl ShardCounters {
     }
 
     pub(crate) fn committed(&self, batch: &Batch, took_us: u64) {
-        let size = |(key, value): (&bytes::Bytes, Option<&bytes::Bytes>)| {
-            key.len() + value.map_or(0, bytes::Bytes::len)
-        };
+        let size =
+            |(key, value): (&StoreKey, Option<&bytes::Bytes>)| key.len() + value.map_or(0, bytes::Bytes::len);
         let bytes: usize = batch.writes().map(size).sum();
         self.syncs.fetch_add(1, Ordering::Relaxed);
         self.writes.fetch_add(batch.writes().count() as u64, Ordering::Relaxed);

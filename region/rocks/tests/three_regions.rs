@@ -160,7 +160,7 @@ async fn a_damaged_record_that_a_peer_should_get_ends_the_region_by_name_and_is_
     let mut value = store.reader().get(&key).unwrap().unwrap().to_vec();
     value[7] ^= 1;
     let mut batch = Batch::default();
-    batch.put(key.into(), value.into());
+    batch.put(key, value.into());
     store.commit(&batch).unwrap();
     drop(store);
 

@@ -3,7 +3,7 @@
 //! What must always hold: a commit is whole or not at all, and a clone is an independent store with the same content, so a
 //! crash between step and commit is a clone taken before it. Fault model: none. It keeps what it was given until it is dropped.
 
-use super::{Batch, Direction, Store, StoreError, View, Visit};
+use super::{Batch, Direction, Store, StoreError, StoreKey, View, Visit};
 use bytes::Bytes;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 /// An ordered map in memory.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryStore {
-    records: BTreeMap<Bytes, Bytes>,
-    checkpoints: RefCell<BTreeMap<PathBuf, BTreeMap<Bytes, Bytes>>>,
+    records: BTreeMap<StoreKey, Bytes>,
+    checkpoints: RefCell<BTreeMap<PathBuf, BTreeMap<StoreKey, Bytes>>>,
 }
 
 impl MemoryStore {
@@ -26,7 +26,7 @@ impl MemoryStore {
 
     /// All records, in key order.
     #[must_use]
-    pub fn records(&self) -> &BTreeMap<Bytes, Bytes> {
+    pub fn records(&self) -> &BTreeMap<StoreKey, Bytes> {
         &self.records
     }
 
@@ -46,7 +46,7 @@ impl PartialEq for MemoryStore {
 
 impl View for MemoryStore {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        Ok(self.records.get(key).cloned())
+        Ok(self.records.get(&StoreKey::from(key)).cloned())
     }
 
     fn scan(
@@ -59,7 +59,8 @@ impl View for MemoryStore {
         if from >= to {
             return Ok(());
         }
-        let mut range = self.records.range::<[u8], _>((Bound::Included(from), Bound::Excluded(to)));
+        let mut range =
+            self.records.range((Bound::Included(StoreKey::from(from)), Bound::Excluded(to.into())));
         loop {
             let next = match direction {
                 Direction::Ascending => range.next(),

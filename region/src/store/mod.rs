@@ -4,8 +4,10 @@
 //! because after a failed sync nobody knows what is on the disk. A read that fails is an error, never an empty answer.
 
 pub mod conformance;
+mod key;
 mod memory;
 
+pub use key::StoreKey;
 pub use memory::MemoryStore;
 
 use bytes::Bytes;
@@ -95,29 +97,32 @@ pub trait Store: View + Send {
 /// Writes that are made durable together. The last write to a key counts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Batch {
-    writes: BTreeMap<Bytes, Option<Bytes>>,
+    writes: BTreeMap<StoreKey, Option<Bytes>>,
 }
 
 impl Batch {
     /// Sets a key.
-    pub fn put(&mut self, key: Bytes, value: Bytes) {
-        self.writes.insert(key, Some(value));
+    pub fn put(&mut self, key: impl Into<StoreKey>, value: Bytes) {
+        self.writes.insert(key.into(), Some(value));
     }
 
     /// Removes a key.
-    pub fn delete(&mut self, key: Bytes) {
-        self.writes.insert(key, None);
+    pub fn delete(&mut self, key: impl Into<StoreKey>) {
+        self.writes.insert(key.into(), None);
     }
 
     /// The writes in key order; none is a removal.
-    pub fn writes(&self) -> impl Iterator<Item = (&Bytes, Option<&Bytes>)> {
+    pub fn writes(&self) -> impl Iterator<Item = (&StoreKey, Option<&Bytes>)> {
         self.writes.iter().map(|(key, value)| (key, value.as_ref()))
     }
 
     /// What this batch does to that key: none if nothing, else the value, none of that if it removes the key.
     #[must_use]
     pub fn get(&self, key: &[u8]) -> Option<Option<&Bytes>> {
-        self.writes.get(key).map(Option::as_ref)
+        if self.writes.is_empty() {
+            return None;
+        }
+        self.writes.get(&StoreKey::from(key)).map(Option::as_ref)
     }
 
     /// The writes from `from` (included) up to `to` (excluded), in key order.
@@ -127,8 +132,9 @@ impl Batch {
         to: &[u8],
     ) -> impl Iterator<Item = (&'a [u8], Option<&'a Bytes>)> {
         // A map's range panics when it is reversed; here such a range has nothing.
-        let bounds = (from < to).then_some((Bound::Included(from), Bound::Excluded(to)));
-        let range = bounds.map(|bounds| self.writes.range::<[u8], _>(bounds));
+        let bounds =
+            (from < to).then(|| (Bound::Included(StoreKey::from(from)), Bound::Excluded(StoreKey::from(to))));
+        let range = bounds.map(|bounds| self.writes.range::<StoreKey, _>(bounds));
         range.into_iter().flatten().map(|(key, value)| (&key[..], value.as_ref()))
     }
 

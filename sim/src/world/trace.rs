@@ -14,10 +14,15 @@ const CHECKPOINT_EVERY: u64 = 256;
 /// Checkpoints that are kept: 40 bytes each.
 const CHECKPOINTS_MAX: usize = 1_024;
 
+/// Bytes that wait to be hashed, at most.
+const UNHASHED_BYTES: usize = 16 << 10;
+
 /// What happened.
 #[derive(Debug)]
 pub(crate) struct Trace {
     hasher: blake3::Hasher,
+    /// What is to be hashed next: much at once takes a fraction of what little by little does.
+    unhashed: Vec<u8>,
     events: u64,
     /// None unless the text was asked for.
     lines: Option<VecDeque<String>>,
@@ -32,6 +37,7 @@ impl Trace {
     pub(crate) fn new(told: bool) -> Self {
         Self {
             hasher: blake3::Hasher::new_derive_key("archipelago world trace"),
+            unhashed: Vec::with_capacity(UNHASHED_BYTES),
             events: 0,
             lines: told.then(VecDeque::new),
             told: 0..u64::MAX,
@@ -52,13 +58,27 @@ impl Trace {
             self.checkpoint();
         }
         self.events += 1;
-        self.hasher.update(&at.to_be_bytes()).update(&number.to_be_bytes());
+        self.take(&at.to_be_bytes());
+        self.take(&number.to_be_bytes());
         self.tell(at, what);
     }
 
     /// What was decided then, as bytes.
     pub(crate) fn add(&mut self, bytes: &[u8]) {
-        self.hasher.update(&(bytes.len() as u64).to_be_bytes()).update(bytes);
+        self.take(&(bytes.len() as u64).to_be_bytes());
+        self.take(bytes);
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        if self.unhashed.len() + bytes.len() > UNHASHED_BYTES {
+            self.hasher.update(&self.unhashed);
+            self.unhashed.clear();
+        }
+        if bytes.len() > UNHASHED_BYTES {
+            self.hasher.update(bytes);
+        } else {
+            self.unhashed.extend_from_slice(bytes);
+        }
     }
 
     /// A line of the text alone.
@@ -75,7 +95,7 @@ impl Trace {
 
     /// The hash so far.
     pub(crate) fn hash(&self) -> [u8; 32] {
-        *self.hasher.finalize().as_bytes()
+        *self.hasher.clone().update(&self.unhashed).finalize().as_bytes()
     }
 
     fn checkpoint(&mut self) {
