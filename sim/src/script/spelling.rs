@@ -32,3 +32,17 @@ pub(crate) mod device {
         u64::deserialize(from).map(DeviceId)
     }
 }
+
+/// A placement's.
+pub(crate) mod placement {
+    use crdt::PlacementId;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(id: &PlacementId, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u16(id.0)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PlacementId, D::Error> {
+        u16::deserialize(from).map(PlacementId)
+    }
+}

@@ -6,6 +6,7 @@ use crate::checks::world::CANARY;
 use crate::world::World;
 use crate::world::layout::{PINNED, WORLD};
 use crate::world::queue::Moment;
+use crate::world::wire::Conditions;
 use bytes::Bytes;
 use crdt::{ConversationId, DeviceId, MessageId, RegionId, UserId};
 use gateway_client::{Act, Place};
@@ -29,7 +30,7 @@ impl World {
     /// Sets the delay of a way, in microseconds.
     pub fn set_delay(&mut self, from: RegionId, to: RegionId, delay_us: u64) {
         if let Some(way) = self.links.way_mut(from, to) {
-            way.delay_us = delay_us;
+            way.set_usual(Conditions { delay_us, ..*way.usual() });
         }
     }
 

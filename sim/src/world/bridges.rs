@@ -13,7 +13,6 @@ use crdt::held::Held;
 use crdt::{Now, PartitionId, PlacementId, RegionId};
 use region::log_view::StoreLog;
 use region::shard::Input as ShardInput;
-use region::store::View;
 use replication::bridge::Bridge;
 use replication::commit::CommitRefused;
 use replication::input::Input;
@@ -138,7 +137,7 @@ impl World {
         let Some(region) = self.regions.get_mut(&life.region) else { return };
         let Some(process) = &mut region.process else { return };
         let Some(bridge) = process.bridges.get_mut(&peer) else { return };
-        let views = region.disks.iter().map(|(placement, disk)| (*placement, disk.view() as &dyn View));
+        let views = region.disks.iter().map(|(placement, disk)| (*placement, disk.view()));
         let log = StoreLog::new(life.region, views);
         let taken = Taken::by_bridge(&input);
         match bridge.core.step(now, bridge.dice.entropy(), input, &log) {
@@ -151,7 +150,7 @@ impl World {
                     self.carry_out_bridge(life, peer, output);
                 }
             }
-            Err(error) => self.oracle.violate(self.now, Checker::Runs, format!("{}: {error}", life.region)),
+            Err(error) => self.store_failed(life, &error),
         }
     }
 

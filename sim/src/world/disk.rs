@@ -1,44 +1,286 @@
-//! A simulated disk: a store with a durable part and one batch on its way, which a crash loses.
+//! A simulated disk: a placement's store with a durable part and one batch on its way, and what can go wrong with it.
 //!
-//! Fault model: a batch takes time to be synced; a crash before that keeps all of it or nothing of it, as drawn (a write-ahead log that
-//! is torn is cut at recovery, so no part of a batch is ever seen). Reads show the durable part alone. What was synced stays.
+//! Fault model, each until the fault ends:
+//! - *slow*: a sync takes longer; *stalled*: it returns when the fault ends;
+//! - *full*: a write is refused and nothing of it is kept;
+//! - *failing*: the nth call of a kind fails, once or again and again: a read (which is never an empty answer), a write (nothing is kept), or a sync, after which nobody knows
+//!   whether the batch is there: it is kept or not, as drawn. What a failed call means is not decided here: the region's process ends, as in production;
+//! - *crash*: a batch that was on its way is kept whole, lost whole, or torn. The engine's driver tells a torn tail from damage and cuts it before it opens a store
+//!   (`region/rocks/src/torn_tail.rs`, held to that by its own power-cut tests); here its contract is kept: a torn batch is cut at the next opening, so no part of it is ever seen.
 //!
-//! What must always hold: one batch at a time, as a shard starts no step before its last batch is durable.
+//! Reads show the durable part alone. What was synced stays.
+//!
+//! What must always hold: one batch at a time, as a shard starts no step before its last batch is durable; a disk on which no fault lies fails no call.
 
-use region::store::{Batch, MemoryStore, Store as _, StoreError};
+use bytes::Bytes;
+use region::store::{Batch, Direction, MemoryStore, Store as _, StoreError, View, Visit};
+use serde::{Deserialize, Serialize};
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a call to a disk does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Call {
+    /// Reads a value or scans.
+    Read,
+    /// Writes a batch.
+    Write,
+    /// Makes it durable; after a failure the batch is not there.
+    Sync,
+    /// Makes it durable; after a failure the batch is there all the same.
+    SyncKept,
+}
+
+/// What becomes of a batch that was not synced when the power went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tail {
+    /// All of it is there.
+    Kept,
+    /// None of it is.
+    Lost,
+    /// A part of it is, which the next opening cuts.
+    Torn,
+}
+
+/// A call that is to fail.
+#[derive(Debug)]
+struct Failing {
+    call: Call,
+    /// Calls of this kind that still succeed.
+    left: Cell<u64>,
+    /// Whether all that follow fail too.
+    again: bool,
+}
 
 /// A placement's store on a region's disk.
 #[derive(Debug, Default)]
 pub(crate) struct Disk {
+    name: String,
     durable: MemoryStore,
     tail: Option<Batch>,
+    torn: bool,
+    /// Faults by their number.
+    full: BTreeSet<usize>,
+    stalled: BTreeSet<usize>,
+    failing: BTreeMap<usize, Failing>,
+    /// A sync has taken its time and waits for the stall to end.
+    pub(crate) sync_waits: bool,
 }
 
 impl Disk {
+    pub(crate) fn named(name: String) -> Self {
+        Self { name, ..Self::default() }
+    }
+
     /// What reads see.
-    pub(crate) const fn view(&self) -> &MemoryStore {
-        &self.durable
+    pub(crate) fn view(&self) -> &dyn View {
+        if self.failing.is_empty() { &self.durable } else { self }
+    }
+
+    /// Whether a fault lies on it: a disk on which none does fails no call.
+    pub(crate) fn is_faulty(&self) -> bool {
+        !self.failing.is_empty() || !self.full.is_empty()
     }
 
     /// Begins to write a batch.
-    pub(crate) fn write(&mut self, batch: Batch) {
+    ///
+    /// # Errors
+    /// When the disk is full or fails; nothing of the batch is kept then.
+    pub(crate) fn write(&mut self, batch: Batch) -> Result<(), StoreError> {
         assert!(self.tail.is_none(), "a shard starts no step before its last batch is durable");
+        if !batch.is_empty() {
+            if !self.full.is_empty() {
+                return Err(StoreError::Full { store: self.name.clone() });
+            }
+            self.called("commit", |call| *call == Call::Write)?;
+        }
         self.tail = Some(batch);
+        Ok(())
     }
 
     /// The batch is on stable storage.
+    ///
+    /// # Errors
+    /// When the sync fails; whether the batch is kept is told by [`Self::keeps_unsynced`].
     pub(crate) fn sync(&mut self) -> Result<(), StoreError> {
+        if self.tail.as_ref().is_some_and(|tail| !tail.is_empty()) {
+            self.called("sync", |call| matches!(call, Call::Sync | Call::SyncKept))?;
+        }
         match self.tail.take() {
             Some(batch) => self.durable.commit(&batch),
             None => Ok(()),
         }
     }
 
-    /// The machine loses its power. Returns whether a batch that was on its way was kept.
-    pub(crate) fn crash(&mut self, keeps_tail: bool) -> Result<bool, StoreError> {
+    /// What becomes of a batch whose sync failed.
+    pub(crate) fn keeps_unsynced(&self) -> Tail {
+        let kept = self.failing.values().any(|failing| failing.call == Call::SyncKept);
+        if kept { Tail::Kept } else { Tail::Lost }
+    }
+
+    /// The process dies, or the machine loses its power. Returns whether a batch that was on its way was kept.
+    ///
+    /// # Errors
+    /// Never, on a store in memory.
+    pub(crate) fn crash(&mut self, tail: Tail) -> Result<bool, StoreError> {
+        self.sync_waits = false;
         match self.tail.take() {
-            Some(batch) if keeps_tail => self.durable.commit(&batch).map(|()| true),
-            _ => Ok(false),
+            Some(batch) if tail == Tail::Kept => self.durable.commit(&batch).map(|()| true),
+            Some(batch) => {
+                self.torn |= tail == Tail::Torn && !batch.is_empty();
+                Ok(false)
+            }
+            None => Ok(false),
+        }
+    }
+
+    /// Cuts a torn tail, as the engine's driver does before it opens a store. Returns whether there was one.
+    pub(crate) const fn cut_torn_tail(&mut self) -> bool {
+        std::mem::replace(&mut self.torn, false)
+    }
+
+    pub(crate) fn is_stalled(&self) -> bool {
+        !self.stalled.is_empty()
+    }
+
+    /// It has no room from now on.
+    pub(crate) fn fill(&mut self, fault: usize) {
+        self.full.insert(fault);
+    }
+
+    /// Syncs do not return from now on.
+    pub(crate) fn stall(&mut self, fault: usize) {
+        self.stalled.insert(fault);
+    }
+
+    /// After so many more calls of that kind one fails; the following ones too if `again`.
+    pub(crate) fn fail(&mut self, fault: usize, call: Call, after: u64, again: bool) {
+        self.failing.insert(fault, Failing { call, left: Cell::new(after), again });
+    }
+
+    /// That fault is over. Returns whether a sync had waited for it.
+    pub(crate) fn recover(&mut self, fault: usize) -> bool {
+        self.full.remove(&fault);
+        self.failing.remove(&fault);
+        self.stalled.remove(&fault);
+        !self.is_stalled() && std::mem::replace(&mut self.sync_waits, false)
+    }
+
+    fn called(&self, name: &'static str, is: impl Fn(&Call) -> bool) -> Result<(), StoreError> {
+        let mut fails = false;
+        for failing in self.failing.values().filter(|failing| is(&failing.call)) {
+            let left = failing.left.get();
+            fails |= left == 0;
+            // Once it has struck, one that does not strike again never comes to zero any more.
+            failing.left.set(if left > 0 {
+                left - 1
+            } else if failing.again {
+                0
+            } else {
+                u64::MAX
+            });
+        }
+        let reason = || "Input/output error (os error 5)".to_owned();
+        if fails {
+            return Err(StoreError::Failed { store: self.name.clone(), call: name, reason: reason() });
+        }
+        Ok(())
+    }
+}
+
+/// The reads of a disk that may fail.
+impl View for Disk {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.called("get", |call| *call == Call::Read)?;
+        self.durable.get(key)
+    }
+
+    fn scan(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        direction: Direction,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), StoreError> {
+        self.called("scan", |call| *call == Call::Read)?;
+        self.durable.scan(from, to, direction, visit)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn batch(value: &str) -> Batch {
+        let mut batch = Batch::default();
+        batch.put(Bytes::from("key"), value.to_owned().into());
+        batch
+    }
+
+    fn disk() -> Disk {
+        let mut disk = Disk::named("p1".to_owned());
+        disk.write(batch("old")).unwrap();
+        disk.sync().unwrap();
+        disk
+    }
+
+    fn value(disk: &Disk) -> Bytes {
+        disk.view().get(b"key").unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_crash_keeps_all_of_a_batch_or_nothing_and_a_torn_one_is_cut() {
+        for (tail, then) in [(Tail::Kept, "new"), (Tail::Lost, "old"), (Tail::Torn, "old")] {
+            let mut disk = disk();
+            disk.write(batch("new")).unwrap();
+            assert_eq!(value(&disk), "old", "reads show the durable part alone");
+            assert_eq!(disk.crash(tail), Ok(tail == Tail::Kept));
+            assert_eq!(disk.cut_torn_tail(), tail == Tail::Torn);
+            assert_eq!(value(&disk), then);
+        }
+    }
+
+    #[test]
+    fn a_full_disk_refuses_a_batch_and_keeps_nothing_of_it() {
+        let mut disk = disk();
+        disk.fill(0);
+        assert_eq!(disk.write(Batch::default()), Ok(()), "nothing needs no room");
+        disk.sync().unwrap();
+        assert_eq!(disk.write(batch("new")), Err(StoreError::Full { store: "p1".to_owned() }));
+        disk.recover(0);
+        assert_eq!(disk.crash(Tail::Kept), Ok(false));
+        assert_eq!(value(&disk), "old");
+        assert_eq!(disk.write(batch("new")), Ok(()));
+    }
+
+    #[test]
+    fn the_nth_call_fails_once_or_for_as_long_as_the_fault_lasts() {
+        for again in [false, true] {
+            let mut disk = disk();
+            disk.fail(0, Call::Read, 2, again);
+            let fails: Vec<bool> = (0..5).map(|_| disk.view().get(b"key").is_err()).collect();
+            assert_eq!(fails, [false, false, true, again, again]);
+            let scans = disk
+                .view()
+                .scan(b"a", b"z", Direction::Ascending, &mut |_, _| std::ops::ControlFlow::Continue(()));
+            assert_eq!(scans.is_err(), again);
+            disk.recover(0);
+            assert_eq!(value(&disk), "old");
+        }
+    }
+
+    #[test]
+    fn after_a_failed_sync_the_batch_is_there_or_is_not() {
+        for (call, kept, then) in [(Call::SyncKept, true, "new"), (Call::Sync, false, "old")] {
+            let mut disk = disk();
+            disk.fail(0, call, 0, false);
+            disk.write(batch("new")).unwrap();
+            assert!(disk.sync().is_err());
+            let tail = disk.keeps_unsynced();
+            assert_eq!(disk.crash(tail), Ok(kept));
+            assert_eq!(value(&disk), then);
         }
     }
 }

@@ -1,13 +1,18 @@
-//! What goes wrong in a world: each fault with a beginning and an end.
+//! What goes wrong in a world: each fault with a beginning and an end, and what it does to whom.
 //!
-//! Every fault ends by itself or at the healing, which ends them all.
+//! Faults lie on each other: a way is cut while any cut lies on it, and is as slow as all that lies on it makes it. What a fault did, its end undoes and nothing else;
+//! a clock is set right by the end of any that was wrong with it. Every fault ends by itself or at the healing, which ends them all.
 //!
-//! What must always hold: a fault of something that is not there does nothing.
+//! What must always hold: a fault of something that is not there does nothing; a fault does nothing but what its kind says, and nothing more once it has ended.
 
-use crate::script::spelling::{device, region};
+use crate::script::spelling::{device, placement, region};
 use crate::world::World;
+use crate::world::clocks::Skew;
+use crate::world::disk::{Call, Disk, Tail};
+use crate::world::lines::Profile;
 use crate::world::queue::{Event, Moment};
-use crdt::{DeviceId, RegionId};
+use crate::world::wire::Conditions;
+use crdt::{DeviceId, PlacementId, RegionId};
 use serde::{Deserialize, Serialize};
 
 /// One fault.
@@ -21,6 +26,23 @@ pub enum Fault {
         region: RegionId,
         /// Whether what was on its way to the disk arrives there.
         keeps_tail: bool,
+        /// If not, whether a part of it does, which the next start cuts.
+        #[serde(default)]
+        torn: bool,
+    },
+    /// A region's process stands still.
+    Pause {
+        /// Whose.
+        #[serde(with = "region")]
+        region: RegionId,
+    },
+    /// A region's process crawls.
+    SlowProcess {
+        /// Whose.
+        #[serde(with = "region")]
+        region: RegionId,
+        /// Microseconds that each thing takes which it does.
+        step_us: u64,
     },
     /// One way is cut.
     CutWay {
@@ -46,6 +68,19 @@ pub enum Fault {
         #[serde(with = "region")]
         region: RegionId,
     },
+    /// Both ways are cut, and whole, and cut.
+    Flap {
+        /// Between this one.
+        #[serde(with = "region")]
+        one: RegionId,
+        /// And this one.
+        #[serde(with = "region")]
+        other: RegionId,
+        /// Microseconds for which they are cut.
+        cut_us: u64,
+        /// Microseconds for which they are whole.
+        whole_us: u64,
+    },
     /// A way becomes slow.
     SlowWay {
         /// From there.
@@ -57,19 +92,73 @@ pub enum Fault {
         /// Microseconds more.
         delay_us: u64,
     },
-    /// A disk becomes slow.
+    /// A way becomes worse: it loses, doubles, is narrow, or late.
+    WorseWay {
+        /// From there.
+        #[serde(with = "region")]
+        from: RegionId,
+        /// To there.
+        #[serde(with = "region")]
+        to: RegionId,
+        /// By that, on top of what it is.
+        by: Conditions,
+    },
+    /// A region's disks become slow: a sync takes 2 to 150 ms.
     SlowDisk {
         /// Whose.
         #[serde(with = "region")]
         region: RegionId,
     },
-    /// A wall clock jumps, and back.
+    /// Syncs of a region's disks do not return before the end.
+    StalledDisk {
+        /// Whose.
+        #[serde(with = "region")]
+        region: RegionId,
+    },
+    /// A region's disks are full.
+    FullDisk {
+        /// Whose.
+        #[serde(with = "region")]
+        region: RegionId,
+    },
+    /// A call to a disk fails.
+    FailingDisk {
+        /// Whose.
+        #[serde(with = "region")]
+        region: RegionId,
+        /// Which of its stores.
+        #[serde(with = "placement")]
+        placement: PlacementId,
+        /// Which calls.
+        call: Call,
+        /// After so many that succeed.
+        #[serde(default)]
+        after: u64,
+        /// And then every one, not one alone.
+        #[serde(default)]
+        again: bool,
+    },
+    /// A wall clock jumps, and is set right at the end.
     ClockJump {
         /// Whose.
         #[serde(with = "region")]
         region: RegionId,
         /// How far, in microseconds.
         by_us: i64,
+    },
+    /// A region's clocks run fast, or slow below zero.
+    ClockDrift {
+        /// Whose.
+        #[serde(with = "region")]
+        region: RegionId,
+        /// By so many parts in a million.
+        per_million: i32,
+    },
+    /// A wall clock shows the same all the time.
+    ClockStuck {
+        /// Whose.
+        #[serde(with = "region")]
+        region: RegionId,
     },
     /// A device's connections break.
     Break {
@@ -82,6 +171,14 @@ pub enum Fault {
         /// Which.
         #[serde(with = "device")]
         device: DeviceId,
+    },
+    /// A device's network has a profile.
+    WeakLine {
+        /// Whose.
+        #[serde(with = "device")]
+        device: DeviceId,
+        /// Which.
+        profile: Profile,
     },
     /// A device does not read what arrives.
     SlowDevice {
@@ -101,13 +198,18 @@ pub(crate) struct Planned {
     pub(crate) ends: Moment,
     pub(crate) begun: bool,
     pub(crate) ended: bool,
+    /// For one that comes and goes: whether it is here.
+    pub(crate) here: bool,
 }
+
+/// What a sync takes on a slow disk, at least and at most, in microseconds.
+const SLOW_SYNC_US: (u64, u64) = (2_000, 150_000);
 
 impl World {
     /// A fault is going to happen.
     pub fn plan(&mut self, fault: Fault, begins: Moment, ends: Moment) {
         let index = self.faults.len();
-        self.faults.push(Planned { fault, begins, ends, begun: false, ended: false });
+        self.faults.push(Planned { fault, begins, ends, begun: false, ended: false, here: false });
         self.queue.put(begins, Event::FaultBegins(index));
         self.queue.put(ends, Event::FaultEnds(index));
     }
@@ -123,7 +225,9 @@ impl World {
         self.trace.tell(self.now, || format!("begins: {fault:?}"));
         self.record_fault(index, &fault);
         match fault {
-            Fault::Crash { region, keeps_tail } => self.crash(region, keeps_tail),
+            Fault::Crash { .. } | Fault::Pause { .. } | Fault::SlowProcess { .. } => {
+                self.process_fault_begins(index, &fault);
+            }
             Fault::CutWay { from, to } => self.cut(from, to),
             Fault::CutPair { one, other } => self.cut_pair(one, other),
             Fault::Island { region } => {
@@ -131,15 +235,31 @@ impl World {
                     self.cut_pair(region, other);
                 }
             }
-            Fault::SlowWay { from, to, delay_us } => self.delay_way(from, to, |delay| delay + delay_us),
-            Fault::SlowDisk { region } => self.set_sync(region, (2_000, 150_000)),
-            Fault::ClockJump { region, by_us } => self.set_wall_offset(region, by_us),
+            Fault::Flap { .. } => self.fault_turns(index),
+            Fault::SlowWay { from, to, delay_us } => {
+                self.worsen(index, from, to, Conditions { delay_us, ..Conditions::default() });
+            }
+            Fault::WorseWay { from, to, by } => self.worsen(index, from, to, by),
+            Fault::SlowDisk { region } => {
+                if let Some(region) = self.regions.get_mut(&region) {
+                    region.slow_syncs.insert(index, SLOW_SYNC_US);
+                }
+            }
+            Fault::StalledDisk { region } => self.each_disk(region, |disk| disk.stall(index)),
+            Fault::FullDisk { region } => self.each_disk(region, |disk| disk.fill(index)),
+            Fault::FailingDisk { region, placement, call, after, again } => {
+                self.one_disk(region, placement, |disk| disk.fail(index, call, after, again));
+            }
+            Fault::ClockJump { region, by_us } => self.skew_clock(region, Skew::Jump { by_us }),
+            Fault::ClockDrift { region, per_million } => self.skew_clock(region, Skew::Drift { per_million }),
+            Fault::ClockStuck { region } => self.skew_clock(region, Skew::Stuck),
             Fault::Break { device } => {
                 for line in self.lines.all_of(device) {
                     self.break_line(line);
                 }
             }
             Fault::Offline { device } => self.set_online(device, false),
+            Fault::WeakLine { device, profile } => self.set_profile(device, Some(profile)),
             Fault::SlowDevice { device: id, weight } => {
                 let weight = usize::try_from(weight).unwrap_or(1);
                 if let Some(device) = self.devices.get_mut(&id) {
@@ -155,11 +275,22 @@ impl World {
         if std::mem::replace(&mut planned.ended, true) || !planned.begun {
             return;
         }
-        let fault = planned.fault.clone();
+        let (fault, here) = (planned.fault.clone(), planned.here);
         self.trace.tell(self.now, || format!("ends: {fault:?}"));
         self.record_fault_end(index);
         match fault {
-            Fault::Crash { region, .. } => self.start(region),
+            Fault::Crash { region, .. } => {
+                if let Some(region) = self.regions.get_mut(&region) {
+                    region.held -= 1;
+                }
+                self.supervised(region);
+            }
+            Fault::Pause { region } => self.resume(index, region),
+            Fault::SlowProcess { region, .. } => {
+                if let Some(region) = self.regions.get_mut(&region) {
+                    region.slow_steps.remove(&index);
+                }
+            }
             Fault::CutWay { from, to } => self.mend(from, to),
             Fault::CutPair { one, other } => self.mend_pair(one, other),
             Fault::Island { region } => {
@@ -167,14 +298,96 @@ impl World {
                     self.mend_pair(region, other);
                 }
             }
-            Fault::SlowWay { from, to, delay_us } => {
-                self.delay_way(from, to, |delay| delay.saturating_sub(delay_us));
+            Fault::Flap { one, other, .. } if here => self.mend_pair(one, other),
+            Fault::Flap { .. } | Fault::Break { .. } => {}
+            Fault::SlowWay { from, to, .. } | Fault::WorseWay { from, to, .. } => {
+                if let Some(way) = self.links.way_mut(from, to) {
+                    way.recover(index);
+                }
             }
-            Fault::SlowDisk { region } => self.set_sync(region, (80, 300)),
-            Fault::ClockJump { region, .. } => self.set_wall_offset(region, 0),
-            Fault::Break { .. } => {}
+            Fault::SlowDisk { region }
+            | Fault::StalledDisk { region }
+            | Fault::FullDisk { region }
+            | Fault::FailingDisk { region, .. } => self.disk_recovers(index, region),
+            Fault::ClockJump { region, .. }
+            | Fault::ClockDrift { region, .. }
+            | Fault::ClockStuck { region } => self.change_clock(region, |clock, at| clock.set_right(at)),
             Fault::Offline { device } => self.set_online(device, true),
+            Fault::WeakLine { device, .. } => self.set_profile(device, None),
             Fault::SlowDevice { device, .. } => self.reads_again(device),
+        }
+    }
+
+    fn process_fault_begins(&mut self, index: usize, fault: &Fault) {
+        if let Fault::Pause { region } = fault {
+            self.pause(index, *region);
+        }
+        if let Fault::SlowProcess { region, step_us } = fault {
+            self.hampered = true;
+            if let Some(region) = self.regions.get_mut(region) {
+                region.slow_steps.insert(index, *step_us);
+            }
+        }
+        if let Fault::Crash { region, keeps_tail, torn } = fault {
+            let tail = match (keeps_tail, torn) {
+                (true, _) => Tail::Kept,
+                (false, true) => Tail::Torn,
+                (false, false) => Tail::Lost,
+            };
+            if let Some(region) = self.regions.get_mut(region) {
+                region.held += 1;
+            }
+            self.fall(*region, Some(tail));
+        }
+    }
+
+    /// One that comes and goes turns.
+    pub(crate) fn fault_turns(&mut self, index: usize) {
+        let Some(planned) = self.faults.get_mut(index).filter(|planned| !planned.ended) else { return };
+        let Fault::Flap { one, other, cut_us, whole_us } = planned.fault else { return };
+        planned.here = !planned.here;
+        let after = if planned.here {
+            self.cut_pair(one, other);
+            cut_us
+        } else {
+            self.mend_pair(one, other);
+            whole_us
+        };
+        self.queue.put(self.now + after.max(1_000), Event::FaultTurns(index));
+    }
+
+    fn worsen(&mut self, index: usize, from: RegionId, to: RegionId, by: Conditions) {
+        if let Some(way) = self.links.way_mut(from, to) {
+            way.worsen(index, by);
+        }
+    }
+
+    fn skew_clock(&mut self, region: RegionId, skew: Skew) {
+        self.change_clock(region, |clock, at| clock.skew(at, skew));
+    }
+
+    fn each_disk(&mut self, region: RegionId, change: impl Fn(&mut Disk)) {
+        let disks = self.regions.get_mut(&region).into_iter().flat_map(|region| region.disks.values_mut());
+        disks.for_each(change);
+    }
+
+    fn one_disk(&mut self, region: RegionId, placement: PlacementId, change: impl FnOnce(&mut Disk)) {
+        let disks = self.regions.get_mut(&region).map(|region| &mut region.disks);
+        if let Some(disk) = disks.and_then(|disks| disks.get_mut(&placement)) {
+            change(disk);
+        }
+    }
+
+    fn disk_recovers(&mut self, index: usize, region: RegionId) {
+        let life = self.life_of(region);
+        let Some(region) = self.regions.get_mut(&region) else { return };
+        region.slow_syncs.remove(&index);
+        for (placement, disk) in &mut region.disks {
+            if disk.recover(index)
+                && let Some(life) = life
+            {
+                self.queue.put(self.now, Event::Synced(life, *placement));
+            }
         }
     }
 
@@ -199,17 +412,5 @@ impl World {
 
     fn others(&self, region: RegionId) -> Vec<RegionId> {
         self.layout.regions().iter().copied().filter(|other| *other != region).collect()
-    }
-
-    fn delay_way(&mut self, from: RegionId, to: RegionId, change: impl Fn(u64) -> u64) {
-        if let Some(way) = self.links.way_mut(from, to) {
-            way.delay_us = change(way.delay_us);
-        }
-    }
-
-    fn set_sync(&mut self, region: RegionId, sync_us: (u64, u64)) {
-        if let Some(region) = self.regions.get_mut(&region) {
-            region.sync_us = sync_us;
-        }
     }
 }

@@ -1,20 +1,81 @@
-//! The network between devices and regions: a connection each, in order and reliable until it ends.
+//! The network between devices and regions: a connection each, in order and reliable until it ends, as TCP gives it (`wire.rs`).
 //!
-//! A connection that breaks loses what is on its way, and each end notices in its own time: so a region may still be talking to a connection
+//! A device's network has a [`Profile`], or its own delay alone. A connection that breaks loses what is on its way, and each end notices in its own time: so a region may still be talking to a connection
 //! whose device has long come back on another one. A device may read slowly; what waits for it counts, weighed, as unsent.
 //!
 //! What must always hold: what an end has noticed to be over is never heard again.
 
 use crate::checks::world::Checker;
 use crate::world::World;
+use crate::world::dice::Dice;
 use crate::world::queue::{Event, Life, LineId, Moment};
+use crate::world::wire::{Conditions, Transport, Wire};
 use crdt::DeviceId;
 use gateway::input::Input as SessionInput;
 use gateway::limits::{UNSENT_BYTES_CLOSE, UNSENT_BYTES_MAX, UNSENT_BYTES_RESUME};
 use gateway_client::{ConnectionId, Input as ClientInput};
 use gateway_protocol::v1::{ClientFrame, ServerFrame};
 use gateway_protocol::{Payload, Subprotocol};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
+
+/// What a device's network is like. Round trips and bandwidths are those of WebPageTest's connectivity profiles (`connectivity.ini.sample`: FIOS, 4G, 3G, 2G). They
+/// name no losses, since mobile link layers repeat what is lost on the air; what is left is set here: none, 0.1 %, 0.5 % and 1 %.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Profile {
+    /// At home: 20 Mbit/s down, 5 up, 4 ms there and back.
+    Lan,
+    /// 9 Mbit/s each way, 170 ms.
+    #[serde(rename = "4g")]
+    FourG,
+    /// 1.6 Mbit/s down, 768 kbit/s up, 300 ms.
+    #[serde(rename = "3g")]
+    ThreeG,
+    /// 280 kbit/s down, 256 up, 800 ms.
+    #[serde(rename = "2g")]
+    TwoG,
+}
+
+impl Profile {
+    /// What the way from the device to its region is like.
+    #[must_use]
+    pub const fn up(self) -> Conditions {
+        let (delay_us, kib_us, lost_per_million) = match self {
+            Self::Lan => (2_000, 1_638, 0),
+            Self::FourG => (85_000, 910, 1_000),
+            Self::ThreeG => (150_000, 10_667, 5_000),
+            Self::TwoG => (400_000, 32_000, 10_000),
+        };
+        Self::mobile(delay_us, kib_us, lost_per_million)
+    }
+
+    /// What the way back is like.
+    #[must_use]
+    pub const fn down(self) -> Conditions {
+        let (delay_us, kib_us, lost_per_million) = match self {
+            Self::Lan => (2_000, 410, 0),
+            Self::FourG => (85_000, 910, 1_000),
+            Self::ThreeG => (150_000, 5_120, 5_000),
+            Self::TwoG => (400_000, 29_257, 10_000),
+        };
+        Self::mobile(delay_us, kib_us, lost_per_million)
+    }
+
+    const fn mobile(delay_us: u64, kib_us: u64, lost_per_million: u32) -> Conditions {
+        Conditions {
+            delay_us,
+            jitter_us: delay_us / 4,
+            late_per_million: 0,
+            late_us: 0,
+            overtaken_per_million: 0,
+            lost_per_million,
+            doubled_per_million: 0,
+            kib_us,
+            queue_bytes: 0,
+        }
+    }
+}
 
 /// One connection of a device.
 #[derive(Debug)]
@@ -27,6 +88,9 @@ pub(crate) struct Line {
     down: VecDeque<(Moment, Payload, usize)>,
     last_up: Moment,
     last_down: Moment,
+    wires: (Wire, Wire),
+    /// When each end notices that it is over.
+    dice: Dice,
     unsent_bytes: usize,
     told_bytes: usize,
     client_open: bool,
@@ -40,9 +104,22 @@ pub(crate) struct Line {
 pub(crate) struct Lines {
     lines: BTreeMap<LineId, Line>,
     next: u64,
+    /// Devices whose network has a profile.
+    profiles: BTreeMap<DeviceId, Profile>,
+}
+
+impl Line {
+    /// How long there and back takes without waiting.
+    const fn round_trip_us(&self) -> u64 {
+        self.wires.0.conditions().delay_us + self.wires.1.conditions().delay_us
+    }
 }
 
 impl Lines {
+    pub(crate) fn profile(&self, device: DeviceId) -> Option<Profile> {
+        self.profiles.get(&device).copied()
+    }
+
     fn forget_if_over(&mut self, id: LineId) {
         if self.lines.get(&id).is_some_and(|line| !line.client_open && !line.session_open) {
             self.lines.remove(&id);
@@ -65,6 +142,11 @@ impl Lines {
         self.lines.get(&id).map(|line| (line.device, line.connection))
     }
 
+    /// Whose process holds the other end.
+    pub(crate) fn life_of(&self, line: LineId) -> Option<Life> {
+        Some(self.lines.get(&line)?.life)
+    }
+
     /// The connections that a device has.
     pub(crate) fn all_of(&self, device: DeviceId) -> Vec<LineId> {
         let is = |line: &Line| line.device == device && line.client_open;
@@ -82,8 +164,31 @@ const fn level(bytes: usize) -> u8 {
 impl World {
     /// A client opens a connection.
     pub(crate) fn dial_region(&mut self, device: DeviceId, connection: ConnectionId) {
-        let after = self.dice.between(2_000, 60_000);
+        // TCP, TLS 1.3 and the upgrade take a round trip each.
+        let (up, down) = self.line_conditions(device);
+        let mut dice = Dice::of(self.seed, "dial", &[device.0, connection.0]);
+        let after = 3 * (up.delay_us + down.delay_us) + dice.between(2_000, 40_000);
         self.queue.put(self.now + after, Event::LineDialled(device, connection));
+    }
+
+    /// Gives a device's network a profile, or takes it away. Its connections have it from now on.
+    pub fn set_profile(&mut self, id: DeviceId, profile: Option<Profile>) {
+        match profile {
+            Some(profile) => self.lines.profiles.insert(id, profile),
+            None => self.lines.profiles.remove(&id),
+        };
+        let (up, down) = self.line_conditions(id);
+        for line in self.lines.lines.values_mut().filter(|line| line.device == id) {
+            line.wires.0.set(up);
+            line.wires.1.set(down);
+        }
+    }
+
+    /// What the ways from and to a device are like.
+    fn line_conditions(&self, id: DeviceId) -> (Conditions, Conditions) {
+        let delay_us = self.devices.get(&id).map_or(0, |device| device.delay_us);
+        let plain = Conditions { delay_us, jitter_us: delay_us / 4, ..Conditions::default() };
+        self.lines.profile(id).map_or((plain, plain), |profile| (profile.up(), profile.down()))
     }
 
     /// It comes through, or fails.
@@ -95,6 +200,8 @@ impl World {
             self.device_step(id, ClientInput::Disconnected(connection));
             return;
         };
+        let (up, down) = self.line_conditions(id);
+        let mut dice = Dice::of(self.seed, "line", &[id.0, connection.0]);
         let line = LineId(self.lines.next);
         self.lines.next += 1;
         self.lines.lines.insert(
@@ -108,6 +215,11 @@ impl World {
                 down: VecDeque::new(),
                 last_up: self.now,
                 last_down: self.now,
+                wires: (
+                    Wire::new(up, Transport::Tcp, dice.split()),
+                    Wire::new(down, Transport::Tcp, dice.split()),
+                ),
+                dice,
                 unsent_bytes: 0,
                 told_bytes: 0,
                 client_open: true,
@@ -121,7 +233,6 @@ impl World {
 
     /// A device sends.
     pub(crate) fn send_up(&mut self, device: DeviceId, connection: ConnectionId, frame: &ClientFrame) {
-        let delay = self.line_delay(device);
         let Some(id) = self.lines.of(device, connection) else { return };
         let Some(line) = self.lines.lines.get_mut(&id) else { return };
         self.oracle.left_device(self.now, line.life.region, frame);
@@ -130,7 +241,9 @@ impl World {
         if line.broken || !line.client_open {
             return;
         }
-        line.last_up = line.last_up.max(self.now + delay);
+        let round_trip_us = line.round_trip_us();
+        let passage = line.wires.0.send(self.now, payload.bytes().len(), round_trip_us);
+        line.last_up = line.last_up.max(passage.arrives);
         line.up.push_back((line.last_up, payload));
         self.queue.put(line.last_up, Event::FrameUp(id));
     }
@@ -152,7 +265,6 @@ impl World {
     /// A session sends.
     pub(crate) fn send_down(&mut self, life: Life, id: LineId, frame: &ServerFrame) {
         let Some(device) = self.lines.lines.get(&id).map(|line| line.device) else { return };
-        let delay = self.line_delay(device);
         let weight = self.devices.get(&device).map_or(1, |device| device.weight);
         let Some(line) = self.lines.lines.get_mut(&id) else { return };
         let payload = line.subprotocol.encode_server(frame);
@@ -164,7 +276,9 @@ impl World {
             line.unsent_bytes -= weighs;
             return;
         }
-        line.last_down = line.last_down.max(self.now + delay);
+        let round_trip_us = line.round_trip_us();
+        let passage = line.wires.1.send(self.now, payload.bytes().len(), round_trip_us);
+        line.last_down = line.last_down.max(passage.arrives);
         line.down.push_back((line.last_down, payload, weighs));
         self.queue.put(line.last_down, Event::FrameDown(id));
         self.tell_unsent(life, id);
@@ -214,11 +328,10 @@ impl World {
     /// The client closes a connection.
     pub(crate) fn line_closed_by_client(&mut self, device: DeviceId, connection: ConnectionId) {
         let Some(id) = self.lines.of(device, connection) else { return };
-        let delay = self.line_delay(device);
         let Some(line) = self.lines.lines.get_mut(&id) else { return };
         line.client_open = false;
         line.down.clear();
-        let at = line.last_up.max(self.now + delay) + 1;
+        let at = line.last_up.max(self.now + line.wires.0.conditions().delay_us) + 1;
         self.queue.put(at, Event::SessionLost(id));
         self.lines.forget_if_over(id);
     }
@@ -234,8 +347,9 @@ impl World {
 
     /// The region's process is gone.
     pub(crate) fn line_broken_by_region(&mut self, id: LineId) {
-        let after = if self.dice.one_in(3) { self.dice.below(5_000_000) } else { self.dice.below(100_000) };
         let Some(line) = self.lines.lines.get_mut(&id) else { return };
+        let dice = &mut line.dice;
+        let after = if dice.one_in(3) { dice.below(5_000_000) } else { dice.below(100_000) };
         line.session_open = false;
         line.broken = true;
         self.queue.put(self.now + after, Event::LineLost(id));
@@ -244,8 +358,8 @@ impl World {
 
     /// A connection breaks: what is on its way is lost, and each end notices in its own time.
     pub(crate) fn break_line(&mut self, id: LineId) {
-        let after = (self.dice.below(2_000_000), self.dice.below(8_000_000));
         let Some(line) = self.lines.lines.get_mut(&id) else { return };
+        let after = (line.dice.below(2_000_000), line.dice.below(8_000_000));
         line.broken = true;
         self.queue.put(self.now + after.0, Event::LineLost(id));
         self.queue.put(self.now + after.1, Event::SessionLost(id));
@@ -267,10 +381,5 @@ impl World {
         let life = line.life;
         self.lines.forget_if_over(id);
         self.drop_session(life, id);
-    }
-
-    fn line_delay(&mut self, device: DeviceId) -> u64 {
-        let delay = self.devices.get(&device).map_or(0, |device| device.delay_us);
-        delay + self.dice.below(1 + delay / 4)
     }
 }

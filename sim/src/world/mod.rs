@@ -6,7 +6,8 @@
 //!                                           ▼
 //!                              checks::world::Oracle (an independent record, and the promises)
 //! ```
-//! Simulated are the network (`links.rs` between regions, `lines.rs` to devices), the disks, the clocks, and what drives the cores (`shards.rs`,
+//! Simulated are the network (`links.rs` between regions, `lines.rs` to devices, both over `wire.rs`), the disks (`disk.rs`), the clocks (`clocks.rs`), processes that
+//! stand still, crawl or end (`processes.rs`), and what drives the cores (`shards.rs`,
 //! `bridges.rs`, `sessions.rs`, `devices.rs`), which decides nothing. `people.rs` and `faults.rs` draw what happens, `storm.rs` puts both
 //! together: a storm, then a healed world that must become whole and quiet within a stated time.
 //!
@@ -14,6 +15,7 @@
 
 mod ask;
 mod bridges;
+mod clocks;
 mod devices;
 pub(crate) mod dice;
 mod disk;
@@ -24,6 +26,7 @@ mod layout;
 mod lines;
 mod links;
 mod people;
+mod processes;
 mod queue;
 mod record;
 mod regions;
@@ -34,15 +37,19 @@ mod signatures;
 mod storm;
 mod strangers;
 mod trace;
+mod wire;
 mod work;
 
 pub use crate::checks::world::{Marks, Violation};
 pub use devices::NewDevice;
+pub use disk::Call;
 pub(crate) use draw_faults::{FAULT_KINDS, FaultPlaces, draw_fault};
 pub use faults::Fault;
 pub use layout::{Layout, PINNED, START_US, WORLD, address, replica};
+pub use lines::Profile;
 pub use queue::Moment;
 pub use service::ServiceTimes;
+pub use wire::{Carried, Conditions};
 
 use crate::checks::world::{Oracle, Tally};
 use crate::figures::Figures;
@@ -51,7 +58,6 @@ use crate::scenario::Pace;
 use crate::script::Script;
 use crdt::{DeviceId, RegionId};
 use devices::Device;
-use dice::Dice;
 use faults::Planned;
 use histories::Histories;
 use lines::Lines;
@@ -73,7 +79,6 @@ pub struct World {
     queue: Queue,
     /// What the streams of everything in this world are derived from.
     seed: u64,
-    dice: Dice,
     trace: Trace,
     oracle: Oracle,
     figures: Figures,
@@ -89,6 +94,8 @@ pub struct World {
     faults: Vec<Planned>,
     histories: Option<Histories>,
     recorder: Option<Box<Recorder>>,
+    /// Some process was held up in this world: whether one is now is looked at with each event.
+    hampered: bool,
     /// Letters in a shard's mailbox above which commands are refused as busy.
     mailbox_max: usize,
     /// Changes that wait for a session before it misses some.
@@ -141,13 +148,12 @@ impl World {
             now: 0,
             queue: Queue::default(),
             seed,
-            dice: Dice::new(seed),
             trace: Trace::new(told),
             oracle: Oracle::default(),
             figures: Figures::default(),
             work: Work::default(),
             regions: layout.regions().iter().map(|id| (*id, Region::new(*id, &layout))).collect(),
-            links: Links::default(),
+            links: Links::new(seed),
             lines: Lines::default(),
             service: ServiceTimes::EXPLORING,
             devices: BTreeMap::new(),
@@ -156,6 +162,7 @@ impl World {
             faults: Vec::new(),
             histories: None,
             recorder: None,
+            hampered: false,
             mailbox_max: 1_024,
             changes_max: 1_024,
             layout,
@@ -196,8 +203,10 @@ impl World {
         while let Some((at, number, event)) = self.queue.take(until) {
             self.now = at;
             self.trace.note(at, number, || format!("{event:?}"));
-            self.happen(event);
-            self.work.handled();
+            if let Some(event) = self.admit(event) {
+                self.happen(event);
+                self.work.handled();
+            }
         }
         self.now = until;
     }
@@ -278,7 +287,7 @@ impl World {
         self.trace.lines()
     }
 
-    fn happen(&mut self, event: Event) {
+    pub(crate) fn happen(&mut self, event: Event) {
         match event {
             Event::ShardWake(life, placement) => self.shard_wake(life, placement),
             Event::Synced(life, placement) => self.synced(life, placement),
@@ -305,6 +314,9 @@ impl World {
             Event::Act => self.somebody_acts(),
             Event::FaultBegins(index) => self.fault_begins(index),
             Event::FaultEnds(index) => self.fault_ends(index),
+            Event::FaultTurns(index) => self.fault_turns(index),
+            Event::Supervised(region) => self.supervised(region),
+            Event::ProcessRuns(life) => self.process_runs(life),
         }
     }
 }

@@ -75,6 +75,12 @@ pub(crate) enum Event {
     FaultBegins(usize),
     /// It ends.
     FaultEnds(usize),
+    /// One that comes and goes turns.
+    FaultTurns(usize),
+    /// Whoever looks after a region's process looks whether it runs.
+    Supervised(RegionId),
+    /// A process that was held up takes the next of what waited for it.
+    ProcessRuns(Life),
 }
 
 /// The queue.

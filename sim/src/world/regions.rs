@@ -6,19 +6,21 @@
 use crate::checks::world::Checker;
 use crate::world::World;
 use crate::world::bridges::BridgeTask;
+use crate::world::clocks::MachineClock;
 use crate::world::dice::Dice;
-use crate::world::disk::Disk;
-use crate::world::layout::{Layout, START_US};
+use crate::world::disk::{Disk, Tail};
+use crate::world::layout::Layout;
+use crate::world::processes::Pace;
 use crate::world::queue::{Event, Life, LineId, Moment};
 use crate::world::record::record_batch;
 use crate::world::sessions::SessionTask;
 use crate::world::shards::ShardTask;
-use crdt::disciplined_clock::{DisciplinedClock, Reading};
+use crdt::disciplined_clock::DisciplinedClock;
 use crdt::{Now, PlacementId, RegionId};
 use gateway::site::Site;
-use region::meta;
 use region::shard::Shard;
 use region::store::{StoreError, View};
+use region::{meta, present};
 use replication::bridge::{Bridge, OwnStore};
 use replication::input::Input;
 use std::collections::BTreeMap;
@@ -29,10 +31,15 @@ use std::sync::Arc;
 pub(crate) struct Region {
     pub(crate) id: RegionId,
     pub(crate) disks: BTreeMap<PlacementId, Disk>,
-    /// How far its wall clock is ahead of the world's, in microseconds.
-    pub(crate) wall_offset_us: i64,
+    pub(crate) clock: MachineClock,
     /// Microseconds that a sync takes, at least and at most.
     pub(crate) sync_us: (u64, u64),
+    /// Faults that make syncs slower, to that.
+    pub(crate) slow_syncs: BTreeMap<usize, (u64, u64)>,
+    /// Faults that make everything that its process does take so many microseconds.
+    pub(crate) slow_steps: BTreeMap<usize, u64>,
+    /// Faults that keep it from running.
+    pub(crate) held: u32,
     pub(crate) starts: u64,
     pub(crate) process: Option<Process>,
 }
@@ -46,25 +53,39 @@ pub(crate) struct Process {
     pub(crate) shards: BTreeMap<PlacementId, ShardTask>,
     pub(crate) bridges: BTreeMap<RegionId, BridgeTask>,
     pub(crate) sessions: BTreeMap<LineId, SessionTask>,
+    pub(crate) pace: Pace,
 }
 
 impl Region {
     pub(crate) fn new(id: RegionId, layout: &Layout) -> Self {
-        let disks = layout.placements_of(id).into_iter().map(|placement| (placement, Disk::default()));
-        Self { id, disks: disks.collect(), wall_offset_us: 0, sync_us: (80, 300), starts: 0, process: None }
+        let disk = |placement: PlacementId| (placement, Disk::named(format!("{placement} of {id}")));
+        Self {
+            id,
+            disks: layout.placements_of(id).into_iter().map(disk).collect(),
+            clock: MachineClock::default(),
+            sync_us: (80, 300),
+            slow_syncs: BTreeMap::new(),
+            slow_steps: BTreeMap::new(),
+            held: 0,
+            starts: 0,
+            process: None,
+        }
+    }
+
+    /// Microseconds that a sync takes now, at least and at most.
+    pub(crate) fn sync_takes_us(&self) -> (u64, u64) {
+        let slower = |(least, most): (u64, u64), slow: &(u64, u64)| (least.max(slow.0), most.max(slow.1));
+        self.slow_syncs.values().fold(self.sync_us, slower)
+    }
+
+    /// Microseconds that each thing takes which its process does.
+    pub(crate) fn step_takes_us(&self) -> u64 {
+        self.slow_steps.values().sum()
     }
 
     /// A placement's durable state.
     pub(crate) fn view(&self, placement: PlacementId) -> Option<&dyn View> {
-        self.disks.get(&placement).map(|disk| disk.view() as &dyn View)
-    }
-}
-
-impl Process {
-    /// The present, by this region's clock.
-    pub(crate) fn present(&mut self, at: Moment, wall_offset_us: i64) -> Now {
-        let wall_us = (START_US + at).saturating_add_signed(wall_offset_us);
-        self.clock.read(Reading { monotonic_us: at, wall_ms: wall_us / 1_000 })
+        self.disks.get(&placement).map(Disk::view)
     }
 }
 
@@ -82,11 +103,10 @@ impl World {
 
     /// The present of a running region.
     pub(crate) fn present(&mut self, life: Life) -> Option<Now> {
-        let at = self.now;
         let region = self.regions.get_mut(&life.region)?;
-        let offset = region.wall_offset_us;
+        let reading = region.clock.read(self.now);
         let process = region.process.as_mut().filter(|process| process.life == life)?;
-        Some(process.present(at, offset))
+        Some(process.clock.read(reading))
     }
 
     /// When in the world's time a region's clock will show that, as near as can be told.
@@ -109,7 +129,8 @@ impl World {
         let mut dice = Dice::of(seed, "process", &[u64::from(id.0), life.number]);
         self.oracle.look_at(Checker::Runs);
         match open(region, &layout, &mut dice) {
-            Ok((stores, shards)) => {
+            Ok(Opened { stores, shards, floor, torn_tails }) => {
+                self.oracle.marks.torn_tails += torn_tails;
                 let peers = layout.regions().iter().copied().filter(|peer| *peer != id);
                 let draws = |peer: RegionId| {
                     Dice::of(seed, "bridge", &[u64::from(id.0), u64::from(peer.0), life.number])
@@ -117,15 +138,17 @@ impl World {
                 let bridge = |peer| Bridge::new(layout.bridge(id, peer, stores.clone()));
                 region.process = Some(Process {
                     life,
-                    clock: DisciplinedClock::new(Now(0)),
+                    clock: DisciplinedClock::new(floor),
                     site: layout.site(id),
                     shards,
                     bridges: peers.map(|peer| (peer, BridgeTask::new(bridge(peer), draws(peer)))).collect(),
                     sessions: BTreeMap::new(),
+                    pace: Pace::default(),
                 });
             }
             Err(error) => {
-                self.oracle.violate(self.now, Checker::Runs, format!("{id} does not start: {error}"))
+                self.start_refused(id, &error);
+                return;
             }
         }
         let (placements, peers) = (layout.placements_of(id), layout.regions().to_vec());
@@ -139,6 +162,11 @@ impl World {
 
     /// Kills a region's process. What was on its way to the disk is kept or lost, as said.
     pub fn crash(&mut self, id: RegionId, keeps_tail: bool) {
+        self.fall(id, Some(if keeps_tail { Tail::Kept } else { Tail::Lost }));
+    }
+
+    /// A region's process is gone, and what was on its way to its disks with it, kept, or torn; without a word about that, as a failed sync leaves it.
+    pub(crate) fn fall(&mut self, id: RegionId, tail: Option<Tail>) {
         let now = self.now;
         self.trace.tell(now, || format!("{id} crashes"));
         let Some(region) = self.regions.get_mut(&id) else { return };
@@ -147,7 +175,8 @@ impl World {
         self.oracle.process_lost(id);
         for (placement, shard) in &process.shards {
             let Some(disk) = region.disks.get_mut(placement) else { continue };
-            match disk.crash(keeps_tail) {
+            let tail = tail.unwrap_or_else(|| disk.keeps_unsynced());
+            match disk.crash(tail) {
                 Ok(true) => {
                     if let Some(outcome) = shard.outcome() {
                         self.oracle.committed(now, id, &outcome.effects);
@@ -162,27 +191,44 @@ impl World {
         for line in process.sessions.keys() {
             self.line_broken_by_region(*line);
         }
+        // What waited for it finds it gone.
+        for event in process.pace.into_backlog() {
+            self.queue.put(now, event);
+        }
     }
 
-    /// Moves a region's wall clock.
+    /// Sets a region's wall clock so far ahead of the world's time, for good.
     pub fn set_wall_offset(&mut self, id: RegionId, offset_us: i64) {
         self.trace.tell(self.now, || format!("{id}'s wall clock is {offset_us} us ahead"));
-        // Its clock reads the old offset up to now.
+        self.change_clock(id, |clock, at| clock.set_usual(at, offset_us));
+    }
+
+    /// Does something to a region's clocks, which were read up to now.
+    pub(crate) fn change_clock(&mut self, id: RegionId, change: impl FnOnce(&mut MachineClock, Moment)) {
         if let Some(life) = self.life_of(id) {
             self.present(life);
         }
         if let Some(region) = self.regions.get_mut(&id) {
-            region.wall_offset_us = offset_us;
+            change(&mut region.clock, self.now);
         }
     }
 }
 
-type Opened = (BTreeMap<PlacementId, OwnStore>, BTreeMap<PlacementId, ShardTask>);
+/// What a region found when it started.
+struct Opened {
+    stores: BTreeMap<PlacementId, OwnStore>,
+    shards: BTreeMap<PlacementId, ShardTask>,
+    /// The present that its stores remember.
+    floor: Now,
+    torn_tails: u64,
+}
 
 /// Opens the stores as a region does that starts: whose they are is checked, this start counted, the shards opened.
 fn open(region: &mut Region, layout: &Layout, dice: &mut Dice) -> Result<Opened, String> {
     let (mut stores, mut shards) = (BTreeMap::new(), BTreeMap::new());
+    let (mut floor, mut torn_tails) = (Now(0), 0);
     for (placement, disk) in &mut region.disks {
+        torn_tails += u64::from(disk.cut_torn_tail());
         let expected = Layout::expected(region.id, *placement);
         let found = meta::check(disk.view(), &expected).map_err(|error| error.to_string())?;
         let found = match found {
@@ -195,16 +241,22 @@ fn open(region: &mut Region, layout: &Layout, dice: &mut Dice) -> Result<Opened,
         };
         let (started, batch) = meta::advance(found);
         write_now(disk, batch).map_err(|error| error.to_string())?;
+        floor = floor.max(present::floor(disk.view()).map_err(|error| error.to_string())?);
         let config = layout.shard(region.id, *placement).ok_or("the placement is not on the map")?;
         let shard = Shard::open(config, disk.view()).map_err(|error| error.to_string())?;
         let start_number = started.start_number;
         stores.insert(*placement, OwnStore { replica: expected.replica, start_number });
         shards.insert(*placement, ShardTask::new(shard, dice.split()));
     }
-    Ok((stores, shards))
+    Ok(Opened { stores, shards, floor, torn_tails })
 }
 
 fn write_now(disk: &mut Disk, batch: region::store::Batch) -> Result<(), StoreError> {
-    disk.write(batch);
-    disk.sync()
+    let written = disk.write(batch).and_then(|()| disk.sync());
+    if written.is_err() {
+        // The process that was to be ends, with nothing or all of it kept.
+        let tail = disk.keeps_unsynced();
+        disk.crash(tail)?;
+    }
+    written
 }

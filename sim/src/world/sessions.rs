@@ -5,7 +5,6 @@
 //!
 //! What must always hold: a subscription is in effect before the output after it is looked at; queries read the durable state alone.
 
-use crate::checks::world::Checker;
 use crate::figures::Bound;
 use crate::world::World;
 use crate::world::dice::Dice;
@@ -240,7 +239,11 @@ impl World {
         let Some(view) = view else { return };
         let result = query.run(view);
         if let Err(error) = &result {
-            self.oracle.violate(self.now, Checker::Runs, format!("{}: {error}", life.region));
+            // The device is told that this cannot be read here, and operators what it is. The others read on.
+            self.store_fails(life.region, error);
+            if let Some((device, _)) = self.lines.whose(line) {
+                self.oracle.may_be_refused(device);
+            }
         }
         self.session_answered(life, line, Input::Read { query: id, result });
     }

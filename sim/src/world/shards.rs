@@ -13,6 +13,7 @@ use crate::world::work::{Taken, shard_did};
 use crdt::{DeviceId, Now, PlacementId, RegionId, UserId};
 use gateway::input::Input as SessionInput;
 use region::command::{Command, Done, Refusal};
+use region::present::Present;
 use region::shard::{Effect, Input, Outcome, Shard, Ticket};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -32,6 +33,7 @@ pub(crate) enum Letter {
 #[derive(Debug)]
 pub(crate) struct ShardTask {
     shard: Shard,
+    present: Present,
     mailbox: VecDeque<Letter>,
     running: Option<Running>,
     next_tick: Option<Now>,
@@ -58,8 +60,9 @@ type Takers = Vec<(RegionId, usize)>;
 
 impl ShardTask {
     /// Its first tick is due at once.
-    pub(crate) const fn new(shard: Shard, dice: Dice) -> Self {
-        Self { shard, mailbox: VecDeque::new(), running: None, next_tick: Some(Now(0)), alarm: None, dice }
+    pub(crate) fn new(shard: Shard, dice: Dice) -> Self {
+        let (present, mailbox) = (Present::default(), VecDeque::new());
+        Self { shard, present, mailbox, running: None, next_tick: Some(Now(0)), alarm: None, dice }
     }
 
     /// What is being synced.
@@ -125,7 +128,7 @@ impl World {
     pub(crate) fn shard_wake(&mut self, life: Life, placement: PlacementId) {
         let Some(now) = self.present(life) else { return };
         let Some(region) = self.regions.get_mut(&life.region) else { return };
-        let (sync_us, Some(process)) = (region.sync_us, &mut region.process) else { return };
+        let (sync_us, Some(process)) = (region.sync_takes_us(), &mut region.process) else { return };
         let (Some(shard), Some(disk)) =
             (process.shards.get_mut(&placement), region.disks.get_mut(&placement))
         else {
@@ -148,6 +151,7 @@ impl World {
         let by = Taken::by_shard(&inputs);
         match shard.shard.step(now, shard.dice.entropy(), inputs, disk.view()) {
             Ok(mut outcome) => {
+                shard.present.note(now, &mut outcome.batch);
                 self.work.step(by, shard_did(&outcome));
                 self.oracle.writes(life.region, &outcome.effects);
                 for (key, value) in outcome.batch.writes() {
@@ -163,11 +167,14 @@ impl World {
                 let took =
                     if outcome.batch.is_empty() { 1 } else { shard.dice.between(sync_us.0, sync_us.1) };
                 let wrote = !outcome.batch.is_empty();
-                disk.write(std::mem::take(&mut outcome.batch));
+                if let Err(error) = disk.write(std::mem::take(&mut outcome.batch)) {
+                    self.store_failed(life, &error);
+                    return;
+                }
                 shard.running = Some(Running { outcome, wrote, answers, taken });
                 self.queue.put(self.now + took, Event::Synced(life, placement));
             }
-            Err(error) => self.oracle.violate(self.now, Checker::Runs, format!("{}: {error}", life.region)),
+            Err(error) => self.store_failed(life, &error),
         }
     }
 
@@ -196,12 +203,17 @@ impl World {
             return;
         };
         let Some(shard) = process.shards.get_mut(&placement) else { return };
+        if disk.is_stalled() {
+            disk.sync_waits = true;
+            return;
+        }
+        if let Err(error) = disk.sync() {
+            self.store_failed(life, &error);
+            return;
+        }
         let Some(Running { outcome, wrote, answers, taken }) = shard.running.take() else { return };
         if wrote {
             self.work.step(Taken::Event, true);
-        }
-        if let Err(error) = disk.sync() {
-            self.oracle.violate(self.now, Checker::Runs, error.to_string());
         }
         self.oracle.committed(self.now, life.region, &outcome.effects);
         record_batch(&mut self.recorder, self.now, life.region, &outcome.effects);

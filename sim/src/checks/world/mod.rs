@@ -81,6 +81,14 @@ pub struct Marks {
     pub aliases: u64,
     /// Crashes of regions.
     pub crashes: u64,
+    /// Processes that ended by themselves, because their store failed.
+    pub ended: u64,
+    /// Starts that were refused.
+    pub refused_starts: u64,
+    /// Torn tails that were cut.
+    pub torn_tails: u64,
+    /// Processes that stood still.
+    pub stood_still: u64,
 }
 
 /// The record and the checkers.
@@ -202,5 +210,9 @@ impl Marks {
         self.clock_alarms += other.clock_alarms;
         self.aliases += other.aliases;
         self.crashes += other.crashes;
+        self.ended += other.ended;
+        self.refused_starts += other.refused_starts;
+        self.torn_tails += other.torn_tails;
+        self.stood_still += other.stood_still;
     }
 }

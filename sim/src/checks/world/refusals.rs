@@ -19,6 +19,9 @@ const REFUSALS: [&str; 6] = [
     "conversation_exists",
 ];
 
+/// The code with which a device is told that its region cannot read its store.
+const UNAVAILABLE: &str = "region_unavailable";
+
 impl Oracle {
     /// Something that an honest peer or device sent is taken.
     pub(crate) const fn hears(&mut self) {
@@ -49,6 +52,13 @@ impl Oracle {
         Ok(())
     }
 
+    /// A store failed a read for a device, while a fault lay on its disk: the device may be told so, once.
+    pub(crate) fn may_be_refused(&mut self, id: DeviceId) {
+        if let Some(device) = self.record.devices.get_mut(&id) {
+            device.unread += 1;
+        }
+    }
+
     /// A device is told that something was refused for good.
     pub(super) fn is_refused(
         &mut self,
@@ -66,6 +76,10 @@ impl Oracle {
                 let text = format!("{command}: {code}: {message}");
                 return Err((Checker::RefusedAfterAcknowledged, text));
             }
+        }
+        if code == UNAVAILABLE && device.unread > 0 {
+            device.unread -= 1;
+            return Ok(());
         }
         if REFUSALS.contains(&code) { Ok(()) } else { Err((Checker::Refusals, format!("{code}: {message}"))) }
     }

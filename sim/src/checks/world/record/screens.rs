@@ -17,6 +17,8 @@ pub(crate) struct DeviceFacts {
     pub(crate) acknowledged: BTreeMap<MessageId, ConversationId>,
     pub(crate) stable: BTreeSet<MessageId>,
     pub(crate) refused: BTreeSet<MessageId>,
+    /// Reads for it that a faulty disk failed and that it was not told of yet.
+    pub(crate) unread: u64,
     pub(crate) posts: BTreeMap<ConversationId, u64>,
     /// Own messages with their ticks: whose device, and whether read.
     pub(crate) ticks: BTreeSet<(MessageId, DeviceId, bool)>,
@@ -51,6 +53,7 @@ impl DeviceFacts {
             acknowledged: BTreeMap::new(),
             stable: BTreeSet::new(),
             refused: BTreeSet::new(),
+            unread: 0,
             posts: BTreeMap::new(),
             ticks: BTreeSet::new(),
         }
