@@ -27,5 +27,6 @@ pub mod scan;
 pub mod scenario;
 pub mod schedule;
 pub mod script;
+pub mod shrink;
 pub mod sometimes;
 pub mod world;

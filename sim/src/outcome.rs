@@ -76,3 +76,12 @@ impl Verdict {
         }
     }
 }
+
+impl From<Class> for Verdict {
+    fn from(class: Class) -> Self {
+        match class {
+            Class::Safety => Self::Safety,
+            Class::Liveness => Self::Liveness,
+        }
+    }
+}

@@ -34,8 +34,8 @@ members = "4..6"
 [[fault]]
 kind = "island"
 region = "virginia"
-from = "10 s"
-until = "40 s"
+begins = "10 s"
+ends = "40 s"
 "#;
 
 /// A page with everything on it that a page may have.

@@ -5,21 +5,52 @@
 use super::{Scenario, ScenarioError};
 
 macro_rules! scenarios {
-    ($($name:literal),* $(,)?) => {
-        /// Their names.
-        pub const NAMES: &[&str] = &[$($name),*];
-        const TEXTS: &[&str] = &[$(include_str!(concat!("../../scenarios/", $name, ".toml"))),*];
+    ($($(#[$doc:meta])* $names:ident, $texts:ident: $($name:literal),*;)*) => {
+        $(
+            $(#[$doc])*
+            pub const $names: &[&str] = &[$($name),*];
+            const $texts: &[&str] = &[$(include_str!(concat!("../../scenarios/", $name, ".toml"))),*];
+        )*
     };
 }
 
-scenarios!("calm-day", "comings-and-goings", "forty-minute-cut", "storm-of-everything");
+scenarios!(
+    /// Those that are explored: each plays in about a second.
+    NAMES, TEXTS:
+    "calm-day",
+    "clock-an-hour-ahead",
+    "clock-set-back",
+    "comings-and-goings",
+    "flapping-link",
+    "forty-minute-cut",
+    "goal",
+    "killed-over-and-over",
+    "new-year",
+    "offline-for-days",
+    "one-way-cut",
+    "pinned-in-the-world",
+    "reconnect-storm",
+    "roaming-through-a-cut",
+    "slow-link",
+    "slow-phones",
+    "star-loses-hub",
+    "storm-of-everything",
+    "ten-thousand-waiting",
+    "two-see-a-third";
+    /// Those that are there to be measured: large ones.
+    MEASURES, MEASURE_TEXTS:
+    "measure-hundred-thousand",
+    "measure-thirty",
+    "measure-thousand";
+);
 
 /// The scenario of that name, if there is one.
 ///
 /// # Errors
 /// [`ScenarioError`], should one not parse; a test holds that none does.
 pub fn embedded(name: &str) -> Option<Result<Scenario, ScenarioError>> {
-    let text = NAMES.iter().zip(TEXTS).find(|(known, _)| **known == name)?.1;
+    let measures = MEASURES.iter().zip(MEASURE_TEXTS);
+    let (_, text) = NAMES.iter().zip(TEXTS).chain(measures).find(|(known, _)| **known == name)?;
     Some(Scenario::parse(&format!("sim/scenarios/{name}.toml"), text))
 }
 
@@ -29,7 +60,7 @@ mod tests {
 
     #[test]
     fn every_embedded_scenario_parses_and_is_called_what_its_file_is() {
-        for name in NAMES {
+        for name in NAMES.iter().chain(MEASURES) {
             match embedded(name) {
                 Some(Ok(scenario)) => assert_eq!(scenario.name, **name),
                 Some(Err(error)) => panic!("{error}"),

@@ -15,10 +15,11 @@ mod validate;
 mod when;
 
 pub use amount::Amount;
-pub use embedded::{NAMES, embedded};
+pub use embedded::{MEASURES, NAMES, embedded};
 pub use when::When;
 
-use crate::script::Script;
+use crate::conversation_log::ConversationLog;
+use crate::script::{Conversation, Script};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use toml::Spanned;
@@ -68,8 +69,14 @@ pub struct Scenario {
     /// Acts that are stated, besides the drawn ones.
     #[serde(default)]
     pub act: Vec<Spanned<toml::Table>>,
+    /// Conversations that are stated, besides the drawn ones, numbered from 1; drawn ones are numbered after them.
+    #[serde(default)]
+    pub conversation: Vec<Conversation>,
     /// Everything, resolved: what a shrunk run is written as. Nothing else but the name, the story and the checks is looked at then.
     pub script: Option<Script>,
+    /// The log that the workload names, once the caller has given it.
+    #[serde(skip)]
+    pub(crate) log: Option<ConversationLog>,
 }
 
 /// Regions and the network between them.
@@ -224,7 +231,7 @@ pub struct Workload {
     pub offline_s: Amount,
     /// So many are another application's, which sends one of everything that must be refused.
     pub misuse_percent: Amount,
-    /// A real conversation, by the name under which the caller gives it, instead of drawn messages.
+    /// A real conversation, by the name under which the caller gives it ([`Scenario::give_log`]), instead of drawn acts.
     pub log: Option<String>,
 }
 
@@ -301,6 +308,17 @@ impl Scenario {
         })?;
         validate::check(&scenario).map_err(|(at, mistake)| refuse(at, mistake))?;
         Ok(scenario)
+    }
+
+    /// The log that the workload names and that has not been given yet.
+    #[must_use]
+    pub fn wants_log(&self) -> Option<&str> {
+        self.workload.log.as_deref().filter(|_| self.log.is_none())
+    }
+
+    /// Gives the log that the workload names.
+    pub fn give_log(&mut self, log: ConversationLog) {
+        self.log = Some(log);
     }
 
     /// The seed that the file states: that of a shrunk run.

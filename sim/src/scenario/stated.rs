@@ -1,13 +1,13 @@
 //! Faults and acts that a scenario states, in its own terms: times as shares or spans, regions by name.
 //!
-//! A fault has `from` and `until`; or `from`, `until`, `every` and `lasts`, and then it comes again and again. An act has `at`. The rest of
+//! A fault has `begins` and `ends`; or these and `every` and `lasts`, and then it comes again and again. An act has `at`. The rest of
 //! a table is what the script's fault or act of that kind has.
 //!
 //! What must always hold: what `validate` has let pass gives the same here, whatever regions a seed draws; a fault or act of a region that
 //! a seed left out is left out.
 
 use super::{Scenario, Topology, When};
-use crate::script::{Act, PlannedFault, Region, What};
+use crate::script::{Act, DEVICES_A_USER, PlannedFault, Region, What};
 use crate::world::Fault;
 use serde::Deserialize;
 use serde::de::Error as _;
@@ -17,8 +17,8 @@ use toml::{Table, Value};
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FaultTimes {
-    from: When,
-    until: When,
+    begins: When,
+    ends: When,
     every: Option<When>,
     lasts: Option<When>,
 }
@@ -28,7 +28,10 @@ struct FaultTimes {
 #[serde(deny_unknown_fields)]
 struct ActTimes {
     at: When,
-    device: u64,
+    /// On which device, by its number…
+    device: Option<u64>,
+    /// …or on the first one of a user.
+    by: Option<u64>,
     /// How often…
     #[serde(default = "once")]
     times: u64,
@@ -120,12 +123,12 @@ pub(super) fn read_fault(
     ends_us: u64,
 ) -> Result<Vec<PlannedFault>, toml::de::Error> {
     let mut table = topology.numbered(table);
-    let times: FaultTimes = split(&mut table, &["from", "until", "every", "lasts"]).try_into()?;
+    let times: FaultTimes = split(&mut table, &["begins", "ends", "every", "lasts"]).try_into()?;
     let fault: Fault = table.try_into()?;
     let at = |when: When| begins_us + when.us(ends_us - begins_us);
-    let (from_us, until_us) = (at(times.from), at(times.until));
+    let (from_us, until_us) = (at(times.begins), at(times.ends));
     if until_us < from_us {
-        return Err(toml::de::Error::custom("it ends before it begins: put `until` after `from`"));
+        return Err(toml::de::Error::custom("it ends before it begins: put `ends` after `begins`"));
     }
     let planned = |salt, begins_us, ends_us| PlannedFault { begins_us, ends_us, salt, fault: fault.clone() };
     match (times.every, times.lasts) {
@@ -155,10 +158,15 @@ pub(super) fn read_act(
     ends_us: u64,
 ) -> Result<Vec<Act>, toml::de::Error> {
     let mut table = topology.numbered(table);
-    let times: ActTimes = split(&mut table, &["at", "device", "times", "every"]).try_into()?;
+    let times: ActTimes = split(&mut table, &["at", "device", "by", "times", "every"]).try_into()?;
     let what: What = table.try_into()?;
     let length_us = ends_us - begins_us;
-    let (at_us, device) = (begins_us + times.at.us(length_us), times.device);
+    let device = match (times.device, times.by) {
+        (Some(device), None) => device,
+        (None, Some(user)) => user * DEVICES_A_USER,
+        _ => return Err(toml::de::Error::custom("whose act is it? give `by` (a user's number) or `device`")),
+    };
+    let at_us = begins_us + times.at.us(length_us);
     let every_us = times.every.map_or(0, |every| every.us(length_us));
     let act = |index: u64| Act {
         at_us: at_us + index * every_us,

@@ -40,6 +40,10 @@ fn check_story(scenario: &Scenario) -> Result<(), String> {
             "a scenario has a `name` and a `story` of a sentence or two: write what happens".to_owned()
         );
     }
+    let numbers: Vec<u64> = scenario.conversation.iter().map(|conversation| conversation.number).collect();
+    if numbers.iter().enumerate().any(|(index, number)| numbers[..index].contains(number)) {
+        return Err("two conversations have the same number".to_owned());
+    }
     match scenario.checks.iter().find(|promise| !(1..=PROMISES).contains(*promise)) {
         Some(promise) => Err(format!("`checks` names promise {promise}: they are numbered 1 to {PROMISES}")),
         None => Ok(()),

@@ -5,6 +5,7 @@
 //! What must always hold: an act is of a member of its conversation, as far as can be planned; acts are in order of time.
 
 use super::draw::{Lot, draw_weighted};
+use super::draw_log::acts_of_log;
 use super::draw_people::{draw_direct, draw_group, users};
 use super::{Act, Conversation, Device, Script, What};
 use crate::scenario::{Arrival, Scenario, Workload};
@@ -49,7 +50,9 @@ pub(super) fn acts(lot: &mut Lot, scenario: &Scenario, script: &mut Script, begi
     let per_minute = lot.amount("per_minute", &workload.per_minute);
     let mut plan = plan(lot, scenario, script);
     plan.begin_all(lot.seed, begins_us);
-    if workload.log.is_none() {
+    if let Some(log) = &scenario.log {
+        plan.acts.extend(acts_of_log(log, &script.devices, (begins_us, script.length_us)));
+    } else if workload.log.is_none() {
         let times = times(workload, per_minute, (begins_us, script.length_us), &mut lot.dice("arrival"));
         for (index, at_us) in (0..).zip(times) {
             let mut dice = Dice::of(lot.seed, "act", &[index]);

@@ -4,17 +4,18 @@
 //! The first users live in different regions, so that the smallest world has people apart.
 
 use super::draw::{Lot, draw_weighted, signed};
-use super::{Conversation, Device, Script};
+use super::draw_log::{channel, speakers};
+use super::{Conversation, DEVICES_A_USER, Device, Script};
 use crate::scenario::{ClientNetwork, Scenario};
 use crate::world::dice::Dice;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Devices of a user are numbered from so many times the user's number.
-const DEVICES_A_USER: u64 = 16;
-
 pub(super) fn devices(lot: &mut Lot, scenario: &Scenario, script: &Script) -> Vec<Device> {
     let population = &scenario.population;
-    let users = lot.amount("users", &population.users).max(1);
+    let users = match &scenario.log {
+        Some(log) => speakers(log).len() as u64,
+        None => lot.amount("users", &population.users).max(1),
+    };
     let pinned_percent = lot.share("pinned_percent", &population.pinned_percent);
     let json_percent = lot.share("json_percent", &population.json_percent);
     let networks: Vec<(ClientNetwork, u64)> = population.networks.iter().map(|(of, by)| (*of, *by)).collect();
@@ -65,15 +66,19 @@ pub(super) fn conversations(lot: &mut Lot, scenario: &Scenario, script: &Script)
         (lot.amount("groups", &workload.groups), lot.amount("directs", &workload.directs));
     let pinned_percent = lot.share("pinned_conversations_percent", &workload.pinned_percent);
     let users: Vec<(u64, bool)> = users(&script.devices).into_iter().collect();
-    let mut conversations = Vec::new();
-    for number in 1..=groups {
+    if scenario.log.is_some() {
+        return vec![channel(&users)];
+    }
+    let mut conversations = scenario.conversation.clone();
+    let stated = conversations.iter().map(|conversation| conversation.number).max().unwrap_or(0);
+    for number in stated + 1..=stated + groups {
         let mut dice = Dice::of(lot.seed, "group", &[number]);
         let pinned = dice.percent(pinned_percent);
         let size = workload.members.draw(&mut dice);
         conversations.extend(draw_group(number, pinned, size, &users, &mut dice));
     }
     let mut pairs = BTreeSet::new();
-    for number in groups + 1..=groups + directs {
+    for number in stated + groups + 1..=stated + groups + directs {
         let mut dice = Dice::of(lot.seed, "direct", &[number]);
         let pinned = dice.percent(pinned_percent);
         conversations.extend(draw_direct(number, pinned, &users, &mut pairs, &mut dice));

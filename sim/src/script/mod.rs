@@ -9,16 +9,21 @@
 
 mod draw;
 mod draw_acts;
+mod draw_log;
 mod draw_people;
+mod happening;
 mod print;
 pub(crate) mod spelling;
 
 pub use draw::draw;
+pub use happening::{Act, PlannedFault, What};
 
 use crate::scenario::{ClientNetwork, Pace};
-use crate::world::Fault;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+/// Devices of a user are numbered from so many times the user's number.
+pub(crate) const DEVICES_A_USER: u64 = 16;
 
 /// A script.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,101 +146,13 @@ pub struct Conversation {
     /// Its number.
     pub number: u64,
     /// Whether it is pinned to the placement `eu`.
+    #[serde(default)]
     pub pinned: bool,
     /// The user who begins it.
     pub creator: u64,
     /// The users who are in it from the start, the creator not named. One alone, if it is of two.
     pub members: Vec<u64>,
     /// Whether it is of two.
-    pub direct: bool,
-}
-
-/// Something that is done on a device. What it has beyond its own fields is refused by what is done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Act {
-    /// When.
-    pub at_us: u64,
-    /// On which device.
-    pub device: u64,
-    /// What it draws from when it happens, and nothing else draws from.
-    pub salt: u32,
-    /// What.
-    #[serde(flatten)]
-    pub what: What,
-}
-
-/// What is done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "what", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum What {
-    /// A conversation is begun.
-    Begin {
-        /// Which.
-        conversation: u64,
-    },
-    /// Messages are written, if the device knows the conversation.
-    Write {
-        /// Where.
-        conversation: u64,
-        /// How many, one right after the other.
-        #[serde(default = "one")]
-        count: u64,
-        /// Bytes of each.
-        #[serde(default)]
-        bytes: u64,
-        /// Whether they answer something that the device was shown.
-        #[serde(default)]
-        reply: bool,
-        /// The text, if it is not drawn.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        text: Option<String>,
-    },
-    /// A conversation has been read.
-    Read {
-        /// Which.
-        conversation: u64,
-    },
-    /// A user is added.
-    Add {
-        /// Where.
-        conversation: u64,
-        /// Whom.
-        user: u64,
-    },
-    /// The device's user leaves.
-    Leave {
-        /// Which.
-        conversation: u64,
-    },
-    /// The device goes to another region.
-    Move {
-        /// Which.
-        #[serde(with = "spelling::region")]
-        region: crdt::RegionId,
-    },
-    /// Another application signs in with the device's account, and sends one of everything that must be refused.
-    Misuse,
-    /// The device loses its network.
-    GoOffline,
-    /// It has it again.
-    ComeOnline,
-}
-
-/// A fault and its time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlannedFault {
-    /// When it begins, in microseconds since the world began.
-    pub begins_us: u64,
-    /// When it ends.
-    pub ends_us: u64,
-    /// What it draws from.
     #[serde(default)]
-    pub salt: u32,
-    /// What.
-    #[serde(flatten)]
-    pub fault: Fault,
-}
-
-const fn one() -> u64 {
-    1
+    pub direct: bool,
 }

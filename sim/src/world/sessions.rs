@@ -55,7 +55,7 @@ impl World {
     pub(crate) fn open_session(&mut self, life: Life, line: LineId) {
         let Some(now) = self.present(life) else { return };
         let Some((device, connection)) = self.lines.whose(line) else { return };
-        let dice = Dice::of(self.seed, "session", &[device.0, connection.0.into()]);
+        let dice = Dice::of(self.seed, "session", &[device.0, connection.0]);
         let Some(process) = self.process(life) else { return };
         let (core, outputs) = Session::open(Arc::clone(&process.site), now);
         let task = SessionTask {

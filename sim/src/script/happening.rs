@@ -1,0 +1,100 @@
+//! What happens in a script, and when: acts of people, and faults.
+//!
+//! What must always hold: whatever a table has beyond the fields of its own is what is done, or what goes wrong, and is refused there if nothing has it.
+
+// A table is read in two parts, and what serde makes of that names every type of number there is. No field is a fraction.
+#![allow(clippy::disallowed_types)]
+
+use super::spelling;
+use crate::world::Fault;
+use serde::{Deserialize, Serialize};
+
+/// Something that is done on a device. What it has beyond its own fields is refused by what is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Act {
+    /// When.
+    pub at_us: u64,
+    /// On which device.
+    pub device: u64,
+    /// What it draws from when it happens, and nothing else draws from.
+    pub salt: u32,
+    /// What.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum What {
+    /// A conversation is begun.
+    Begin {
+        /// Which.
+        conversation: u64,
+    },
+    /// Messages are written, if the device knows the conversation.
+    Write {
+        /// Where.
+        conversation: u64,
+        /// How many, one right after the other.
+        #[serde(default = "one")]
+        count: u64,
+        /// Bytes of each.
+        #[serde(default)]
+        bytes: u64,
+        /// Whether they answer something that the device was shown.
+        #[serde(default)]
+        reply: bool,
+        /// The text, if it is not drawn.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<String>,
+    },
+    /// A conversation has been read.
+    Read {
+        /// Which.
+        conversation: u64,
+    },
+    /// A user is added.
+    Add {
+        /// Where.
+        conversation: u64,
+        /// Whom.
+        user: u64,
+    },
+    /// The device's user leaves.
+    Leave {
+        /// Which.
+        conversation: u64,
+    },
+    /// The device goes to another region.
+    Move {
+        /// Which.
+        #[serde(with = "spelling::region")]
+        region: crdt::RegionId,
+    },
+    /// Another application signs in with the device's account, and sends one of everything that must be refused.
+    Misuse,
+    /// The device loses its network.
+    GoOffline,
+    /// It has it again.
+    ComeOnline,
+}
+
+/// A fault and its time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedFault {
+    /// When it begins, in microseconds since the world began.
+    pub begins_us: u64,
+    /// When it ends.
+    pub ends_us: u64,
+    /// What it draws from.
+    #[serde(default)]
+    pub salt: u32,
+    /// What.
+    #[serde(flatten)]
+    pub fault: Fault,
+}
+
+const fn one() -> u64 {
+    1
+}
