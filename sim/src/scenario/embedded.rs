@@ -21,6 +21,7 @@ scenarios!(
     "clock-an-hour-ahead",
     "clock-set-back",
     "comings-and-goings",
+    "failing-and-full-disks",
     "flapping-link",
     "forty-minute-cut",
     "goal",
