@@ -3,8 +3,8 @@
 //! Two sets. [`ServiceTimes::EXPLORING`] is irregular beyond what machines are: races come from it, and worlds have it unless they are told otherwise.
 //! [`ServiceTimes::MEASURED`] is for asking how long people wait. It is taken from the table of costs in `docs/architecture.md` (three regions, 500
 //! messages a second, two cores, release build), by what lies between its lines:
-//! - *shown in the same region*, p50 0.9 ms, is a sync (0.1 to 0.3 ms of the table's 1.35 at p99) and two steps of sessions, the author's and the
-//!   reader's, with the shard's thread between them: 0.7 ms for the two, so each takes up to 0.7 and 0.35 on average;
+//! - *shown in the same region*, p50 0.9 ms, is a sync (0.2 ms in the middle of the table's, of which 1.35 is the p99), the loopback interface there and back (0.1),
+//!   and two steps of sessions, the author's and the reader's, with the shard's thread between them: that leaves 0.6 ms, so each takes up to 0.6 and 0.3 on average;
 //! - *shown across regions less the link's delay*, p50 2.0 ms, is that, another sync, and a bridge: the sending task, QUIC, the relay, the
 //!   receiving task and the second shard's thread. That leaves 0.9 ms on average, so up to 1.8.
 //!
@@ -34,7 +34,7 @@ impl ServiceTimes {
         Self { session_us: 200, stalls_one_in: 40, stall_us: 30_000, bridge_us: 60, query_us: 1_500 };
     /// As measured, for answers about waiting.
     pub const MEASURED: Self =
-        Self { session_us: 700, stalls_one_in: 0, stall_us: 0, bridge_us: 1_800, query_us: 1_500 };
+        Self { session_us: 600, stalls_one_in: 0, stall_us: 0, bridge_us: 1_800, query_us: 1_500 };
 
     /// On a machine that takes so many per cent of this.
     #[must_use]
