@@ -62,7 +62,12 @@ impl Client {
             // Given again after a sync from an older cursor: who came and went has been noted.
             _ if given => Vec::new(),
             Content::Created { members, .. } => conversation.ticks.note_created(members),
-            Content::Added { user, since } if *user != me => conversation.ticks.note_added(*user, since),
+            Content::Added { user, since } if *user != me && new => {
+                conversation.ticks.note_added(*user, since)
+            }
+            Content::Added { user, since } if *user != me => {
+                conversation.ticks.note_added_again(*user, since)
+            }
             // A duplicate of a coming or going that has been noted.
             _ if !new => Vec::new(),
             Content::Left if sender != me => {

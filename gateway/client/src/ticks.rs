@@ -95,6 +95,11 @@ impl Ticks {
         self.gained(user, &before)
     }
 
+    /// A duplicate of an add arrived, which hides on its own account; but a leave that was shown since undid both.
+    pub(crate) fn note_added_again(&mut self, user: UserId, since: &Cut) -> Vec<Tick> {
+        if self.gone.contains(&user) { Vec::new() } else { self.note_added(user, since) }
+    }
+
     /// A member left. What is said while they are away stays hidden from them when they are added again, so what they were before does not count any more.
     pub(crate) fn note_left(&mut self, user: UserId) {
         self.keep_told(user);
@@ -286,6 +291,21 @@ mod tests {
             assert!(ticks.note_added(reader, &[dot(1, 2)].into_iter().collect()).is_empty());
             assert_eq!(receipt(&mut ticks, &[dot(1, 3)]), 1);
         }
+    }
+
+    /// Seed 52 of `comings-and-goings`: the author and the creator's add had moved to another region, and came again from there.
+    #[test]
+    fn a_duplicate_of_an_add_that_a_leave_undid_brings_nobody_back() {
+        let reader = UserId::new(PlacementId(1), 2);
+        let mut ticks = Ticks::default();
+        ticks.note_created(&[reader]);
+        ticks.note_left(reader);
+        ticks.note_dot(MessageId(1), dot(1, 5));
+        ticks.note_added(reader, &[dot(1, 5)].into_iter().collect());
+        assert_eq!(receipt(&mut ticks, &[dot(1, 6)]), 0, "it is hidden from them");
+        ticks.note_left(reader);
+        let ticked = ticks.note_added_again(reader, &[dot(2, 1)].into_iter().collect());
+        assert_eq!(ticked, [], "they are not there");
     }
 
     #[test]
