@@ -23,9 +23,6 @@ pub const REGIONS_MAX: usize = 9;
 /// Violations that a report lists; further ones are counted by the verdicts alone.
 pub const VIOLATIONS_LISTED_MAX: usize = 1_000;
 
-/// Messages that the picture draws; of more, every n-th.
-pub const DRAWN_MESSAGES_MAX: usize = 1_500;
-
 /// Findings of a scan that are listed; one is already too many.
 pub const FOUND_LISTED_MAX: usize = 100;
 

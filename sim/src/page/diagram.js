@@ -21,7 +21,7 @@ const diagram = (() => {
   /** The places of a message's ways: along the lane that it left from, then across. */
   function ways(message) {
     const origin = message.taken ? message.taken.one : message.home;
-    return message.applied.map(step => {
+    return message.reached.map(step => {
       const left = message.left.filter(left => left.other === step.one && left.at <= step.at).pop();
       const from = left ? left.one : origin, since = left ? left.at : (message.taken ? message.taken.at : message.posted);
       return { step, places: [[message.posted, lane(from)], [since, lane(from)], [step.at, lane(step.one)]] };

@@ -62,8 +62,13 @@ const messages = data.messages.map((raw, index) => {
   const shown = steps.filter(step => step.what === "shown" || step.what === "marked");
   const others = shown.filter(step => step.one !== raw.a);
   const last = Math.max(raw.p, ...others.map(step => step.at));
+  const applied = on("applied");
+  // Where it is not known when regions had it, it reached one when a device there first showed it.
+  const first = new Map();
+  for (const step of others) if (step.other !== raw.h && !first.has(step.other)) first.set(step.other, { at: step.at, one: step.other });
+  const reached = applied.length ? applied : [...first.values()];
   return { index, id: raw.id, conversation: raw.c, author: raw.a, home: raw.h, posted: raw.p, shownInAll: raw.n, steps, shown, others,
-    acknowledged: on("acknowledged")[0], taken: on("taken")[0], stable: on("stable")[0], applied: on("applied"), left: on("left"),
+    acknowledged: on("acknowledged")[0], taken: on("taken")[0], stable: on("stable")[0], applied, reached, left: on("left"),
     last, took: last - raw.p, end: Math.max(raw.p, ...steps.map(step => step.at)) };
 });
 

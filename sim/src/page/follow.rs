@@ -89,9 +89,17 @@ pub(super) fn follow(recording: &Recording, message: &Message) -> Vec<Step> {
     for showing in &message.shown {
         let since_us = applied(showing.region).filter(|at_us| *at_us <= showing.at_us).unwrap_or(taken_us);
         let own = showing.device == message.author && showing.at_us < taken_us;
-        let touches = |fault: &Fault| is_of_device(fault, showing.device) || halts(fault, showing.region);
+        // Where it is not known when a region had it, a showing waited for the way there too.
+        let way =
+            (applied(showing.region).is_none() && showing.region != taker).then_some((taker, showing.region));
+        let takes_us = way.and_then(|way| recording.ways.get(&way)).copied().unwrap_or(0);
+        let touches = |fault: &Fault| {
+            is_of_device(fault, showing.device)
+                || halts(fault, showing.region)
+                || way.is_some_and(|(from, to)| is_on_way(fault, from, to) || halts(fault, from))
+        };
         let what = What::Shown(showing.device, showing.region, showing.marked);
-        add(what, if own { showing.at_us } else { since_us }, 0, showing.at_us, &touches);
+        add(what, if own { showing.at_us } else { since_us }, takes_us, showing.at_us, &touches);
     }
     for (device, at_us, read) in &message.ticks {
         let what = if *read { What::Read(*device) } else { What::Delivered(*device) };

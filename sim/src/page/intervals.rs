@@ -12,7 +12,7 @@ const SHORTEST_US: u64 = 1_000_000;
 
 /// What was counted so far.
 #[derive(Debug)]
-pub(super) struct Counted {
+pub(crate) struct Counted {
     every_us: u64,
     inside: Vec<Distribution>,
     across: Vec<Distribution>,
@@ -27,14 +27,14 @@ impl Default for Counted {
 
 impl Counted {
     /// A showing took so long.
-    pub(super) fn shown(&mut self, at: u64, inside: bool, took_us: u64) {
+    pub(crate) fn shown(&mut self, at: u64, inside: bool, took_us: u64) {
         let index = self.index(at);
         let list = if inside { &mut self.inside } else { &mut self.across };
         of(list, index).add(took_us);
     }
 
     /// So many bytes left on a way.
-    pub(super) fn carried(&mut self, at: u64, way: (Lane, Lane), bytes: u64) {
+    pub(crate) fn carried(&mut self, at: u64, way: (Lane, Lane), bytes: u64) {
         let index = self.index(at);
         *of(self.bytes.entry(way).or_default(), index) += bytes;
     }
@@ -56,7 +56,7 @@ impl Counted {
     }
 
     /// What was counted, in figures.
-    pub(super) fn intervals(&self) -> Intervals {
+    pub(crate) fn intervals(&self) -> Intervals {
         let all = self.bytes.values().map(Vec::len).chain([self.inside.len(), self.across.len()]);
         let count = all.max().unwrap_or(0);
         if count == 0 {

@@ -71,11 +71,12 @@ fn write_head(out: &mut String, recording: &Recording, summary: &Summary) -> Res
     for (name, value) in facts {
         writeln!(out, "<div><dt>{name}</dt><dd>{value}</dd></div>")?;
     }
+    let none = summary.commands.is_empty() && summary.drawn.is_empty();
+    let again = if none { "" } else { " <a href=\"#again\">Run it again</a>" };
     writeln!(
         out,
         "</dl></header>\n<nav aria-label=\"On this page\"><a href=\"#picture\">Picture</a> <a href=\"#message\">One message</a> \
-         <a href=\"#time\">Over time</a> <a href=\"#verdicts\">Verdicts</a> <a href=\"#figures\">Figures</a> \
-         <a href=\"#again\">Run it again</a></nav>\n<main>\n\
+         <a href=\"#time\">Over time</a> <a href=\"#verdicts\">Verdicts</a> <a href=\"#figures\">Figures</a>{again}</nav>\n<main>\n\
          <noscript><p>The pictures are drawn by a script. All verdicts, faults and figures stand here without it.</p></noscript>"
     )
 }
@@ -214,7 +215,7 @@ fn write_verdicts(out: &mut String, summary: &Summary) -> Result {
     if !summary.judged.is_empty() {
         writeln!(
             out,
-            "<table class=\"verdicts\"><thead><tr><th scope=\"col\">promise</th><th scope=\"col\" class=\"n\">broken</th>\
+            "<table class=\"verdicts\"><thead><tr><th scope=\"col\">judged</th><th scope=\"col\" class=\"n\">breaches</th>\
              <th scope=\"col\" class=\"n\">looked at</th></tr></thead><tbody>"
         )?;
         for judged in &summary.judged {
@@ -279,6 +280,9 @@ fn write_tables(out: &mut String, tables: &[Table]) -> Result {
 }
 
 fn write_again(out: &mut String, summary: &Summary) -> Result {
+    if summary.commands.is_empty() && summary.drawn.is_empty() {
+        return Ok(());
+    }
     writeln!(out, "<section id=\"again\"><h2>Run it again</h2>")?;
     for (what, command) in &summary.commands {
         writeln!(out, "<p class=\"command\">{}<code>{}</code></p>", escape(what), escape(command))?;

@@ -90,7 +90,7 @@
     const from = message.posted, to = Math.max(message.end, from + 1000);
     const x = at => start + (at - from) / (to - from) * (width - start - 24);
     const rows = [{ name: device(message.author), steps: message.steps.filter(step => ["posted", "acknowledged", "stable"].includes(step.what)), lane: message.home, author: true }];
-    const lanes = [...new Set([message.taken ? message.taken.one : message.home, ...message.applied.map(step => step.one)])];
+    const lanes = [...new Set([message.taken ? message.taken.one : message.home, ...message.applied.map(step => step.one), ...message.others.map(step => step.other)])];
     for (const lane of lanes) {
       const at = message.steps.find(step => (step.what === "applied" || step.what === "taken") && step.one === lane);
       // What waited before it left for this region waited here too.

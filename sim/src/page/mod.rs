@@ -12,6 +12,7 @@
 //! What must always hold: nothing is fetched; whatever people, regions or scenarios are called stays text; integers alone, so the same run
 //! gives the same page, byte for byte.
 
+mod choose_messages;
 mod data;
 mod follow;
 mod intervals;
@@ -23,6 +24,8 @@ mod recording;
 mod summary;
 mod words;
 
+pub(crate) use choose_messages::choose_messages;
+pub(crate) use intervals::Counted;
 pub(crate) use recorder::Recorder;
 pub use recording::{
     Device, DeviceIndex, Fault, Harm, Intervals, Lane, Message, Place, Recording, Showing, Spread,

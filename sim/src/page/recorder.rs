@@ -7,14 +7,12 @@
 //! What must always hold: bounded (`limits.rs`): when more messages have been written than are kept, every second one is forgotten, but those that
 //! waited longest; nothing of the world depends on what is recorded.
 
+use super::choose_messages::{choose_messages, slowest};
 use super::intervals::Counted;
 use super::recording::{Device, DeviceIndex, Fault, Harm, Lane, Message, Place, Recording, Showing};
-use crate::limits::{
-    FAULTS_RECORDED_MAX, FRAMES_RECORDED_MAX, MESSAGES_DRAWN_MAX, MESSAGES_RECORDED_MAX,
-    SHOWINGS_RECORDED_MAX, SLOWEST_DRAWN_MAX,
-};
+use crate::limits::{FAULTS_RECORDED_MAX, FRAMES_RECORDED_MAX, MESSAGES_RECORDED_MAX, SHOWINGS_RECORDED_MAX};
 use crdt::{ConversationId, DeviceId, Dot, MessageId, PartitionId, RegionId, UserId};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 /// A device, as far as its showings are judged by it.
 #[derive(Debug, Clone, Copy)]
@@ -176,7 +174,7 @@ impl Recorder {
         if self.written.len() > MESSAGES_RECORDED_MAX {
             self.written.pop_first();
         }
-        if number % self.every != 0 {
+        if !number.is_multiple_of(self.every) {
             return;
         }
         let next = self.conversations.len() + 1;
@@ -206,7 +204,7 @@ impl Recorder {
         self.every *= 2;
         let slow = slowest(self.kept.values().map(|kept| &kept.message), now, MESSAGES_RECORDED_MAX / 8);
         let every = self.every;
-        self.kept.retain(|id, kept| kept.number % every == 0 || slow.contains(id));
+        self.kept.retain(|id, kept| kept.number.is_multiple_of(every) || slow.contains(id));
         let kept = &self.kept;
         self.dots.retain(|_, id| kept.contains_key(id));
     }
@@ -326,34 +324,10 @@ impl Recorder {
                 fault.ends_us = now;
             }
         }
-        let all = || self.kept.values().map(|kept| &kept.message);
-        let mut drawn = slowest(all(), now, SLOWEST_DRAWN_MAX.min(MESSAGES_DRAWN_MAX));
-        let mut others: Vec<&Message> = all().filter(|message| !drawn.contains(&message.id)).collect();
-        others.sort_by_key(|message| (message.posted_us, message.id));
-        let (room, count) = (MESSAGES_DRAWN_MAX - drawn.len(), others.len());
-        // Evenly, and exactly as many as there is room for.
-        let even = others
-            .into_iter()
-            .enumerate()
-            .filter(|(index, _)| count <= room || (index + 1) * room / count > index * room / count);
-        drawn.extend(even.map(|(_, message)| message.id));
-        recording.messages = all().filter(|message| drawn.contains(&message.id)).cloned().collect();
-        recording.messages.sort_by_key(|message| (message.posted_us, message.id));
+        recording.messages = choose_messages(self.kept.values().map(|kept| &kept.message).collect(), now);
         recording.intervals = self.counted.intervals();
         recording
     }
-}
-
-/// The messages that waited longest, for their devices or, while they are not everywhere, up to now.
-fn slowest<'a>(messages: impl Iterator<Item = &'a Message>, now: u64, most: usize) -> BTreeSet<MessageId> {
-    let waited = |message: &Message| {
-        let shown = message.shown.iter().map(|showing| showing.at_us);
-        let last = if message.stable_us.is_some() { shown.max().unwrap_or(message.posted_us) } else { now };
-        last - message.posted_us
-    };
-    let mut waits: Vec<(u64, MessageId)> = messages.map(|message| (waited(message), message.id)).collect();
-    waits.sort_unstable_by(|one, other| other.cmp(one));
-    waits.into_iter().take(most).map(|(_, id)| id).collect()
 }
 
 /// By which a frame is known again.

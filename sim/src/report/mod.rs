@@ -10,10 +10,10 @@ mod picture;
 mod table;
 
 pub use latency::{Latencies, Latency};
-pub use picture::{DrawnMessage, Picture};
 
 use crate::checks::history::{Findings, judge};
 use crate::evidence::{Evidence, RegionNumber};
+use crate::page::Recording;
 use std::collections::BTreeMap;
 
 /// What the rig knows of a run, besides the evidence.
@@ -99,7 +99,7 @@ pub struct Report {
     /// How bridges were used.
     pub bridges: Vec<BridgeUse>,
     /// What is drawn.
-    pub picture: Picture,
+    pub picture: Recording,
 }
 
 impl FaultOutcome {
@@ -135,7 +135,7 @@ impl Report {
             findings,
             latencies: Latencies::of(evidence, &facts.link_delay_us),
             bridges: bridges(evidence, &facts),
-            picture: Picture::of(evidence),
+            picture: picture::recording(evidence, &facts),
             facts,
         }
     }
@@ -337,7 +337,7 @@ pub(crate) mod tests {
         "#]].assert_eq(&report.table());
         let page = report.page();
         assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>\n"));
-        assert!(!page.contains("http://") && !page.contains("https://"), "the page stands alone");
+        assert!(page.contains("Everything held") && page.contains("eu-central → us-east"), "{page}");
     }
 
     #[test]

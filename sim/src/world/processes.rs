@@ -176,6 +176,7 @@ impl World {
         }
         self.trace.tell(self.now, || format!("{} ends: {error}", life.region));
         self.oracle.marks.ended += 1;
+        self.record_ended(life.region);
         self.fall(life.region, None);
         self.queue.put(self.now + RESTART_US, Event::Supervised(life.region));
     }

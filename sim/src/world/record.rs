@@ -145,6 +145,22 @@ impl World {
         }
     }
 
+    /// A region's process ends by itself.
+    pub(crate) fn record_ended(&mut self, region: RegionId) {
+        if let Some(recorder) = &mut self.recorder
+            && let Some(place) = recorder.region(region)
+        {
+            recorder.begins(self.now, (1, u64::from(region.0)), "process ended", Harm::Down, place);
+        }
+    }
+
+    /// A region's process has started.
+    pub(crate) fn record_started(&mut self, region: RegionId) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.ends(self.now, (1, u64::from(region.0)));
+        }
+    }
+
     /// It ends.
     pub(crate) fn record_fault_end(&mut self, index: usize) {
         if let Some(recorder) = &mut self.recorder {

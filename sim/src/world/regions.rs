@@ -145,6 +145,7 @@ impl World {
                     sessions: BTreeMap::new(),
                     pace: Pace::default(),
                 });
+                self.record_started(id);
             }
             Err(error) => {
                 self.start_refused(id, &error);
