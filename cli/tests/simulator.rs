@@ -211,3 +211,15 @@ fn a_soak_with_a_failing_seed_ends_with_its_class_and_a_report_of_it() {
     assert_eq!(first["shrink"], "archipelago sim shrink impossible.toml --seed 5");
     assert!(said(&output).contains("last events"));
 }
+
+#[test]
+fn a_shrunk_seed_is_a_scenario_that_fails_in_the_same_way() {
+    let folder = folder();
+    let output = sim(folder.path(), &["shrink", "impossible.toml", "--seed", "5", "--seconds", "3"]);
+    assert!(output.status.success(), "{}", said(&output));
+    std::fs::write(folder.path().join("bug.toml"), &output.stdout).unwrap();
+    let again = sim(folder.path(), &["run", "bug.toml"]);
+    assert_eq!(again.status.code(), Some(11), "{}", said(&again));
+    let well = sim(folder.path(), &["shrink", "tiny.toml", "--seed", "5"]);
+    assert!(well.status.code() == Some(2) && said(&well).contains("does not fail"), "{}", said(&well));
+}

@@ -24,9 +24,12 @@ fn run(folder: &Path, line: &str) {
     let (command, comment) = line.split_once('#').unwrap_or((line, ""));
     let expected = comment.trim().strip_prefix("exits with ").map_or(0, |code| code.parse().unwrap());
     // A build is named as it is found on the reader's machine.
-    let arguments =
-        command.split_whitespace().skip(1).map(|word| if word == "archipelago" { PROGRAM } else { word });
+    let words = command.split('>').next().unwrap().split_whitespace();
+    let arguments = words.skip(1).map(|word| if word == "archipelago" { PROGRAM } else { word });
     let output = Command::new(PROGRAM).args(arguments).current_dir(folder).output().unwrap();
+    if let Some((_, file)) = command.split_once('>') {
+        std::fs::write(folder.join(file.trim()), &output.stdout).unwrap();
+    }
     let said =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(expected), "{line}\n{said}");

@@ -24,6 +24,7 @@ mod played;
 mod promises;
 mod replay;
 mod run;
+mod shrink;
 mod soak;
 mod trace;
 mod verdicts;
@@ -38,7 +39,7 @@ Examples:
   archipelago sim run my-question.toml --seed 1 --html answer.html
   archipelago sim compare one-link.toml two-links.toml --seed 1
   archipelago sim explore --scenario storm-of-everything --minutes 10 --first-seed 1
-  archipelago sim replay storm-of-everything --seed 17
+  archipelago sim shrink storm-of-everything --seed 17 > bug.toml
 ";
 
 const EXIT_CODES: &str = "\
@@ -66,6 +67,8 @@ enum Command {
     Explore(explore::Explore),
     /// Run a seed again and tell everything that happens
     Replay(replay::Replay),
+    /// Find the smallest world that still fails in the same way, and print it as a scenario
+    Shrink(shrink::Shrink),
     /// Run a seed twice here, in another process and in another build, and compare all that happened
     CheckDeterminism(check_determinism::CheckDeterminism),
     /// Print the checkpoints of a run's trace as JSON
@@ -85,6 +88,7 @@ impl Sim {
             Command::Run(run) => run.run(),
             Command::Explore(explore) => explore.run(),
             Command::Replay(replay) => replay.run(),
+            Command::Shrink(shrink) => shrink.run(),
             Command::CheckDeterminism(check) => check.run(),
             Command::Trace(trace) => trace.run(),
             Command::Compare(compare) => compare.run(),

@@ -32,7 +32,11 @@ fn summary(given: &str, story: &str, played: &Played, outcome: &Outcome) -> Summ
     let class = played.class();
     let seed = played.script.seed;
     let sections = answer::sections(&outcome.users, &outcome.machines, &played.names());
-    let commands = [("run it again", "run"), ("tell everything that happens", "replay")];
+    let commands = [
+        ("run it again", "run"),
+        ("tell everything that happens", "replay"),
+        ("make it small, if it fails", "shrink"),
+    ];
     let command = |(what, verb): (&str, &str)| {
         (what.to_owned(), format!("archipelago sim {verb} {} --seed {seed}", quoted(given)))
     };
