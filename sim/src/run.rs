@@ -9,6 +9,9 @@ use crate::script::Script;
 use crate::world::World;
 use std::collections::BTreeMap;
 
+/// How often it is looked at whether a promise is broken, by whoever wants to know of the first.
+const LOOKED_AT_EVERY_US: u64 = 250_000;
+
 /// What is wanted of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
@@ -65,6 +68,21 @@ impl<'a> Run<'a> {
         world.start_all();
         world.pass(script.length_us);
         if self.options.checks {
+            world.heal();
+            world.become_calm(script.healed_within_us);
+            world.judge();
+        }
+        outcome(script, self.options, world)
+    }
+
+    /// Plays the script until a promise is broken, or to its end: what a search for a smaller script needs to know of it.
+    pub fn play_until_broken(&mut self) -> Outcome {
+        let (script, world) = (self.script, &mut self.world);
+        world.start_all();
+        while world.now() < script.length_us && world.violations().is_empty() {
+            world.pass(LOOKED_AT_EVERY_US.min(script.length_us - world.now()));
+        }
+        if self.options.checks && world.violations().is_empty() {
             world.heal();
             world.become_calm(script.healed_within_us);
             world.judge();

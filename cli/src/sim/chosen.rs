@@ -3,9 +3,10 @@
 //! What must always hold: a scenario that is not there is refused with the names of those that are; a mistake in a file is told by file and line.
 
 use crate::failure::Failure;
+use sim::conversation_log::ConversationLog;
 use sim::scenario::{self, Scenario};
 use sim::script::{Script, draw};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A scenario, and how the user named it.
 #[derive(Debug, Clone)]
@@ -30,7 +31,11 @@ impl Chosen {
         } else {
             scenario::embedded(given).ok_or_else(|| unknown(given))?
         };
-        let scenario = scenario.map_err(|error| Failure::Argument(error.to_string()))?;
+        let mut scenario = scenario.map_err(|error| Failure::Argument(error.to_string()))?;
+        if let Some(name) = scenario.wants_log() {
+            let log = read_log(&Path::new(given).with_file_name(name))?;
+            scenario.give_log(log);
+        }
         Ok(Self { given: given.to_owned(), scenario })
     }
 
@@ -39,6 +44,21 @@ impl Chosen {
         let seed = seed.or_else(|| self.scenario.seed()).unwrap_or(1);
         draw(&self.scenario, seed)
     }
+}
+
+/// The two files of a real conversation, named without their endings.
+fn read_log(name: &Path) -> Result<ConversationLog, Failure> {
+    let read = |ending: &str| {
+        let path = PathBuf::from(format!("{}.{ending}", name.display()));
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            Failure::Argument(format!("the log file {} cannot be read: {error}", path.display()))
+        });
+        text.map(|text| (path.display().to_string(), text))
+    };
+    let ((raw_file, raw), (links_file, links)) = (read("raw.txt")?, read("annotation.txt")?);
+    let called = name.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    ConversationLog::parse(&called, &raw_file, &raw, &links_file, &links)
+        .map_err(|error| Failure::Argument(error.to_string()))
 }
 
 fn unknown(given: &str) -> Failure {

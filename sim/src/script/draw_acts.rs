@@ -6,7 +6,7 @@
 
 use super::draw::{Lot, draw_weighted};
 use super::draw_log::acts_of_log;
-use super::draw_people::{draw_direct, draw_group, users};
+use super::draw_people::{Users, draw_direct, draw_group};
 use super::{Act, Conversation, Device, Script, What};
 use crate::scenario::{Arrival, Scenario, Workload};
 use crate::world::dice::Dice;
@@ -35,7 +35,7 @@ struct Plan<'a> {
     burst_percent: u64,
     long_percent: u64,
     roaming_percent: u64,
-    users: Vec<(u64, bool)>,
+    users: Users,
     devices: BTreeMap<u64, Vec<Device>>,
     regions: Vec<u16>,
     eu_regions: u16,
@@ -94,7 +94,7 @@ fn plan<'a>(lot: &mut Lot, scenario: &'a Scenario, script: &Script) -> Plan<'a> 
         burst_percent: lot.share("burst_percent", &workload.burst_percent),
         long_percent: lot.share("long_percent", &workload.long_percent),
         roaming_percent: lot.share("roaming_percent", &scenario.population.roaming_percent),
-        users: users(&script.devices).into_iter().collect(),
+        users: Users::with(&script.devices),
         devices,
         regions: script.regions.iter().map(|region| region.number).collect(),
         eu_regions: script.eu_regions,
@@ -215,7 +215,7 @@ impl Plan<'_> {
             let size = self.workload.members.draw(dice);
             draw_group(number, pinned, size, &self.users, dice)
         } else {
-            draw_direct(number, pinned, &self.users, &mut self.pairs, dice)
+            draw_direct(number, pinned, &self.users.all, &mut self.pairs, dice)
         };
         if let Some(conversation) = begun {
             self.begin(at_us, &conversation, dice);
@@ -230,10 +230,8 @@ impl Plan<'_> {
         let Some(group) = self.conversations.get(index).cloned() else { return };
         let conversation = group.number;
         if dice.one_in(2) {
-            let allowed = self.users.iter().filter(|(_, pin)| group.pinned || !pin).map(|(user, _)| *user);
-            let allowed: Vec<u64> = allowed.collect();
-            let (Some(user), Some(device)) = (dice.pick(&allowed), self.device_of(group.creator, dice))
-            else {
+            let allowed = self.users.of(group.pinned);
+            let (Some(user), Some(device)) = (dice.pick(allowed), self.device_of(group.creator, dice)) else {
                 return;
             };
             self.act(at_us, device.number, What::Add { conversation, user }, dice);
@@ -245,7 +243,7 @@ impl Plan<'_> {
     }
 
     fn any_device(&self, dice: &mut Dice) -> Option<Device> {
-        let (user, _) = dice.pick(&self.users)?;
+        let (user, _) = dice.pick(&self.users.all)?;
         self.device_of(user, dice)
     }
 

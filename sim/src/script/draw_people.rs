@@ -55,9 +55,27 @@ pub(super) fn devices(lot: &mut Lot, scenario: &Scenario, script: &Script) -> Ve
     devices
 }
 
-/// Users, and whether each is pinned.
-pub(super) fn users(devices: &[Device]) -> BTreeMap<u64, bool> {
-    devices.iter().map(|device| (device.user, device.pinned)).collect()
+/// Users.
+#[derive(Debug, Clone)]
+pub(super) struct Users {
+    /// All, and whether each is pinned.
+    pub(super) all: Vec<(u64, bool)>,
+    everybody: Vec<u64>,
+    unpinned: Vec<u64>,
+}
+
+impl Users {
+    pub(super) fn with(devices: &[Device]) -> Self {
+        let all: BTreeMap<u64, bool> = devices.iter().map(|device| (device.user, device.pinned)).collect();
+        let unpinned = all.iter().filter(|(_, pinned)| !**pinned).map(|(user, _)| *user).collect();
+        Self { everybody: all.keys().copied().collect(), unpinned, all: all.into_iter().collect() }
+    }
+
+    /// Those who may be in a conversation that is pinned, or in one that is not: a user of the world may be in a pinned one, but a pinned user
+    /// in none of the world.
+    pub(super) fn of(&self, pinned: bool) -> &[u64] {
+        if pinned { &self.everybody } else { &self.unpinned }
+    }
 }
 
 pub(super) fn conversations(lot: &mut Lot, scenario: &Scenario, script: &Script) -> Vec<Conversation> {
@@ -65,9 +83,9 @@ pub(super) fn conversations(lot: &mut Lot, scenario: &Scenario, script: &Script)
     let (groups, directs) =
         (lot.amount("groups", &workload.groups), lot.amount("directs", &workload.directs));
     let pinned_percent = lot.share("pinned_conversations_percent", &workload.pinned_percent);
-    let users: Vec<(u64, bool)> = users(&script.devices).into_iter().collect();
+    let users = Users::with(&script.devices);
     if scenario.log.is_some() {
-        return vec![channel(&users)];
+        return vec![channel(&users.all)];
     }
     let mut conversations = scenario.conversation.clone();
     let stated = conversations.iter().map(|conversation| conversation.number).max().unwrap_or(0);
@@ -81,7 +99,7 @@ pub(super) fn conversations(lot: &mut Lot, scenario: &Scenario, script: &Script)
     for number in stated + groups + 1..=stated + groups + directs {
         let mut dice = Dice::of(lot.seed, "direct", &[number]);
         let pinned = dice.percent(pinned_percent);
-        conversations.extend(draw_direct(number, pinned, &users, &mut pairs, &mut dice));
+        conversations.extend(draw_direct(number, pinned, &users.all, &mut pairs, &mut dice));
     }
     conversations
 }
@@ -91,16 +109,15 @@ pub(super) fn draw_group(
     number: u64,
     pinned: bool,
     size: u64,
-    users: &[(u64, bool)],
+    users: &Users,
     dice: &mut Dice,
 ) -> Option<Conversation> {
-    // A user of the world may be in a pinned conversation; a pinned user never in one of the world.
-    let allowed: Vec<u64> = users.iter().filter(|(_, pin)| pinned || !pin).map(|(user, _)| *user).collect();
-    let creator = dice.pick(&allowed)?;
+    let allowed = users.of(pinned);
+    let creator = dice.pick(allowed)?;
     let most = size.min(allowed.len() as u64);
     let mut members = BTreeSet::from([creator]);
     while (members.len() as u64) < most {
-        members.extend(dice.pick(&allowed));
+        members.extend(dice.pick(allowed));
     }
     members.remove(&creator);
     Some(Conversation { number, pinned, creator, members: members.into_iter().collect(), direct: false })

@@ -14,7 +14,7 @@ use crate::world::queue::Event;
 use bytes::Bytes;
 use crdt::{ConversationId, DeviceId, MessageId, RegionId, UserId};
 use gateway_client::{Act, Event as Told};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Of what a device was shown, so much is remembered to be answered.
 const SHOWN_LAST_MAX: usize = 5;
@@ -28,6 +28,8 @@ pub(crate) struct People {
     conversations: BTreeMap<u64, (ConversationId, Conversation)>,
     /// What each device was shown last, by conversation: what it can write in and answer.
     known: BTreeMap<(DeviceId, ConversationId), VecDeque<(UserId, MessageId)>>,
+    /// Conversations that somebody has begun.
+    begun: BTreeSet<ConversationId>,
     /// Messages written, for their texts.
     written: u64,
 }
@@ -80,6 +82,7 @@ impl World {
             acts: acts.into(),
             users,
             known: BTreeMap::new(),
+            begun: BTreeSet::new(),
             written: 0,
         };
         self.wait_for_the_next();
@@ -168,6 +171,7 @@ impl World {
         let members: Vec<UserId> =
             planned.members.iter().filter_map(|user| users.get(user)).copied().collect();
         self.people.known.entry((id, conversation)).or_default();
+        self.people.begun.insert(conversation);
         let act = if planned.direct {
             let Some(peer) = members.first().copied() else { return };
             Act::OpenDirect { placement: conversation.placement(), peer }
@@ -182,12 +186,13 @@ impl World {
     /// The conversation of that number, if the device can offer it.
     fn known_to(&self, id: DeviceId, number: u64) -> Option<ConversationId> {
         let (conversation, planned) = self.people.conversations.get(&number)?;
-        let shown = self.people.known.contains_key(&(id, *conversation));
+        if self.people.known.contains_key(&(id, *conversation)) {
+            return Some(*conversation);
+        }
+        // What another device of the user has begun: an application offers it before the region has said so.
         let creator = self.people.users.get(&planned.creator);
         let own = self.devices.get(&id).is_some_and(|device| Some(&device.user) == creator);
-        // An own group is there before the region has answered; one of another device of the user is once it was shown.
-        let begun = own && self.people.known.keys().any(|(_, known)| known == conversation);
-        (shown || begun).then_some(*conversation)
+        (own && self.people.begun.contains(conversation)).then_some(*conversation)
     }
 
     /// A message, perhaps an answer to one of the last that the device was shown.
