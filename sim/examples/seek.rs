@@ -19,7 +19,11 @@ fn main() {
     let (Ok(first), Ok(count)) = (first.parse::<u64>(), count.parse::<u64>()) else {
         refuse("a seed, and how many, are numbers")
     };
-    let Some(Ok(scenario)) = embedded(name) else { refuse("there is no such scenario") };
+    let scenario = match embedded(name) {
+        Some(Ok(scenario)) => scenario,
+        Some(Err(error)) => refuse(&error.to_string()),
+        None => refuse("there is no such scenario"),
+    };
     for seed in first..first.saturating_add(count) {
         let violations = try_seed(&scenario, seed);
         println!("{}", serde_json::json!({ "seed": seed, "violations": violations }));

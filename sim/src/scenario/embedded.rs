@@ -17,6 +17,7 @@ macro_rules! scenarios {
 scenarios!(
     /// Those that are explored: each plays in about a second.
     NAMES, TEXTS:
+    "alone",
     "calm-day",
     "clock-an-hour-ahead",
     "clock-set-back",

@@ -205,6 +205,34 @@ pub(crate) struct Planned {
 /// What a sync takes on a slow disk, at least and at most, in microseconds.
 const SLOW_SYNC_US: (u64, u64) = (2_000, 150_000);
 
+impl Fault {
+    /// Whether it is of a way between regions, and of nothing in them or of their devices.
+    const fn is_between_regions(&self) -> bool {
+        match self {
+            Self::CutWay { .. }
+            | Self::CutPair { .. }
+            | Self::Island { .. }
+            | Self::Flap { .. }
+            | Self::SlowWay { .. }
+            | Self::WorseWay { .. } => true,
+            Self::Crash { .. }
+            | Self::Pause { .. }
+            | Self::SlowProcess { .. }
+            | Self::SlowDisk { .. }
+            | Self::StalledDisk { .. }
+            | Self::FullDisk { .. }
+            | Self::FailingDisk { .. }
+            | Self::ClockJump { .. }
+            | Self::ClockDrift { .. }
+            | Self::ClockStuck { .. }
+            | Self::Break { .. }
+            | Self::Offline { .. }
+            | Self::WeakLine { .. }
+            | Self::SlowDevice { .. } => false,
+        }
+    }
+}
+
 impl World {
     /// A fault is going to happen.
     pub fn plan(&mut self, fault: Fault, begins: Moment, ends: Moment) {
@@ -224,6 +252,9 @@ impl World {
         let fault = planned.fault.clone();
         self.trace.tell(self.now, || format!("begins: {fault:?}"));
         self.record_fault(index, &fault);
+        if !fault.is_between_regions() {
+            self.oracle.is_troubled(self.now, true);
+        }
         match fault {
             Fault::Crash { .. } | Fault::Pause { .. } | Fault::SlowProcess { .. } => {
                 self.process_fault_begins(index, &fault);
@@ -278,6 +309,9 @@ impl World {
         let (fault, here) = (planned.fault.clone(), planned.here);
         self.trace.tell(self.now, || format!("ends: {fault:?}"));
         self.record_fault_end(index);
+        if !fault.is_between_regions() {
+            self.oracle.is_troubled(self.now, false);
+        }
         match fault {
             Fault::Crash { region, .. } => {
                 if let Some(region) = self.regions.get_mut(&region) {

@@ -62,7 +62,7 @@ impl Oracle {
         }
         for effect in effects {
             if let Effect::Changed(change) = effect {
-                let fault = self.applies(region, change);
+                let fault = self.applies(at, region, change);
                 let Change { conversation, item, .. } = change;
                 self.comes_after_what_is_stable(at, region, *conversation, item.dot);
                 self.found(at, || format!("{region} applies {} in {conversation}", item.dot), fault);
@@ -70,7 +70,7 @@ impl Oracle {
         }
     }
 
-    fn applies(&mut self, region: RegionId, change: &Change) -> Fault {
+    fn applies(&mut self, at: Moment, region: RegionId, change: &Change) -> Fault {
         use Checker::{AppliedInOrder, DisplayOrder, Durable, Identity};
         for checker in [AppliedInOrder, DisplayOrder, Identity, Durable] {
             self.look_at(checker);
@@ -82,7 +82,7 @@ impl Oracle {
         let facts = self.record.conversations.entry(change.conversation).or_default();
         let lacking = facts.lacks_cause(region, number);
         let issued = if is_new { is_issued_in_order(facts, region, number) } else { Ok(()) };
-        let applied = facts.applies(region, number);
+        let applied = facts.applies(at, region, number);
         if is_new && item.dot.replica.region != region {
             return Err((Checker::Durable, "its own region does not have it".to_owned()));
         }

@@ -18,6 +18,7 @@
 //! What must always hold: the record (`record/`) never asks the product's vectors, cuts or digests; a hook costs constant or logarithmic time; switched
 //! off, only what people know of their screens is kept.
 
+mod alone;
 mod bounded;
 mod causal_order;
 mod convergence;
@@ -36,6 +37,7 @@ mod told;
 mod verdict;
 
 use crate::world::Moment;
+use alone::Alone;
 use crdt::{DeviceId, MessageId, PlacementId, RegionId, UserId};
 use record::Record;
 pub(crate) use residency::CANARY;
@@ -96,6 +98,7 @@ pub struct Marks {
 pub(crate) struct Oracle {
     record: Record,
     canaries: Canaries,
+    alone: Alone,
     violations: Vec<Violation>,
     tallies: Tallies,
     pub(crate) marks: Marks,

@@ -20,7 +20,7 @@ pub(super) struct Appearance<'a> {
 
 impl Oracle {
     /// A user does something.
-    pub(crate) fn acts(&mut self, _: Moment, id: DeviceId, act: &Act) {
+    pub(crate) fn acts(&mut self, at: Moment, id: DeviceId, act: &Act) {
         let Some(device) = self.record.devices.get_mut(&id) else { return };
         match act {
             Act::Send { conversation, message: Some(message), body, .. } => {
@@ -34,6 +34,7 @@ impl Oracle {
                 let sent = Sent { device: id, number: *number, body: body.clone(), seen };
                 let facts = self.record.conversations.entry(*conversation).or_default();
                 facts.sent.entry((device.user, *message)).or_insert(sent);
+                self.waits_for_an_answer(at, id, *message);
             }
             Act::CreateGroup { conversation, .. } => self.canaries.watch(*conversation),
             Act::OpenDirect { placement, peer } => {
@@ -61,6 +62,7 @@ impl Oracle {
             Event::Shown { conversation, item, marked } => {
                 self.marks.shown += 1;
                 self.marks.marked += u64::from(marked);
+                self.is_given_in_time(at, id, conversation, item.place);
                 return self.is_shown(at, id, conversation, &item, marked);
             }
             Event::Moved { conversation, sender, message, from, to } => {
@@ -73,6 +75,7 @@ impl Oracle {
             }
             Event::Acknowledged { conversation, command, place } => {
                 self.marks.acknowledged += 1;
+                self.is_answered_in_time(at, id, conversation, command, place);
                 self.is_acknowledged(id, conversation, command, place)
             }
             Event::Stable { conversation, command } => {

@@ -5,6 +5,7 @@
 
 use super::screens::Screen;
 use super::sequence::Sequence;
+use crate::world::Moment;
 use bytes::Bytes;
 use crdt::{DeviceId, Dot, MessageId, RegionId, UserId};
 use gateway_client::Place;
@@ -47,6 +48,8 @@ pub(crate) struct Facts {
 struct Applied {
     sequence: Sequence<Branch>,
     highest: Option<Place>,
+    /// When, in the order of the sequence.
+    times: Vec<Moment>,
 }
 
 /// One operation.
@@ -150,6 +153,19 @@ impl Facts {
         gap
     }
 
+    /// When a region applied an operation; none if it has not.
+    pub(crate) fn applied_at(&self, region: RegionId, dot: Dot) -> Option<Moment> {
+        let applied = self.applied(region)?;
+        let place = applied.sequence.place(*self.by_dot.get(&dot)?)?;
+        applied.times.get(place).copied()
+    }
+
+    /// When a region last heard that a user had become a member; none if it has not.
+    pub(crate) fn joined_at(&self, region: RegionId, user: UserId) -> Option<Moment> {
+        let joins = self.joins.get(&user).into_iter().flatten();
+        joins.filter_map(|join| self.applied_at(region, self.operations.get(*join)?.place.dot)).max()
+    }
+
     /// What stands highest of all that a region has applied; none before the first.
     pub(crate) fn highest_applied(&self, region: RegionId) -> Option<Place> {
         self.applied(region).and_then(|applied| applied.highest)
@@ -163,11 +179,14 @@ impl Facts {
     }
 
     /// A region has applied it; as which of its operations here, or none if it had before.
-    pub(crate) fn applies(&mut self, region: RegionId, number: Number) -> Option<u64> {
+    pub(crate) fn applies(&mut self, at: Moment, region: RegionId, number: Number) -> Option<u64> {
         let branch = self.branch(region);
         // `branch` made it.
         let applied = &mut self.branches[branch];
         let new = applied.sequence.push(number);
+        if new {
+            applied.times.push(at);
+        }
         applied.highest = applied.highest.max(Some(self.operations[number].place));
         new.then_some(applied.sequence.len() as u64)
     }
