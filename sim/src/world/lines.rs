@@ -17,7 +17,7 @@ use gateway_client::{ConnectionId, Input as ClientInput};
 use gateway_protocol::v1::{ClientFrame, ServerFrame};
 use gateway_protocol::{Payload, Subprotocol};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What a device's network is like. Round trips and bandwidths are those of WebPageTest's connectivity profiles (`connectivity.ini.sample`: FIOS, 4G, 3G, 2G). They
 /// name no losses, since mobile link layers repeat what is lost on the air; what is left is set here: none, 0.1 %, 0.5 % and 1 %.
@@ -103,6 +103,7 @@ pub(crate) struct Line {
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     lines: BTreeMap<LineId, Line>,
+    by_device: BTreeSet<(DeviceId, ConnectionId, LineId)>,
     next: u64,
     /// Devices whose network has a profile.
     profiles: BTreeMap<DeviceId, Profile>,
@@ -121,14 +122,16 @@ impl Lines {
     }
 
     fn forget_if_over(&mut self, id: LineId) {
-        if self.lines.get(&id).is_some_and(|line| !line.client_open && !line.session_open) {
-            self.lines.remove(&id);
+        if self.lines.get(&id).is_some_and(|line| !line.client_open && !line.session_open)
+            && let Some(line) = self.lines.remove(&id)
+        {
+            self.by_device.remove(&(line.device, line.connection, id));
         }
     }
 
     fn of(&self, device: DeviceId, connection: ConnectionId) -> Option<LineId> {
-        let is = |line: &Line| line.device == device && line.connection == connection;
-        self.lines.iter().find(|(_, line)| is(line)).map(|(id, _)| *id)
+        let all = (device, connection, LineId(0))..=(device, connection, LineId(u64::MAX));
+        self.by_device.range(all).next().map(|(_, _, id)| *id)
     }
 
     /// The number of a connection that has no device.
@@ -149,8 +152,16 @@ impl Lines {
 
     /// The connections that a device has.
     pub(crate) fn all_of(&self, device: DeviceId) -> Vec<LineId> {
-        let is = |line: &Line| line.device == device && line.client_open;
-        self.lines.iter().filter(|(_, line)| is(line)).map(|(id, _)| *id).collect()
+        let is_open = |id: &LineId| self.lines.get(id).is_some_and(|line| line.client_open);
+        let mut lines: Vec<LineId> = self.with(device).filter(is_open).collect();
+        lines.sort();
+        lines
+    }
+
+    fn with(&self, device: DeviceId) -> impl Iterator<Item = LineId> {
+        let (first, last) = (ConnectionId(0), ConnectionId(u64::MAX));
+        let all = (device, first, LineId(0))..=(device, last, LineId(u64::MAX));
+        self.by_device.range(all).map(|(_, _, id)| *id)
     }
 }
 
@@ -178,7 +189,8 @@ impl World {
             None => self.lines.profiles.remove(&id),
         };
         let (up, down) = self.line_conditions(id);
-        for line in self.lines.lines.values_mut().filter(|line| line.device == id) {
+        for line in self.lines.with(id).collect::<Vec<_>>() {
+            let Some(line) = self.lines.lines.get_mut(&line) else { continue };
             line.wires.0.set(up);
             line.wires.1.set(down);
         }
@@ -204,6 +216,7 @@ impl World {
         let mut dice = Dice::of(self.seed, "line", &[id.0, connection.0]);
         let line = LineId(self.lines.next);
         self.lines.next += 1;
+        self.lines.by_device.insert((id, connection, line));
         self.lines.lines.insert(
             line,
             Line {

@@ -14,6 +14,7 @@
 //! What must always hold: the same seed gives the same trace, in every build; no time, no randomness and no order comes from outside.
 
 mod ask;
+mod audience;
 mod bridges;
 mod clocks;
 mod devices;

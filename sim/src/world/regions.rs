@@ -5,6 +5,7 @@
 
 use crate::checks::world::Checker;
 use crate::world::World;
+use crate::world::audience::Audience;
 use crate::world::bridges::BridgeTask;
 use crate::world::clocks::MachineClock;
 use crate::world::dice::Dice;
@@ -53,6 +54,7 @@ pub(crate) struct Process {
     pub(crate) shards: BTreeMap<PlacementId, ShardTask>,
     pub(crate) bridges: BTreeMap<RegionId, BridgeTask>,
     pub(crate) sessions: BTreeMap<LineId, SessionTask>,
+    pub(crate) audience: Audience,
     pub(crate) pace: Pace,
 }
 
@@ -143,6 +145,7 @@ impl World {
                     shards,
                     bridges: peers.map(|peer| (peer, BridgeTask::new(bridge(peer), draws(peer)))).collect(),
                     sessions: BTreeMap::new(),
+                    audience: Audience::default(),
                     pace: Pace::default(),
                 });
                 self.record_started(id);

@@ -7,6 +7,7 @@
 
 use crate::figures::Bound;
 use crate::world::World;
+use crate::world::audience::Audience;
 use crate::world::dice::Dice;
 use crate::world::layout::WORLD;
 use crate::world::queue::{Event, Life, LineId};
@@ -80,7 +81,16 @@ impl World {
     /// Its connection is over.
     pub(crate) fn drop_session(&mut self, life: Life, line: LineId) {
         if let Some(process) = self.process(life) {
-            process.sessions.remove(&line);
+            let Some(session) = process.sessions.remove(&line) else { return };
+            for conversation in session.subscribed {
+                process.audience.subscribe(line, conversation, false);
+            }
+            for conversation in session.ticks {
+                process.audience.watch_ticks(line, conversation, false);
+            }
+            if let Some(user) = session.watched {
+                process.audience.watch_user(line, user, false);
+            }
         }
     }
 
@@ -193,17 +203,24 @@ impl World {
                 }
             }
             Output::Subscribe { conversation, on } => {
-                let Some(session) = self.session(life, line) else { return };
+                let Some(process) = self.process(life) else { return };
+                let Some(session) = process.sessions.get_mut(&line) else { return };
                 set(&mut session.subscribed, conversation, on);
+                process.audience.subscribe(line, conversation, on);
             }
             Output::WatchTicks { conversation, on } => {
-                let Some(session) = self.session(life, line) else { return };
+                let Some(process) = self.process(life) else { return };
+                let Some(session) = process.sessions.get_mut(&line) else { return };
                 set(&mut session.ticks, conversation, on);
+                process.audience.watch_ticks(line, conversation, on);
             }
             Output::WatchUser(user) => {
-                if let Some(session) = self.session(life, line) {
-                    session.watched = Some(user);
+                let Some(process) = self.process(life) else { return };
+                let Some(session) = process.sessions.get_mut(&line) else { return };
+                if let Some(before) = session.watched.replace(user) {
+                    process.audience.watch_user(line, before, false);
                 }
+                process.audience.watch_user(line, user, true);
             }
             Output::SetTimer(at) => {
                 if let Some(session) = self.session(life, line) {
@@ -254,8 +271,7 @@ impl World {
             match effect {
                 Effect::Changed(change) => self.fan_out_change(life, change),
                 Effect::Membership { conversation, user, member } => {
-                    let watches = |session: &SessionTask| session.watched == Some(user);
-                    for line in self.sessions_that(life, watches) {
+                    for line in self.audience(life, |audience| audience.of_user(user)) {
                         self.session_told(life, line, Input::Membership { conversation, member });
                     }
                 }
@@ -268,7 +284,7 @@ impl World {
                     });
                     self.oracle.receipt_stands(self.now, conversation, user, device, &delivered, &read);
                     let (delivered, read) = (Arc::new(delivered), Arc::new(read));
-                    for line in self.sessions_that(life, |session| session.ticks.contains(&conversation)) {
+                    for line in self.audience(life, |audience| audience.of_ticks(conversation)) {
                         let (delivered, read) = (Arc::clone(&delivered), Arc::clone(&read));
                         let input = Input::Receipt { conversation, user, device, delivered, read };
                         self.session_told(life, line, input);
@@ -278,9 +294,7 @@ impl World {
                     self.oracle.stable_is_final(life.region, partition, &cut);
                     self.oracle.stable_stands(self.now, partition, &cut);
                     let cut = Arc::new(cut);
-                    let watches =
-                        |session: &SessionTask| session.ticks.iter().any(|id| id.partition() == partition);
-                    for line in self.sessions_that(life, watches) {
+                    for line in self.audience(life, |audience| audience.of_partition(partition)) {
                         let cut = Arc::clone(&cut);
                         self.session_told(life, line, Input::Stable { partition, cut });
                     }
@@ -296,7 +310,7 @@ impl World {
 
     fn fan_out_change(&mut self, life: Life, change: Change) {
         let conversation = change.conversation;
-        let lines = self.sessions_that(life, |session| session.subscribed.contains(&conversation));
+        let lines = self.audience(life, |audience| audience.of(conversation));
         let Some(process) = self.process(life) else { return };
         let Some(placement) = process.site.placements.get(&conversation.placement()) else { return };
         let shared = SharedDelivery::new(change, placement);
@@ -305,9 +319,8 @@ impl World {
         }
     }
 
-    fn sessions_that(&mut self, life: Life, wants: impl Fn(&SessionTask) -> bool) -> Vec<LineId> {
-        let Some(process) = self.process(life) else { return Vec::new() };
-        process.sessions.iter().filter(|(_, session)| wants(session)).map(|(line, _)| *line).collect()
+    fn audience(&mut self, life: Life, of: impl Fn(&Audience) -> Vec<LineId>) -> Vec<LineId> {
+        self.process(life).map(|process| of(&process.audience)).unwrap_or_default()
     }
 }
 
