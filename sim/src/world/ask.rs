@@ -20,7 +20,7 @@ impl World {
 
     /// Writes a message on a device.
     pub fn post(&mut self, id: DeviceId, conversation: ConversationId, text: &str) -> MessageId {
-        let message = MessageId::new(self.device_time(id).ms(), self.draw_message_salt(id));
+        let message = MessageId::new(self.device_wall(id).ms(), self.draw_message_salt(id));
         let canary = if conversation.placement() == PINNED { CANARY } else { "" };
         let body = Bytes::from(format!("{canary}{text}"));
         self.act(id, Act::Send { conversation, message: Some(message), body, reply_to: None });

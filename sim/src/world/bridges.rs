@@ -185,12 +185,21 @@ impl World {
             Output::Close(reason) => self.end_link(life, peer, reason.code()),
             Output::Alarm(Alarm::ClockDrift { .. }) => self.oracle.marks.clock_alarms += 1,
             Output::Alarm(alarm) => {
-                let why = format!("{} about {peer}: {alarm}", life.region);
-                self.oracle.violate(self.now, Checker::Understood, why);
+                if self.lies(life.region) || self.lies(peer) {
+                    self.oracle.marks.alarms_about_lies += 1;
+                } else {
+                    let why = format!("{} about {peer}: {alarm}", life.region);
+                    self.oracle.violate(self.now, Checker::Understood, why);
+                }
             }
             Output::Fenced(reason) => {
-                let why = format!("{} is fenced: {reason}", life.region);
-                self.oracle.violate(self.now, Checker::Understood, why);
+                if self.lies(life.region) {
+                    self.oracle.marks.fenced += 1;
+                    self.lose(life.region, &reason.to_string());
+                } else {
+                    let why = format!("{} is fenced: {reason}", life.region);
+                    self.oracle.violate(self.now, Checker::Understood, why);
+                }
             }
             Output::PauseReading => {
                 self.oracle.marks.pauses += 1;

@@ -30,6 +30,8 @@ pub(crate) struct Device {
     pub(crate) online: bool,
     /// What its client draws from, and what its user does by hand.
     dice: Dice,
+    /// How far its wall clock has jumped since its application started, in microseconds: ids are dated by it, nothing else is.
+    pub(crate) wall_jump_us: i64,
     /// Whether it takes what arrives.
     pub(crate) reads: bool,
     /// What a byte on its way to it counts for.
@@ -76,6 +78,7 @@ impl World {
             dialling: BTreeMap::new(),
             online: true,
             dice: Dice::of(self.seed, "device", &[id.0]),
+            wall_jump_us: 0,
             reads: true,
             weight: 1,
         };
@@ -90,6 +93,13 @@ impl World {
     /// Something that its application draws.
     pub(crate) fn draw_message_salt(&mut self, id: DeviceId) -> u128 {
         self.devices.get_mut(&id).map_or(0, |device| device.dice.wide())
+    }
+
+    /// What a device's wall clock shows: a running application reads it for the ids of what it sends (`gateway/client/net/src/handle.rs`), and else goes by what
+    /// has passed since its start.
+    pub(crate) fn device_wall(&self, id: DeviceId) -> Now {
+        let jump_us = self.devices.get(&id).map_or(0, |device| device.wall_jump_us);
+        Now(self.device_time(id).0.saturating_add_signed(jump_us))
     }
 
     /// What a device's clock shows.

@@ -8,12 +8,14 @@
 //! - *crash*: a batch that was on its way is kept whole, lost whole, or torn. The engine's driver tells a torn tail from damage and cuts it before it opens a store
 //!   (`region/rocks/src/torn_tail.rs`, held to that by its own power-cut tests); here its contract is kept: a torn batch is cut at the next opening, so no part of it is ever seen.
 //!
-//! Reads show the durable part alone. What was synced stays.
+//! - *lies*: a flipped bit, a misdirected write, an old copy, nothing at all; what follows from them is told in `lies.rs`.
+//!
+//! Reads show the durable part alone. What was synced stays, but for lies.
 //!
 //! What must always hold: one batch at a time, as a shard starts no step before its last batch is durable; a disk on which no fault lies fails no call.
 
 use bytes::Bytes;
-use region::store::{Batch, Direction, MemoryStore, Store as _, StoreError, View, Visit};
+use region::store::{Batch, Direction, MemoryStore, Store as _, StoreError, StoreKey, View, Visit};
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,6 +68,12 @@ pub(crate) struct Disk {
     failing: BTreeMap<usize, Failing>,
     /// A sync has taken its time and waits for the stall to end.
     pub(crate) sync_waits: bool,
+    /// Old copies, by the fault that will put them in place.
+    copies: BTreeMap<usize, MemoryStore>,
+    /// Keys whose values are not what was written.
+    damaged: BTreeSet<StoreKey>,
+    /// It is gone, and its folder remembers that there was one.
+    gone: bool,
 }
 
 impl Disk {
@@ -80,7 +88,28 @@ impl Disk {
 
     /// Whether a fault lies on it: a disk on which none does fails no call.
     pub(crate) fn is_faulty(&self) -> bool {
-        !self.failing.is_empty() || !self.full.is_empty()
+        !self.failing.is_empty() || !self.full.is_empty() || self.is_spoilt()
+    }
+
+    /// Whether some value is not what was written.
+    pub(crate) fn is_damaged(&self) -> bool {
+        !self.damaged.is_empty()
+    }
+
+    /// Whether what it holds must not be served.
+    pub(crate) fn is_spoilt(&self) -> bool {
+        self.is_damaged() || self.gone
+    }
+
+    /// Finds the store before it is opened, as the region's driver does.
+    ///
+    /// # Errors
+    /// When it is gone though its folder remembers it.
+    pub(crate) fn find(&self) -> Result<(), String> {
+        if self.gone {
+            return Err(format!("the store {} has been started before and is gone", self.name));
+        }
+        Ok(())
     }
 
     /// Begins to write a batch.
@@ -108,9 +137,18 @@ impl Disk {
             self.called("sync", |call| matches!(call, Call::Sync | Call::SyncKept))?;
         }
         match self.tail.take() {
-            Some(batch) => self.durable.commit(&batch),
+            Some(batch) => self.keep(&batch),
             None => Ok(()),
         }
+    }
+
+    fn keep(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        if !self.damaged.is_empty() {
+            for (key, _) in batch.writes() {
+                self.damaged.remove(key);
+            }
+        }
+        self.durable.commit(batch)
     }
 
     /// What becomes of a batch whose sync failed.
@@ -126,7 +164,7 @@ impl Disk {
     pub(crate) fn crash(&mut self, tail: Tail) -> Result<bool, StoreError> {
         self.sync_waits = false;
         match self.tail.take() {
-            Some(batch) if tail == Tail::Kept => self.durable.commit(&batch).map(|()| true),
+            Some(batch) if tail == Tail::Kept => self.keep(&batch).map(|()| true),
             Some(batch) => {
                 self.torn |= tail == Tail::Torn && !batch.is_empty();
                 Ok(false)
@@ -165,6 +203,67 @@ impl Disk {
         self.failing.remove(&fault);
         self.stalled.remove(&fault);
         !self.is_stalled() && std::mem::replace(&mut self.sync_waits, false)
+    }
+
+    /// Copies the store as it is now.
+    pub(crate) fn copy(&mut self, fault: usize) {
+        self.copies.insert(fault, self.durable.clone());
+    }
+
+    /// Whether it was copied for that fault.
+    pub(crate) fn has_copy(&self, fault: usize) -> bool {
+        self.copies.contains_key(&fault)
+    }
+
+    /// Puts that old copy in place. Returns whether it differs from what was there.
+    pub(crate) fn restore(&mut self, fault: usize) -> bool {
+        let Some(copy) = self.copies.remove(&fault) else { return false };
+        let differs = copy != self.durable;
+        (self.durable, self.gone) = (copy, false);
+        self.damaged.clear();
+        differs
+    }
+
+    /// Loses everything.
+    pub(crate) fn empty(&mut self, remembered: bool) {
+        self.durable = MemoryStore::new();
+        self.damaged.clear();
+        self.gone = remembered;
+    }
+
+    /// Flips one bit of one value.
+    pub(crate) fn flip_bit(&mut self, salt: u32) {
+        let Some((key, value)) = self.nth(salt) else { return };
+        let mut bytes = value.to_vec();
+        let bit = (salt >> 12) as usize % (bytes.len() * 8).max(1);
+        if let Some(byte) = bytes.get_mut(bit / 8) {
+            *byte ^= 1 << (bit % 8);
+            self.spoil(key, bytes.into());
+        }
+    }
+
+    /// A value is written in the place of another one, and its own place holds nothing of use.
+    pub(crate) fn misdirect(&mut self, salt: u32) {
+        let (Some((from, value)), Some((to, _))) = (self.nth(salt), self.nth(salt >> 12)) else { return };
+        if from != to {
+            self.spoil(from, Bytes::from(vec![0; value.len()]));
+            self.spoil(to, value);
+        }
+    }
+
+    fn nth(&self, salt: u32) -> Option<(StoreKey, Bytes)> {
+        let records = self.durable.records();
+        let index = salt as usize % records.len().max(1);
+        records.iter().nth(index).map(|(key, value)| (key.clone(), value.clone()))
+    }
+
+    fn spoil(&mut self, key: StoreKey, value: Bytes) {
+        let mut batch = Batch::default();
+        batch.put(key.clone(), value);
+        // A store in memory takes everything.
+        if self.durable.commit(&batch).is_ok() {
+            self.damaged.insert(key);
+        }
     }
 
     fn called(&self, name: &'static str, is: impl Fn(&Call) -> bool) -> Result<(), StoreError> {
@@ -269,6 +368,46 @@ mod tests {
             disk.recover(0);
             assert_eq!(value(&disk), "old");
         }
+    }
+
+    #[test]
+    fn a_damaged_value_is_told_from_what_was_written_until_it_is_written_anew() {
+        for misdirected in [false, true] {
+            let mut disk = disk();
+            let mut other = Batch::default();
+            other.put(Bytes::from("other"), Bytes::from("another"));
+            disk.write(other).unwrap();
+            disk.sync().unwrap();
+            if misdirected {
+                disk.misdirect(1 << 12)
+            } else {
+                disk.flip_bit(0)
+            }
+            assert!(disk.is_spoilt() && disk.is_faulty() && value(&disk) != "old");
+            for key in ["key", "other"] {
+                let mut anew = Batch::default();
+                anew.put(Bytes::from(key), Bytes::from("anew"));
+                disk.write(anew).unwrap();
+                disk.sync().unwrap();
+            }
+            assert!(!disk.is_spoilt());
+        }
+    }
+
+    #[test]
+    fn an_old_copy_is_what_the_store_was_and_an_emptied_one_is_gone() {
+        let mut disk = disk();
+        disk.copy(7);
+        assert!(!disk.restore(7), "nothing has changed");
+        disk.copy(7);
+        disk.write(batch("new")).unwrap();
+        disk.sync().unwrap();
+        assert!(disk.restore(7));
+        assert_eq!(value(&disk), "old");
+        disk.empty(true);
+        assert!(disk.find().is_err() && disk.view().get(b"key") == Ok(None));
+        disk.empty(false);
+        assert_eq!(disk.find(), Ok(()));
     }
 
     #[test]

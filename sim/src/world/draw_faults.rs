@@ -1,6 +1,7 @@
 //! What goes wrong in a storm is drawn: a kind, and then whom it befalls and how.
 //!
-//! What must always hold: what is drawn leaves every store recoverable. A kind is known by its name in scenarios.
+//! What must always hold: what is drawn leaves every store recoverable but that of one region, whose hardware may lie. A kind is known by its name in
+//! scenarios.
 
 use crate::world::dice::Dice;
 use crate::world::disk::Call;
@@ -25,12 +26,14 @@ pub(crate) const FAULT_KINDS: &[&str] = &[
     "stalled-disk",
     "full-disk",
     "failing-disk",
+    "lying-disk",
     "clock-jump",
     "clock-drift",
     "clock-stuck",
     "break",
     "offline",
     "weak-line",
+    "device-clock-jump",
     "slow-device",
 ];
 
@@ -69,6 +72,7 @@ pub(crate) fn draw_fault(kind: &str, places: &FaultPlaces, dice: &mut Dice) -> O
             let after = dice.pick(&[0, 1, 5, 50, 400])?;
             Fault::FailingDisk { region, placement, call, after, again: dice.one_in(3) }
         }
+        "lying-disk" => draw_lie(region, dice)?,
         "clock-jump" => {
             let hours = i64::try_from(dice.below(13)).unwrap_or(0) - 6;
             Fault::ClockJump { region, by_us: hours * 3_600_000_000 }
@@ -84,8 +88,24 @@ pub(crate) fn draw_fault(kind: &str, places: &FaultPlaces, dice: &mut Dice) -> O
             let profile = dice.pick(&[Profile::Lan, Profile::FourG, Profile::ThreeG, Profile::TwoG])?;
             Fault::WeakLine { device, profile }
         }
+        "device-clock-jump" => {
+            let hours = i64::try_from(dice.below(41)).unwrap_or(0) - 20;
+            Fault::DeviceClockJump { device, by_us: hours * 3_600_000_000 }
+        }
         "slow-device" => Fault::SlowDevice { device, weight: dice.between(200, 4_000) },
         _ => return None,
+    })
+}
+
+/// Hardware that lies. One region of a world does at most; of more the first counts.
+fn draw_lie(region: RegionId, dice: &mut Dice) -> Option<Fault> {
+    let placement = dice.pick(&[WORLD, PINNED])?;
+    let salt = dice.salt();
+    Some(match dice.below(6) {
+        0 | 1 => Fault::FlippedBit { region, placement, salt },
+        2 => Fault::Misdirected { region, placement, salt },
+        3 | 4 => Fault::Restored { region },
+        _ => Fault::Emptied { region, remembered: dice.one_in(2) },
     })
 }
 

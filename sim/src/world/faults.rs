@@ -138,6 +138,42 @@ pub enum Fault {
         #[serde(default)]
         again: bool,
     },
+    /// One bit of one value in a store is flipped at the beginning.
+    FlippedBit {
+        /// Whose.
+        #[serde(with = "region")]
+        region: RegionId,
+        /// Which of its stores.
+        #[serde(with = "placement")]
+        placement: PlacementId,
+        /// Decides which bit.
+        salt: u32,
+    },
+    /// One value is written over another one at the beginning.
+    Misdirected {
+        /// Whose.
+        #[serde(with = "region")]
+        region: RegionId,
+        /// Which of its stores.
+        #[serde(with = "placement")]
+        placement: PlacementId,
+        /// Decides which.
+        salt: u32,
+    },
+    /// A region's stores are copied at the beginning, and put back at the end.
+    Restored {
+        /// Whose.
+        #[serde(with = "region")]
+        region: RegionId,
+    },
+    /// A region's stores are gone from the beginning on.
+    Emptied {
+        /// Whose.
+        #[serde(with = "region")]
+        region: RegionId,
+        /// Whether its folder remembers them, and so refuses to start.
+        remembered: bool,
+    },
     /// A wall clock jumps, and is set right at the end.
     ClockJump {
         /// Whose.
@@ -179,6 +215,14 @@ pub enum Fault {
         device: DeviceId,
         /// Which.
         profile: Profile,
+    },
+    /// A device's wall clock jumps, and is set right at the end.
+    DeviceClockJump {
+        /// Whose.
+        #[serde(with = "device")]
+        device: DeviceId,
+        /// How far, in microseconds.
+        by_us: i64,
     },
     /// A device does not read what arrives.
     SlowDevice {
@@ -222,6 +266,11 @@ impl Fault {
             | Self::StalledDisk { .. }
             | Self::FullDisk { .. }
             | Self::FailingDisk { .. }
+            | Self::FlippedBit { .. }
+            | Self::Misdirected { .. }
+            | Self::Restored { .. }
+            | Self::Emptied { .. }
+            | Self::DeviceClockJump { .. }
             | Self::ClockJump { .. }
             | Self::ClockDrift { .. }
             | Self::ClockStuck { .. }
@@ -281,6 +330,14 @@ impl World {
             Fault::FailingDisk { region, placement, call, after, again } => {
                 self.one_disk(region, placement, |disk| disk.fail(index, call, after, again));
             }
+            Fault::FlippedBit { region, .. }
+            | Fault::Misdirected { region, .. }
+            | Fault::Restored { region }
+            | Fault::Emptied { region, .. } => {
+                if self.may_lie(region) {
+                    self.lie_begins(index, &fault);
+                }
+            }
             Fault::ClockJump { region, by_us } => self.skew_clock(region, Skew::Jump { by_us }),
             Fault::ClockDrift { region, per_million } => self.skew_clock(region, Skew::Drift { per_million }),
             Fault::ClockStuck { region } => self.skew_clock(region, Skew::Stuck),
@@ -291,6 +348,11 @@ impl World {
             }
             Fault::Offline { device } => self.set_online(device, false),
             Fault::WeakLine { device, profile } => self.set_profile(device, Some(profile)),
+            Fault::DeviceClockJump { device: id, by_us } => {
+                if let Some(device) = self.devices.get_mut(&id) {
+                    device.wall_jump_us += by_us;
+                }
+            }
             Fault::SlowDevice { device: id, weight } => {
                 let weight = usize::try_from(weight).unwrap_or(1);
                 if let Some(device) = self.devices.get_mut(&id) {
@@ -333,7 +395,12 @@ impl World {
                 }
             }
             Fault::Flap { one, other, .. } if here => self.mend_pair(one, other),
-            Fault::Flap { .. } | Fault::Break { .. } => {}
+            Fault::Restored { region } => self.restore(index, region),
+            Fault::Flap { .. }
+            | Fault::Break { .. }
+            | Fault::FlippedBit { .. }
+            | Fault::Misdirected { .. }
+            | Fault::Emptied { .. } => {}
             Fault::SlowWay { from, to, .. } | Fault::WorseWay { from, to, .. } => {
                 if let Some(way) = self.links.way_mut(from, to) {
                     way.recover(index);
@@ -348,6 +415,11 @@ impl World {
             | Fault::ClockStuck { region } => self.change_clock(region, |clock, at| clock.set_right(at)),
             Fault::Offline { device } => self.set_online(device, true),
             Fault::WeakLine { device, .. } => self.set_profile(device, None),
+            Fault::DeviceClockJump { device: id, by_us } => {
+                if let Some(device) = self.devices.get_mut(&id) {
+                    device.wall_jump_us -= by_us;
+                }
+            }
             Fault::SlowDevice { device, .. } => self.reads_again(device),
         }
     }
@@ -372,6 +444,21 @@ impl World {
                 region.held += 1;
             }
             self.fall(*region, Some(tail));
+        }
+    }
+
+    fn lie_begins(&mut self, index: usize, fault: &Fault) {
+        if let Fault::FlippedBit { region, placement, salt } = fault {
+            self.one_disk(*region, *placement, |disk| disk.flip_bit(*salt));
+        }
+        if let Fault::Misdirected { region, placement, salt } = fault {
+            self.one_disk(*region, *placement, |disk| disk.misdirect(*salt));
+        }
+        if let Fault::Restored { region } = fault {
+            self.each_disk(*region, |disk| disk.copy(index));
+        }
+        if let Fault::Emptied { region, remembered } = fault {
+            self.empty(*region, *remembered);
         }
     }
 

@@ -240,6 +240,9 @@ impl World {
                 broken: false,
             },
         );
+        if self.lies(life.region) {
+            self.oracle.misleads(id);
+        }
         self.open_session(life, line);
         self.serves(line, true);
         self.device_step(id, ClientInput::Connected(connection));

@@ -24,6 +24,7 @@ mod draw_faults;
 mod faults;
 mod histories;
 mod layout;
+mod lies;
 mod lines;
 mod links;
 mod people;
@@ -97,6 +98,8 @@ pub struct World {
     recorder: Option<Box<Recorder>>,
     /// Some process was held up in this world: whether one is now is looked at with each event.
     hampered: bool,
+    /// Whose hardware lies, if any region's does.
+    liar: Option<RegionId>,
     /// Letters in a shard's mailbox above which commands are refused as busy.
     mailbox_max: usize,
     /// Changes that wait for a session before it misses some.
@@ -164,6 +167,7 @@ impl World {
             histories: None,
             recorder: None,
             hampered: false,
+            liar: None,
             mailbox_max: 1_024,
             changes_max: 1_024,
             layout,
@@ -317,6 +321,7 @@ impl World {
             Event::FaultEnds(index) => self.fault_ends(index),
             Event::FaultTurns(index) => self.fault_turns(index),
             Event::Supervised(region) => self.supervised(region),
+            Event::SecondLifeEnds(region) => self.second_life_ends(region),
             Event::ProcessRuns(life) => self.process_runs(life),
         }
     }

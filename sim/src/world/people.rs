@@ -208,7 +208,7 @@ impl World {
         let Some(conversation) = self.known_to(id, conversation) else { return };
         let number = self.people.written;
         self.people.written += 1;
-        let message = MessageId::new(self.device_time(id).ms(), dice.wide());
+        let message = MessageId::new(self.device_wall(id).ms(), dice.wide());
         let last = self.people.known.get(&(id, conversation)).filter(|_| reply);
         let reply_to = last.and_then(|last| {
             let index = usize::try_from(dice.below(last.len() as u64)).ok()?;

@@ -11,8 +11,10 @@
 use crate::checks::world::Checker;
 use crate::world::World;
 use crate::world::disk::Disk;
+use crate::world::lies::Standing;
 use crate::world::links::SILENCE_US;
 use crate::world::queue::{Event, Life, Moment};
+use crate::world::regions::Region;
 use crdt::RegionId;
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
@@ -164,6 +166,7 @@ impl World {
             | Event::FaultEnds(_)
             | Event::FaultTurns(_)
             | Event::Supervised(_)
+            | Event::SecondLifeEnds(_)
             | Event::ProcessRuns(_) => None,
         }
     }
@@ -178,7 +181,16 @@ impl World {
         self.oracle.marks.ended += 1;
         self.record_ended(life.region);
         self.fall(life.region, None);
-        self.queue.put(self.now + RESTART_US, Event::Supervised(life.region));
+        self.starts_again(life.region, error);
+    }
+
+    /// A supervisor starts it again; an operator does not let it, if its store is spoilt.
+    fn starts_again(&mut self, id: RegionId, error: &dyn fmt::Display) {
+        if self.regions.get(&id).is_some_and(|region| region.disks.values().any(Disk::is_spoilt)) {
+            self.lose(id, &error.to_string());
+        } else {
+            self.queue.put(self.now + RESTART_US, Event::Supervised(id));
+        }
     }
 
     /// A store failed: that is so only while a fault lies on it.
@@ -191,7 +203,10 @@ impl World {
 
     /// A supervisor looks whether a region runs.
     pub(crate) fn supervised(&mut self, id: RegionId) {
-        if self.regions.get(&id).is_some_and(|region| region.process.is_none() && region.held == 0) {
+        let may_start = |region: &Region| {
+            region.process.is_none() && region.held == 0 && region.standing != Standing::Lost
+        };
+        if self.regions.get(&id).is_some_and(may_start) {
             self.start(id);
         }
     }
@@ -201,6 +216,6 @@ impl World {
         self.trace.tell(self.now, || format!("{id} does not start: {error}"));
         self.oracle.marks.refused_starts += 1;
         self.store_fails(id, &error);
-        self.queue.put(self.now + RESTART_US, Event::Supervised(id));
+        self.starts_again(id, &error);
     }
 }

@@ -79,6 +79,8 @@ pub(crate) enum Event {
     FaultTurns(usize),
     /// Whoever looks after a region's process looks whether it runs.
     Supervised(RegionId),
+    /// An operator takes a restored store out again, if nobody else has.
+    SecondLifeEnds(RegionId),
     /// A process that was held up takes the next of what waited for it.
     ProcessRuns(Life),
 }

@@ -130,10 +130,15 @@ impl World {
             Fault::SlowDisk { region } => (Harm::Disk, "disk slow", recorder.region(*region)),
             Fault::StalledDisk { region } => (Harm::Disk, "disk stalls", recorder.region(*region)),
             Fault::FullDisk { region } => (Harm::Disk, "disk full", recorder.region(*region)),
+            Fault::FlippedBit { region, .. }
+            | Fault::Misdirected { region, .. }
+            | Fault::Restored { region }
+            | Fault::Emptied { region, .. } => (Harm::Disk, "disk lies", recorder.region(*region)),
             Fault::FailingDisk { region, .. } => (Harm::Disk, "disk fails", recorder.region(*region)),
             Fault::ClockJump { region, .. }
             | Fault::ClockDrift { region, .. }
             | Fault::ClockStuck { region } => (Harm::Clock, "clock wrong", recorder.region(*region)),
+            Fault::DeviceClockJump { device, .. } => (Harm::Clock, "clock wrong", recorder.device(*device)),
             Fault::WeakLine { device, .. } => (Harm::Device, "weak network", recorder.device(*device)),
             Fault::Break { device } => (Harm::Device, "connections broken", recorder.device(*device)),
             Fault::SlowDevice { device, .. } => (Harm::Device, "reads slowly", recorder.device(*device)),

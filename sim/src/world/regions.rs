@@ -11,6 +11,7 @@ use crate::world::clocks::MachineClock;
 use crate::world::dice::Dice;
 use crate::world::disk::{Disk, Tail};
 use crate::world::layout::Layout;
+use crate::world::lies::Standing;
 use crate::world::processes::Pace;
 use crate::world::queue::{Event, Life, LineId, Moment};
 use crate::world::record::record_batch;
@@ -41,6 +42,8 @@ pub(crate) struct Region {
     pub(crate) slow_steps: BTreeMap<usize, u64>,
     /// Faults that keep it from running.
     pub(crate) held: u32,
+    /// What became of it, if its hardware lied.
+    pub(crate) standing: Standing,
     pub(crate) starts: u64,
     pub(crate) process: Option<Process>,
 }
@@ -69,6 +72,7 @@ impl Region {
             slow_syncs: BTreeMap::new(),
             slow_steps: BTreeMap::new(),
             held: 0,
+            standing: Standing::Honest,
             starts: 0,
             process: None,
         }
@@ -232,6 +236,7 @@ fn open(region: &mut Region, layout: &Layout, dice: &mut Dice) -> Result<Opened,
     let (mut stores, mut shards) = (BTreeMap::new(), BTreeMap::new());
     let (mut floor, mut torn_tails) = (Now(0), 0);
     for (placement, disk) in &mut region.disks {
+        disk.find()?;
         torn_tails += u64::from(disk.cut_torn_tail());
         let expected = Layout::expected(region.id, *placement);
         let found = meta::check(disk.view(), &expected).map_err(|error| error.to_string())?;

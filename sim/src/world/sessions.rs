@@ -282,7 +282,9 @@ impl World {
                             life.region
                         )
                     });
-                    self.oracle.receipt_stands(self.now, conversation, user, device, &delivered, &read);
+                    if !self.oracle.is_muted(life.region) {
+                        self.oracle.receipt_stands(self.now, conversation, user, device, &delivered, &read);
+                    }
                     let (delivered, read) = (Arc::new(delivered), Arc::new(read));
                     for line in self.audience(life, |audience| audience.of_ticks(conversation)) {
                         let (delivered, read) = (Arc::clone(&delivered), Arc::clone(&read));
@@ -291,8 +293,10 @@ impl World {
                     }
                 }
                 Effect::Stable { partition, cut } => {
-                    self.oracle.stable_is_final(life.region, partition, &cut);
-                    self.oracle.stable_stands(self.now, partition, &cut);
+                    if !self.oracle.is_muted(life.region) {
+                        self.oracle.stable_is_final(life.region, partition, &cut);
+                        self.oracle.stable_stands(self.now, partition, &cut);
+                    }
                     let cut = Arc::new(cut);
                     for line in self.audience(life, |audience| audience.of_partition(partition)) {
                         let cut = Arc::clone(&cut);

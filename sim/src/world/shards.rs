@@ -252,7 +252,9 @@ impl World {
                 }
                 Effect::Refused { peer, reason } => {
                     let why = format!("{} refuses what {} sends: {reason}", life.region, peer.region);
-                    self.oracle.violate(self.now, Checker::Understood, why);
+                    if !self.lies(life.region) && !self.lies(peer.region) {
+                        self.oracle.violate(self.now, Checker::Understood, why);
+                    }
                     self.bridge_told(life, peer.region, |told| told.refused = Some(reason));
                 }
                 Effect::Changed(_)

@@ -3,7 +3,7 @@
 //! Once all is calm everything on a screen stands at the lowest of its operations' places: then any two screens agree. A message moves on the way there, and only to an
 //! earlier place of its own. An operation gets a place above all that its region had applied to the conversation, so that no answer is displayed above its question. To whom an operation is hidden, any of the places that are not. What this does not see: how an application draws it.
 
-use super::record::{DeviceFacts, Facts, Number, Screen};
+use super::record::{DeviceFacts, Facts, IdentityNumber, Number, Screen};
 use super::{Checker, Fault, Oracle};
 use crate::world::Moment;
 use crdt::{ConversationId, DeviceId, MessageId, RegionId, UserId};
@@ -49,10 +49,11 @@ impl Oracle {
         let mut faults = Vec::new();
         let mut screens = 0;
         for (id, facts) in &self.record.conversations {
-            for (device, known) in self.record.devices_in(facts) {
+            for (device, known) in self.devices_to_judge(facts) {
                 let Some(screen) = known.conversations.get(id) else { continue };
                 screens += 1;
-                faults.extend(misplaced(facts, device, known, screen));
+                let held = |identity| self.is_all_held(*id, facts, identity);
+                faults.extend(misplaced(facts, device, known, screen, held));
             }
         }
         self.looked_at(Checker::DisplayOrder, screens);
@@ -74,11 +75,17 @@ pub(super) fn stands_above_its_causes(facts: &Facts, region: RegionId, number: N
     }
 }
 
-fn misplaced(facts: &Facts, device: DeviceId, known: &DeviceFacts, screen: &Screen) -> Option<String> {
+fn misplaced(
+    facts: &Facts,
+    device: DeviceId,
+    known: &DeviceFacts,
+    screen: &Screen,
+    is_all_held: impl Fn(IdentityNumber) -> bool,
+) -> Option<String> {
     if !facts.is_member(known.user) || facts.leaves.contains_key(&known.user) {
         return None;
     }
-    for (identity, place) in &screen.places {
+    for (identity, place) in screen.places.iter().filter(|(identity, _)| is_all_held(**identity)) {
         let aliases = facts.aliases.get(*identity).into_iter().flatten();
         let seen = aliases.filter(|alias| !facts.is_excused(**alias, known.user));
         let lowest: Option<Place> = seen.map(|alias| facts.operations[*alias].place).min();

@@ -62,6 +62,9 @@ impl Oracle {
         dot: Dot,
         does: &str,
     ) {
+        if self.is_muted(region) {
+            return;
+        }
         self.look_at(Checker::Durable);
         if !self.record.holds(region, conversation, dot) {
             let text = format!("{region} {does} {dot} of {conversation}, which it does not hold durably");
@@ -91,7 +94,7 @@ impl Oracle {
 
     /// A region begins to write a batch.
     pub(crate) fn writes(&mut self, region: RegionId, effects: &[Effect]) {
-        if self.is_off {
+        if self.is_off || self.is_muted(region) {
             return;
         }
         let own = effects.iter().filter_map(|effect| match effect {

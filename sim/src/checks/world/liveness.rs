@@ -2,7 +2,7 @@
 //!
 //! `lacking` is asked again and again while the world heals and names the first thing that is still missing; `judge` is asked once, at the end.
 
-use super::record::{DeviceFacts, Facts, Screen};
+use super::record::{DeviceFacts, Facts, IdentityNumber, Screen};
 use super::{Checker, Oracle};
 use crate::world::Moment;
 use crdt::{ConversationId, MessageId, UserId};
@@ -15,17 +15,20 @@ impl Oracle {
         }
         for (id, facts) in &self.record.conversations {
             for region in self.record.regions_of(id.placement()) {
-                let (has, all) = (facts.count_applied(*region), facts.operations.len());
+                let (has, all) = (facts.count_applied(*region), self.count_held(*id, facts));
                 if has != all {
                     return Some(format!("{region} has {has} of {all} operations of {id}"));
                 }
             }
-            for (device, known) in self.record.devices_in(facts) {
-                if let Some(lacking) = lacks_shown(facts, known, known.conversations.get(id)) {
+            for (device, known) in self.devices_to_judge(facts) {
+                let held = |identity| self.is_all_held(*id, facts, identity);
+                if let Some(lacking) = lacks_shown(facts, known, known.conversations.get(id), held) {
                     return Some(format!("{device} lacks {lacking} of {id}"));
                 }
             }
-            if let Some(lacking) = self.lacks_ticks(*id, facts) {
+            if self.lies.spare(id.placement())
+                && let Some(lacking) = self.lacks_ticks(*id, facts)
+            {
                 return Some(lacking);
             }
             if let Some(unanswered) = self.unanswered(facts) {
@@ -58,17 +61,18 @@ impl Oracle {
             let number = facts.identities.get(&(device.user, *command));
             number.and_then(|number| facts.aliases.get(*number)).is_some_and(|aliases| !aliases.is_empty())
         });
-        !exists || device.stable.contains(command)
+        let excused = device.acknowledged.get(command).is_some_and(|id| !self.lies.spare(id.placement()));
+        !exists || excused || device.stable.contains(command)
     }
 
     /// A delivered tick that the author's device still waits for. Only among members who never left: others' receipts are not theirs to see.
     fn lacks_ticks(&self, id: ConversationId, facts: &Facts) -> Option<String> {
         let stays = |user: &UserId| facts.is_member(*user) && !facts.leaves.contains_key(user);
-        let readers: Vec<_> = self.record.devices_in(facts).filter(|(_, known)| stays(&known.user)).collect();
+        let readers: Vec<_> = self.devices_to_judge(facts).filter(|(_, known)| stays(&known.user)).collect();
         for ((author, message), sent) in facts.sent.iter().filter(|((author, _), _)| stays(author)) {
             let Some(device) = self.record.devices.get(&sent.device) else { continue };
             let Some(identity) = facts.identities.get(&(*author, *message)) else { continue };
-            if !device.acknowledged.contains_key(message) {
+            if !device.acknowledged.contains_key(message) || self.lies.have_misled(sent.device) {
                 continue;
             }
             for (reader, known) in &readers {
@@ -117,7 +121,12 @@ impl Oracle {
     }
 }
 
-fn lacks_shown(facts: &Facts, known: &DeviceFacts, screen: Option<&Screen>) -> Option<String> {
+fn lacks_shown(
+    facts: &Facts,
+    known: &DeviceFacts,
+    screen: Option<&Screen>,
+    is_all_held: impl Fn(IdentityNumber) -> bool,
+) -> Option<String> {
     if !facts.is_member(known.user) {
         return None;
     }
@@ -125,6 +134,7 @@ fn lacks_shown(facts: &Facts, known: &DeviceFacts, screen: Option<&Screen>) -> O
         let shown = screen.is_some_and(|screen| screen.shows(identity));
         if let Some(first) = aliases.first().filter(|_| !shown)
             && facts.must_be_shown(identity, known.user)
+            && is_all_held(identity)
         {
             return Some(facts.describe(*first));
         }

@@ -24,6 +24,7 @@ mod causal_order;
 mod convergence;
 mod display_order;
 mod durable;
+mod lies;
 mod liveness;
 mod lost;
 mod receipts;
@@ -39,6 +40,7 @@ mod verdict;
 use crate::world::Moment;
 use alone::Alone;
 use crdt::{DeviceId, MessageId, PlacementId, RegionId, UserId};
+use lies::Lies;
 use record::Record;
 pub(crate) use residency::CANARY;
 use residency::Canaries;
@@ -91,6 +93,14 @@ pub struct Marks {
     pub torn_tails: u64,
     /// Processes that stood still.
     pub stood_still: u64,
+    /// Stores that began a second life.
+    pub second_lives: u64,
+    /// Regions that were fenced by what their peers know.
+    pub fenced: u64,
+    /// Regions that were lost, because their hardware lied and was found out.
+    pub lost: u64,
+    /// Alarms about such regions.
+    pub alarms_about_lies: u64,
 }
 
 /// The record and the checkers.
@@ -101,6 +111,7 @@ pub(crate) struct Oracle {
     alone: Alone,
     violations: Vec<Violation>,
     tallies: Tallies,
+    lies: Lies,
     pub(crate) marks: Marks,
     /// Commands that must be refused, wherever they are tried.
     forbidden: BTreeSet<MessageId>,
@@ -217,5 +228,9 @@ impl Marks {
         self.refused_starts += other.refused_starts;
         self.torn_tails += other.torn_tails;
         self.stood_still += other.stood_still;
+        self.second_lives += other.second_lives;
+        self.fenced += other.fenced;
+        self.lost += other.lost;
+        self.alarms_about_lies += other.alarms_about_lies;
     }
 }

@@ -19,7 +19,7 @@ impl Oracle {
         delivered: &Cut,
         read: &Cut,
     ) {
-        if self.is_off {
+        if self.is_off || self.lies.have_misled(device) {
             return;
         }
         self.look_at(Checker::Receipts);
@@ -79,9 +79,10 @@ impl Oracle {
         let known = self.record.devices.get(&reader);
         let screen = known.and_then(|known| known.conversations.get(&conversation));
         let identity = facts.identities.get(&(author, message));
-        let given = screen.zip(identity).is_some_and(|(screen, identity)| {
-            if is_read { screen.has_read(*identity) } else { screen.shows(*identity) }
-        });
+        let given = self.lies.have_misled(reader)
+            || screen.zip(identity).is_some_and(|(screen, identity)| {
+                if is_read { screen.has_read(*identity) } else { screen.shows(*identity) }
+            });
         if given { Ok(()) } else { Err((Checker::Receipts, name())) }
     }
 }

@@ -37,6 +37,9 @@ impl Oracle {
         id: ConversationId,
         dot: Dot,
     ) {
+        if self.is_muted(dot.replica.region) {
+            return;
+        }
         self.look_at(Checker::StableFirst);
         let Some(facts) = self.record.conversations.get(&id) else { return };
         let Some(number) = facts.by_dot.get(&dot) else { return };

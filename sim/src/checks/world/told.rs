@@ -30,7 +30,8 @@ impl Oracle {
                 }
                 let number = device.posts.entry(*conversation).or_default();
                 *number += 1;
-                let seen = device.conversations.get(conversation).map_or(0, |screen| screen.order().len());
+                let screen = device.conversations.get(conversation).filter(|_| !self.lies.have_misled(id));
+                let seen = screen.map_or(0, |screen| screen.order().len());
                 let sent = Sent { device: id, number: *number, body: body.clone(), seen };
                 let facts = self.record.conversations.entry(*conversation).or_default();
                 facts.sent.entry((device.user, *message)).or_insert(sent);
@@ -58,6 +59,10 @@ impl Oracle {
 
     /// A device tells its user.
     pub(crate) fn told(&mut self, at: Moment, id: DeviceId, event: Event) {
+        if self.lies.have_misled(id) {
+            self.told_in_error(id, &event);
+            return;
+        }
         let fault = match event {
             Event::Shown { conversation, item, marked } => {
                 self.marks.shown += 1;

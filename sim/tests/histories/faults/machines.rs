@@ -149,6 +149,23 @@ fn clocks_that_jump_drift_or_stand_reorder_nothing_and_are_told_of() {
     }
 }
 
+#[test]
+fn a_device_whose_clock_jumps_writes_in_the_order_in_which_it_writes() {
+    let hours_us = 20 * 3_600_000_000;
+    for by_us in [hours_us, -hours_us] {
+        let (mut world, group) = islands();
+        let (_, before) = takes_us(&mut world, group, 3);
+        strike(&mut world, Fault::DeviceClockJump { device: device(1), by_us }, 5_000_000);
+        let (_, during) = takes_us(&mut world, group, 3);
+        assert!(during.created_ms().abs_diff(before.created_ms()) > 70_000_000, "its id shows it");
+        world.pass(5_000_000);
+        let (_, after) = takes_us(&mut world, group, 3);
+        let place = |message| world.shown(device(3), group, message).unwrap();
+        assert!(place(before) < place(during) && place(during) < place(after));
+        calm(world);
+    }
+}
+
 /// History 21, on: the wall clock is set back while the region is down, and the present goes on from what its stores remember.
 #[test]
 fn a_clock_set_back_while_the_region_is_down_does_not_take_the_present_back() {

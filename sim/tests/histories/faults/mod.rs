@@ -2,6 +2,7 @@
 //!
 //! What must always hold: a fault is told from none by what people or regions see of it; a test that could not tell is worthless.
 
+mod lies;
 mod machines;
 mod network;
 

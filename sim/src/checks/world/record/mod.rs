@@ -62,6 +62,18 @@ impl Record {
         ids.filter_map(|id| Some((*id, self.devices.get(id)?)))
     }
 
+    /// An operation of a store's second life has a dot that its first life gave to another, which nobody else holds: that one is no more.
+    pub(crate) fn forget_if_alone(&mut self, id: ConversationId, item: &Item) {
+        let rest = self.placements.get(&id.placement()).map_or(&[][..], Vec::as_slice);
+        let Some(facts) = self.conversations.get_mut(&id) else { return };
+        let Some(number) = facts.by_dot.get(&item.dot).copied() else { return };
+        let is_held = rest.iter().any(|region| facts.is_applied(*region, number));
+        let is_another = facts.operations.get(number).is_some_and(|known| known.message != item.message);
+        if is_another && !is_held {
+            facts.by_dot.remove(&item.dot);
+        }
+    }
+
     /// The operation of that dot, which a region has just made durable; whether it was heard of for the first time.
     pub(crate) fn take(&mut self, region: RegionId, id: ConversationId, item: &Item) -> (Number, bool) {
         let facts = self.conversations.entry(id).or_default();

@@ -1,0 +1,178 @@
+//! What is excused where hardware lied, and for whom: exactly that region and whoever it misled.
+//!
+//! A store that was damaged at rest, or put back to an old state, is a breach of what every promise rests on. What must still hold, and stays judged as strictly as
+//! ever: no other region is harmed; a message is lost only if no other region and no living sender's outbox holds it. So:
+//! - a region in a *second life* (an old copy or nothing in the place of its store) is not listened to: it does not count among the regions of its placements, and what
+//!   it applies and says is not recorded. What it spreads is judged where it arrives, as an operation whose causes are not known;
+//! - a *lost* region (found out, and down) does not count among the regions of its placements. What only its disk held need not come to anybody, except through
+//!   the outboxes of its authors: whatever was acknowledged must stand in all that are left;
+//! - *misled* devices, those that spoke with a second life, or were shown what nobody else held when it began, may show what they were shown. What they
+//!   send is judged, as something that follows from nothing;
+//! - with a region lost for good nothing more becomes stable in its placements until an epoch closes it, so nobody waits for that, for ticks, or for a mark
+//!   to go. What is told to be stable must still be so.
+
+use super::Oracle;
+use super::record::{DeviceFacts, Facts, IdentityNumber, Number};
+use crdt::{ConversationId, DeviceId, PlacementId, RegionId};
+use gateway_client::Event;
+use std::collections::BTreeSet;
+
+/// Who lied, and to whom.
+#[derive(Debug, Default)]
+pub(super) struct Lies {
+    /// Regions that do not count any more.
+    regions: BTreeSet<RegionId>,
+    placements: BTreeSet<PlacementId>,
+    /// Regions in a second life.
+    second_lives: BTreeSet<RegionId>,
+    misled: BTreeSet<DeviceId>,
+}
+
+impl Lies {
+    /// Whether all regions of that placement count.
+    pub(super) fn spare(&self, placement: PlacementId) -> bool {
+        !self.placements.contains(&placement)
+    }
+
+    pub(super) fn have_misled(&self, device: DeviceId) -> bool {
+        self.misled.contains(&device)
+    }
+
+    /// Whether that region is not listened to.
+    pub(super) fn mute(&self, region: RegionId) -> bool {
+        self.second_lives.contains(&region)
+    }
+}
+
+impl Oracle {
+    /// A region's store is another one than it was, and does not know it.
+    pub(crate) fn begins_second_life(&mut self, region: RegionId) {
+        self.counts_no_more(region);
+        self.lies.second_lives.insert(region);
+        self.record.unsynced.remove(&region);
+        let placements = &self.record.placements;
+        for (id, facts) in &self.record.conversations {
+            let rest = placements.get(&id.placement()).map_or(&[][..], Vec::as_slice);
+            for (device, known) in self.record.devices_in(facts) {
+                let screen = known.conversations.get(id);
+                let shown = screen.into_iter().flat_map(|screen| screen.places.values());
+                let held = |number: &Number| rest.iter().any(|at| facts.is_applied(*at, *number));
+                let mut alone = shown.filter(|place| !facts.by_dot.get(&place.dot).is_some_and(held));
+                if alone.next().is_some() {
+                    self.lies.misled.insert(device);
+                }
+            }
+        }
+    }
+
+    /// A region was found out, and is down for good.
+    pub(crate) fn is_lost(&mut self, region: RegionId) {
+        self.counts_no_more(region);
+    }
+
+    fn counts_no_more(&mut self, region: RegionId) {
+        self.lies.regions.insert(region);
+        for (placement, regions) in &mut self.record.placements {
+            let before = regions.len();
+            regions.retain(|of| *of != region);
+            if regions.len() < before {
+                self.lies.placements.insert(*placement);
+            }
+        }
+    }
+
+    /// A device speaks with a region in its second life.
+    pub(crate) fn misleads(&mut self, device: DeviceId) {
+        self.lies.misled.insert(device);
+    }
+
+    /// Whether what a region says of itself is not listened to.
+    pub(crate) fn is_muted(&self, region: RegionId) -> bool {
+        self.lies.mute(region)
+    }
+
+    /// A misled device tells its user: what matters is what it knows of its own commands, and what its user can answer.
+    pub(super) fn told_in_error(&mut self, id: DeviceId, event: &Event) {
+        let Some(device) = self.record.devices.get_mut(&id) else { return };
+        match event {
+            Event::Shown { conversation, item, .. } => {
+                let facts = self.record.conversations.entry(*conversation).or_default();
+                let identity = facts.identity(item.sender, item.message);
+                device.conversations.entry(*conversation).or_default().show(identity, item.place);
+            }
+            Event::Acknowledged { conversation, command, .. } => {
+                device.acknowledged.insert(*command, *conversation);
+            }
+            Event::Stable { command, .. } => _ = device.stable.insert(*command),
+            Event::Refused { command: Some(command), .. } => _ = device.refused.insert(*command),
+            Event::Refused { command: None, .. }
+            | Event::Moved { .. }
+            | Event::MarkCleared { .. }
+            | Event::Delivered { .. }
+            | Event::Read { .. }
+            | Event::SignedIn { .. }
+            | Event::SignedOut { .. }
+            | Event::Redirected { .. }
+            | Event::CaughtUp { .. }
+            | Event::Membership { .. }
+            | Event::Paged { .. }
+            | Event::Listed { .. } => {}
+        }
+    }
+
+    /// How many of a conversation's operations are held by a region that counts: those must come to all that do.
+    pub(super) fn count_held(&self, id: ConversationId, facts: &Facts) -> usize {
+        if self.lies.spare(id.placement()) {
+            return facts.operations.len();
+        }
+        let rest = self.record.regions_of(id.placement());
+        let held = |number: &Number| rest.iter().any(|region| facts.is_applied(*region, *number));
+        (0..facts.operations.len()).filter(held).count()
+    }
+
+    /// Whether each operation of that identity is held by a region that counts.
+    pub(super) fn is_all_held(&self, id: ConversationId, facts: &Facts, identity: IdentityNumber) -> bool {
+        if self.lies.spare(id.placement()) {
+            return true;
+        }
+        let rest = self.record.regions_of(id.placement());
+        let mut aliases = facts.aliases.get(identity).into_iter().flatten();
+        aliases.all(|alias| rest.iter().any(|region| facts.is_applied(*region, *alias)))
+    }
+
+    /// The devices of a conversation's members that nobody has misled.
+    pub(super) fn devices_to_judge<'a>(
+        &'a self,
+        facts: &'a Facts,
+    ) -> impl Iterator<Item = (DeviceId, &'a DeviceFacts)> {
+        self.record.devices_in(facts).filter(|(id, _)| !self.lies.have_misled(*id))
+    }
+
+    /// By placement, the regions that count.
+    #[cfg(test)]
+    pub(super) const fn regions_that_count(&self) -> &std::collections::BTreeMap<PlacementId, Vec<RegionId>> {
+        &self.record.placements
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const P: PlacementId = PlacementId(1);
+    const Q: PlacementId = PlacementId(2);
+
+    #[test]
+    fn a_region_that_lies_counts_no_more_and_only_its_placements_are_excused() {
+        let mut oracle = Oracle::default();
+        let regions = |of: &[u16]| of.iter().map(|id| RegionId(*id)).collect::<Vec<_>>();
+        oracle.placements_are([(P, regions(&[1, 2, 3])), (Q, regions(&[1, 2]))].into());
+        oracle.begins_second_life(RegionId(3));
+        assert!(oracle.is_muted(RegionId(3)) && !oracle.is_muted(RegionId(1)));
+        assert!(!oracle.lies.spare(P) && oracle.lies.spare(Q));
+        assert_eq!(oracle.regions_that_count()[&P], regions(&[1, 2]));
+        oracle.is_lost(RegionId(1));
+        assert!(!oracle.is_muted(RegionId(1)), "what is down says nothing");
+        assert_eq!(oracle.regions_that_count()[&Q], regions(&[2]));
+    }
+}

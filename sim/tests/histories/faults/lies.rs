@@ -1,0 +1,102 @@
+//! Hardware that lies: nothing of it is served or spread, the region it befell is found out, and no other is harmed.
+//!
+//! What must always hold: whatever was acknowledged, by whoever lied too, stands in all regions that are left, as long as its author's outbox lives.
+
+use super::super::islands::{A, B, C, calm, device, islands, shows};
+use super::{strike, takes_us};
+use crdt::ConversationId;
+use sim::world::{Fault, WORLD, World};
+
+/// Heals, and lets everybody come to rest.
+fn healed(mut world: World) {
+    world.heal();
+    calm(world);
+}
+
+/// Messages from each, and what they are.
+fn talk(world: &mut World, group: ConversationId) {
+    for number in 1..=3 {
+        world.post(device(number), group, "said");
+        world.pass(100_000);
+    }
+    world.pass(2_000_000);
+}
+
+#[test]
+fn a_flipped_bit_is_found_or_written_over_and_never_served() {
+    let mut lost = 0;
+    for salt in 0..20_u32 {
+        let (mut world, group) = islands();
+        talk(&mut world, group);
+        let salt = salt.wrapping_mul(2_654_435_761);
+        strike(&mut world, Fault::FlippedBit { region: B, placement: WORLD, salt }, 1_000_000);
+        talk(&mut world, group);
+        world.heal();
+        let is_lost = world.lost().eq([B]);
+        lost += u32::from(is_lost);
+        calm(world);
+    }
+    assert!(lost > 15, "{lost} of 20 were found: few records are written over");
+}
+
+#[test]
+fn a_misdirected_write_is_found() {
+    for salt in [3, 77_777, 1_234_567, 99_999_999] {
+        let (mut world, group) = islands();
+        talk(&mut world, group);
+        strike(&mut world, Fault::Misdirected { region: C, placement: WORLD, salt }, 1_000_000);
+        talk(&mut world, group);
+        healed(world);
+    }
+}
+
+#[test]
+fn an_old_copy_is_fenced_by_its_peers_and_nothing_that_was_acknowledged_is_lost() {
+    let (mut world, group) = islands();
+    strike(&mut world, Fault::Restored { region: A }, 3_000_000);
+    let (_, after) = takes_us(&mut world, group, 3);
+    world.pass(4_000_000);
+    assert!(world.lost().eq([A]), "it has issued what it does not know of");
+    let marks = world.marks();
+    assert!(marks.second_lives == 1 && marks.fenced == 1, "{marks:?}");
+    assert!(shows(&world, 2, group, after));
+    // Who lived there is called elsewhere, and is heard.
+    let (_, elsewhere) = takes_us(&mut world, group, 3);
+    assert!(world.is_acknowledged(device(1), elsewhere));
+    healed(world);
+}
+
+#[test]
+fn what_a_second_life_acknowledges_alone_is_sent_again_elsewhere() {
+    let (mut world, group) = islands();
+    strike(&mut world, Fault::Restored { region: A }, 3_000_000);
+    takes_us(&mut world, group, 3);
+    strike(&mut world, Fault::Island { region: A }, 20_000_000);
+    world.pass(8_000_000);
+    assert_eq!(world.lost().count(), 0, "nobody can tell it");
+    let alone = world.post(device(1), group, "to a second life");
+    assert!(world.wait_until(10_000_000, |world| world.is_acknowledged(device(1), alone)));
+    assert!(!shows(&world, 2, group, alone));
+    world.pass(20_000_000);
+    assert!(world.lost().eq([A]) && world.marks().fenced == 1);
+    assert!(
+        world.wait_until(60_000_000, |world| shows(world, 2, group, alone) && shows(world, 3, group, alone))
+    );
+    healed(world);
+}
+
+#[test]
+fn a_store_that_is_gone_is_refused_by_who_remembers_it_and_fenced_by_others() {
+    for remembered in [true, false] {
+        let (mut world, group) = islands();
+        talk(&mut world, group);
+        strike(&mut world, Fault::Emptied { region: B, remembered }, 1_000_000);
+        world.pass(10_000_000);
+        assert!(world.lost().eq([B]));
+        let marks = world.marks();
+        assert_eq!((marks.refused_starts, marks.fenced), if remembered { (1, 0) } else { (0, 1) });
+        let (took_us, _) = takes_us(&mut world, group, 3);
+        assert!(took_us < 100_000, "the others go on");
+        healed(world);
+    }
+}
