@@ -60,6 +60,30 @@ fn unreadable(partition: PartitionId, error: &StoreError) -> LogUnreadable {
     LogUnreadable { partition, reason: error.to_string() }
 }
 
+/// The chain head after an operation that ends no commit here, being the so-manieth of its commit. Bridges join neighbouring commits, so what ends a commit at one region may stand
+/// within one at another: its head follows from the head before that commit and the envelopes since.
+fn head_within(
+    view: &dyn View,
+    partition: PartitionId,
+    (dot, position): (Dot, Position),
+    index: u64,
+) -> Result<Option<ChainHead>, StoreError> {
+    let bucket = partition.bucket;
+    let first = Position(position.0.saturating_sub(index));
+    let before = Sequence(dot.sequence.0.saturating_sub(index + 1));
+    let mut head = ChainHead::genesis(partition, dot.replica);
+    if before > Sequence::NONE {
+        let before = Dot { sequence: before, ..dot };
+        let Some(at) = partition::position_of(view, bucket, before)? else { return Ok(None) };
+        let Some(end) = partition::entry(view, bucket, at, "a dot")?.end else { return Ok(None) };
+        head = end.head;
+    }
+    for at in first.0..=position.0 {
+        head = head.extend(&partition::entry(view, bucket, Position(at), "a commit")?.envelope);
+    }
+    Ok(Some(head))
+}
+
 /// What a commit takes of a reader's allowance.
 fn size(commit: &Commit) -> usize {
     let bytes = |payload: &Option<Bytes>| payload.as_ref().map_or(0, Bytes::len);
@@ -155,7 +179,10 @@ impl LogView for StoreLog<'_> {
             let dot = Dot { replica: origin, sequence };
             let Some(position) = partition::position_of(view, bucket, dot)? else { return Ok(None) };
             let entry = partition::entry(view, bucket, position, "a dot")?;
-            Ok(entry.end.map(|end| end.head))
+            match entry.end {
+                Some(end) => Ok(Some(end.head)),
+                None => head_within(view, partition, (dot, position), entry.index),
+            }
         })
     }
 

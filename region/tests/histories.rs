@@ -93,6 +93,35 @@ fn a_pair_counts_only_for_who_has_applied_all_of_it() {
     assert!(world.effects.iter().any(told), "now all three hold it: {:?}", world.effects);
 }
 
+/// History 14, the shard's part: bridges join neighbouring commits, so a reference may end where no commit ends here. The chain's head is known there all the same, or
+/// a fork would not be seen behind it.
+#[test]
+fn the_head_is_known_within_a_commit_that_a_bridge_joined() {
+    let mut world = World::new(2);
+    world.ask(0, 1, create(group(1), 1, &[1, 2])).unwrap();
+    for number in 2..5 {
+        world.ask(0, 1, post(group(1), number, "one after the other")).unwrap();
+    }
+    let partition = group(1).partition();
+    let mut inputs = world.lacking(0, 1, usize::MAX);
+    for input in &mut inputs {
+        if let Input::Entries { commits, .. } = input {
+            let joined = commits.drain(1..).collect::<Vec<_>>().into_iter().reduce(|mut one, next| {
+                one.operations.extend(next.operations);
+                one.signature = next.signature;
+                one
+            });
+            commits.extend(joined);
+        }
+    }
+    world.step(1, inputs);
+    for sequence in (1..=4).map(crdt::Sequence) {
+        let head = |at: usize| world.log(at).head(partition, replica(0), sequence).unwrap();
+        assert!(head(0).is_some() && head(0) == head(1), "{sequence:?}");
+    }
+    assert_eq!(world.log(1).head(partition, replica(0), crdt::Sequence(5)).unwrap(), None);
+}
+
 /// History 17: a crash between write and sync. What is not synced shows nowhere, so the same dot may be issued again.
 #[test]
 fn what_a_crash_takes_back_had_not_left() {

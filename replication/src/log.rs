@@ -84,7 +84,7 @@ pub trait LogView {
         bytes_max: usize,
     ) -> Result<Vec<Commit>, LogUnreadable>;
 
-    /// The chain head of `origin` after `sequence`, if this region keeps it: the current head, and that of each commit's end.
+    /// The chain head of `origin` after `sequence`, if this region has that operation.
     fn head(
         &self,
         partition: PartitionId,

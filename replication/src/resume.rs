@@ -115,7 +115,7 @@ impl Bridge {
         }
         if theirs.sequence > 0 {
             let head = turn.log.head(id, origin, Sequence(theirs.sequence))?;
-            // The peer has whole commits of ours: where no commit of ours ends, it has those of another life of this store.
+            // Another head there: the peer has operations of another life of this store.
             if head.is_none_or(|head| head.check() != theirs.head) {
                 crate::sometimes::FORK_AT_RESUME.reach();
                 let differs = theirs.sequence;
