@@ -28,15 +28,15 @@ function moment(us, step = 1000) {
 function span(us) {
   if (us < 1e3) return `${us} µs`;
   if (us < 1e4) return `${(us / 1e3).toFixed(1)} ms`;
-  if (us < 1e6) return `${Math.round(us / 1e3)} ms`;
+  if (us < 1e6) return `${Math.floor(us / 1e3)} ms`;
   if (us < 1e7) return `${(us / 1e6).toFixed(2)} s`;
-  if (us < 12e7) return `${(us / 1e6).toFixed(1)} s`;
+  if (us < 6e7) return `${(us / 1e6).toFixed(1)} s`;
   const both = (large, of, small, ofSmall) => small ? `${large} ${of} ${small} ${ofSmall}` : `${large} ${of}`;
   if (us < 72e8) return both(Math.floor(us / 6e7), "min", Math.floor(us / 1e6) % 60, "s");
   return both(Math.floor(us / 36e8), "h", Math.floor(us / 6e7) % 60, "min");
 }
 /** A round length of time, as axes have them. */
-const round = us => us < 1e3 ? `${us} µs` : us < 1e6 ? `${us / 1e3} ms` : us < 6e7 ? `${us / 1e6} s` : us < 36e8 ? `${us / 6e7} min` : `${us / 36e8} h`;
+const round = us => us < 1e3 ? `${us} µs` : us < 1e6 ? `${us / 1e3} ms` : us < 6e7 ? `${us / 1e6} s` : us % 6e7 ? span(us) : us < 36e8 ? `${us / 6e7} min` : us % 36e8 ? span(us) : `${us / 36e8} h`;
 const bytes = n => n < 1e3 ? `${n} B` : n < 1e6 ? `${(n / 1e3).toFixed(1)} kB` : n < 1e9 ? `${(n / 1e6).toFixed(1)} MB` : `${(n / 1e9).toFixed(1)} GB`;
 const counted = n => n.toLocaleString("en");
 

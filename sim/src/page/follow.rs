@@ -11,8 +11,9 @@ use super::recording::{DeviceIndex, Fault, Harm, Lane, Message, Place, Recording
 /// A wait shorter than this needs no explanation.
 const WAIT_US_MIN: u64 = 100_000;
 
-/// Faults that ended at most so long before a wait began may have caused it.
+/// Faults that ended at most so long before a wait began may have caused it: a bridge dials again within seconds, a client's pauses double up to 64 s.
 const AFTERMATH_US: u64 = 5_000_000;
+const AFTERMATH_OF_DEVICES_US: u64 = 64_000_000;
 
 /// At most so many faults explain a wait: those that lay on it longest.
 const REASONS_MAX: usize = 3;
@@ -59,7 +60,11 @@ pub(super) fn follow(recording: &Recording, message: &Message) -> Vec<Step> {
     let mut steps = vec![Step { at_us: message.posted_us, what: What::Posted, waited_us: 0, why: vec![] }];
     let mut add = |what, since_us: u64, takes_us: u64, at_us: u64, touches: &dyn Fn(&Fault) -> bool| {
         let waited_us = at_us.saturating_sub(since_us).saturating_sub(takes_us);
-        let why = if waited_us < WAIT_US_MIN { vec![] } else { reasons(recording, since_us, at_us, touches) };
+        let why = if waited_us < WAIT_US_MIN {
+            vec![]
+        } else {
+            reasons(recording, what, (since_us, at_us), touches)
+        };
         steps.push(Step { at_us, what, waited_us, why });
     };
     let upwards = |fault: &Fault| is_of_device(fault, message.author) || halts(fault, taker);
@@ -71,7 +76,8 @@ pub(super) fn follow(recording: &Recording, message: &Message) -> Vec<Step> {
     }
     for (from, to, at_us) in &message.left {
         let since_us = applied(*from).unwrap_or(taken_us);
-        let touches = |fault: &Fault| is_on_way(fault, *from, *to) || halts(fault, *from);
+        let touches =
+            |fault: &Fault| is_on_way(fault, *from, *to) || halts(fault, *from) || halts(fault, *to);
         add(What::Left(*from, *to), since_us, 0, *at_us, &touches);
     }
     for (lane, at_us) in message.applied.iter().filter(|(lane, _)| *lane != taker) {
@@ -117,9 +123,20 @@ pub(super) fn follow(recording: &Recording, message: &Message) -> Vec<Step> {
 }
 
 /// Faults that touch and lay between those moments, those that lay there longest first.
-fn reasons(recording: &Recording, since_us: u64, at_us: u64, touches: &dyn Fn(&Fault) -> bool) -> Vec<usize> {
+fn reasons(
+    recording: &Recording,
+    what: What,
+    (since_us, at_us): (u64, u64),
+    touches: &dyn Fn(&Fault) -> bool,
+) -> Vec<usize> {
+    let aftermath_us = match what {
+        What::Posted | What::Taken(_) | What::Acknowledged | What::Shown(..) | What::Stable => {
+            AFTERMATH_OF_DEVICES_US
+        }
+        What::Left(..) | What::Applied(_) | What::Delivered(_) | What::Read(_) => AFTERMATH_US,
+    };
     let overlap = |fault: &Fault| fault.ends_us.min(at_us).saturating_sub(fault.begins_us.max(since_us));
-    let between = |fault: &Fault| fault.begins_us <= at_us && fault.ends_us + AFTERMATH_US >= since_us;
+    let between = |fault: &Fault| fault.begins_us <= at_us && fault.ends_us + aftermath_us >= since_us;
     let mut found: Vec<(usize, u64)> = recording
         .faults
         .iter()
@@ -170,6 +187,7 @@ fn is_on_way(fault: &Fault, from: Lane, to: Lane) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::page::planted::recording;
     use std::fmt::Write as _;
@@ -224,5 +242,38 @@ mod tests {
              26000000 Shown(2, 2, false) waited 8935000 ["Chi's tablet"]
         "#]]
         .assert_eq(&told(&recording, 2));
+    }
+
+    #[test]
+    fn what_ended_before_explains_a_wait_only_where_nothing_lay_on_it_and_not_for_long() {
+        let mut recording = recording();
+        // Chi's region was dead until 12 s: her tablet, back at 26 s, may have come late for that, were it not for its own network.
+        let shown = |recording: &Recording| {
+            let steps = follow(recording, &recording.messages[2]);
+            steps.into_iter().find(|step| matches!(step.what, What::Shown(2, ..))).unwrap().why
+        };
+        assert_eq!(shown(&recording), [2]);
+        recording.faults.pop();
+        assert_eq!(shown(&recording), [1], "a client's pauses grow");
+        recording.messages[2].applied.retain(|(lane, _)| *lane != 2);
+        recording.messages[2].applied.push((2, 25_000_000));
+        let steps = follow(&recording, &recording.messages[2]);
+        let applied = steps.iter().find(|step| step.what == What::Applied(2)).unwrap();
+        assert_eq!(
+            (applied.waited_us, applied.why.clone()),
+            (7_937_000, vec![]),
+            "a bridge's do not, for so long"
+        );
+    }
+
+    #[test]
+    fn who_waits_for_a_region_that_is_dead_is_told_so() {
+        let mut recording = recording();
+        recording.messages[0].posted_us = 10_500_000;
+        recording.messages[0].applied = vec![(0, 10_502_000), (2, 12_580_000)];
+        recording.messages[0].left = vec![(0, 2, 12_500_000)];
+        let steps = follow(&recording, &recording.messages[0]);
+        let left = steps.iter().find(|step| step.what == What::Left(0, 2)).unwrap();
+        assert_eq!(left.why, [1]);
     }
 }

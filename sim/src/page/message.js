@@ -42,7 +42,7 @@
   const because = step => step.why.map(index => {
     const fault = faults[index];
     const gone = fault.ends < step.at - step.waited;
-    return `${fault.place}: ${fault.what} ${gone ? "until just before, " : "until "}${moment(fault.ends)}`;
+    return `${fault.place}: ${fault.what} until ${moment(fault.ends)}${gone ? ", connections came back later" : ""}`;
   }).join("; ");
   function wait(step) {
     if (step.waited < 1e5) return "";
