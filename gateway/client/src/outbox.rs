@@ -201,6 +201,15 @@ impl Outbox {
         }
     }
 
+    /// The user is a member again, as the present region sees it: what it refused for good may be taken now, and goes before anything later, or others
+    /// would be shown the later first.
+    pub(crate) fn try_refused(&mut self, conversation: ConversationId) {
+        if let Some(queue) = self.queues.get_mut(&conversation) {
+            queue.to_send.append(&mut queue.refused);
+        }
+        self.refresh(conversation);
+    }
+
     /// The wait is over.
     pub(crate) fn release(&mut self, conversation: ConversationId) {
         if let Some(queue) = self.queues.get_mut(&conversation) {

@@ -190,6 +190,9 @@ impl Client {
         let Some(conversation) = self.conversation_of(step, key, id) else { return Ok(()) };
         if user == me {
             conversation.member = Some(change.member);
+            if change.member {
+                self.outbox.try_refused(id);
+            }
         }
         step.show(Event::Membership { conversation: id, user, member: change.member });
         Ok(())

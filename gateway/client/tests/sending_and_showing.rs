@@ -9,7 +9,7 @@ use gateway_client::{Act, ConnectionId, Input, LocalRefusal, limits};
 use gateway_protocol::v1;
 use gateway_protocol::v1::server_frame::Frame as Told;
 
-use crate::story::{Story, address, conversation, deliver, error, post, welcome};
+use crate::story::{ME, Story, address, conversation, deliver, error, post, welcome};
 
 #[test]
 fn a_refusal_for_the_moment_holds_up_the_conversation_and_nothing_overtakes() {
@@ -67,6 +67,27 @@ fn what_one_region_acknowledged_and_the_next_refuses_is_tried_again_and_holds_up
         send 2 {"request":"10","ping":{}}
         disconnect 2
         SignedOut { placement: None, retry_in_ms: 1000 }
+    "#]]);
+}
+
+/// Seed 23 of `comings-and-goings`: others were shown the later message first.
+#[test]
+fn what_was_refused_to_who_had_left_goes_first_when_they_are_a_member_again() {
+    let mut story = Story::live();
+    story.send(1, 1);
+    story.done(3, 1, "r1.0000000000000001:1");
+    story.act("move to far", Act::Move { region: address("far") });
+    story.step("it opens", Input::Connected(ConnectionId(2)));
+    story.hear(2, 4, welcome("far"));
+    story.hear(2, 6, error("not_a_member", false));
+    story.text.clear();
+    let (conversation, user) = (conversation(1).to_string(), ME.to_string());
+    story.hear(2, 0, Told::Membership(v1::Membership { conversation, user, member: true }));
+    story.send(1, 2);
+    story.check(expect![[r#"
+        Membership { conversation: ConversationId(5192296858534827628530496329220103), user: UserId(281474976710657), member: true }
+        send 2 {"request":"7","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
+        > send 2 in p1
     "#]]);
 }
 
