@@ -247,7 +247,8 @@ impl Plan<'_> {
         self.device_of(user, dice)
     }
 
-    /// Who travels is the same for a whole run: the first of every hundred. Most write until they go: what is on its way then is sent again from there.
+    /// Who travels is the same for a whole run: the first of every hundred. Most write, or add somebody, until they go: what is on its way then is
+    /// sent again from there.
     fn somebody_moves(&mut self, at_us: u64, dice: &mut Dice) {
         let Some(device) = self.any_device(dice) else { return };
         if device.user % 100 >= self.roaming_percent {
@@ -259,6 +260,15 @@ impl Plan<'_> {
         let in_it = |of: &&Conversation| of.creator == device.user || of.members.contains(&device.user);
         let known: Vec<u64> = self.conversations.iter().filter(in_it).map(|of| of.number).collect();
         let mut goes_us = at_us;
+        let begun = self.conversations.iter().filter(|of| of.creator == device.user && !of.direct);
+        let begun: Vec<(u64, bool)> = begun.map(|of| (of.number, of.pinned)).collect();
+        if let Some((conversation, pinned)) = dice.pick(&begun).filter(|_| dice.one_in(3)) {
+            let allowed = self.users.all.iter().filter(|(_, pin)| pinned || !pin).map(|(user, _)| *user);
+            if let Some(user) = dice.pick(&allowed.collect::<Vec<_>>()) {
+                self.act(goes_us, device.number, What::Add { conversation, user }, dice);
+                goes_us += dice.below(400_000);
+            }
+        }
         if let Some(conversation) = dice.pick(&known).filter(|_| !dice.one_in(4)) {
             for _ in 0..dice.between(1, 3) {
                 let bytes = self.workload.bytes.draw(dice);
