@@ -16,7 +16,7 @@ pub struct Outcome {
     pub seed: u64,
     /// The verdict.
     pub class: Verdict,
-    /// How each promise fared, by its number: those that the scenario wants judged.
+    /// How each promise fared, by its number: those that have a checker, and those that the scenario names.
     pub promises: BTreeMap<u8, Tally>,
     /// The promises that were to be judged and at which no checker looked: of those that the scenario names. If it names none, any will do,
     /// but not nothing at all.

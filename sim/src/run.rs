@@ -7,6 +7,7 @@ use crate::checks::world::Tally;
 use crate::outcome::{Outcome, Verdict};
 use crate::script::Script;
 use crate::world::World;
+use crdt::RegionId;
 use std::collections::BTreeMap;
 
 /// How often it is looked at whether a promise is broken, by whoever wants to know of the first.
@@ -68,9 +69,7 @@ impl<'a> Run<'a> {
         world.start_all();
         world.pass(script.length_us);
         if self.options.checks {
-            world.heal();
-            world.become_calm(script.healed_within_us);
-            world.judge();
+            end(script, world);
         }
         outcome(script, self.options, world)
     }
@@ -83,9 +82,7 @@ impl<'a> Run<'a> {
             world.pass(LOOKED_AT_EVERY_US.min(script.length_us - world.now()));
         }
         if self.options.checks && world.violations().is_empty() {
-            world.heal();
-            world.become_calm(script.healed_within_us);
-            world.judge();
+            end(script, world);
         }
         outcome(script, self.options, world)
     }
@@ -96,16 +93,27 @@ impl<'a> Run<'a> {
     }
 }
 
+/// Heals the world, and judges it once it is calm.
+fn end(script: &Script, world: &mut World) {
+    world.heal();
+    let dark: Vec<RegionId> = script.dark.iter().copied().map(RegionId).collect();
+    world.become_whole_without(&dark, script.healed_within_us);
+    world.become_calm(script.healed_within_us);
+    world.judge();
+}
+
 /// The promises that were to be looked at, and were not.
 fn unseen(script: &Script, promises: &BTreeMap<u8, Tally>) -> Vec<u8> {
     let unseen = promises.iter().filter(|(_, tally)| tally.checked == 0).map(|(promise, _)| *promise);
     let unseen: Vec<u8> = unseen.collect();
-    if script.checks.is_empty() && unseen.len() < promises.len() { Vec::new() } else { unseen }
+    if script.checks.is_empty() && unseen.len() < promises.len() {
+        return Vec::new();
+    }
+    unseen.into_iter().filter(|promise| script.checks.is_empty() || script.checks.contains(promise)).collect()
 }
 
 fn outcome(script: &Script, options: Options, world: &World) -> Outcome {
     let mut promises = world.promises();
-    promises.retain(|promise, _| script.checks.is_empty() || script.checks.contains(promise));
     for promise in &script.checks {
         // One without a checker was looked at by nobody.
         promises.entry(*promise).or_default();

@@ -37,8 +37,16 @@ fn scenarios_are_kept() {
             let outcome = run(&script(name, seed), Options::default());
             let (took, simulated) = (began.elapsed(), outcome.simulated_us / 1_000_000);
             println!(
-                "{name} {seed}: {:?}, {} events, {simulated} s in {took:.2?}, shown {}",
-                outcome.class, outcome.events, outcome.marks.shown
+                "{name} {seed}: {:?}, {} events, {simulated} s in {took:.2?}, shown {}, not looked at {:?}",
+                outcome.class,
+                outcome.events,
+                outcome.marks.shown,
+                outcome
+                    .promises
+                    .iter()
+                    .filter(|(_, tally)| tally.checked == 0)
+                    .map(|(promise, _)| promise)
+                    .collect::<Vec<_>>()
             );
             if outcome.class != Verdict::Kept {
                 let violations: Vec<String> = outcome.violations.iter().map(ToString::to_string).collect();

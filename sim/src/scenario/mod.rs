@@ -42,7 +42,7 @@ pub struct Scenario {
     /// Whether each seed switches features and faults off and skews the rest.
     #[serde(default)]
     pub swarm: bool,
-    /// The promises to be judged; all, if none is named. One that is named and never looked at fails the run.
+    /// The promises that the scenario is about: one that is named here and never looked at fails the run. Whatever is looked at is judged.
     #[serde(default)]
     pub checks: Vec<u8>,
     /// Regions and the network between them.
@@ -277,6 +277,8 @@ pub struct DrawnFaults {
     pub number: Amount,
     /// Which kinds, with the weight of each; every kind alike if none is named.
     pub kinds: BTreeMap<String, u64>,
+    /// How many regions stay cut off after the storm, until the others have become whole without them.
+    pub dark: Amount,
 }
 
 /// Why a scenario was refused.
@@ -406,7 +408,7 @@ impl Default for Limits {
 
 impl Default for DrawnFaults {
     fn default() -> Self {
-        Self { number: Amount::of(0), kinds: BTreeMap::new() }
+        Self { number: Amount::of(0), kinds: BTreeMap::new(), dark: Amount::of(0) }
     }
 }
 

@@ -85,6 +85,7 @@ pub fn draw(scenario: &Scenario, seed: u64) -> Script {
         seed,
         length_us: begins_us + storm_us,
         healed_within_us: scenario.healed_within_s * 1_000_000,
+        dark: Vec::new(),
         checks: scenario.checks.clone(),
         eu_regions: u16::try_from(scenario.topology.eu.len()).unwrap_or(u16::MAX),
         pace: scenario.machines.pace,
@@ -97,6 +98,7 @@ pub fn draw(scenario: &Scenario, seed: u64) -> Script {
         acts: Vec::new(),
         faults: Vec::new(),
     };
+    script.dark = dark(&mut lot, scenario, &script.regions);
     script.ways = ways(&mut lot, scenario, &script.regions);
     script.devices = draw_people::devices(&mut lot, scenario, &script);
     script.conversations = draw_people::conversations(&mut lot, scenario, &script);
@@ -121,6 +123,24 @@ fn regions(lot: &mut Lot, scenario: &Scenario) -> Vec<Region> {
         Region { number, name, wall_offset_us, sync_us_least, sync_us_most }
     };
     number.map(region).collect()
+}
+
+/// Regions that come back last. At least two others are left, which see each other: where not every two do, there are none.
+fn dark(lot: &mut Lot, scenario: &Scenario, regions: &[Region]) -> Vec<u16> {
+    let count = lot.amount("dark", &scenario.faults.dark).min(regions.len().saturating_sub(2) as u64);
+    if scenario.topology.pair.iter().any(|pair| !pair.bridge) {
+        return Vec::new();
+    }
+    let mut dice = lot.dice("dark regions");
+    let mut numbers: Vec<u16> = regions.iter().map(|region| region.number).collect();
+    let mut dark = Vec::new();
+    while (dark.len() as u64) < count
+        && let Some(number) = dice.pick(&numbers)
+    {
+        numbers.retain(|other| *other != number);
+        dark.push(number);
+    }
+    dark
 }
 
 /// To either side.

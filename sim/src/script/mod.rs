@@ -37,7 +37,10 @@ pub struct Script {
     pub length_us: u64,
     /// How long the healed world may take to be whole and quiet.
     pub healed_within_us: u64,
-    /// The promises to be judged; all, if none is named.
+    /// Regions that are cut off until the others have become whole without them.
+    #[serde(default)]
+    pub dark: Vec<u16>,
+    /// The promises that it is about: one that is named here and never looked at fails the run.
     #[serde(default)]
     pub checks: Vec<u8>,
     /// How many regions, from the first on, make up the placement `eu`.

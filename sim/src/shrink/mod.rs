@@ -54,6 +54,7 @@ pub fn shrink(
         let before = search.script.clone();
         search.shorten();
         search.take_out();
+        search.close_gaps();
         search.make_plain();
         if search.script == before || search.is_over() {
             break;

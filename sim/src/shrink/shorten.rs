@@ -9,6 +9,7 @@ use crate::script::Script;
 const GAP_US: u64 = 200_000;
 
 impl Search<'_> {
+    /// An earlier end.
     pub(super) fn shorten(&mut self) {
         // Halved as long as that goes, then in smaller steps.
         for (parts, of) in [(1, 2), (3, 4), (9, 10)] {
@@ -20,10 +21,10 @@ impl Search<'_> {
                 }
             }
         }
-        self.close_gaps();
     }
 
-    fn close_gaps(&mut self) {
+    /// Less waiting: for when few things are left between which anything waits.
+    pub(super) fn close_gaps(&mut self) {
         let mut at = 0;
         for _ in 0..times(&self.script).len() {
             let next = times(&self.script).into_iter().find(|time| *time > at);

@@ -10,6 +10,8 @@ use std::collections::BTreeSet;
 impl Search<'_> {
     /// Takes out what can go.
     pub(super) fn take_out(&mut self) {
+        let light = Script { dark: Vec::new(), ..self.script.clone() };
+        self.take(light);
         let users: BTreeSet<u64> = self.script.devices.iter().map(|device| device.user).collect();
         self.in_chunks(users.into_iter().collect(), |script, gone| {
             script.devices.retain(|device| !gone.contains(&device.user));
@@ -49,6 +51,7 @@ impl Search<'_> {
             }
             let mut without = self.script.clone();
             without.regions.retain(|region| region.number != number);
+            without.dark.retain(|dark| *dark != number);
             without.ways.retain(|way| way.from != number && way.to != number);
             let mut moved = without.clone();
             for device in moved.devices.iter_mut().filter(|device| device.home == number) {

@@ -2,7 +2,8 @@
 //!
 //! What must always hold once all faults have ended: within a stated time every region has everything, every device shows
 //! everything and has been told everything, every outbox is empty, and then nothing happens any more but heartbeats; regions are equal byte
-//! for byte, and what each holds is what a replay of its log gives.
+//! for byte, and what each holds is what a replay of its log gives. Before that, if a script says so, some regions come back later than the others,
+//! which must become whole among themselves without waiting for them.
 
 use crate::checks::world::Checker;
 use crate::world::World;
@@ -20,6 +21,30 @@ impl World {
         self.end_faults();
         self.rest();
         self.look_after_stores();
+    }
+
+    /// Some regions stay cut off for now: the others must come to hold what any of them has, and then these are joined to them again.
+    pub fn become_whole_without(&mut self, dark: &[RegionId], within_us: u64) {
+        let (out, rest): (Vec<RegionId>, Vec<RegionId>) =
+            self.layout.regions().iter().partition(|region| dark.contains(region));
+        if out.is_empty() {
+            return;
+        }
+        let pairs: Vec<(RegionId, RegionId)> =
+            out.iter().flat_map(|dark| rest.iter().map(|other| (*dark, *other))).collect();
+        for (dark, other) in &pairs {
+            self.cut_pair(*dark, *other);
+        }
+        let until = self.now + within_us;
+        let mut missing = self.oracle.lacking_among(&rest);
+        while self.now < until && missing.is_some() {
+            self.pass(1_000_000);
+            missing = self.oracle.lacking_among(&rest);
+        }
+        self.oracle.healed(self.now, missing);
+        for (dark, other) in &pairs {
+            self.mend_pair(*dark, *other);
+        }
     }
 
     /// Lets time pass until nothing is missing and nothing happens any more, or until that should long have been so.

@@ -5,7 +5,7 @@
 use super::record::{DeviceFacts, Facts, IdentityNumber, Screen};
 use super::{Checker, Oracle};
 use crate::world::Moment;
-use crdt::{ConversationId, MessageId, UserId};
+use crdt::{ConversationId, MessageId, RegionId, UserId};
 
 impl Oracle {
     /// The first thing that has not come to everyone yet.
@@ -39,6 +39,28 @@ impl Oracle {
             if let Some(command) = known.acknowledged.keys().find(|command| !self.is_settled(known, command))
             {
                 return Some(format!("{device} was not told that {command} is stable"));
+            }
+        }
+        None
+    }
+
+    /// The first thing that one of these regions has and another one of them lacks.
+    pub(crate) fn lacking_among(&self, regions: &[RegionId]) -> Option<String> {
+        if self.is_off {
+            return None;
+        }
+        for (id, facts) in &self.record.conversations {
+            let holders =
+                self.record.regions_of(id.placement()).iter().filter(|region| regions.contains(region));
+            let holders: Vec<RegionId> = holders.copied().collect();
+            for number in 0..facts.operations.len() {
+                let lacks = |region: &&RegionId| !facts.is_applied(**region, number);
+                let lacking = holders.iter().find(lacks);
+                let holding = holders.iter().find(|region| !lacks(region));
+                if let Some((lacking, holding)) = lacking.zip(holding) {
+                    let what = facts.describe(number);
+                    return Some(format!("{lacking} lacks {what} of {id}, which {holding} has"));
+                }
             }
         }
         None
