@@ -40,9 +40,10 @@ fn make_smaller(seed: u64, tries: u64) -> Option<Shrunk> {
 fn a_world_that_fails_is_made_smaller_and_what_is_printed_fails_again_in_the_same_way() {
     let seeds = std::env::var("ARCHIPELAGO_SEEDS").ok().and_then(|seeds| seeds.parse().ok());
     let mut failed = 0;
-    for seed in 1..=seeds.unwrap_or(12) {
+    // One seed that is not whole in time is enough here.
+    for seed in seeds.map_or(3..=3, |seeds| 1..=seeds) {
         let began = std::time::Instant::now();
-        let Some(shrunk) = make_smaller(seed, if seeds.is_some() { 3_000 } else { 40 }) else { continue };
+        let Some(shrunk) = make_smaller(seed, if seeds.is_some() { 3_000 } else { 16 }) else { continue };
         let (before, after) = (impatient(seed), &shrunk.script);
         let size = |script: &Script| (script.regions.len(), script.devices.len(), messages(script));
         println!(
