@@ -2,7 +2,7 @@
 //!
 //! What must always hold: a wrong clock misplaces messages of its own conversations and nothing else; it never holds, loses or uncauses anything.
 
-use super::islands::{A, B, C, begin, calm, device, join, shows};
+use super::islands::{A, B, C, begin, calm, device, islands, join, shows};
 use crdt::ConversationId;
 use gateway_client::Act;
 use sim::world::{NewDevice, START_US, WORLD, World, address};
@@ -67,5 +67,21 @@ fn what_a_roaming_device_answers_sorts_after_what_its_new_region_lacks() {
     world.mend_pair(A, C);
     assert!(world.wait_until(20_000_000, |world| shows(world, 3, group, question)));
     assert!(world.shown(device(3), group, question) < world.shown(device(3), group, answer));
+    calm(world);
+}
+/// History 21, a part of it: a wall clock set back by two days while the region is down. The present goes on where its store remembers it, so nothing that people
+/// write seems to be of the future, and what was issued before is still before what is issued after.
+#[test]
+fn a_clock_set_back_while_its_region_is_down_takes_nothing_back() {
+    let (mut world, group) = islands();
+    let before = world.post(device(1), group, "before");
+    assert!(world.wait_until(1_000_000, |world| shows(world, 2, group, before)));
+    world.crash(A, false);
+    world.set_wall_offset(A, -2 * 86_400_000_000);
+    world.start(A);
+    world.pass(5_000_000);
+    let after = world.post(device(1), group, "after");
+    assert!(world.wait_until(90_000_000, |world| shows(world, 2, group, after)));
+    assert!(world.shown(device(2), group, before) < world.shown(device(2), group, after));
     calm(world);
 }

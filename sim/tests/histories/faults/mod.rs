@@ -11,7 +11,7 @@ use crdt::{ConversationId, MessageId};
 use sim::world::{Fault, World};
 
 /// Begins a fault now, for so long.
-fn strike(world: &mut World, fault: Fault, for_us: u64) {
+pub(super) fn strike(world: &mut World, fault: Fault, for_us: u64) {
     let now = world.now();
     world.plan(fault, now, now + for_us);
     world.pass(1);
