@@ -3,6 +3,8 @@
 //!
 //! What must always hold: the page is of a real run with a cut, so that there is a wait to be explained; whatever the page offers is clicked or pressed.
 
+#![allow(clippy::unwrap_used)]
+
 mod browser;
 
 use browser::Page;
