@@ -42,7 +42,7 @@ pub const MESSAGES_DRAWN_MAX: usize = 1_000;
 /// Of those, how many are the slowest.
 pub const SLOWEST_DRAWN_MAX: usize = 200;
 
-/// Messages whose way is recorded at once; of more, every second one is forgotten. Some hundred bytes each, with eight devices 600.
+/// Messages whose way is recorded at once; of more, the newest, the slowest and one in so many. Some hundred bytes each, with eight devices 600.
 pub const MESSAGES_RECORDED_MAX: usize = 20_000;
 
 /// Showings that are recorded of a message; of more their number.

@@ -4,13 +4,16 @@
 //! region is not said by any frame (they are compact, and read with what went before): a frame is known again by its digest when it
 //! arrives, and what its reader then hands to its shards left with it.
 //!
-//! What must always hold: bounded (`limits.rs`): when more messages have been written than are kept, every second one is forgotten, but those that
+//! What must always hold: bounded (`limits.rs`): when more messages have been written than are kept, some are forgotten, evenly, but never those that
 //! waited longest; nothing of the world depends on what is recorded.
 
 use super::choose_messages::{choose_messages, slowest};
 use super::intervals::Counted;
 use super::recording::{Device, DeviceIndex, Fault, Harm, Lane, Message, Place, Recording, Showing};
-use crate::limits::{FAULTS_RECORDED_MAX, FRAMES_RECORDED_MAX, MESSAGES_RECORDED_MAX, SHOWINGS_RECORDED_MAX};
+use crate::limits::{
+    FAULTS_RECORDED_MAX, FRAMES_RECORDED_MAX, MESSAGES_RECORDED_MAX, MESSAGES_TIMED_MAX,
+    SHOWINGS_RECORDED_MAX, SLOWEST_DRAWN_MAX,
+};
 use crdt::{ConversationId, DeviceId, Dot, MessageId, PartitionId, RegionId, UserId};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -56,7 +59,7 @@ pub(crate) struct Recorder {
     people: BTreeMap<DeviceId, Person>,
     conversations: BTreeMap<ConversationId, usize>,
     kept: BTreeMap<MessageId, Kept>,
-    /// One in so many is kept.
+    /// Of those that are neither new nor slow one in so many is kept.
     every: u64,
     dots: BTreeMap<(PartitionId, Dot), MessageId>,
     written: BTreeMap<MessageId, Written>,
@@ -171,11 +174,8 @@ impl Recorder {
         let number = self.recording.messages_in_all;
         self.recording.messages_in_all += 1;
         self.written.insert(message, Written { at, device: id, home: person.lives, acknowledged: false });
-        if self.written.len() > MESSAGES_RECORDED_MAX {
+        if self.written.len() > MESSAGES_TIMED_MAX {
             self.written.pop_first();
-        }
-        if !number.is_multiple_of(self.every) {
-            return;
         }
         let next = self.conversations.len() + 1;
         let conversation = format!("conversation {}", self.conversations.entry(conversation).or_insert(next));
@@ -199,12 +199,17 @@ impl Recorder {
         }
     }
 
-    /// Forgets every second message that is kept, but those that waited longest.
+    /// Forgets messages, but not those that waited longest, nor the newest, which may yet wait, nor one in so many.
     fn thin(&mut self, now: u64) {
-        self.every *= 2;
         let slow = slowest(self.kept.values().map(|kept| &kept.message), now, MESSAGES_RECORDED_MAX / 8);
+        let newest = self.recording.messages_in_all.saturating_sub(MESSAGES_RECORDED_MAX as u64 / 4);
+        while newest / self.every > MESSAGES_RECORDED_MAX as u64 / 4 {
+            self.every *= 2;
+        }
         let every = self.every;
-        self.kept.retain(|id, kept| kept.number.is_multiple_of(every) || slow.contains(id));
+        self.kept.retain(|id, kept| {
+            kept.number >= newest || kept.number.is_multiple_of(every) || slow.contains(id)
+        });
         let kept = &self.kept;
         self.dots.retain(|_, id| kept.contains_key(id));
     }
@@ -324,7 +329,11 @@ impl Recorder {
                 fault.ends_us = now;
             }
         }
-        recording.messages = choose_messages(self.kept.values().map(|kept| &kept.message).collect(), now);
+        let slow = slowest(self.kept.values().map(|kept| &kept.message), now, SLOWEST_DRAWN_MAX);
+        // The newest are all kept still; shown are as many of them as of the others.
+        let even = |kept: &&Kept| kept.number.is_multiple_of(self.every) || slow.contains(&kept.message.id);
+        let messages = self.kept.values().filter(even).map(|kept| &kept.message);
+        recording.messages = choose_messages(messages.collect(), now);
         recording.intervals = self.counted.intervals();
         recording
     }
@@ -334,4 +343,89 @@ impl Recorder {
 fn digest(frame: &[u8]) -> u64 {
     let [a, b, c, d, e, f, g, h, ..] = *blake3::hash(frame).as_bytes();
     u64::from_be_bytes([a, b, c, d, e, f, g, h])
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::limits::MESSAGES_DRAWN_MAX;
+    use crdt::PlacementId;
+
+    const SECOND: u64 = 1_000_000;
+    const AUTHOR: DeviceId = DeviceId(1);
+    const READER: DeviceId = DeviceId(2);
+
+    fn recorder() -> Recorder {
+        let regions = [(RegionId(1), "here".to_owned()), (RegionId(2), "there".to_owned())];
+        let mut recorder = Recorder::new(&regions, [(RegionId(1), RegionId(2), 40_000)].into_iter());
+        for (device, region) in [(AUTHOR, 1), (READER, 2)] {
+            let user = UserId::new(PlacementId(1), device.0);
+            recorder.device_lives(0, device, user, RegionId(region));
+        }
+        recorder
+    }
+
+    fn is_shown_after(recorder: &mut Recorder, at: u64, id: u128, after: u64) {
+        recorder.posted(at, AUTHOR, ConversationId::group(PlacementId(1), 1), MessageId(id));
+        recorder.acknowledged(at + 1, AUTHOR, MessageId(id));
+        recorder.shown(at + after, READER, MessageId(id), false);
+        recorder.stable(at + after + 1, MessageId(id));
+    }
+
+    #[test]
+    fn a_long_run_is_recorded_in_bounds_and_what_waited_longest_is_kept_from_first_to_last() {
+        let mut recorder = recorder();
+        let many = 3 * MESSAGES_RECORDED_MAX as u64;
+        for number in 0..many {
+            let late = number == 7 || number == many - 3;
+            is_shown_after(
+                &mut recorder,
+                number * SECOND,
+                u128::from(number),
+                if late { 900 * SECOND } else { 50_000 },
+            );
+        }
+        assert!(recorder.kept.len() <= MESSAGES_RECORDED_MAX);
+        let recording = recorder.recording((many + 900) * SECOND);
+        assert_eq!((recording.messages.len(), recording.messages_in_all), (MESSAGES_DRAWN_MAX, many));
+        for late in [7, u128::from(many) - 3] {
+            assert!(recording.messages.iter().any(|message| message.id == MessageId(late)), "{late}");
+        }
+        let samples: u64 = recording.intervals.across.iter().map(|spread| spread.samples).sum();
+        assert_eq!(samples, many, "figures are of all messages");
+    }
+
+    #[test]
+    fn who_had_no_network_of_their_own_is_left_out_of_the_figures_and_not_of_the_picture() {
+        let mut recorder = recorder();
+        is_shown_after(&mut recorder, SECOND, 1, 50_000);
+        recorder.device_is_online(2 * SECOND, READER, false);
+        recorder.posted(3 * SECOND, AUTHOR, ConversationId::group(PlacementId(1), 1), MessageId(2));
+        recorder.device_is_online(60 * SECOND, READER, true);
+        recorder.shown(61 * SECOND, READER, MessageId(2), false);
+        let recording = recorder.recording(70 * SECOND);
+        assert_eq!(recording.intervals.across.iter().map(|spread| spread.samples).sum::<u64>(), 1);
+        assert_eq!(recording.messages[1].shown.len(), 1);
+        let [offline] = recording.faults.as_slice() else { panic!("{:?}", recording.faults) };
+        assert_eq!(
+            (offline.place, offline.begins_us, offline.ends_us),
+            (Place::Device(1), 2 * SECOND, 60 * SECOND)
+        );
+    }
+
+    #[test]
+    fn a_frame_that_was_lost_on_the_way_is_not_taken_for_the_next() {
+        let mut recorder = recorder();
+        recorder.posted(SECOND, AUTHOR, ConversationId::group(PlacementId(1), 1), MessageId(1));
+        let conversation = ConversationId::group(PlacementId(1), 1);
+        let replica = crdt::ReplicaId { region: RegionId(1), incarnation: crdt::Incarnation(1) };
+        let dot = Dot { replica, sequence: crdt::Sequence(1) };
+        recorder.applied(SECOND + 1, RegionId(1), conversation.partition(), dot, MessageId(1));
+        recorder.frame_leaves(2 * SECOND, RegionId(1), RegionId(2), b"lost");
+        recorder.frame_leaves(3 * SECOND, RegionId(1), RegionId(2), b"sent again");
+        recorder.frame_arrives(RegionId(1), RegionId(2), b"sent again");
+        recorder.brought(RegionId(1), RegionId(2), conversation.partition(), dot);
+        assert_eq!(recorder.recording(4 * SECOND).messages[0].left, [(0, 1, 3 * SECOND)]);
+    }
 }
