@@ -31,10 +31,24 @@ struct Face<'a> {
     simulated_s: Box<RawValue>,
     wall_s: Box<RawValue>,
     peak_rss_bytes: u64,
-    drawn: &'a BTreeMap<String, String>,
+    drawn: BTreeMap<&'a str, Drawn<'a>>,
     marks: BTreeMap<String, u64>,
     users: Option<UsersFace>,
     machines: Option<MachinesFace>,
+}
+
+/// What was drawn: a number where it is one.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Drawn<'a> {
+    Number(u64),
+    Words(&'a str),
+}
+
+impl<'a> Drawn<'a> {
+    fn of(value: &'a str) -> Self {
+        value.parse().map_or(Self::Words(value), Self::Number)
+    }
 }
 
 #[derive(Serialize)]
@@ -125,7 +139,7 @@ pub(crate) fn run(played: &Played) -> String {
         simulated_s: thousandths(played.simulated_us() / 1_000),
         wall_s: thousandths(played.measured.wall_ms),
         peak_rss_bytes: played.measured.peak_rss_bytes,
-        drawn: &played.script.drawn,
+        drawn: played.script.drawn.iter().map(|(name, value)| (name.as_str(), Drawn::of(value))).collect(),
         marks: marks(played),
         users: outcome.map(|outcome| users(&outcome.users)),
         machines: outcome.map(|outcome| machines(&outcome.machines, &names)),

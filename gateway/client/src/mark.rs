@@ -10,7 +10,8 @@
 //!   earlier operation of that origin in this conversation has been given, or is hidden from this user for good.
 //! - Hidden for good is what the `since` of the user's own membership covers. It is never given, so a cut that reaches into it
 //!   would stay open for ever: what `since` covers counts as given. Of several memberships at once that is what any of them
-//!   hides (their join), as the region has it; a first member is hidden nothing; leaving ends the memberships given before.
+//!   hides (their join), as the region has it; a first member is hidden nothing; leaving ends the memberships given before. Who left is
+//!   not given their own leave: that an add covers an earlier membership tells of it, as no region adds whom it has as a member.
 //! - Duplicates count: each has an item and a dot of its own.
 //! - Pages of the past do not count: they may show a message without its causes.
 //!
@@ -99,6 +100,10 @@ impl Given {
     }
 
     fn begin_membership(&mut self, dot: Dot, since: Cut) {
+        if self.memberships.values().any(|later| later.covers(dot)) {
+            return;
+        }
+        self.memberships.retain(|earlier, _| !since.covers(*earlier));
         if self.memberships.len() < limits::MEMBERSHIPS_MAX {
             self.memberships.insert(dot, since);
         } else {
@@ -196,5 +201,19 @@ mod tests {
         given.take(user(1), &item(1, dot(3, 2), Content::Left));
         given.take(user(1), &item(2, dot(3, 9), Content::Added { user: user(1), since: cut(&[(1, 8)]) }));
         assert!(given.settles(&cut(&[(1, 8)])), "the empty cut of the first membership no longer counts");
+    }
+
+    /// Seed 100 of `comings-and-goings`: the mark stood for ever, since the leave was never given to whoever left.
+    #[test]
+    fn being_added_again_tells_of_a_leave_that_was_not_given() {
+        let mut given = Given::default();
+        let created = Content::Created { members: vec![user(1)], name: String::new(), direct: false };
+        given.take(user(1), &item(2, dot(1, 1), created.clone()));
+        let since = cut(&[(1, 1), (3, 1)]);
+        given.take(user(1), &item(2, dot(1, 2), Content::Added { user: user(1), since }));
+        let seen = cut(&[(1, 2), (3, 1)]);
+        assert!(given.settles(&seen), "(r3, 1) is the leave, hidden for good");
+        given.take(user(1), &item(2, dot(1, 1), created));
+        assert!(given.settles(&seen), "what is given once more does not begin again");
     }
 }
