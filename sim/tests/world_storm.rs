@@ -67,7 +67,7 @@ fn promises_hold_through_storms_and_all_is_whole_after() {
     if count >= 24 {
         // Rarer things, such as marks, are told by name in `world_histories.rs`.
         assert!(marks.shown > 0 && marks.moved > 0 && marks.ticks > 0, "{marks:?}");
-        assert!(marks.missed > 0 && marks.crashes > 0, "{marks:?}");
+        assert!(marks.missed > 0 && marks.crashes > 0 && marks.strangers > 0, "{marks:?}");
         assert_eq!(marks.marked, marks.unmarked, "every mark went");
     }
 }

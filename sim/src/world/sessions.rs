@@ -54,9 +54,14 @@ impl World {
 
     /// A client's connection came through.
     pub(crate) fn open_session(&mut self, life: Life, line: LineId) {
+        if let Some((device, connection)) = self.lines.whose(line) {
+            self.begin_session(life, line, Dice::of(self.seed, "session", &[device.0, connection.0]));
+        }
+    }
+
+    /// A session begins.
+    pub(crate) fn begin_session(&mut self, life: Life, line: LineId, dice: Dice) {
         let Some(now) = self.present(life) else { return };
-        let Some((device, connection)) = self.lines.whose(line) else { return };
-        let dice = Dice::of(self.seed, "session", &[device.0, connection.0]);
         let Some(process) = self.process(life) else { return };
         let (core, outputs) = Session::open(Arc::clone(&process.site), now);
         let task = SessionTask {

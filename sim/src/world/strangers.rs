@@ -47,7 +47,7 @@ impl World {
         let (user, region) = (device.user, device.region);
         let Some(life) = self.life_of(region) else { return };
         let line = self.lines.reserve();
-        self.open_session(life, line);
+        self.begin_session(life, line, Dice::of(self.seed, "stranger", &[id.0, line.0]));
         let token = write_token(user, DeviceId(id.0 | DEVICE));
         let hello = v1::Hello {
             token,
@@ -56,14 +56,20 @@ impl World {
             client: "a stranger's application".to_owned(),
         };
         self.stranger_sends(life, line, HELLO, Frame::Hello(hello));
+        // What is pinned is not named where it may not be: the region's answer would name it too.
+        let held = self.layout.placements_of(region);
+        let here = |of: &ConversationId| held.contains(&of.placement());
+        let conversation = conversation.filter(here);
         let conversation = conversation.unwrap_or_else(|| ConversationId::group(WORLD, dice.wide() >> 16));
+        let cursor = self.strangers.cursor.clone().filter(|(of, _)| here(of));
         let mut waits = BTreeMap::new();
         let mut frames = self.commands(conversation, user, dice);
-        frames.extend(self.cursors(conversation, dice));
+        frames.extend(self.cursors(conversation, cursor, dice));
         for (request, (what, codes, frame)) in (HELLO + 1..).zip(frames) {
             waits.insert(request, Trial { what, codes });
             self.stranger_sends(life, line, request, frame);
         }
+        self.trace.tell(self.now, || format!("a stranger with {id}'s account sends {} frames", waits.len()));
         self.strangers.waiting.insert(line, (life, waits));
     }
 
@@ -124,19 +130,24 @@ impl World {
     }
 
     /// Cursors that no region of the placement gave.
-    fn cursors(&mut self, conversation: ConversationId, dice: &mut Dice) -> Vec<Sent> {
+    fn cursors(
+        &mut self,
+        conversation: ConversationId,
+        cursor: Option<(ConversationId, Bytes)>,
+        dice: &mut Dice,
+    ) -> Vec<Sent> {
         let nonsense = Frame::Read(v1::Read { cursor: Bytes::from_static(b"nonsense") });
         let mut sent: Vec<Sent> = vec![("a cursor that is none", &["cursor_malformed"], nonsense)];
-        let Some((of, cursor)) = self.strangers.cursor.clone() else { return sent };
+        let Some((of, cursor)) = cursor else { return sent };
         let mut bytes = cursor.to_vec();
         // A genuine one has more than its head of 40 bytes; behind that is what it claims, and its seal.
         let at = 40 + usize::try_from(dice.below(bytes.len() as u64 - 40)).unwrap_or(0);
         bytes[at] ^= 1 << dice.below(8);
         let forged = Frame::Acknowledge(v1::Acknowledge { cursor: bytes.into() });
-        sent.push(("a cursor with one bit changed", &["cursor_forged", "wrong_placement"], forged));
+        sent.push(("a cursor with one bit changed", &["cursor_forged"], forged));
         if of != conversation {
             let message = self.forbidden((START_US + self.now) / 1_000, dice);
-            let codes = &["cursor_wrong_conversation", "wrong_placement"];
+            let codes = &["cursor_wrong_conversation"];
             let conversation = conversation.to_string();
             let frame = v1::Send { conversation, message, seen: cursor, ..Default::default() };
             sent.push(("another conversation's cursor", codes, Frame::Send(frame)));
@@ -159,6 +170,7 @@ impl World {
             Some(Reply::Error(error)) => Some(format!("{} is refused as {}", trial.what, error.code)),
             _ => Some(format!("{} is taken", trial.what)),
         };
+        self.trace.tell(self.now, || format!("a stranger is answered: {:?}", frame.frame));
         self.oracle.refuses_a_stranger(self.now, fault);
     }
 

@@ -71,6 +71,8 @@ pub struct Marks {
     pub stable: u64,
     /// Commands refused for good.
     pub refused: u64,
+    /// Frames of strangers that were answered.
+    pub strangers: u64,
     /// Delivered and read ticks.
     pub ticks: u64,
     /// Sessions that missed changes.
@@ -218,6 +220,7 @@ impl Marks {
         self.stable += other.stable;
         self.refused += other.refused;
         self.ticks += other.ticks;
+        self.strangers += other.strangers;
         self.missed += other.missed;
         self.slow += other.slow;
         self.pauses += other.pauses;

@@ -38,6 +38,7 @@ impl Oracle {
         if self.is_off {
             return;
         }
+        self.marks.strangers += 1;
         self.look_at(Checker::Refusals);
         if let Some(fault) = fault {
             self.violate(at, Checker::Refusals, fault);
