@@ -58,6 +58,17 @@ fn scenarios_are_kept() {
     assert!(broken.is_empty(), "{broken:?}");
 }
 
+/// Faults bring fields of their own into a table that has some already.
+#[test]
+fn every_kind_of_fault_is_printed_and_read_back() {
+    let storm = embedded("storm-of-everything").unwrap().unwrap();
+    for seed in 0..150 {
+        let script = draw(&storm, seed);
+        let printed = Scenario::parse("printed", &script.print("storm", "Printed.").unwrap());
+        assert_eq!(draw(&printed.unwrap_or_else(|error| panic!("seed {seed}: {error}")), seed), script);
+    }
+}
+
 #[test]
 fn every_scenario_is_drawn_with_every_seed_and_read_back_as_printed() {
     for name in NAMES {

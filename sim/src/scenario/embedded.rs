@@ -32,6 +32,7 @@ scenarios!(
     "one-way-cut",
     "pinned-in-the-world",
     "reconnect-storm",
+    "restored-from-yesterday",
     "roaming-through-a-cut",
     "slow-link",
     "slow-phones",

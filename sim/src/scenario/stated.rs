@@ -130,9 +130,9 @@ pub(super) fn read_fault(
     if until_us < from_us {
         return Err(toml::de::Error::custom("it ends before it begins: put `ends` after `begins`"));
     }
-    let planned = |salt, begins_us, ends_us| PlannedFault { begins_us, ends_us, salt, fault: fault.clone() };
+    let planned = |begins_us, ends_us| PlannedFault { begins_us, ends_us, fault: fault.clone() };
     match (times.every, times.lasts) {
-        (None, None) => Ok(vec![planned(0, from_us, until_us)]),
+        (None, None) => Ok(vec![planned(from_us, until_us)]),
         (Some(every), Some(lasts)) => {
             let (every_us, lasts_us) = (every.us(ends_us - begins_us), lasts.us(ends_us - begins_us));
             if every_us <= lasts_us {
@@ -140,10 +140,8 @@ pub(super) fn read_fault(
                     "it comes again before it ended: make `every` longer than `lasts`",
                 ));
             }
-            let times = (0..(until_us - from_us) / every_us).map(|index| (index, from_us + index * every_us));
-            let salted =
-                times.map(|(index, at)| planned(u32::try_from(index).unwrap_or(0), at, at + lasts_us));
-            Ok(salted.collect())
+            let times = (0..(until_us - from_us) / every_us).map(|index| from_us + index * every_us);
+            Ok(times.map(|at| planned(at, at + lasts_us)).collect())
         }
         _ => Err(toml::de::Error::custom("`every` and `lasts` go together: give both or none")),
     }

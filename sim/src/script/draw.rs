@@ -204,8 +204,7 @@ fn faults(lot: &mut Lot, scenario: &Scenario, script: &Script, begins_us: u64) -
         let Some(fault) = draw_fault(kind, &places, &mut dice) else { continue };
         let begins_us = dice.between(begins_us, script.length_us);
         let length_us = if dice.one_in(2) { dice.below(longest_us) } else { dice.below(1_500_000) };
-        let salt = dice.salt();
-        faults.push(PlannedFault { begins_us, ends_us: begins_us + 10_000 + length_us, salt, fault });
+        faults.push(PlannedFault { begins_us, ends_us: begins_us + 10_000 + length_us, fault });
     }
     faults.sort_by_key(|fault| fault.begins_us);
     faults

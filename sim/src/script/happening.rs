@@ -87,9 +87,6 @@ pub struct PlannedFault {
     pub begins_us: u64,
     /// When it ends.
     pub ends_us: u64,
-    /// What it draws from.
-    #[serde(default)]
-    pub salt: u32,
     /// What.
     #[serde(flatten)]
     pub fault: Fault,
