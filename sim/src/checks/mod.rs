@@ -13,4 +13,6 @@
 pub mod history;
 #[cfg(test)]
 pub(crate) mod planted;
+#[cfg(test)]
+mod planted_sessions;
 pub mod world;

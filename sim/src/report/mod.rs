@@ -232,22 +232,26 @@ pub(crate) mod tests {
               "duration_s": 1.234,
               "verdicts": {
                 "before_its_cause": 0,
+                "causally_inconsistent": 0,
                 "diverged_partitions": 0,
                 "lost": 0,
                 "order_disagreements": 0,
                 "out_of_order": 0,
                 "pinned_bytes_outside": 0,
                 "receipt_without_message": 0,
+                "session_guarantees": 0,
                 "shown_twice": 0
               },
               "checked": {
                 "before_its_cause": 7,
+                "causally_inconsistent": 26,
                 "diverged_partitions": 5,
                 "lost": 19,
                 "order_disagreements": 19,
                 "out_of_order": 10,
                 "pinned_bytes_outside": 5000,
                 "receipt_without_message": 2,
+                "session_guarantees": 37,
                 "shown_twice": 11
               },
               "violations": [],
@@ -322,6 +326,8 @@ pub(crate) mod tests {
             ✓       0             2  receipts for messages the device did not have
             ✓       0             5  places where two regions hold different states
             ✓       0          5000  bytes of a pinned conversation outside its placement
+            ✓       0            37  reads and writes of a device that its next ones contradict
+            ✓       0            26  messages seen before what happened before them, through whatever hands
 
             ✓ cut    eu-central > us-east, 0.1 s to 0.3 s: 12 packets dropped
             ✓ kill   us-east at 0.4 s (process 41), back at 0.7 s (process 42)

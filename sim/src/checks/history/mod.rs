@@ -4,12 +4,15 @@
 //! and for each verdict a test plants that very fault into good evidence and sees it reported by name.
 
 mod before_its_cause;
+mod causally_inconsistent;
 mod diverged_partitions;
+mod happened_before;
 mod lost;
 mod order_disagreements;
 mod out_of_order;
 mod pinned_bytes_outside;
 mod receipt_without_message;
+mod session_guarantees;
 mod shown_twice;
 
 use crate::evidence::{DeviceNumber, Evidence, MessageFacts, RegionNumber};
@@ -35,6 +38,10 @@ pub enum Verdict {
     DivergedPartitions,
     /// Bytes of a pinned conversation outside its placement.
     PinnedBytesOutside,
+    /// A session guarantee does not hold on a device.
+    SessionGuarantees,
+    /// Clients saw what no causal order allows.
+    CausallyInconsistent,
 }
 
 /// One breach of a property.
@@ -73,7 +80,7 @@ type Check = fn(&Evidence, &mut Findings);
 /// Judges everything, in the order of [`Verdict`].
 #[must_use]
 pub fn judge(evidence: &Evidence) -> Vec<Findings> {
-    let checks: [(Verdict, Check); 8] = [
+    let checks: [(Verdict, Check); 10] = [
         (Verdict::Lost, lost::check),
         (Verdict::ShownTwice, shown_twice::check),
         (Verdict::BeforeItsCause, before_its_cause::check),
@@ -82,6 +89,8 @@ pub fn judge(evidence: &Evidence) -> Vec<Findings> {
         (Verdict::ReceiptWithoutMessage, receipt_without_message::check),
         (Verdict::DivergedPartitions, diverged_partitions::check),
         (Verdict::PinnedBytesOutside, pinned_bytes_outside::check),
+        (Verdict::SessionGuarantees, session_guarantees::check),
+        (Verdict::CausallyInconsistent, causally_inconsistent::check),
     ];
     let run = |(verdict, check): (Verdict, Check)| {
         let mut findings = Findings { verdict, checked: 0, count: 0, violations: vec![] };
@@ -104,6 +113,8 @@ impl Verdict {
             Self::ReceiptWithoutMessage => "receipt_without_message",
             Self::DivergedPartitions => "diverged_partitions",
             Self::PinnedBytesOutside => "pinned_bytes_outside",
+            Self::SessionGuarantees => "session_guarantees",
+            Self::CausallyInconsistent => "causally_inconsistent",
         }
     }
 
@@ -119,6 +130,10 @@ impl Verdict {
             Self::ReceiptWithoutMessage => "receipts for messages the device did not have",
             Self::DivergedPartitions => "places where two regions hold different states",
             Self::PinnedBytesOutside => "bytes of a pinned conversation outside its placement",
+            Self::SessionGuarantees => "reads and writes of a device that its next ones contradict",
+            Self::CausallyInconsistent => {
+                "messages seen before what happened before them, through whatever hands"
+            }
         }
     }
 }
