@@ -47,6 +47,11 @@ pub(crate) struct Told {
 }
 
 impl BridgeTask {
+    /// What its core prints of itself.
+    pub(crate) fn print(&self) -> String {
+        self.core.to_string()
+    }
+
     pub(crate) fn new(core: Bridge, dice: Dice) -> Self {
         Self {
             core,
@@ -183,7 +188,10 @@ impl World {
                 }
             }
             Output::Close(reason) => self.end_link(life, peer, reason.code()),
-            Output::Alarm(Alarm::ClockDrift { .. }) => self.oracle.marks.clock_alarms += 1,
+            Output::Alarm(alarm @ Alarm::ClockDrift { .. }) => {
+                self.oracle.marks.clock_alarms += 1;
+                self.oracle.says(self.now, life.region, alarm);
+            }
             Output::Alarm(alarm) => {
                 if self.lies(life.region) || self.lies(peer) {
                     self.oracle.marks.alarms_about_lies += 1;

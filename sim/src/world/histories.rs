@@ -17,6 +17,13 @@ pub(crate) struct Histories {
     posted: BTreeSet<MessageId>,
 }
 
+impl Histories {
+    /// What each device wrote down.
+    pub(crate) const fn lines(&self) -> &BTreeMap<DeviceId, Vec<Line>> {
+        &self.lines
+    }
+}
+
 impl World {
     /// From now on histories are kept; of devices that are added from now on they are whole.
     pub fn keep_histories(&mut self) {

@@ -42,6 +42,11 @@ pub(crate) struct SessionTask {
 }
 
 impl SessionTask {
+    /// What its core prints of itself.
+    pub(crate) fn print(&self) -> String {
+        self.core.to_string()
+    }
+
     fn is_idle(&self) -> bool {
         self.frames.is_empty() && self.answers.is_empty() && self.changes.is_empty()
     }

@@ -6,8 +6,11 @@
 //! which must become whole among themselves without waiting for them.
 
 use crate::checks::world::Checker;
+use crate::evidence::RegionFacts;
 use crate::world::World;
-use crate::world::layout::{PINNED, WORLD};
+use crate::world::bridges::BridgeTask;
+use crate::world::layout::{PINNED, WORLD, address};
+use crate::world::sessions::SessionTask;
 use crdt::{PlacementId, RegionId};
 use region::store::{StoreError, View};
 
@@ -81,11 +84,38 @@ impl World {
     pub fn judge(&mut self) {
         self.judge_strangers();
         self.oracle.judge(self.now);
+        self.judge_histories();
+        self.listen();
         for placement in [WORLD, PINNED] {
             if let Err(error) = self.compare(placement) {
                 self.oracle.violate(self.now, Checker::Runs, error.to_string());
             }
         }
+    }
+
+    /// What the cores of each region print of themselves is heard.
+    fn listen(&mut self) {
+        for (id, region) in &self.regions {
+            let Some(process) = &region.process else { continue };
+            for print in process.bridges.values().map(BridgeTask::print) {
+                self.oracle.says(self.now, *id, print);
+            }
+            for print in process.sessions.values().map(SessionTask::print) {
+                self.oracle.says(self.now, *id, print);
+            }
+        }
+    }
+
+    /// What devices wrote down is judged too, if they did.
+    fn judge_histories(&mut self) {
+        let Some(histories) = &self.histories else { return };
+        let facts = |region: &RegionId| RegionFacts {
+            name: address(*region).region,
+            id: *region,
+            placements: self.layout.placements_of(*region).into_iter().collect(),
+        };
+        let regions = self.layout.regions().iter().map(facts).collect();
+        self.oracle.judge_histories(self.now, regions, histories.lines());
     }
 
     fn compare(&mut self, placement: PlacementId) -> Result<(), StoreError> {

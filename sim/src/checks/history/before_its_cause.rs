@@ -3,7 +3,7 @@
 //!
 //! A message shown with the mark counts as shown when its mark goes: by then all its causes must have been shown.
 //! What it does not catch: causes that reached the author by other ways than this conversation, and a cause that the
-//! device is not owed: from before its user was added, all of it or one of its duplicates.
+//! device is not owed: from before its user was added, all of it or one of its duplicates; nor what no region took, as far as any client was told.
 //!
 //! How: an author's causes only grow, so one walk along the author's moments carries the latest moment at which the reading
 //! device was shown any of them. Devices × authors × messages steps in all.
@@ -71,7 +71,9 @@ impl Reader {
 
     /// When that cause was shown: its index, or never, if it is owed at all.
     fn cause(&self, conversation: &ConversationEvidence, message: MessageNumber) -> Option<Shown> {
-        if !self.owed.includes(conversation.message(message)) {
+        let facts = conversation.message(message);
+        // What no client was ever told of under any dot was refused where it was posted, and is nowhere.
+        if facts.dots.is_empty() || !self.owed.includes(facts) {
             return None;
         }
         Some(self.shown[message as usize].map_or(Shown::Never(message), |index| Shown::At(index, message)))

@@ -6,7 +6,7 @@
 use super::{Checker, Oracle};
 use crate::world::Moment;
 use crdt::{PlacementId, RegionId};
-use region::export::{self, PartitionExport};
+use region::export::{self, ExportedMembership, ExportedPost, PartitionExport};
 use region::store::{StoreError, View};
 use region::verify;
 use std::ops::ControlFlow;
@@ -34,6 +34,7 @@ impl Oracle {
             })?;
             let partitions = export::partitions(*view, placement)?;
             let state = (partitions, export::memberships(*view)?, export::receipts(*view)?, posts);
+            self.says_what_it_exports(at, *region, &state.0, &state.1, &state.3);
             self.look_at(Checker::Replayed);
             let verified = verify::verify(*view, placement, BUCKETS_AT_ONCE)?;
             if !verified.damaged.is_empty() {
@@ -55,6 +56,28 @@ impl Oracle {
         }
         Ok(())
     }
+
+    /// An export is text that leaves a region: it is heard as such, line by line.
+    fn says_what_it_exports(
+        &mut self,
+        at: Moment,
+        region: RegionId,
+        partitions: &[PartitionExport],
+        memberships: &[ExportedMembership],
+        posts: &[ExportedPost],
+    ) {
+        for conversation in partitions.iter().flat_map(|partition| partition.conversations.keys()) {
+            self.says(at, region, conversation);
+        }
+        for ExportedMembership { conversation, user, .. } in memberships {
+            self.says(at, region, format_args!("{conversation} {user}"));
+        }
+        for ExportedPost { conversation, sender, message, body_digest, .. } in posts {
+            let digest: String = body_digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            self.says(at, region, format_args!("{conversation} {sender} {message} {digest}"));
+        }
+    }
+
     /// Whether nobody has said that something is missing when nothing should be any more.
     const fn is_whole(&mut self) -> bool {
         self.tallies.of(Checker::Whole).violations == 0

@@ -34,6 +34,11 @@ impl Lies {
         !self.placements.contains(&placement)
     }
 
+    /// Whether any hardware lied.
+    pub(super) fn were_told(&self) -> bool {
+        !self.regions.is_empty() || !self.misled.is_empty()
+    }
+
     pub(super) fn have_misled(&self, device: DeviceId) -> bool {
         self.misled.contains(&device)
     }

@@ -6,6 +6,7 @@
 //! | `durable.rs` | 2 | no acknowledgement, delivery or byte on a bridge before the batch is durable |
 //! | `convergence.rs` | 3 | regions are equal, byte for byte, and are what their logs give |
 //! | `causal_order.rs`, `receipts.rs` | 4 | causes before effects, in regions, on devices, in ticks; marks |
+//! | `clients.rs` | 4 | the devices' own histories, judged as those of a replay are |
 //! | `display_order.rs` | 5 | one order on all screens |
 //! | `shown_once.rs` | 6 | one identity, once, as it was sent |
 //! | `alone.rs` | 7 | a region that is alone serves its own |
@@ -21,6 +22,7 @@
 mod alone;
 mod bounded;
 mod causal_order;
+mod clients;
 mod convergence;
 mod display_order;
 mod durable;
@@ -43,7 +45,7 @@ use crdt::{DeviceId, MessageId, PlacementId, RegionId, UserId};
 use lies::Lies;
 use record::Record;
 pub(crate) use residency::CANARY;
-use residency::Canaries;
+use residency::Residency;
 use std::collections::{BTreeMap, BTreeSet};
 use verdict::Tallies;
 pub use verdict::{Checker, Class, Tally, Violation};
@@ -109,7 +111,7 @@ pub struct Marks {
 #[derive(Debug, Default)]
 pub(crate) struct Oracle {
     record: Record,
-    canaries: Canaries,
+    residency: Residency,
     alone: Alone,
     violations: Vec<Violation>,
     tallies: Tallies,
@@ -129,7 +131,7 @@ impl Oracle {
 
     /// Which regions may hold what.
     pub(crate) fn placements_are(&mut self, placements: BTreeMap<PlacementId, Vec<RegionId>>) {
-        self.canaries.placements_are(&placements);
+        self.residency.placements_are(&placements);
         self.record.placements = placements;
     }
 
@@ -178,6 +180,7 @@ impl Oracle {
 
     pub(crate) fn device_exists(&mut self, id: DeviceId, user: UserId) {
         self.record.device_exists(id, user);
+        self.residency.watch_user(user);
     }
 
     /// A session was closed by its region.

@@ -21,13 +21,12 @@ pub(super) struct Appearance<'a> {
 impl Oracle {
     /// A user does something.
     pub(crate) fn acts(&mut self, at: Moment, id: DeviceId, act: &Act) {
+        if !self.is_off {
+            self.watch(id, act);
+        }
         let Some(device) = self.record.devices.get_mut(&id) else { return };
         match act {
-            Act::Send { conversation, message: Some(message), body, .. } => {
-                self.canaries.watch(*conversation);
-                if self.is_off {
-                    return;
-                }
+            Act::Send { conversation, message: Some(message), body, .. } if !self.is_off => {
                 let number = device.posts.entry(*conversation).or_default();
                 *number += 1;
                 let screen = device.conversations.get(conversation).filter(|_| !self.lies.have_misled(id));
@@ -37,16 +36,14 @@ impl Oracle {
                 facts.sent.entry((device.user, *message)).or_insert(sent);
                 self.waits_for_an_answer(at, id, *message);
             }
-            Act::CreateGroup { conversation, .. } => self.canaries.watch(*conversation),
-            Act::OpenDirect { placement, peer } => {
-                self.canaries.watch(ConversationId::direct(*placement, device.user, *peer));
-            }
             Act::MarkRead { conversation } => {
                 if let Some(screen) = device.conversations.get_mut(conversation) {
                     screen.mark_read();
                 }
             }
             Act::Send { .. }
+            | Act::CreateGroup { .. }
+            | Act::OpenDirect { .. }
             | Act::Add { .. }
             | Act::Leave { .. }
             | Act::Page { .. }

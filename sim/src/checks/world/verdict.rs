@@ -45,6 +45,8 @@ pub enum Checker {
     StableFirst,
     /// 4: what came before a member was added is not shown to them.
     Hidden,
+    /// 4: the histories that devices keep contradict nothing.
+    Clients,
     /// 5: whatever is displayed stands where everybody else has it.
     DisplayOrder,
     /// 5: a message moves to an earlier place of its own, and to no other.
@@ -75,7 +77,7 @@ pub enum Checker {
 
 impl Checker {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Lost,
         Self::StableEverywhere,
         Self::RefusedAfterAcknowledged,
@@ -89,6 +91,7 @@ impl Checker {
         Self::Receipts,
         Self::StableFirst,
         Self::Hidden,
+        Self::Clients,
         Self::DisplayOrder,
         Self::Moves,
         Self::ShownOnce,
@@ -117,7 +120,8 @@ impl Checker {
             | Self::Marks
             | Self::Receipts
             | Self::StableFirst
-            | Self::Hidden => 4,
+            | Self::Hidden
+            | Self::Clients => 4,
             Self::DisplayOrder | Self::Moves => 5,
             Self::ShownOnce | Self::Identity => 6,
             Self::Alone | Self::Runs => 7,
@@ -145,6 +149,7 @@ impl Checker {
             | Self::Receipts
             | Self::StableFirst
             | Self::Hidden
+            | Self::Clients
             | Self::DisplayOrder
             | Self::Moves
             | Self::ShownOnce
@@ -175,6 +180,7 @@ impl Checker {
             Self::Receipts => "receipts claim only what was given",
             Self::StableFirst => "what is stable comes first",
             Self::Hidden => "what is hidden is not shown",
+            Self::Clients => "clients' histories contradict nothing",
             Self::DisplayOrder => "one display order",
             Self::Moves => "messages move to an earlier place of theirs",
             Self::ShownOnce => "shown once",

@@ -1,0 +1,57 @@
+//! Promises 4 and 6, from the devices' own histories: what judges a replay over real processes judges a world too.
+//!
+//! The other checkers see everything the world did; this one sees what clients wrote down, in the documented format (`docs/histories.md`), and asks the verdicts
+//! that need nothing else. What it does not see: what is asked of exports and disks, which the world's own checkers hold at every step.
+
+use super::{Checker, Oracle};
+use crate::checks::history::{Verdict, judge};
+use crate::evidence::{Evidence, EvidenceError, HistoryCollector, RegionFacts};
+use crate::history::Line;
+use crate::world::Moment;
+use crdt::DeviceId;
+use std::collections::BTreeMap;
+
+/// The verdicts that take histories alone.
+const VERDICTS: [Verdict; 5] = [
+    Verdict::ShownTwice,
+    Verdict::BeforeItsCause,
+    Verdict::OutOfOrder,
+    Verdict::SessionGuarantees,
+    Verdict::CausallyInconsistent,
+];
+
+impl Oracle {
+    /// Judges the histories of all devices. Of devices whose user left, only the moments before count, which the verdicts know.
+    pub(crate) fn judge_histories(
+        &mut self,
+        at: Moment,
+        regions: Vec<RegionFacts>,
+        histories: &BTreeMap<DeviceId, Vec<Line>>,
+    ) {
+        // Histories do not say which store lied, and to whom.
+        if self.is_off || self.lies.were_told() {
+            return;
+        }
+        let mut evidence = Evidence::new(regions);
+        for lines in histories.values() {
+            if let Err(error) = collect(&mut evidence, lines) {
+                self.violate(at, Checker::Clients, error.to_string());
+            }
+        }
+        let findings = judge(&evidence).into_iter();
+        for finding in findings.filter(|finding| VERDICTS.contains(&finding.verdict)) {
+            self.looked_at(Checker::Clients, finding.checked);
+            for violation in finding.violations {
+                let device = violation.device.map_or_else(String::new, |device| device.to_string());
+                let text = format!("{} on {device}: {}", finding.verdict.name(), violation.what);
+                self.violate(at, Checker::Clients, text);
+            }
+        }
+    }
+}
+
+fn collect(evidence: &mut Evidence, lines: &[Line]) -> Result<(), EvidenceError> {
+    let Some((first, rest)) = lines.split_first() else { return Ok(()) };
+    let mut collector = HistoryCollector::begin(evidence, first)?;
+    rest.iter().try_for_each(|line| collector.take(line.clone()))
+}
