@@ -13,9 +13,6 @@ use std::collections::BTreeMap;
 /// How often it is looked at whether a promise is broken, by whoever wants to know of the first.
 const LOOKED_AT_EVERY_US: u64 = 250_000;
 
-/// Acts of a script up to which the devices' own histories are kept and judged too: in a longer run they would take the memory.
-const HISTORIES_ACTS_MAX: usize = 2_000;
-
 /// What is wanted of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
@@ -59,8 +56,6 @@ impl<'a> Run<'a> {
         }
         if !options.checks {
             world.switch_checks_off();
-        } else if script.acts.len() <= HISTORIES_ACTS_MAX {
-            world.keep_histories();
         }
         if options.recorded {
             world.record(script);

@@ -1,7 +1,7 @@
 //! Promises 4 and 6, from the devices' own histories: what judges a replay over real processes judges a world too.
 //!
 //! The other checkers see everything the world did; this one sees what clients wrote down, in the documented format (`docs/histories.md`), and asks the verdicts
-//! that need nothing else. What it does not see: what is asked of exports and disks, which the world's own checkers hold at every step.
+//! that need nothing else, in worlds that keep histories. What it does not see: what is asked of exports and disks, which the world's own checkers hold at every step.
 
 use super::{Checker, Oracle};
 use crate::checks::history::{Verdict, judge};
@@ -54,4 +54,27 @@ fn collect(evidence: &mut Evidence, lines: &[Line]) -> Result<(), EvidenceError>
     let Some((first, rest)) = lines.split_first() else { return Ok(()) };
     let mut collector = HistoryCollector::begin(evidence, first)?;
     rest.iter().try_for_each(|line| collector.take(line.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use crate::scenario::embedded;
+    use crate::script::draw;
+    use crate::world::World;
+
+    #[test]
+    fn what_devices_wrote_down_in_a_storm_contradicts_nothing() {
+        for seed in [17, 55, 109] {
+            let script = draw(&embedded("storm-of-everything").unwrap().unwrap(), seed);
+            let mut world = World::new(&script, false);
+            world.keep_histories();
+            world.start_all();
+            world.pass(script.length_us);
+            world.heal();
+            world.become_calm(script.healed_within_us);
+            world.judge();
+            assert_eq!(world.violations(), [], "seed {seed}");
+        }
+    }
 }

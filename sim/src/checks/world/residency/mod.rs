@@ -102,7 +102,7 @@ impl Oracle {
     pub(crate) fn left_device(&mut self, at: Moment, region: RegionId, frame: &ClientFrame) {
         if !self.is_off && !self.residency.allows(region) {
             let bytes = Subprotocol::Proto.encode_client(frame);
-            self.look(at, bytes.bytes(), || format!("in what a device sends to {region}"));
+            self.look_for(at, bytes.bytes(), false, || format!("in what a device sends to {region}"));
         }
     }
 
@@ -113,14 +113,19 @@ impl Oracle {
         }
         if !self.residency.allows(region) {
             let bytes = Subprotocol::Proto.encode_server(frame);
-            self.look(at, bytes.bytes(), || format!("in what {region} sends to a device"));
+            self.look_for(at, bytes.bytes(), false, || format!("in what {region} sends to a device"));
         }
         self.sends_only_what_is_durable(at, region, frame);
     }
 
     fn look(&mut self, at: Moment, bytes: &[u8], place: impl FnOnce() -> String) {
+        self.look_for(at, bytes, true, place);
+    }
+
+    /// In what devices say, pinned users do not count: anybody may name them, and is refused.
+    fn look_for(&mut self, at: Moment, bytes: &[u8], users_count: bool, place: impl FnOnce() -> String) {
         self.look_at(Checker::Taint);
-        if let Some(found) = self.residency.taint.found_in(bytes) {
+        if let Some(found) = self.residency.taint.found_in(bytes, users_count) {
             self.violate(at, Checker::Taint, format!("{found} {}", place()));
         }
     }

@@ -103,12 +103,12 @@ impl Taint {
         }
     }
 
-    /// The first pinned thing among these bytes.
-    pub(super) fn found_in(&self, bytes: &[u8]) -> Option<String> {
+    /// The first pinned thing among these bytes; a pinned user only if that counts here.
+    pub(super) fn found_in(&self, bytes: &[u8], users_count: bool) -> Option<String> {
         for (at, pair) in bytes.windows(2).enumerate() {
             let pair = usize::from(pair[0]) << 8 | usize::from(pair[1]);
             if self.begins[pair / 64] & 1 << (pair % 64) != 0
-                && let Some(found) = self.begins_with(&bytes[at..])
+                && let Some(found) = self.begins_with(&bytes[at..], users_count)
             {
                 return Some(format!("{found} at byte {at}"));
             }
@@ -116,7 +116,7 @@ impl Taint {
         None
     }
 
-    fn begins_with(&self, bytes: &[u8]) -> Option<String> {
+    fn begins_with(&self, bytes: &[u8], users_count: bool) -> Option<String> {
         if let Some(what) = bytes.first_chunk::<16>().and_then(|raw| self.raw.get(raw)) {
             return Some(format!("{what}, as bytes,"));
         }
@@ -129,7 +129,7 @@ impl Taint {
             return Some(format!("{what}, as base64,"));
         }
         let user = bytes.strip_prefix(b"u").and_then(digits::<8>).map(u64::from_be_bytes);
-        if let Some(user) = user.filter(|user| self.users.contains(user)) {
+        if let Some(user) = user.filter(|user| users_count && self.users.contains(user)) {
             return Some(format!("{}", UserId(user)));
         }
         let text = self.texts.iter().find(|text| bytes.starts_with(text));
@@ -220,8 +220,8 @@ mod tests {
     fn finds(bytes: &[u8]) -> bool {
         let (taint, ..) = watched();
         let inside = [b"some bytes before ", bytes, b" and after"].concat();
-        assert_eq!(taint.found_in(bytes).is_some(), taint.found_in(&inside).is_some());
-        taint.found_in(&inside).is_some()
+        assert_eq!(taint.found_in(bytes, true).is_some(), taint.found_in(&inside, true).is_some());
+        taint.found_in(&inside, true).is_some()
     }
 
     #[test]
@@ -267,9 +267,9 @@ mod tests {
         taint.watch_message(open, MessageId::new(1_732_500_000_000, 5), b"hello");
         taint.watch_user(UserId::new(OPEN, 4));
         for text in [open.to_string(), UserId::new(OPEN, 4).to_string(), "pinned".to_owned()] {
-            assert_eq!(taint.found_in(text.as_bytes()), None, "{text}");
+            assert_eq!(taint.found_in(text.as_bytes(), true), None, "{text}");
         }
-        assert_eq!(taint.found_in(&[0, 2].repeat(1_000)), None);
-        assert_eq!(taint.found_in(b""), None);
+        assert_eq!(taint.found_in(&[0, 2].repeat(1_000), true), None);
+        assert_eq!(taint.found_in(b"", true), None);
     }
 }
