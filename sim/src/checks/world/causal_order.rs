@@ -84,6 +84,9 @@ impl Oracle {
         self.record.applied += 1;
         self.may_be_done(item.message)?;
         let facts = self.record.conversations.entry(change.conversation).or_default();
+        if is_new && of_second_life {
+            facts.forget_causes(number);
+        }
         let lacking = facts.lacks_cause(region, number);
         let issued = if is_new { is_issued_in_order(facts, region, number) } else { Ok(()) };
         let applied = facts.applies(at, region, number);

@@ -89,7 +89,12 @@ fn misplaced(
         let aliases = facts.aliases.get(*identity).into_iter().flatten();
         let seen = aliases.filter(|alias| !facts.is_excused(**alias, known.user));
         let lowest: Option<Place> = seen.map(|alias| facts.operations[*alias].place).min();
-        if let Some(lowest) = lowest.filter(|lowest| lowest != place) {
+        // One that an add hides, while an earlier one of the same user does not, may have come before it was hidden: then it stands there rightly.
+        let came_before = |lowest: &Place| {
+            let number = facts.by_dot.get(&place.dot).filter(|_| place < lowest);
+            number.is_some_and(|number| facts.may_be_shown(*number, known.user))
+        };
+        if let Some(lowest) = lowest.filter(|lowest| lowest != place && !came_before(lowest)) {
             return Some(format!("{device} shows at {place} what belongs at {lowest}"));
         }
     }

@@ -68,7 +68,9 @@ impl Record {
         let Some(facts) = self.conversations.get_mut(&id) else { return };
         let Some(number) = facts.by_dot.get(&item.dot).copied() else { return };
         let is_held = rest.iter().any(|region| facts.is_applied(*region, number));
-        let is_another = facts.operations.get(number).is_some_and(|known| known.message != item.message);
+        let is_it =
+            |known: &operations::OperationFacts| known.message == item.message && known.place.hlc == item.hlc;
+        let is_another = !facts.operations.get(number).is_some_and(is_it);
         if is_another && !is_held {
             facts.by_dot.remove(&item.dot);
         }

@@ -138,6 +138,13 @@ impl Facts {
         branch
     }
 
+    /// What its region had applied is not known: it counts as following from nothing.
+    pub(crate) fn forget_causes(&mut self, number: Number) {
+        if let Some(operation) = self.operations.get_mut(number) {
+            operation.before = 0;
+        }
+    }
+
     /// The first cause of an operation that a region lacks.
     pub(crate) fn lacks_cause(&mut self, region: RegionId, number: Number) -> Option<Number> {
         let branch = self.branch(region);
