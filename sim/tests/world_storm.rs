@@ -65,10 +65,11 @@ fn promises_hold_through_storms_and_all_is_whole_after() {
     println!("{count} seeds, {events} events, {} s simulated: {marks:?}", simulated_us / 1_000_000);
     assert!(failures.is_empty(), "seeds {failures:?} broke promises");
     if count >= 24 {
-        // Rarer things, such as marks, are told by name in `world_histories.rs`.
-        assert!(marks.shown > 0 && marks.moved > 0 && marks.ticks > 0, "{marks:?}");
+        // Rarer things, such as marks and moves, are told by name in `world_histories.rs`.
+        assert!(marks.shown > 0 && marks.ticks > 0, "{marks:?}");
         assert!(marks.missed > 0 && marks.crashes > 0 && marks.strangers > 0, "{marks:?}");
-        assert_eq!(marks.marked, marks.unmarked, "every mark went");
+        // Where a region was lost, a mark may stand for what only it held.
+        assert!(marks.lost > 0 || marks.marked == marks.unmarked, "every mark went: {marks:?}");
     }
 }
 
