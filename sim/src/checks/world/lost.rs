@@ -78,7 +78,7 @@ impl Oracle {
         }
     }
 
-    fn lost(
+    pub(super) fn lost(
         &self,
         device: DeviceId,
         known: &DeviceFacts,
