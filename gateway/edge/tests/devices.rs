@@ -133,7 +133,7 @@ fn damage(store: &std::path::Path, conversation: crdt::ConversationId, position:
     let mut value = store.reader().get(&key).unwrap().unwrap().to_vec();
     value[7] ^= 1;
     let mut batch = Batch::default();
-    batch.put(key.into(), value.into());
+    batch.put(key, value.into());
     store.commit(&batch).unwrap();
 }
 
