@@ -5,6 +5,7 @@
 //! What must always hold: a figure without a sample is a dash, never a zero; whatever was left out because of a bound is said.
 
 use sim::figures::{Distribution, Machines, Users};
+use sim::page::count;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -199,19 +200,6 @@ fn spread(what: &'static str, distribution: &Distribution) -> Row {
 
 fn fact(what: &str, figure: String) -> Row {
     Row::Fact(what.to_owned(), figure)
-}
-
-/// With its thousands apart.
-pub(crate) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 /// In the unit in which people would say it, with three digits at least.

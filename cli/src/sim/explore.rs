@@ -3,7 +3,6 @@
 //! What must always hold: a panic of a seed is a failure of that seed and stops nothing; a seed that was begun is finished, so the state says "everything up
 //! to here"; the exit code is 0 only if at least one seed ran and none failed.
 
-use super::answer::count;
 use super::chosen::Chosen;
 use super::class::Class;
 use super::failing_seed::{self, Above};
@@ -11,6 +10,7 @@ use super::played::{Played, Watching, play};
 use super::soak::{FailedSeed, Ran, Soak};
 use crate::failure::Failure;
 use clap::Args;
+use sim::page::count;
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;

@@ -3,13 +3,13 @@
 //! What must always hold: what is printed was read back and played once more, and failed in the same way; nothing else goes to stdout, so that it can be
 //! written to a file as it is.
 
-use super::answer::count;
 use super::chosen::Chosen;
 use super::class::Class;
 use super::played::{Played, Watching, play};
 use crate::failure::Failure;
 use clap::Args;
 use sim::outcome::Verdict;
+use sim::page::count;
 use sim::scenario::Scenario;
 use sim::script::{Script, draw};
 use sim::shrink::{self, Shrunk};

@@ -3,11 +3,12 @@
 //! What must always hold: a promise that was never looked at is not called kept; the last line says in one sentence how it ended, and agrees
 //! with the exit code.
 
-use super::answer::{count, duration};
+use super::answer::duration;
 use super::class::Class;
 use super::played::Played;
 use super::promises;
 use sim::checks::world::Tally;
+use sim::page::count;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 

@@ -31,7 +31,8 @@ fn both(large: u64, of: &str, small: u64, of_small: &str) -> String {
 }
 
 /// A count with its thousands apart: `12,345`.
-pub(super) fn count(number: u64) -> String {
+#[must_use]
+pub fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (index, digit) in digits.chars().enumerate() {
