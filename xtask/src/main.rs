@@ -1,9 +1,10 @@
-//! Checks and chores: `cargo xtask tidy`, `ci`, `bench`, `breakages`.
+//! Checks and chores: `cargo xtask tidy`, `ci`, `bench`, `breakages`, `mutants`.
 //!
 //! `tidy` checks what a machine can check of the house rules and prints one line for each breach: rule, place, what to do. It
 //! runs as a test too, so an untidy house fails `cargo nextest run`. `ci` is everything that must hold before a change counts,
 //! the same on a developer's machine and in CI. `bench` builds the release
-//! program and lets it measure what a message costs. `breakages` breaks copies of the product and lets the simulator find it.
+//! program and lets it measure what a message costs. `breakages` breaks copies of the product and lets the simulator find it; `mutants` does
+//! the same with small mistakes, for which tests and seeds stand together.
 
 mod bench;
 mod breakages;
@@ -13,6 +14,8 @@ mod dependency_rules;
 mod document_rules;
 mod finding;
 mod function_length;
+mod mutant_list;
+mod mutants;
 mod rust_text;
 mod scratch_tree;
 mod source_rules;
@@ -26,6 +29,7 @@ cargo xtask tidy      check the house rules
 cargo xtask ci        format, lints, licences, house rules, tests, documentation
 cargo xtask bench …   measure what a message costs (--help: options; --json FILE)
 cargo xtask breakages …   make each of the mistakes in sim/breakages, and let the simulator find it
+cargo xtask mutants …   make a sample of small mistakes in the cores, and let tests and the simulator notice
 ";
 
 fn main() -> ExitCode {
@@ -36,6 +40,7 @@ fn main() -> ExitCode {
         ["ci"] => ci::run(),
         ["bench", options @ ..] => bench::run(options),
         ["breakages", options @ ..] => breakages::run(options),
+        ["mutants", options @ ..] => mutants::run(options),
         _ => {
             eprint!("{USAGE}");
             ExitCode::from(2)

@@ -3,7 +3,7 @@
 //! What must always hold: the repository itself is never changed; a file of the copy is written only when it differs, so that what is built next
 //! is what changed; one program at a time uses a copy.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 
 /// Folders of the copy that are not copies of anything.
 const KEPT: &[&str] = &["target", ".cache", ".git"];
+
+/// So much memory may a program take that is tried: a broken one may want all there is.
+const MEMORY_KIB_MAX: u64 = 8 << 20;
 
 /// The copy.
 #[derive(Debug)]
@@ -29,6 +32,17 @@ pub(crate) enum Ended {
     Itself(String),
     /// It did not end in time, and printed this until then.
     Late(String),
+}
+
+/// How a try went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tried {
+    /// It succeeded.
+    Passed,
+    /// It failed, or was ended because it wanted too much memory.
+    Failed,
+    /// It did not end in time.
+    Late,
 }
 
 impl ScratchTree {
@@ -54,6 +68,11 @@ impl ScratchTree {
     /// The copy.
     pub(crate) fn tree(&self) -> PathBuf {
         self.folder.join("tree")
+    }
+
+    /// Where everything about it is kept.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Where the copy is built.
@@ -94,14 +113,54 @@ impl ScratchTree {
 
     /// Runs cargo in the copy; what it says of errors if it fails.
     pub(crate) fn cargo(&self, arguments: &[&str]) -> io::Result<Result<(), String>> {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsStr::new("cargo").to_owned());
-        let output = Command::new(cargo)
+        Ok(success_or_text(&self.in_copy(&cargo(), arguments).output()?))
+    }
+
+    /// Runs cargo in the copy; what it prints.
+    pub(crate) fn cargo_prints(&self, arguments: &[&str]) -> io::Result<String> {
+        let output = self.in_copy(&cargo(), arguments).output()?;
+        success_or_text(&output).map_err(io::Error::other)?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Whether cargo succeeds within so much time and some memory. A broken product may do neither, so all that it starts is ended with it. What is odd is no error here.
+    pub(crate) fn try_cargo(&self, arguments: &[&str], limit: Duration) -> io::Result<Tried> {
+        self.try_program(Path::new(&cargo()), arguments, limit)
+    }
+
+    /// Whether a program does.
+    pub(crate) fn try_program(
+        &self,
+        program: &Path,
+        arguments: &[&str],
+        limit: Duration,
+    ) -> io::Result<Tried> {
+        // `timeout` ends the whole process group, test programs of cargo included.
+        let script = format!("ulimit -v {MEMORY_KIB_MAX}; exec timeout -k 5 {} \"$@\"", limit.as_secs());
+        let status = self
+            .in_copy(OsStr::new("sh"), &["-c", &script, "sh"])
+            .arg(program)
+            .args(arguments)
+            .env("RUSTFLAGS", "--cap-lints=warn")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()?;
+        Ok(match status.code() {
+            Some(0) => Tried::Passed,
+            Some(124 | 137) => Tried::Late,
+            Some(_) | None => Tried::Failed,
+        })
+    }
+
+    fn in_copy(&self, program: &OsStr, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command
             .args(arguments)
             .current_dir(self.tree())
             .env("CARGO_TARGET_DIR", self.target())
-            .env("CARGO_INCREMENTAL", "1")
-            .output()?;
-        Ok(success_or_text(&output))
+            .env("CARGO_INCREMENTAL", "1");
+        command
     }
 
     /// Runs a program in the copy for so long at most.
@@ -127,6 +186,10 @@ impl ScratchTree {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+fn cargo() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"))
 }
 
 fn success_or_text(output: &Output) -> Result<(), String> {
