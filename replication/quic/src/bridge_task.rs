@@ -16,9 +16,8 @@ use crdt::{Now, RegionId};
 use rand_core::RngCore;
 use replication::bridge::Bridge;
 use replication::input::Input;
-use replication::limits::FRAME_BYTES_MAX;
 use replication::output::{Alarm, Output};
-use replication::reason::{CODE_STOPPING, Reason};
+use replication::reason::CODE_STOPPING;
 use replication::timers::Timer;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -117,9 +116,8 @@ impl<R: RegionPort> BridgeTask<R> {
         match event {
             LinkEvent::Written => self.give(Input::PipeReady).await,
             LinkEvent::Heard(Heard::Frame(frame)) => self.give(Input::Frame(frame)).await,
-            LinkEvent::Heard(Heard::Oversized(bytes)) => {
-                let reason = Reason::Oversized { bytes, limit: FRAME_BYTES_MAX };
-                tracing::warn!(peer = %self.peer, %reason, "bridge closed");
+            LinkEvent::Heard(Heard::Refused(reason)) => {
+                self.raise(&Alarm::RefusedPeer { peer: self.peer, reason: reason.clone() });
                 self.end_link(reason.code(), &reason.to_string());
                 self.give(Input::Disconnected { code: None }).await;
             }

@@ -1,16 +1,18 @@
 //! One connection to a peer: its single stream cut into frames, read and written by a task each.
 //!
 //! A frame is four bytes of length, big-endian, and so many bytes. What must always hold:
-//! - A frame above the limit is refused by its length alone; its bytes are never held.
+//! - A frame above the limit is refused by its length alone; its bytes are never held. A stream that ends within a frame is refused too.
 //! - One frame waits to be taken and one is being read; when nobody takes them, the stream's window fills and the peer waits.
 //! - One frame is being written, and the next is asked for when QUIC has taken all of it.
 
 use crate::counters::{BridgeCounters, add};
 use bytes::{Bytes, BytesMut};
 use crdt::RegionId;
-use quinn::{Connection, ConnectionError, ReadExactError, RecvStream, SendStream, VarInt};
+use quinn::{
+    Connection, ConnectionError, ReadError, ReadExactError, RecvStream, SendStream, VarInt, WriteError,
+};
 use replication::limits::FRAME_BYTES_MAX;
-use replication::reason::CODE_STOPPING;
+use replication::reason::{CODE_STOPPING, Reason};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -38,8 +40,8 @@ pub(crate) struct Link {
 pub(crate) enum Heard {
     /// One frame.
     Frame(Bytes),
-    /// A frame of so many bytes is announced, which is too long. Nothing more is read.
-    Oversized(usize),
+    /// What is no frame, by its length or its end. Nothing more is read.
+    Refused(Reason),
     /// The connection ended, with the code that the peer gave if it closed it.
     Ended { code: Option<u32> },
 }
@@ -125,10 +127,17 @@ async fn read_frames(
                 }
                 frame
             }
-            Err(_) => {
+            Err(ReadExactError::FinishedEarly(read)) if read > 0 => {
+                Heard::Refused(Reason::Malformed("the stream ends within a frame"))
+            }
+            // What the peer said is asked before anything is closed from here, which would take its place.
+            Err(ReadExactError::ReadError(ReadError::ConnectionLost(error))) => {
+                Heard::Ended { code: code_of(&error) }
+            }
+            Err(ReadExactError::FinishedEarly(_) | ReadExactError::ReadError(_)) => {
                 // A stream that ends without its connection is of no more use.
                 connection.close(VarInt::from_u32(CODE_STOPPING), b"stream ended");
-                Heard::Ended { code: close_code(&connection) }
+                Heard::Ended { code: None }
             }
         };
         let last = !matches!(next, Heard::Frame(_));
@@ -143,11 +152,15 @@ async fn read_frame(stream: &mut RecvStream) -> Result<Heard, ReadExactError> {
     stream.read_exact(&mut prefix).await?;
     let length = u32::from_be_bytes(prefix) as usize;
     if length > FRAME_BYTES_MAX {
-        return Ok(Heard::Oversized(length));
+        return Ok(Heard::Refused(Reason::Oversized { bytes: length, limit: FRAME_BYTES_MAX }));
     }
     let mut frame = BytesMut::zeroed(length);
-    stream.read_exact(&mut frame).await?;
-    Ok(Heard::Frame(frame.freeze()))
+    match stream.read_exact(&mut frame).await {
+        Ok(()) => Ok(Heard::Frame(frame.freeze())),
+        // Its length has come: also one that ends before its first byte is cut short.
+        Err(ReadExactError::FinishedEarly(read)) => Err(ReadExactError::FinishedEarly(PREFIX_BYTES + read)),
+        Err(error @ ReadExactError::ReadError(_)) => Err(error),
+    }
 }
 
 async fn write_frames(
@@ -162,9 +175,14 @@ async fn write_frames(
         let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
         let written = frame.len() + PREFIX_BYTES;
         let mut pieces = [Bytes::copy_from_slice(&length.to_be_bytes()), frame];
-        if stream.write_all_chunks(&mut pieces).await.is_err() {
-            connection.close(VarInt::from_u32(CODE_STOPPING), b"stream ended");
-            return;
+        match stream.write_all_chunks(&mut pieces).await {
+            Ok(()) => {}
+            // Why it ended, the reader tells: closing it once more would take the place of what the peer said.
+            Err(WriteError::ConnectionLost(_)) => return,
+            Err(WriteError::Stopped(_) | WriteError::ClosedStream | WriteError::ZeroRttRejected) => {
+                connection.close(VarInt::from_u32(CODE_STOPPING), b"stream ended");
+                return;
+            }
         }
         add(&counters.frames_out, 1);
         add(&counters.bytes_out, written);
@@ -172,11 +190,6 @@ async fn write_frames(
             return;
         }
     }
-}
-
-/// The code with which the peer closed the connection, if that is how it ended.
-pub(crate) fn close_code(connection: &Connection) -> Option<u32> {
-    connection.close_reason().as_ref().and_then(code_of)
 }
 
 /// The code that a peer gave, if it ended the connection.

@@ -5,12 +5,10 @@
 
 mod pair;
 
-use crdt::{Now, RegionId};
-use pair::{Authority, MadeUpRegion, addresses, core, framed, name, until};
+use crdt::RegionId;
+use pair::{Authority, MadeUpRegion, addresses, framed, hello_of, name, until};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore as _, SeedableRng as _};
-use replication::input::Input;
-use replication::output::Output;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -107,19 +105,6 @@ async fn a_certificate_of_one_region_cannot_speak_as_another() {
     assert!(bridges.open().borrow().is_empty());
 }
 
-/// The first frame of a region's bridge.
-fn hello_of(own: u16, peer: u16) -> bytes::Bytes {
-    let mut bridge = core(own, peer);
-    let region = MadeUpRegion::new(own, 0, true);
-    let mut entropy = ChaCha20Rng::seed_from_u64(1);
-    let inputs = [Input::Started, Input::Connected { certified: RegionId(peer) }, Input::PipeReady];
-    let outputs =
-        inputs.into_iter().flat_map(|input| bridge.step(Now(1), &mut entropy, input, &*region).unwrap());
-    let mut frames =
-        outputs.filter_map(|output| if let Output::Send(frame) = output { Some(frame) } else { None });
-    frames.next().unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn garbage_and_oversized_frames_close_that_connection_by_code_and_no_other() {
     let (authority, addresses) = (Authority::new(), addresses());
@@ -145,7 +130,7 @@ async fn garbage_and_oversized_frames_close_that_connection_by_code_and_no_other
     let (mut send, _receive) = cut_short.connection.as_ref().unwrap().open_bi().await.unwrap();
     send.write_all(&half).await.unwrap();
     send.finish().unwrap();
-    assert_eq!(cut_short.close_code().await, Some(0), "a stream that ends within a frame");
+    assert_eq!(cut_short.close_code().await, Some(20), "a stream that ends within a frame");
     assert_eq!(open.borrow().len(), 1, "the true peer's bridge stands");
     assert_eq!(dialler.counters()[&RegionId(3)].connections.load(Ordering::Relaxed), 1);
     assert_eq!(*three.stopped.lock().unwrap(), Vec::<String>::new());

@@ -16,9 +16,11 @@ use rand_core::SeedableRng as _;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use replication::bridge::{Bridge, Config, OwnStore};
 use replication::commit::{Commit, OperationBytes};
+use replication::input::Input;
 use replication::log::{
     ChangeNumber, LogUnreadable, LogView, LoggedCommit, PartitionState, PeerCursor, Position,
 };
+use replication::output::Output;
 use replication::placement::{Epoch, Placement, Placements};
 use replication::register::Register;
 use replication_quic::{
@@ -158,6 +160,19 @@ pub fn core(own: u16, peer: u16) -> Bridge {
         stores: BTreeMap::from([(PLACEMENT, OwnStore { replica: replica(own), start_number: 1 })]),
         kinds: vec![0],
     })
+}
+
+/// The first frame of a region's bridge.
+pub fn hello_of(own: u16, peer: u16) -> Bytes {
+    let mut bridge = core(own, peer);
+    let region = MadeUpRegion::new(own, 0, true);
+    let mut entropy = ChaCha20Rng::seed_from_u64(1);
+    let inputs = [Input::Started, Input::Connected { certified: RegionId(peer) }, Input::PipeReady];
+    let outputs =
+        inputs.into_iter().flat_map(|input| bridge.step(Now(1), &mut entropy, input, &*region).unwrap());
+    let mut frames =
+        outputs.filter_map(|output| if let Output::Send(frame) = output { Some(frame) } else { None });
+    frames.next().unwrap()
 }
 
 /// Three addresses that nobody else has.
