@@ -50,7 +50,12 @@ impl Demo {
             base_port: None,
             insecure_loopback: true,
         };
-        let played = init.write().and_then(|()| self.play.play(&folder, &output, self.keep));
+        if let Err(failure) = init.write() {
+            // Nothing has begun, so there is nothing to keep. Why it has not is what matters.
+            let _ = std::fs::remove_dir_all(&output);
+            return Err(failure);
+        }
+        let played = self.play.play(&folder, &output, self.keep);
         let stays = self.keep || !played.as_ref().is_ok_and(|played| played.report.ok);
         if stays {
             eprintln!("everything is in {}", output.display());

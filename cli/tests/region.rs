@@ -106,6 +106,9 @@ fn a_port_in_use_is_named_and_leaves_the_store_as_it_was() {
         let output = archipelago(folder.path(), "region east --cluster demo --data data/east");
         assert_eq!(output.status.code(), Some(1), "{key}: {}", said(&output));
         assert!(said(&output).contains(&address), "{key}: {}", said(&output));
+        let way_out =
+            if key == "bridge" { "free the port, or change `bridge`" } else { "choose another port" };
+        assert!(said(&output).contains(way_out), "{key}: {}", said(&output));
         assert!(output.stdout.is_empty(), "{key}: nothing was ready");
         drop((udp, tcp));
     }
@@ -144,6 +147,15 @@ fn what_does_not_fit_the_cluster_file_is_refused_with_the_way_out() {
         2,
         "leave out --insecure-loopback",
     );
+    let file = folder.path().join("demo/cluster.toml");
+    let right = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, right.replacen("jurisdiction", "jurisdictoin", 1)).unwrap();
+    refuse(
+        "region east --cluster demo --data data/x",
+        2,
+        "demo/cluster.toml: line 7: `jurisdictoin` is not a key of [[region]]; did you mean `jurisdiction`?",
+    );
+    std::fs::write(&file, right).unwrap();
     std::fs::remove_file(folder.path().join("demo/epochs/local-1.toml")).unwrap();
     refuse("region east --cluster demo --data data/x", 2, "epoch 1 of p2 is missing");
     std::fs::copy(folder.path().join("demo/keys/token.pem"), folder.path().join("demo/certs/east.key"))

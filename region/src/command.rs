@@ -135,7 +135,7 @@ pub enum Refusal {
     #[error("conversation {0} exists already: draw another id")]
     ConversationExists(ConversationId),
     /// A body is too long.
-    #[error("the body has {bytes} bytes, the limit is {limit}: shorten it or send it as media")]
+    #[error("the body has {bytes} bytes, the limit is {limit}: shorten it, or send it in parts")]
     BodyTooLarge {
         /// Its length.
         bytes: usize,
@@ -174,7 +174,7 @@ pub enum Refusal {
     )]
     MessageFromFuture(MessageId),
     /// A direct conversation has its two members for ever.
-    #[error("conversation {0} is between two users: nobody is added to it or leaves it")]
+    #[error("conversation {0} is between two users, nobody is added to it or leaves it: begin a group")]
     Direct(ConversationId),
     /// The conversation's clock is at the top of its range.
     #[error("conversation {0} can take no more messages: begin a new one")]

@@ -82,7 +82,7 @@ pub enum EpochRefused {
         number: Epoch,
     },
     /// An active replica of a region that the cluster file does not put into the placement.
-    #[error("epoch {} of {placement} names {region}, which the cluster file does not put into the placement", .number.0)]
+    #[error("epoch {} of {placement} names {region}, which the cluster file does not put into the placement: correct that file, or get the epoch again from an operator", .number.0)]
     Outside {
         /// Its placement.
         placement: PlacementId,
@@ -92,7 +92,7 @@ pub enum EpochRefused {
         region: RegionId,
     },
     /// Two active replicas of one region.
-    #[error("epoch {} of {placement} names two replicas of {region}: a region is one replica", .number.0)]
+    #[error("epoch {} of {placement} names two replicas of {region}, and a region is one: get it again from an operator", .number.0)]
     TwoReplicas {
         /// Its placement.
         placement: PlacementId,

@@ -117,11 +117,13 @@ fn any_change_to_a_signed_statement_is_a_bad_signature() {
 fn a_signed_statement_must_fit_the_cluster_file() {
     refuse(
         &[signed(None, &[(1, 10), (5, 50)])],
-        expect!["epoch 1 of p3 names r5, which the cluster file does not put into the placement"],
+        expect![
+            "epoch 1 of p3 names r5, which the cluster file does not put into the placement: correct that file, or get the epoch again from an operator"
+        ],
     );
     refuse(
         &[signed(None, &[(1, 10), (1, 11)])],
-        expect!["epoch 1 of p3 names two replicas of r1: a region is one replica"],
+        expect!["epoch 1 of p3 names two replicas of r1, and a region is one: get it again from an operator"],
     );
 }
 

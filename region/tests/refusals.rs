@@ -72,7 +72,7 @@ fn commands_are_refused_by_name_and_change_nothing() {
         1,
         post(islands, 9, &"x".repeat(65_537)),
         expect![
-            "body_too_large: the body has 65537 bytes, the limit is 65536: shorten it or send it as media"
+            "body_too_large: the body has 65537 bytes, the limit is 65536: shorten it, or send it in parts"
         ],
     );
     check(
@@ -93,14 +93,14 @@ fn commands_are_refused_by_name_and_change_nothing() {
         1,
         Command::Add { conversation: direct(), command: new, user: user(3) },
         expect![
-            "direct_conversation: conversation c0001c5a1e1c23db41737f9b162e9e22e is between two users: nobody is added to it or leaves it"
+            "direct_conversation: conversation c0001c5a1e1c23db41737f9b162e9e22e is between two users, nobody is added to it or leaves it: begin a group"
         ],
     );
     check(
         1,
         Command::Leave { conversation: direct(), command: new },
         expect![
-            "direct_conversation: conversation c0001c5a1e1c23db41737f9b162e9e22e is between two users: nobody is added to it or leaves it"
+            "direct_conversation: conversation c0001c5a1e1c23db41737f9b162e9e22e is between two users, nobody is added to it or leaves it: begin a group"
         ],
     );
     check(
@@ -114,7 +114,7 @@ fn commands_are_refused_by_name_and_change_nothing() {
         1,
         Command::OpenDirect { placement: WORLD, command: new, peer: user(1) },
         expect![
-            "direct_conversation: conversation c0001e282870203aa807832cbbc88331f is between two users: nobody is added to it or leaves it"
+            "direct_conversation: conversation c0001e282870203aa807832cbbc88331f is between two users, nobody is added to it or leaves it: begin a group"
         ],
     );
     check(

@@ -6,6 +6,7 @@
 //! Cost: 64 bytes of signature a commit, shared by all its operations; one Ed25519 signature where it is issued and one
 //! verification in every other region.
 
+use crate::reason::{BROKEN, FORKED};
 use crate::signature::Signatures;
 use bytes::Bytes;
 use crdt::operation::MalformedOperation;
@@ -41,7 +42,8 @@ pub struct Commit {
 pub enum CommitRefused {
     /// It does not begin where the origin's chain ends here.
     #[error(
-        "commit of {origin} in {partition} begins at {first}, but {expected} is next: entries out of order"
+        "commit of {origin} in {partition} begins at {first}, but {expected} is next, so entries are out of order: {}",
+        BROKEN
     )]
     OutOfOrder {
         /// Its partition.
@@ -54,7 +56,9 @@ pub enum CommitRefused {
         expected: u64,
     },
     /// The signature is not the origin's over this chain: tampering, a fork, or a commit cut short.
-    #[error("commit of {origin} in {partition} up to {last} is not signed by its origin over this chain")]
+    #[error(
+        "commit of {origin} in {partition} up to {last} is not signed by its origin over this chain: compare that region's key with the one in the epoch's file, and verify the peer's store"
+    )]
     Signature {
         /// Its partition.
         partition: PartitionId,
@@ -65,7 +69,8 @@ pub enum CommitRefused {
     },
     /// Signed by its origin, but over another chain than the one applied here: a dot was issued twice, or a store was rolled back.
     #[error(
-        "{origin} has forked in {partition}: two chains up to {last}, both signed by it; nothing more is taken from it"
+        "{origin} has forked in {partition}, two chains up to {last} are both signed by it, and nothing more is taken from it: {}",
+        FORKED
     )]
     Fork {
         /// Its partition.
@@ -76,7 +81,7 @@ pub enum CommitRefused {
         last: u64,
     },
     /// It holds bytes that are no operation, or one of a kind that this version does not know.
-    #[error("{partition} holds something else than an operation at {dot}: {reason}")]
+    #[error("{partition} holds something else than an operation at {dot}, {reason}: {}", BROKEN)]
     Malformed {
         /// Its partition.
         partition: PartitionId,
@@ -86,7 +91,7 @@ pub enum CommitRefused {
         reason: MalformedOperation,
     },
     /// It holds an operation on a conversation of another partition.
-    #[error("{dot} in {partition} is about a conversation of another partition")]
+    #[error("{dot} in {partition} is about a conversation of another partition: {}", BROKEN)]
     WrongPartition {
         /// The partition whose log it stands in.
         partition: PartitionId,
@@ -104,7 +109,7 @@ pub enum CommitRefused {
         key: String,
     },
     /// No operations.
-    #[error("commit of {origin} in {partition} is empty")]
+    #[error("commit of {origin} in {partition} is empty: {}", BROKEN)]
     Empty {
         /// Its partition.
         partition: PartitionId,
@@ -112,7 +117,7 @@ pub enum CommitRefused {
         origin: ReplicaId,
     },
     /// The origin is not an active replica of the partition's placement in this region's epoch.
-    #[error("{origin} is not an active replica of {partition}")]
+    #[error("{origin} is not an active replica of {partition}: give both regions the same epoch files")]
     UnknownOrigin {
         /// Its partition.
         partition: PartitionId,

@@ -35,7 +35,9 @@ pub struct MaySend {
 
 /// A partition and a region of which the one's placement does not hold the other.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{region} has no part in {partition}: entries of a partition go only to regions of its placement")]
+#[error(
+    "{region} has no part in {partition}, whose entries go only to regions of its placement: compare the cluster files"
+)]
 pub struct NoPart {
     /// The partition.
     pub partition: PartitionId,

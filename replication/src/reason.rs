@@ -2,11 +2,16 @@
 //!
 //! What must always hold: a code keeps its meaning for ever and is never reused; a closed bridge has applied nothing of what it was closed for;
 //! whatever a peer sends ends in one of these, never in a panic. Codes below 20 are refusals of a Hello, from 20 on the peer broke the
-//! protocol, from 40 on the two histories do not fit.
+//! protocol, from 40 on the two histories do not fit. Every text ends with the way out, and `docs/errors.md` lists the codes.
 
 use crate::commit::CommitRefused;
 use crate::placement::NoPart;
 use crdt::{PartitionId, PlacementId, RegionId, ReplicaId};
+
+/// The way out where the peer's program breaks the protocol: a release that was mixed in, or a mistake of ours to be told of.
+pub(crate) const BROKEN: &str = "if it comes again, run the same release in both regions";
+/// The way out where a replica has two histories.
+pub(crate) const FORKED: &str = "close that replica by a new epoch, and keep both disks";
 
 /// Why a bridge is closed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,7 +63,9 @@ pub enum Reason {
         replica: ReplicaId,
     },
     /// The peer says it is a region that its certificate does not name.
-    #[error("the peer's certificate is of region {certified}, not {expected}")]
+    #[error(
+        "the peer's certificate is of region {certified}, not {expected}: give each region the certificate of its own name"
+    )]
     WrongCertificate {
         /// As the certificate says.
         certified: RegionId,
@@ -94,10 +101,10 @@ pub enum Reason {
         seen: u64,
     },
     /// Not a frame, or a field out of range.
-    #[error("malformed frame: {0}")]
+    #[error("malformed frame ({}): {}", .0, BROKEN)]
     Malformed(&'static str),
     /// A frame above the limit.
-    #[error("a frame of {bytes} bytes is above the limit of {limit}")]
+    #[error("a frame of {bytes} bytes is above the limit of {limit}: {}", BROKEN)]
     Oversized {
         /// Its length.
         bytes: usize,
@@ -105,19 +112,19 @@ pub enum Reason {
         limit: usize,
     },
     /// A frame with something in it that this version does not know.
-    #[error("a frame holds fields that are unknown in the agreed version")]
+    #[error("a frame holds fields that are unknown in the agreed version: {}", BROKEN)]
     Unknown,
     /// A frame that does not belong where it came: anything before Hello, a second Hello, entries before Resume.
-    #[error("{0} came out of turn")]
+    #[error("{} came out of turn: {}", .0, BROKEN)]
     OutOfTurn(&'static str),
     /// Entries that do not follow what was sent before.
-    #[error("entries of {0} out of order")]
+    #[error("entries of {} out of order: {}", .0, BROKEN)]
     EntriesOutOfOrder(PartitionId),
     /// A partition that the peer or this region has no part in.
     #[error(transparent)]
     NoPart(#[from] NoPart),
     /// A commit that ends before its end.
-    #[error("a commit of {origin} in {partition} is cut short")]
+    #[error("a commit of {origin} in {partition} is cut short: {}", BROKEN)]
     CommitCutShort {
         /// Where.
         partition: PartitionId,
@@ -128,10 +135,10 @@ pub enum Reason {
     #[error(transparent)]
     Commit(#[from] CommitRefused),
     /// More fetches than can be remembered.
-    #[error("more than {0} fetches are waiting: the peer asks without taking answers")]
+    #[error("more than {} fetches are waiting, since the peer asks without taking answers: {}", .0, BROKEN)]
     TooManyFetches(usize),
     /// A fetch of what this region does not have.
-    #[error("{origin} up to {last} in {partition} was asked for and is not here")]
+    #[error("{origin} up to {last} in {partition} was asked for and is not here: {}", BROKEN)]
     NotHere {
         /// Where.
         partition: PartitionId,
@@ -141,7 +148,10 @@ pub enum Reason {
         last: u64,
     },
     /// Two histories of one replica.
-    #[error("{origin} has another history in {partition} at sequence {sequence} on the other side")]
+    #[error(
+        "{origin} has another history in {partition} at sequence {sequence} on the other side: {}",
+        FORKED
+    )]
     Fork {
         /// Where.
         partition: PartitionId,

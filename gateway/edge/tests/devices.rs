@@ -184,6 +184,7 @@ async fn a_connection_cut_in_the_middle_of_a_frame_leaves_nothing_behind() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tokens_that_are_not_good_are_refused_by_name() {
     let town = Town::new().await;
+    let mut other = town.device(user(9), Subprotocol::Json).await;
     let (id, device) = (user(1).to_string(), "d0000000000000001");
     let foreign = EncodingKey::from_ed_der(&pkcs8_of_another_key());
     let cases = [
@@ -207,6 +208,8 @@ async fn tokens_that_are_not_good_are_refused_by_name() {
     client.hello(&town.token(&id, device, "test", 2)).await;
     client.until(|frame| matches!(frame, Frame::Welcome(_))).await;
     assert_eq!(client.refusal().await, "token_expired");
+    other.ask(Ask::Ping(v1::Ping {})).await;
+    other.until(|frame| matches!(frame, Frame::Pong(_))).await;
     town.stop().await;
 }
 

@@ -73,9 +73,7 @@ fn refuse_beheaded(folder: &Path) -> Result<bool, StoreError> {
             return Err(StoreError::Damaged {
                 table: "store",
                 key: folder.join("CURRENT").display().to_string(),
-                what: format!(
-                    "the file is missing although {name} is there: restore it or return as a new incarnation"
-                ),
+                what: format!("the file is missing although {name} is there"),
             });
         }
     }

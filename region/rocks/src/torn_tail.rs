@@ -72,7 +72,7 @@ fn damaged(file: &Path, offset: usize, what: &str) -> StoreError {
     StoreError::Damaged {
         table: "write-ahead log",
         key: format!("{} byte {offset}", file.display()),
-        what: format!("{what}, with later records behind it: return as a new incarnation"),
+        what: format!("{what}, with later records behind it"),
     }
 }
 

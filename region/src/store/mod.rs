@@ -28,7 +28,9 @@ pub enum Direction {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// A record that is not what was written. The store must not be served: it returns as a new incarnation on the operator's word.
-    #[error("damaged record in table {table} at key {key}: {what}")]
+    #[error(
+        "damaged record in table {table} at key {key}: {what}; keep the disk, and return as a new incarnation"
+    )]
     Damaged {
         /// The table, by name.
         table: &'static str,
@@ -44,7 +46,7 @@ pub enum StoreError {
         store: String,
     },
     /// Any other failure of the disk or the engine.
-    #[error("store {store} failed in {call}: {reason}")]
+    #[error("store {store} failed in {call}: {reason}; look after its disk, then start the region again")]
     Failed {
         /// The store's folder.
         store: String,

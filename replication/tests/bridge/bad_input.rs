@@ -142,17 +142,17 @@ fn a_hello_is_refused_by_name() {
         wrong cluster:  1 the peer belongs to cluster "prod", this region to "test": correct its cluster file
         unknown region:  2 the peer says it is region 9, this bridge is for r2: compare the cluster files
         impossible region:  2 the peer says it is region 1048576, this bridge is for r2: compare the cluster files
-        region not the certificate's:  6 the peer's certificate is of region r2, not r3
+        region not the certificate's:  6 the peer's certificate is of region r2, not r3: give each region the certificate of its own name
         later versions alone:  7 the peer speaks bridge protocol 2-5, this region 1-1: upgrade the older one
         unknown placement:  3 placement p77 is shared with r2 by one side's cluster file and not by the other's: compare them
         placement not shared:  3 placement p3 is shared with r2 by one side's cluster file and not by the other's: compare them
         placement missing:  3 placement p1 is shared with r2 by one side's cluster file and not by the other's: compare them
-        placement twice: 20 malformed frame: hello
+        placement twice: 20 malformed frame (hello): if it comes again, run the same release in both regions
         another epoch:  4 placement p1: the peer stands in epoch 2, this region in 1, or they name different replicas: give both the same epoch files
         another statement of the same epoch:  4 placement p1: the peer stands in epoch 1, this region in 1, or they name different replicas: give both the same epoch files
         unknown incarnation:  5 placement p1: the epoch does not name replica r2.0000000000000063: that store needs a new epoch
         we were rolled back:  8 placement p1: r1.0000000000000011 is at start 4 but was seen at start 5: its store was rolled back and must return as a new incarnation (fenced)
-        endless name: 20 malformed frame: hello
+        endless name: 20 malformed frame (hello): if it comes again, run the same release in both regions
     "#]].assert_eq(&table);
 }
 
@@ -199,9 +199,9 @@ fn a_resume_that_knows_more_than_we_do_fences_us() {
         a cursor beyond the feed: 42 r2 has read the feed of p1/7 up to 1, which ends at 0: this store lost data and must return as a new incarnation (fenced)
         more of ours than we have: 41 r2 has operation 3 of r1.0000000000000011 in p1/7, whose own store ends at 2: that store lost data and must return as a new incarnation (fenced)
         an acknowledgement of ours for more than we have: 41 r2 has operation 3 of r1.0000000000000011 in p1/7, whose own store ends at 2: that store lost data and must return as a new incarnation (fenced)
-        another history of ours: 40 r1.0000000000000011 has another history in p1/7 at sequence 2 on the other side (fenced)
-        a history of ours whose commits end elsewhere: 40 r1.0000000000000011 has another history in p1/7 at sequence 1 on the other side (fenced)
-        a partition without a part: 25 r2 has no part in p1/0: entries of a partition go only to regions of its placement
+        another history of ours: 40 r1.0000000000000011 has another history in p1/7 at sequence 2 on the other side: close that replica by a new epoch, and keep both disks (fenced)
+        a history of ours whose commits end elsewhere: 40 r1.0000000000000011 has another history in p1/7 at sequence 1 on the other side: close that replica by a new epoch, and keep both disks (fenced)
+        a partition without a part: 25 r2 has no part in p1/0, whose entries go only to regions of its placement: compare the cluster files
     "#]].assert_eq(&table);
 }
 
@@ -310,30 +310,30 @@ fn entries_that_should_not_come_are_refused_by_name() {
         frame
     });
     expect![[r#"
-        out of order: 24 entries of p1/7 out of order
-        a gap within a section: 24 entries of p1/7 out of order
-        another end: 24 entries of p1/7 out of order
-        a rewind nobody asked for: 24 entries of p1/7 out of order
-        no entries: 20 malformed frame: empty section
-        a partition the peer has no part in: 25 r2 has no part in p1/7: entries of a partition go only to regions of its placement
-        a partition far out: 25 r2 has no part in p65535/1023: entries of a partition go only to regions of its placement
-        a commit without its signature: 26 a commit of r2.0000000000000022 in p1/7 is cut short
-        half a signature: 26 a commit of r2.0000000000000022 in p1/7 is cut short
-        a signature alone: 26 a commit of r2.0000000000000022 in p1/7 is cut short
-        a commit cut within an operation: 20 malformed frame: operations
-        more data than shapes: 20 malformed frame: operations
-        a commit larger than any may be: 20 malformed frame: operations
-        an unknown origin: 20 malformed frame: origin
-        our own operation: 20 malformed frame: origin
-        sequence zero: 20 malformed frame: first
-        the last sequence: 20 malformed frame: first
-        told by an envelope that is not remembered: 20 malformed frame: operations
-        a digest without a payload: 20 malformed frame: operations
-        an empty step: 20 malformed frame: empty step
-        a reference to nothing known: 20 malformed frame: references
-        a reference cut in its head: 20 malformed frame: references
-        endless references: 20 malformed frame: references
-        references that overflow: 20 malformed frame: references
+        out of order: 24 entries of p1/7 out of order: if it comes again, run the same release in both regions
+        a gap within a section: 24 entries of p1/7 out of order: if it comes again, run the same release in both regions
+        another end: 24 entries of p1/7 out of order: if it comes again, run the same release in both regions
+        a rewind nobody asked for: 24 entries of p1/7 out of order: if it comes again, run the same release in both regions
+        no entries: 20 malformed frame (empty section): if it comes again, run the same release in both regions
+        a partition the peer has no part in: 25 r2 has no part in p1/7, whose entries go only to regions of its placement: compare the cluster files
+        a partition far out: 25 r2 has no part in p65535/1023, whose entries go only to regions of its placement: compare the cluster files
+        a commit without its signature: 26 a commit of r2.0000000000000022 in p1/7 is cut short: if it comes again, run the same release in both regions
+        half a signature: 26 a commit of r2.0000000000000022 in p1/7 is cut short: if it comes again, run the same release in both regions
+        a signature alone: 26 a commit of r2.0000000000000022 in p1/7 is cut short: if it comes again, run the same release in both regions
+        a commit cut within an operation: 20 malformed frame (operations): if it comes again, run the same release in both regions
+        more data than shapes: 20 malformed frame (operations): if it comes again, run the same release in both regions
+        a commit larger than any may be: 20 malformed frame (operations): if it comes again, run the same release in both regions
+        an unknown origin: 20 malformed frame (origin): if it comes again, run the same release in both regions
+        our own operation: 20 malformed frame (origin): if it comes again, run the same release in both regions
+        sequence zero: 20 malformed frame (first): if it comes again, run the same release in both regions
+        the last sequence: 20 malformed frame (first): if it comes again, run the same release in both regions
+        told by an envelope that is not remembered: 20 malformed frame (operations): if it comes again, run the same release in both regions
+        a digest without a payload: 20 malformed frame (operations): if it comes again, run the same release in both regions
+        an empty step: 20 malformed frame (empty step): if it comes again, run the same release in both regions
+        a reference to nothing known: 20 malformed frame (references): if it comes again, run the same release in both regions
+        a reference cut in its head: 20 malformed frame (references): if it comes again, run the same release in both regions
+        endless references: 20 malformed frame (references): if it comes again, run the same release in both regions
+        references that overflow: 20 malformed frame (references): if it comes again, run the same release in both regions
         a reference to ours that we lack: 41 r2 has operation 3 of r1.0000000000000011 in p1/7, whose own store ends at 2: that store lost data and must return as a new incarnation (fenced)
     "#]].assert_eq(&table);
 }
@@ -389,28 +389,28 @@ fn frames_that_are_none_are_refused_by_name() {
     let probe_answer = Some(proto::ProbeAnswer { sent_us: 1, clock_us: 1 });
     case("an answer to no probe", proto::Frame { probe_answer, ..Default::default() });
     expect![[r#"
-        empty: 22 a frame holds fields that are unknown in the agreed version
-        noise: 20 malformed frame: not a frame
-        too long: 21 a frame of 3145728 bytes is above the limit of 2097152
-        cut short: 20 malformed frame: not a frame
-        an unknown field: 22 a frame holds fields that are unknown in the agreed version
-        an unknown field alone: 22 a frame holds fields that are unknown in the agreed version
-        a second hello: 23 a second Hello came out of turn
-        a second resume: 23 a Resume after the last came out of turn
-        an empty feed: 20 malformed frame: feed
-        a feed without values: 20 malformed frame: feed
-        a feed that does not move: 24 entries of p1/7 out of order
-        an endless key: 20 malformed frame: register
-        a register without a key: 20 malformed frame: register
-        a fetch from an unknown origin: 20 malformed frame: origin
-        a fetch backwards: 20 malformed frame: fetch
-        a fetch from zero: 20 malformed frame: fetch
-        more fetches than fit: 28 more than 16384 fetches are waiting: the peer asks without taking answers
-        a rewind forward: 23 a Rewind forward came out of turn
-        a rewind of what was not sent: 23 a Rewind of what was not sent came out of turn
-        inline of an unknown placement: 20 malformed frame: placement
-        inline of ourselves: 20 malformed frame: origin
-        an answer to no probe: 23 an answer to a probe that was not sent came out of turn
+        empty: 22 a frame holds fields that are unknown in the agreed version: if it comes again, run the same release in both regions
+        noise: 20 malformed frame (not a frame): if it comes again, run the same release in both regions
+        too long: 21 a frame of 3145728 bytes is above the limit of 2097152: if it comes again, run the same release in both regions
+        cut short: 20 malformed frame (not a frame): if it comes again, run the same release in both regions
+        an unknown field: 22 a frame holds fields that are unknown in the agreed version: if it comes again, run the same release in both regions
+        an unknown field alone: 22 a frame holds fields that are unknown in the agreed version: if it comes again, run the same release in both regions
+        a second hello: 23 a second Hello came out of turn: if it comes again, run the same release in both regions
+        a second resume: 23 a Resume after the last came out of turn: if it comes again, run the same release in both regions
+        an empty feed: 20 malformed frame (feed): if it comes again, run the same release in both regions
+        a feed without values: 20 malformed frame (feed): if it comes again, run the same release in both regions
+        a feed that does not move: 24 entries of p1/7 out of order: if it comes again, run the same release in both regions
+        an endless key: 20 malformed frame (register): if it comes again, run the same release in both regions
+        a register without a key: 20 malformed frame (register): if it comes again, run the same release in both regions
+        a fetch from an unknown origin: 20 malformed frame (origin): if it comes again, run the same release in both regions
+        a fetch backwards: 20 malformed frame (fetch): if it comes again, run the same release in both regions
+        a fetch from zero: 20 malformed frame (fetch): if it comes again, run the same release in both regions
+        more fetches than fit: 28 more than 16384 fetches are waiting, since the peer asks without taking answers: if it comes again, run the same release in both regions
+        a rewind forward: 23 a Rewind forward came out of turn: if it comes again, run the same release in both regions
+        a rewind of what was not sent: 23 a Rewind of what was not sent came out of turn: if it comes again, run the same release in both regions
+        inline of an unknown placement: 20 malformed frame (placement): if it comes again, run the same release in both regions
+        inline of ourselves: 20 malformed frame (origin): if it comes again, run the same release in both regions
+        an answer to no probe: 23 an answer to a probe that was not sent came out of turn: if it comes again, run the same release in both regions
     "#]]
     .assert_eq(&table);
 }

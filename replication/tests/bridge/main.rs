@@ -9,6 +9,7 @@
 mod bad_input;
 mod bounded;
 mod describe;
+mod errors_page;
 mod model;
 mod overhead;
 mod registers;
