@@ -120,6 +120,56 @@ fn the_json_of_a_run_says_what_scripts_rely_on() {
     expect!["{class commit drawn events idle_events machines{bounds_reached{} links[{bytes frames from to}] regions[{mailbox_letters_max operations region syncs written_bytes}]} marks ok panic peak_rss_bytes promises{1{checked violations} 10{checked violations} 11{checked violations} 12{checked violations} 2{checked violations} 3{checked violations} 4{checked violations} 5{checked violations} 6{checked violations} 7{checked violations} 8{checked violations} 9{checked violations}} scenario schema seed simulated_s trace_hash users{acknowledge_ms{max p50 p99 p999 samples} cut_off_device_s cut_off_ms{max p50 p99 p999 samples} devices mark_stood_ms{max p50 p99 p999 samples} marked marks_at_end moved offline_device_s redirects refused show_across_ms{max p50 p99 p999 samples} show_after_offline_ms{max p50 p99 p999 samples} show_inside_ms{max p50 p99 p999 samples} untimed waiting_at_end waiting_max written} violations[] wall_s}"].assert_eq(&shape(&named));
 }
 
+/// What is still to be mended ends with its own code: safety is not liveness. When nothing is open there is nothing to run, and the table of
+/// classes stands alone (`cli/src/sim/played.rs`).
+#[test]
+fn an_open_run_ends_with_the_code_of_what_it_breaks() {
+    let open = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sim/scenarios/open");
+    let mut files: Vec<_> = std::fs::read_dir(open).unwrap().map(|entry| entry.unwrap().path()).collect();
+    // The shortest run is as good as any.
+    files.sort_by_key(|file| {
+        let text = std::fs::read_to_string(file).unwrap();
+        let length = text.lines().find_map(|line| line.strip_prefix("length_us = ")).unwrap().to_owned();
+        length.replace('_', "").parse::<u64>().unwrap()
+    });
+    let Some(file) = files.first() else { return };
+    let folder = folder();
+    let output = sim(folder.path(), &["run", file.to_str().unwrap(), "--json", "open.json"]);
+    let answer = json(&folder.path().join("open.json"));
+    let code = match answer["class"].as_str() {
+        Some("safety") => 10,
+        Some("liveness") => 11,
+        other => panic!("an open run breaks a promise: {other:?}"),
+    };
+    assert_eq!(output.status.code(), Some(code), "{}", said(&output));
+    assert_eq!(answer["ok"], false);
+    assert!(!answer["violations"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn the_page_of_a_run_is_one_file_that_needs_nothing_and_recording_it_changes_nothing() {
+    let folder = folder();
+    let run = |more: &[&str]| {
+        let output =
+            sim(folder.path(), &[&["run", "tiny.toml", "--seed", "2", "--json", "a.json"], more].concat());
+        assert!(output.status.success(), "{}", said(&output));
+        json(&folder.path().join("a.json"))["trace_hash"].clone()
+    };
+    assert_eq!(run(&["--html", "page.html"]), run(&[]), "a run that is recorded is the same run");
+    let page = std::fs::read_to_string(folder.path().join("page.html")).unwrap();
+    assert!(page.starts_with("<!doctype html>") || page.starts_with("<!DOCTYPE html>"), "{}", &page[..80]);
+    assert!(page.contains("archipelago sim replay tiny.toml --seed 2"), "how to see it again is on it");
+    for fetched in ["src=\"", "href=\"http", "@import", "fetch("] {
+        assert!(!page.contains(fetched), "it fetches nothing: {fetched}");
+    }
+    // Nothing is written that was not asked for, and a page that cannot be written is said.
+    let nowhere = sim(folder.path(), &["run", "tiny.toml", "--html", "no/such/folder/page.html"]);
+    assert_eq!(nowhere.status.code(), Some(1), "{}", said(&nowhere));
+    assert!(said(&nowhere).contains("no/such/folder/page.html could not be written"), "{}", said(&nowhere));
+    let unjudged = sim(folder.path(), &["run", "tiny.toml", "--html", "page.html", "--no-checks"]);
+    assert_eq!(unjudged.status.code(), Some(2), "{}", said(&unjudged));
+}
+
 #[test]
 fn the_same_seed_is_the_same_run_in_every_process_and_another_seed_is_not() {
     let folder = folder();

@@ -300,3 +300,33 @@ impl Progress {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::played::tests::ended;
+
+    /// The code that a soak of these runs ends with, and how many of them it counts.
+    fn soaked(runs: &[&Played]) -> (Option<u8>, u64) {
+        let mut soak = Soak::new(vec!["a-moment".to_owned()], 7, "0123456789ab");
+        for played in runs {
+            soak.take(ran(played));
+        }
+        (verdict(&soak).err().map(|failure| failure.code() as u8), soak.seeds_run)
+    }
+
+    #[test]
+    fn a_seed_that_panics_is_a_failure_of_that_seed_and_the_gravest_class_is_the_soaks() {
+        let well = ended(|_| {});
+        let panics = ended(|ended| *ended = Err("at shard.rs:7: a broken rule".to_owned()));
+        let unsafe_ = ended(|ended| {
+            if let Ok(outcome) = ended {
+                outcome.class = sim::outcome::Verdict::Safety;
+            }
+        });
+        assert_eq!(soaked(&[&well, &well]), (None, 2));
+        assert_eq!(soaked(&[&well, &panics, &well]), (Some(12), 3));
+        assert_eq!(soaked(&[&panics, &unsafe_]), (Some(10), 2));
+        assert_eq!(soaked(&[]), (Some(1), 0), "no seed ran");
+    }
+}

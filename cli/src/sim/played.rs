@@ -18,6 +18,8 @@ pub(crate) enum Watching {
     Unjudged,
     /// All promises are judged.
     Judged,
+    /// They are, and it ends with the first that is broken: for whoever only asks whether it fails.
+    UntilBroken,
     /// They are, and what happens is told in lines.
     Told,
     /// They are, and what happens is recorded for a page.
@@ -47,7 +49,8 @@ pub(crate) fn play(script: &Script, watching: Watching) -> Played {
     };
     let measuring = Measuring::begin();
     let mut run = Run::new(script, options);
-    let ended = caught(|| run.play());
+    let ended =
+        caught(|| if watching == Watching::UntilBroken { run.play_until_broken() } else { run.play() });
     let measured = measuring.end();
     let lines = run.lines().map(str::to_owned).collect();
     Played { script: script.clone(), ended, judged, lines, measured }
@@ -102,5 +105,55 @@ impl Played {
             .iter()
             .map(|region| (crdt::RegionId(region.number), region.name.clone()))
             .collect()
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::sim::failing_seed::{self, Above};
+    use crate::sim::verdicts;
+    use sim::scenario::Scenario;
+    use sim::script::draw;
+
+    /// A run of a moment, that ended like this.
+    pub(in crate::sim) fn ended(how: impl FnOnce(&mut Result<Outcome, String>)) -> Played {
+        let scenario = "name = \"a-moment\"\nstory = \"Nothing much happens.\"\nlength_s = 1\n";
+        let mut played = play(&draw(&Scenario::parse("a-moment", scenario).unwrap(), 7), Watching::Unjudged);
+        played.judged = true;
+        how(&mut played.ended);
+        played
+    }
+
+    #[test]
+    fn every_way_to_end_has_its_exit_code_and_its_sentence() {
+        let class =
+            |class: Verdict| move |ended: &mut Result<Outcome, String>| ended.as_mut().unwrap().class = class;
+        let panics =
+            |ended: &mut Result<Outcome, String>| *ended = Err("at shard.rs:7: a broken rule".to_owned());
+        let code = |played: &Played| verdicts::to_exit(played).map_err(|failure| failure.code() as u8);
+        assert_eq!(code(&ended(class(Verdict::Kept))), Ok(()));
+        assert_eq!(code(&ended(class(Verdict::Safety))), Err(10));
+        assert_eq!(code(&ended(class(Verdict::Liveness))), Err(11));
+        assert_eq!(code(&ended(panics)), Err(12));
+        assert_eq!(code(&ended(class(Verdict::Blind))), Err(14));
+        let ending = verdicts::ending(&ended(class(Verdict::Safety)));
+        assert!(ending.contains("NOT OK (safety): a promise was broken"), "{ending}");
+    }
+
+    #[test]
+    fn a_panic_of_the_product_is_a_report_like_any_other() {
+        let played = ended(|ended| *ended = Err("at shard.rs:7: a broken rule".to_owned()));
+        let report = failing_seed::report("a-moment.toml", &played, Class::Panic, Above::Nothing);
+        for part in [
+            "FAILED  a-moment.toml, seed 7: panic (the product panicked)",
+            "verdict  at shard.rs:7: a broken rule",
+            "archipelago sim replay a-moment.toml --seed 7",
+            "archipelago sim shrink a-moment.toml --seed 7",
+        ] {
+            assert!(report.contains(part), "the report has `{part}`: {report}");
+        }
+        assert!(verdicts::ending(&played).contains("NOT OK (panic)"));
     }
 }

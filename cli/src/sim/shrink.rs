@@ -50,7 +50,13 @@ impl Shrink {
         };
         eprintln!("{} seed {} fails: {class}, {}", chosen.given, script.seed, first.first_fault());
         let until = Instant::now() + Duration::from_secs(self.seconds);
-        let mut fails = |script: &Script| (Instant::now() < until).then(|| way_to_fail(script)).flatten();
+        // To its first violation a run is much shorter than to its end. What is found there is the way in which it fails, unless something
+        // graver comes later.
+        let whole = way(&first);
+        let to_the_first = way_to_fail(&script, Watching::UntilBroken) == whole;
+        let watching = if to_the_first { Watching::UntilBroken } else { Watching::Judged };
+        let mut fails =
+            |script: &Script| (Instant::now() < until).then(|| way_to_fail(script, watching)).flatten();
         // It failed a moment ago, and does the same again; only time can be up.
         let Some(shrunk) = shrink::shrink(&script, TRIES_MAX, &mut fails) else {
             return Err(Failure::Stopped(
@@ -65,9 +71,14 @@ impl Shrink {
 }
 
 /// How that script fails, if it does.
-fn way_to_fail(script: &Script) -> Option<shrink::Failure> {
-    match play(script, Watching::Judged).ended {
-        Ok(outcome) => shrink::Failure::of(&outcome),
+fn way_to_fail(script: &Script, watching: Watching) -> Option<shrink::Failure> {
+    way(&play(script, watching))
+}
+
+/// How a run failed, if it did.
+fn way(played: &Played) -> Option<shrink::Failure> {
+    match &played.ended {
+        Ok(outcome) => shrink::Failure::of(outcome),
         // The sentence of a panic begins with its place; what it says may hold numbers of this very run.
         Err(panic) => {
             let found_by = panic.split(": ").next().unwrap_or_default().to_owned();
@@ -91,13 +102,15 @@ fn written(chosen: &Chosen, class: Class, first: &Played, shrunk: &Shrunk) -> Re
     })?;
     let read =
         Scenario::parse("what was printed", &text).map_err(|error| Failure::Stopped(error.to_string()))?;
-    let again = way_to_fail(&draw(&read, shrunk.script.seed));
+    let again = way_to_fail(&draw(&read, shrunk.script.seed), Watching::Judged);
     if again.as_ref() == Some(&shrunk.failure) {
         Ok(text)
     } else {
         Err(Failure::Found {
             code: Class::NonDeterminism.code(),
-            what: format!("what was found fails in another way once it is read back: {again:?}"),
+            what: format!(
+                "what was found fails in another way once it is read back and played to its end: {again:?}"
+            ),
         })
     }
 }
