@@ -18,6 +18,7 @@ scenarios!(
     /// Those that are explored: each plays in about a second.
     NAMES, TEXTS:
     "alone",
+    "another-release",
     "calm-day",
     "clock-an-hour-ahead",
     "clock-set-back",

@@ -195,6 +195,8 @@ impl World {
             Output::Alarm(alarm) => {
                 if self.lies(life.region) || self.lies(peer) {
                     self.oracle.marks.alarms_about_lies += 1;
+                } else if self.is_of_another_release(life.region, peer, &alarm) {
+                    self.oracle.marks.versions_refused += 1;
                 } else {
                     let why = format!("{} about {peer}: {alarm}", life.region);
                     self.oracle.violate(self.now, Checker::Understood, why);

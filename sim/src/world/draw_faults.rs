@@ -16,6 +16,7 @@ pub(crate) const FAULT_KINDS: &[&str] = &[
     "crash",
     "pause",
     "slow-process",
+    "other-release",
     "cut-way",
     "cut-pair",
     "island",
@@ -54,6 +55,11 @@ pub(crate) fn draw_fault(kind: &str, places: &FaultPlaces, dice: &mut Dice) -> O
         "crash" => Fault::Crash { region, keeps_tail: dice.one_in(2), torn: dice.one_in(2) },
         "pause" => Fault::Pause { region },
         "slow-process" => Fault::SlowProcess { region, step_us: dice.pick(&[100, 500, 3_000])? },
+        "other-release" => {
+            // Older and newer ones, each with and without a version that this one speaks.
+            let (speaks_from, speaks_to) = dice.pick(&[(0, 0), (0, 1), (1, 2), (2, 3)])?;
+            Fault::OtherRelease { region, speaks_from, speaks_to }
+        }
         "cut-way" => Fault::CutWay { from: region, to: other },
         "cut-pair" => Fault::CutPair { one: region, other },
         "island" => Fault::Island { region },

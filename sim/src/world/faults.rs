@@ -44,6 +44,16 @@ pub enum Fault {
         /// Microseconds that each thing takes which it does.
         step_us: u64,
     },
+    /// A region's process is replaced by one of another release, and by one of this at the end.
+    OtherRelease {
+        /// Whose.
+        #[serde(with = "region")]
+        region: RegionId,
+        /// The lowest version of the bridge protocol that it speaks; this release speaks 1.
+        speaks_from: u32,
+        /// The highest.
+        speaks_to: u32,
+    },
     /// One way is cut.
     CutWay {
         /// From there.
@@ -262,6 +272,7 @@ impl Fault {
             Self::Crash { .. }
             | Self::Pause { .. }
             | Self::SlowProcess { .. }
+            | Self::OtherRelease { .. }
             | Self::SlowDisk { .. }
             | Self::StalledDisk { .. }
             | Self::FullDisk { .. }
@@ -307,6 +318,9 @@ impl World {
         match fault {
             Fault::Crash { .. } | Fault::Pause { .. } | Fault::SlowProcess { .. } => {
                 self.process_fault_begins(index, &fault);
+            }
+            Fault::OtherRelease { region, speaks_from, speaks_to } => {
+                self.replace_release(index, region, Some((speaks_from, speaks_to)));
             }
             Fault::CutWay { from, to } => self.cut(from, to),
             Fault::CutPair { one, other } => self.cut_pair(one, other),
@@ -387,6 +401,7 @@ impl World {
                     region.slow_steps.remove(&index);
                 }
             }
+            Fault::OtherRelease { region, .. } => self.replace_release(index, region, None),
             Fault::CutWay { from, to } => self.mend(from, to),
             Fault::CutPair { one, other } => self.mend_pair(one, other),
             Fault::Island { region } => {

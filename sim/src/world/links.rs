@@ -306,6 +306,7 @@ impl World {
 
     /// A bridge sends a frame.
     pub(crate) fn send_frame(&mut self, life: Life, peer: RegionId, frame: Bytes) {
+        let frame = self.said_by_its_release(life.region, frame);
         self.trace.add(&frame);
         self.oracle.left_region(self.now, life.region, peer, &frame);
         let Some(link) = self.bridge(life, peer).and_then(|bridge| bridge.link) else { return };

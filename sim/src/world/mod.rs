@@ -32,6 +32,7 @@ mod processes;
 mod queue;
 mod record;
 mod regions;
+mod releases;
 mod service;
 mod sessions;
 mod shards;
@@ -67,6 +68,7 @@ use links::{Links, Way};
 use people::People;
 use queue::{Event, Queue};
 use regions::Region;
+use releases::Releases;
 use replication::signature::Signatures;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -93,6 +95,7 @@ pub struct World {
     devices: BTreeMap<DeviceId, Device>,
     people: People,
     strangers: Strangers,
+    releases: Releases,
     faults: Vec<Planned>,
     histories: Option<Histories>,
     recorder: Option<Box<Recorder>>,
@@ -163,6 +166,7 @@ impl World {
             devices: BTreeMap::new(),
             people: People::default(),
             strangers: Strangers::default(),
+            releases: Releases::default(),
             faults: Vec::new(),
             histories: None,
             recorder: None,

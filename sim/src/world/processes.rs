@@ -20,7 +20,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 
 /// Microseconds after which a supervisor starts a process that ended.
-const RESTART_US: u64 = 1_000_000;
+pub(crate) const RESTART_US: u64 = 1_000_000;
 
 /// How a process gets on.
 #[derive(Debug, Default)]

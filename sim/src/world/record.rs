@@ -119,6 +119,7 @@ impl World {
         let Some(recorder) = &mut self.recorder else { return };
         let (harm, what, place) = match fault {
             Fault::Crash { region, .. } => (Harm::Down, "process dead", recorder.region(*region)),
+            Fault::OtherRelease { region, .. } => (Harm::Stands, "another release", recorder.region(*region)),
             Fault::CutWay { from, to } => (Harm::Cut, "cut", recorder.way(*from, *to)),
             Fault::CutPair { one, other } => (Harm::Cut, "cut", recorder.link(*one, *other)),
             Fault::Island { region } => (Harm::Cut, "cut off", recorder.region(*region)),

@@ -97,6 +97,8 @@ pub struct Marks {
     pub torn_tails: u64,
     /// Processes that stood still.
     pub stood_still: u64,
+    /// Bridges that were refused, because no version is spoken by both.
+    pub versions_refused: u64,
     /// Stores that began a second life.
     pub second_lives: u64,
     /// Regions that were fenced by what their peers know.
@@ -234,6 +236,7 @@ impl Marks {
         self.refused_starts += other.refused_starts;
         self.torn_tails += other.torn_tails;
         self.stood_still += other.stood_still;
+        self.versions_refused += other.versions_refused;
         self.second_lives += other.second_lives;
         self.fenced += other.fenced;
         self.lost += other.lost;

@@ -114,6 +114,26 @@ fn a_process_that_stands_still_for_a_second_is_late_and_for_five_is_met_anew() {
     }
 }
 
+/// An upgrade by steps. A release that shares no version with its peers is refused by them and says so; its people go on, and what they wrote is everywhere
+/// once a release is back that is understood.
+#[test]
+fn a_region_of_another_release_is_understood_or_refused_by_name_and_loses_nothing() {
+    for (speaks_from, speaks_to, understood) in [(0, 0, false), (0, 1, true), (1, 2, true), (2, 3, false)] {
+        let what = format!("speaking {speaks_from}-{speaks_to}");
+        let (mut world, group) = islands();
+        strike(&mut world, Fault::OtherRelease { region: B, speaks_from, speaks_to }, 30_000_000);
+        world.pass(1_500_000);
+        let message = world.post(device(2), group, "from another release");
+        assert!(world.wait_until(10_000_000, |world| world.is_acknowledged(device(2), message)), "{what}");
+        let shown = |world: &World| shows(world, 1, group, message) && shows(world, 3, group, message);
+        assert_eq!(world.wait_until(12_000_000, shown), understood, "{what}");
+        assert!(takes_us(&mut world, group, 3).0 < 100_000, "the others go on");
+        assert_eq!(world.marks().versions_refused > 0, !understood, "{what}");
+        assert!(world.wait_until(90_000_000, shown), "{what}: it is taken back");
+        calm(world);
+    }
+}
+
 #[test]
 fn a_process_that_crawls_is_slow_and_does_everything() {
     let (mut world, group) = islands();
