@@ -291,6 +291,7 @@ fn random_low() -> u128 {
 fn read_lines() -> mpsc::Receiver<String> {
     let (typed, lines) = mpsc::channel(LINES_WAITING_MAX);
     std::thread::spawn(move || {
+        // A terminal that is gone shows nothing, and the next read ends this.
         let _ = std::io::stderr().flush();
         for line in std::io::stdin().lock().lines() {
             let Ok(line) = line else { return };

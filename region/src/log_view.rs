@@ -244,5 +244,6 @@ impl LogView for StoreLog<'_> {
 /// The first bucket.
 const FIRST: Bucket = match Bucket::new(0) {
     Some(bucket) => bucket,
+    // Evaluated by the compiler: the number is a constant.
     None => panic!("zero is below the number of buckets"),
 };

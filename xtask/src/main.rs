@@ -16,6 +16,7 @@ mod finding;
 mod function_length;
 mod mutant_list;
 mod mutants;
+mod reason_rules;
 mod rust_text;
 mod scratch_tree;
 mod source_rules;

@@ -4,7 +4,7 @@
 
 use crate::finding::Finding;
 use crate::source_tree::SourceTree;
-use crate::{clippy_rules, dependency_rules, document_rules, source_rules};
+use crate::{clippy_rules, dependency_rules, document_rules, reason_rules, source_rules};
 use std::process::ExitCode;
 
 /// Prints all breaches; fails if there are any.
@@ -34,6 +34,7 @@ pub(crate) fn findings() -> std::io::Result<Vec<Finding>> {
     let tree = SourceTree::read()?;
     let mut findings = source_rules::check(&tree);
     findings.extend(document_rules::check(&tree));
+    findings.extend(reason_rules::check(&tree));
     findings.extend(clippy_rules::check(&tree));
     findings.extend(dependency_rules::check(&tree));
     findings.extend(lints(&tree));

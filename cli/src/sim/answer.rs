@@ -94,6 +94,7 @@ pub(crate) fn side_by_side(one: &[Section], other: &[Section], heads: [&str; 2])
         other.iter().map(|section| section.title).filter(|title| !one.iter().any(|s| s.title == *title)),
     );
     for title in titles {
+        // Writing to memory cannot fail, here and below.
         let _written = writeln!(out, "\n{title:<58}{:>width$}{:>width$}", heads[0], heads[1]);
         let (left, right) = (facts_of(one, title), facts_of(other, title));
         let mut labels: Vec<&String> = left.iter().map(|(label, _)| label).collect();

@@ -45,6 +45,7 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stop: 
         .route("/v1/export", get(export))
         .with_state(shared);
     let stopped = async move {
+        // A gateway that is gone without a word has stopped too.
         let _ = stop.wait_for(|stop| *stop).await;
     };
     if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
@@ -87,6 +88,7 @@ fn lines(shared: &Shared, which: &Which, headers: &HeaderMap, detail: Detail) ->
             reader.consistent(|view| write_lines(view, (&region, placement, replica), detail, &mut send));
         if let Err(error) = written {
             tracing::error!(%error, "an export was cut short");
+            // Who no longer reads the export does not miss its end.
             let _ = sender.blocking_send(Err(io::Error::other(error.to_string())));
         }
     });

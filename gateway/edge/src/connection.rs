@@ -296,6 +296,7 @@ async fn say_goodbye<S>(
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let Ok(mut socket) = stream.reunite(sink) else { return };
+    // One that is closed already is what was wanted; reading below ends at once then.
     let _ = socket.get_mut().shutdown().await;
     let mut discarded = [0; limits::SOCKET_BUFFER_BYTES];
     while matches!(socket.get_mut().read(&mut discarded).await, Ok(read) if read > 0) {}

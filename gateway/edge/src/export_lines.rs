@@ -58,6 +58,7 @@ pub(crate) fn write_lines(
         }
     }
     if flow.is_continue() {
+        // Nothing comes after it that a reader who breaks off could save.
         let _ = line(json!({ "kind": "end" }));
     }
     Ok(())

@@ -173,6 +173,7 @@ impl Gateway {
 
     /// Stops in order: no new connections, every device sent away (to that region, if one is given), then the rest.
     pub async fn stop(self, redirect: Option<Redirect>) {
+        // Whoever does not listen to it any more, or has panicked and said so, has stopped: that holds here and below.
         let _ = self.stop.send(true);
         self.fan_out.drain(redirect);
         let _ = self.listening.await;

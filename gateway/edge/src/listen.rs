@@ -52,6 +52,7 @@ pub(crate) async fn listen(
         connections.spawn(welcome(stream, acceptor.clone(), room, place, Arc::clone(&shared)));
     }
     drop(listener);
+    // Those that have not ended by then are ended below.
     let _ = timeout(limits::DRAIN_MAX, async { while connections.join_next().await.is_some() {} }).await;
     connections.shutdown().await;
 }

@@ -66,6 +66,7 @@ impl Outgoing {
                 self.fallen.notify_one();
             }
             if last {
+                // It was the last: a socket that fails now fails nobody.
                 let _ = sink.flush().await;
                 return sink;
             }

@@ -74,7 +74,9 @@ fn ask(agent: &ureq::Agent, url: &str, operator_token: &str) -> Result<String, S
 pub(crate) fn read_histories(folder: &Path, evidence: &mut Evidence) -> Result<(), ReplayError> {
     let refuse = |path: &Path, reason: String| ReplayError::File { path: path.to_owned(), reason };
     let entries = std::fs::read_dir(folder).map_err(|error| refuse(folder, error.to_string()))?;
-    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
+    // A history that cannot even be listed is evidence that is missing.
+    let paths: Result<Vec<PathBuf>, _> = entries.map(|entry| entry.map(|entry| entry.path())).collect();
+    let mut paths = paths.map_err(|error| refuse(folder, error.to_string()))?;
     paths.sort();
     for path in paths {
         let file = File::open(&path).map_err(|error| refuse(&path, error.to_string()))?;

@@ -101,6 +101,7 @@ impl RegionProcess {
         match tokio::time::timeout(STOP_WITHIN, child.wait()).await {
             Ok(_) => Ok(()),
             Err(_) => {
+                // If it ended this very moment, it ended late all the same.
                 let _killed = child.kill().await;
                 Err(format!(
                     "region {} did not stop within {} s of SIGTERM",

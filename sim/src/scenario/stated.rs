@@ -49,6 +49,7 @@ impl Scenario {
     ) -> Vec<PlannedFault> {
         let here = |table: &Table| self.topology.are_there(table, regions);
         let stated = self.fault.iter().map(|table| table.as_ref()).filter(|table| here(table));
+        // What does not read was refused when the scenario was read (`validate.rs`), here and below.
         let read = stated.filter_map(|table| read_fault(&self.topology, table, begins_us, ends_us).ok());
         read.flatten().collect()
     }

@@ -289,7 +289,7 @@ impl BenchFigures {
             let most = line.most.map_or_else(String::new, |most| {
                 format!("at most {most} {}", if line.ok() { "✓" } else { "✗" })
             });
-            // Writing to a string does not fail.
+            // Writing to a string does not fail, here and below.
             let _ = writeln!(text, "{:<50} {value:>12} {:<3} {most}", line.what, line.unit);
         }
         for (code, count) in &self.refused {
