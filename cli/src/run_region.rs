@@ -1,7 +1,7 @@
 //! `archipelago region`: one region as a process, from its files to its end.
 //!
 //! It reads what it needs from the cluster's folder, opens the stores, starts shards, bridges and the gateway, and prints one line of JSON
-//! when clients can connect. SIGTERM and SIGINT drain it: devices are told, what was taken is committed, and it ends with 0.
+//! when clients can connect. SIGTERM and SIGINT drain it: devices are told where to go, what was taken is committed, and it ends with 0.
 //!
 //! What must always hold: nothing is printed on stdout before everything listens; a broken invariant ends the process at once, since a
 //! region that lost a thread must not go on.
@@ -10,7 +10,7 @@ use crate::broken::{Broken, on_panic};
 use crate::cluster_folder::ClusterFolder;
 use crate::failure::Failure;
 use clap::Args;
-use gateway_edge::{CursorSecrets, Gateway, GatewayConfig, Transport};
+use gateway_edge::{CursorSecrets, Gateway, GatewayConfig, Transport, refuge};
 use region::cluster::ClusterRegion;
 use region::limits::Limits;
 use region_rocks::ending::Ending;
@@ -165,7 +165,7 @@ async fn serve(node: NodeConfig, gateway: GatewayConfig, own: &ClusterRegion) ->
         }
     }
     tracing::info!("draining");
-    gateway.stop(None).await;
+    gateway.stop(refuge(&node.handle())).await;
     node.stop().await;
     Ok(())
 }

@@ -78,6 +78,23 @@ fn two_people_talk_across_regions_and_one_moves() {
     assert_eq!(heard, ["alice: shall we?", "you: yes", "alice: now from where you are", "you: welcome"]);
 }
 
+/// A client knows the region that it was told at the start and no other: where to go when that one ends, the region says.
+#[test]
+fn a_region_that_is_told_to_end_sends_its_people_to_one_that_serves_them() {
+    let mut regions = TwoRegions::start();
+    let mut alice = Chat::start(&regions, "west", "alice", "bob", &[]);
+    let mut bob = Chat::start(&regions, "east", "bob", "alice", &[]);
+    alice.type_line("here I am");
+    assert_eq!(bob.hear(), "alice: here I am");
+    bob.type_line("and here am I");
+    assert_eq!(alice.hear(), "bob: and here am I");
+    assert_eq!(regions.end(1), Some(0));
+    alice.type_line("still here");
+    assert_eq!(bob.hear(), "alice: still here");
+    bob.type_line("so am I");
+    assert_eq!(alice.hear(), "bob: so am I");
+}
+
 #[test]
 fn what_does_not_exist_is_named_with_what_does() {
     let regions = TwoRegions::start();

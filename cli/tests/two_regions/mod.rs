@@ -1,6 +1,7 @@
 //! A cluster of two regions, `east` and `west`, as processes on free ports in a temporary folder, for tests that talk to it.
 //!
 //! What must always hold: nothing is left behind, neither a process nor a file, however the test ends.
+#![allow(dead_code)] // each test program uses a part of it
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -38,6 +39,13 @@ impl TwoRegions {
 
     pub fn path(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Tells a region to end, as a service manager does, and waits until it has.
+    pub fn end(&mut self, number: usize) -> Option<i32> {
+        let region = &mut self.regions[number];
+        assert!(Command::new("kill").args(["-TERM", &region.id().to_string()]).status().unwrap().success());
+        region.wait().unwrap().code()
     }
 
     /// Runs the program in the folder and gives what it printed.

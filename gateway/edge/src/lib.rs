@@ -22,8 +22,10 @@ pub mod limits;
 mod listen;
 mod metrics;
 mod outgoing;
+mod refuge;
 mod tokens;
 mod upgrade;
 
 pub use certificate::{Certificate, CertificateRefused};
 pub use gateway::{CursorSecrets, Gateway, GatewayConfig, StartRefused, Transport};
+pub use refuge::refuge;
