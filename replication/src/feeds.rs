@@ -9,6 +9,7 @@
 //! bounded, and refused above that.
 
 use crate::bridge::{Bridge, Phase, Stop, Turn};
+use crate::delivery::Delivery;
 use crate::limits::{
     PASSED_ON_FLUSH_MS, REGISTER_KEY_BYTES_MAX, REGISTER_VALUE_BYTES_MAX, REGISTERS_FLUSH_MS, TURN_BYTES_MAX,
 };
@@ -118,7 +119,13 @@ impl Bridge {
             registers.push(Register { key, value });
         }
         known.incoming.feed = cursor;
-        turn.out.push(Output::Registers { peer: replica, partition, registers, cursor, bytes });
+        turn.out.push(Output::Deliver(Delivery::Registers {
+            peer: replica,
+            partition,
+            registers,
+            cursor,
+            bytes,
+        }));
         self.sent_to_shard(turn, bytes);
         Ok(())
     }

@@ -5,7 +5,7 @@
 //! peer by the start number it remembers, the store itself by being told that number.
 
 use crate::bridge::{Bridge, Phase, Stop, Turn};
-
+use crate::delivery::Delivery;
 use crate::output::Output;
 use crate::proto;
 use crate::reason::Reason;
@@ -69,7 +69,8 @@ impl Bridge {
         self.phase = Phase::Resuming;
         for (shared, theirs) in self.shared.iter().zip(&hello.placements) {
             let (placement, peer) = (shared.id, shared.peer);
-            turn.out.push(Output::PeerStarted { placement, peer, start_number: theirs.start_number });
+            let start_number = theirs.start_number;
+            turn.out.push(Output::Deliver(Delivery::PeerStarted { placement, peer, start_number }));
         }
         self.agreed = Some((VERSION_MAX.min(hello.version_max), hello.kinds.clone()));
         // A reading that was on its way can only look slow, so only a fast one says anything yet.

@@ -1,7 +1,7 @@
 //! What happens to a bridge.
 //!
-//! What must always hold: [`Input::Advanced`] tells only what is durable; each [`Entries`](crate::output::Output::Entries) and
-//! [`Registers`](crate::output::Output::Registers) is answered by exactly one [`Input::Taken`] once it is durable, also when the connection has ended meanwhile,
+//! What must always hold: [`Input::Advanced`] tells only what is durable; each [`Entries`](crate::Delivery::Entries) and
+//! [`Registers`](crate::Delivery::Registers) is answered by exactly one [`Input::Taken`] once it is durable, also when the connection has ended meanwhile,
 //! and also when it was refused (then [`Input::Refused`] follows).
 
 use crate::commit::CommitRefused;

@@ -13,6 +13,7 @@
 pub mod bridge;
 pub mod commit;
 mod compare_clocks;
+pub mod delivery;
 mod entry_codec;
 mod envelope_window;
 mod feeds;
@@ -47,6 +48,7 @@ pub mod proto {
 }
 
 pub use bridge::{Bridge, Config, Fatal, OwnStore};
+pub use delivery::Delivery;
 pub use input::Input;
 pub use output::{Alarm, Output};
 pub use reason::Reason;

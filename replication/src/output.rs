@@ -2,13 +2,11 @@
 //!
 //! What must always hold: nothing here needs an answer at once; the driver carries outputs out in order and decides nothing.
 
-use crate::commit::Commit;
-use crate::log::{ChangeNumber, Position};
+use crate::delivery::Delivery;
 use crate::reason::Reason;
-use crate::register::Register;
 use crate::timers::Timer;
 use bytes::Bytes;
-use crdt::{Now, PartitionId, PlacementId, RegionId, ReplicaId};
+use crdt::{Now, PartitionId, RegionId, ReplicaId};
 
 /// What a bridge wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,44 +23,8 @@ pub enum Output {
         /// The operation kinds that the peer knows.
         kinds: Vec<u32>,
     },
-    /// For the shard of that placement: the peer's store introduced itself.
-    PeerStarted {
-        /// Whose shard.
-        placement: PlacementId,
-        /// Which replica.
-        peer: ReplicaId,
-        /// The number of this start of its store.
-        start_number: u64,
-    },
-    /// For the shard: entries of the peer's log, in its order, all of whose causes are durable here or were delivered before by this bridge.
-    ///
-    /// The shard skips operations that it has meanwhile got from elsewhere (a commit may have been applied whole, or its
-    /// first operations alone), and never lowers a cursor.
-    Entries {
-        /// Whose log.
-        peer: ReplicaId,
-        /// Of which partition.
-        partition: PartitionId,
-        /// Whole commits, of any origin. May be empty: the cursor moved over what was already had.
-        commits: Vec<Commit>,
-        /// Everything up to here in the peer's log is now had; none if only fetched bodies are delivered.
-        cursor: Option<Position>,
-        /// What it weighs, for [`Taken`](crate::input::Input::Taken).
-        bytes: usize,
-    },
-    /// For the shard: registers of the peer's feed.
-    Registers {
-        /// Whose feed.
-        peer: ReplicaId,
-        /// Of which partition.
-        partition: PartitionId,
-        /// To be joined.
-        registers: Vec<Register>,
-        /// Everything up to here in the peer's feed is now had.
-        cursor: ChangeNumber,
-        /// What it weighs, for [`Taken`](crate::input::Input::Taken).
-        bytes: usize,
-    },
+    /// For the shard of its placement.
+    Deliver(Delivery),
     /// Fire that timer then, in place of an earlier one of its name.
     SetTimer {
         /// Which.

@@ -10,6 +10,7 @@
 
 use crate::bridge::{Bridge, Stop, Turn};
 use crate::commit::Commit;
+use crate::delivery::Delivery::Entries;
 use crate::entry_codec::{ReceivedStep, Run, StreamContext};
 use crate::limits::{IN_FLIGHT_BYTES_MAX, PENDING_BYTES_MAX, PENDING_ENTRY_BYTES};
 use crate::log::Position;
@@ -77,7 +78,8 @@ impl Bridge {
         let Some(shared) = self.shared.get(id.placement) else { return passed };
         let Delivery { commits, cursor, bytes } = delivery;
         if !commits.is_empty() || cursor.is_some() {
-            turn.out.push(Output::Entries { peer: shared.peer, partition: id, commits, cursor, bytes });
+            let peer = shared.peer;
+            turn.out.push(Output::Deliver(Entries { peer, partition: id, commits, cursor, bytes }));
             self.sent_to_shard(turn, bytes);
         }
         passed

@@ -12,8 +12,9 @@ use crdt::{Now, PlacementId, RegionId};
 use region::log_view::StoreLog;
 use region::shard::Input;
 use region::store::View;
+use replication::Delivery;
 use replication::log::LogView;
-use replication_quic::{Delivery, RegionPort};
+use replication_quic::RegionPort;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -11,9 +11,10 @@ use crate::dial::Dialer;
 use crate::limits::HEARTBEAT;
 use crate::link::{Heard, Link, LinkEvent};
 use crate::notices::Notices;
-use crate::region_port::{Delivery, RegionPort};
+use crate::region_port::RegionPort;
 use crdt::{Now, RegionId};
 use rand_core::RngCore;
+use replication::Delivery;
 use replication::bridge::Bridge;
 use replication::input::Input;
 use replication::output::{Alarm, Output};
@@ -194,17 +195,7 @@ impl<R: RegionPort> BridgeTask<R> {
                 tracing::info!(peer = %self.peer, version, ?kinds, "bridge open");
                 self.open.send_modify(|open| _ = open.insert(self.peer));
             }
-            Output::PeerStarted { placement, peer, start_number } => {
-                self.deliver(Delivery::PeerStarted { placement, peer, start_number }).await;
-            }
-            Output::Entries { peer, partition, commits, cursor, bytes } => {
-                let operations = commits.iter().map(|commit| commit.operations.len()).sum();
-                add(&self.counters.operations_in, operations);
-                self.deliver(Delivery::Entries { peer, partition, commits, cursor, bytes }).await;
-            }
-            Output::Registers { peer, partition, registers, cursor, bytes } => {
-                self.deliver(Delivery::Registers { peer, partition, registers, cursor, bytes }).await;
-            }
+            Output::Deliver(delivery) => self.deliver(delivery).await,
             Output::SetTimer { timer, at } => _ = self.state.timers.insert(timer, at),
             Output::Close(reason) => self.end_link(reason.code(), &reason.to_string()),
             Output::Alarm(alarm) => self.raise(&alarm),
@@ -215,6 +206,9 @@ impl<R: RegionPort> BridgeTask<R> {
     }
 
     async fn deliver(&self, delivery: Delivery) {
+        if let Delivery::Entries { commits, .. } = &delivery {
+            add(&self.counters.operations_in, commits.iter().map(|commit| commit.operations.len()).sum());
+        }
         // The forwarding task ends only with this one.
         let _ = self.deliveries.send(delivery).await;
     }

@@ -21,4 +21,4 @@ pub use counters::BridgeCounters;
 pub use endpoint::{BridgeSettings, EndpointRefused};
 pub use identity::{BridgeIdentity, IdentityRefused};
 pub use notices::{Notices, Told};
-pub use region_port::{Delivery, RegionPort};
+pub use region_port::RegionPort;

@@ -16,7 +16,7 @@ use replication::commit::{Commit, CommitRefused};
 use replication::limits::COMMIT_BYTES_MAX;
 use replication::placement::Placements;
 use replication::signature::Ed25519;
-use replication::{Bridge, Config, Input, Output, OwnStore, proto};
+use replication::{Bridge, Config, Delivery, Input, Output, OwnStore, proto};
 
 /// Region 1, with a bridge to region 2 that somebody else plays.
 struct Played {
@@ -94,8 +94,9 @@ fn hello() -> proto::Hello {
 
 /// What the bridge said; nothing may have been delivered.
 fn verdict(outputs: &[Output]) -> String {
-    let delivered =
-        outputs.iter().any(|output| matches!(output, Output::Entries { .. } | Output::Registers { .. }));
+    let delivered = outputs.iter().any(|output| {
+        matches!(output, Output::Deliver(Delivery::Entries { .. } | Delivery::Registers { .. }))
+    });
     assert!(!delivered, "something was delivered: {outputs:?}");
     let fenced = outputs.iter().any(|output| matches!(output, Output::Fenced(_)));
     let close = outputs.iter().find_map(|output| match output {
@@ -448,8 +449,8 @@ fn frame_ends_inside_a_commit_is_refused() {
     let mut played = Played::open();
     // The structure of half a commit is sound; its signature is not, and that is the shard's to see.
     let outputs = played.frame(&section(|section| section.steps = vec![half]));
-    let Some(Output::Entries { commits, .. }) =
-        outputs.iter().find(|output| matches!(output, Output::Entries { .. }))
+    let Some(Output::Deliver(Delivery::Entries { commits, .. })) =
+        outputs.iter().find(|output| matches!(output, Output::Deliver(Delivery::Entries { .. })))
     else {
         panic!("{outputs:?}")
     };

@@ -13,7 +13,7 @@ use replication::log::{ChangeNumber, LogView as _, Position};
 use replication::placement::{Epoch, Placements};
 use replication::register::Register;
 use replication::stability::{Acknowledgements, Pair, register_key, replica_of_key};
-use replication::{Bridge, Config, Input, Output, OwnStore, Timer};
+use replication::{Bridge, Config, Delivery, Input, Output, OwnStore, Timer};
 use std::collections::{BTreeMap, VecDeque};
 
 /// What waits for a region's shard.
@@ -306,15 +306,13 @@ impl World {
         }
     }
 
-    fn carry_out(&mut self, at: RegionId, peer: RegionId, output: Output) {
-        match output {
-            Output::Dial => self.dial(at, peer),
-            Output::Send(bytes) => self.send(at, peer, bytes),
-            Output::Opened { .. } => self.tell_others(at, peer, true),
-            Output::PeerStarted { peer: replica, start_number, .. } => {
+    /// What a bridge delivers goes into its region's mail.
+    fn deliver(&mut self, at: RegionId, peer: RegionId, delivery: Delivery) {
+        match delivery {
+            Delivery::PeerStarted { peer: replica, start_number, .. } => {
                 self.mail(at, Mail::Started(replica, start_number));
             }
-            Output::Entries { peer: replica, partition, commits, cursor, bytes } => {
+            Delivery::Entries { peer: replica, partition, commits, cursor, bytes } => {
                 let texts: Vec<String> = commits
                     .iter()
                     .map(|commit| format!("{}:{}-{}", commit.origin.region, commit.first.0, commit.last().0))
@@ -326,9 +324,18 @@ impl World {
                 ));
                 self.mail(at, Mail::Entries(peer, replica, partition, commits, cursor, bytes));
             }
-            Output::Registers { peer: replica, partition, registers, cursor, bytes } => {
+            Delivery::Registers { peer: replica, partition, registers, cursor, bytes } => {
                 self.mail(at, Mail::Registers(peer, replica, partition, registers, cursor, bytes));
             }
+        }
+    }
+
+    fn carry_out(&mut self, at: RegionId, peer: RegionId, output: Output) {
+        match output {
+            Output::Dial => self.dial(at, peer),
+            Output::Send(bytes) => self.send(at, peer, bytes),
+            Output::Opened { .. } => self.tell_others(at, peer, true),
+            Output::Deliver(delivery) => self.deliver(at, peer, delivery),
             Output::SetTimer { timer, at: when } => {
                 let life = self.regions[&at].life;
                 let when = Now(when.0 - self.regions[&at].clock_ahead_ms * 1_000);

@@ -13,6 +13,7 @@ use crdt::held::Held;
 use crdt::{Now, PartitionId, PlacementId, RegionId};
 use region::log_view::StoreLog;
 use region::shard::Input as ShardInput;
+use replication::Delivery;
 use replication::bridge::Bridge;
 use replication::commit::CommitRefused;
 use replication::input::Input;
@@ -169,18 +170,7 @@ impl World {
                     self.tell_siblings(life, peer, true);
                 }
             }
-            Output::PeerStarted { placement, peer, start_number } => {
-                self.deliver(life, placement, ShardInput::PeerStarted { peer, start_number }, None);
-            }
-            Output::Entries { peer: replica, partition, commits, cursor, bytes } => {
-                self.record_commits(peer, life.region, partition, &commits);
-                let input = ShardInput::Entries { peer: replica, partition, commits, cursor };
-                self.deliver_weighed(life, peer, partition.placement, input, bytes);
-            }
-            Output::Registers { peer: replica, partition, registers, cursor, bytes } => {
-                let input = ShardInput::Registers { peer: replica, partition, registers, cursor };
-                self.deliver_weighed(life, peer, partition.placement, input, bytes);
-            }
+            Output::Deliver(delivery) => self.deliver_to_shard(life, peer, delivery),
             Output::SetTimer { timer, at } => {
                 if let Some(bridge) = self.bridge(life, peer) {
                     bridge.timers.insert(timer, at);
@@ -219,6 +209,23 @@ impl World {
                 }
             }
             Output::ResumeReading => self.resume_reading(life, peer),
+        }
+    }
+
+    fn deliver_to_shard(&mut self, life: Life, peer: RegionId, delivery: Delivery) {
+        match delivery {
+            Delivery::PeerStarted { placement, peer, start_number } => {
+                self.deliver(life, placement, ShardInput::PeerStarted { peer, start_number }, None);
+            }
+            Delivery::Entries { peer: replica, partition, commits, cursor, bytes } => {
+                self.record_commits(peer, life.region, partition, &commits);
+                let input = ShardInput::Entries { peer: replica, partition, commits, cursor };
+                self.deliver_weighed(life, peer, partition.placement, input, bytes);
+            }
+            Delivery::Registers { peer: replica, partition, registers, cursor, bytes } => {
+                let input = ShardInput::Registers { peer: replica, partition, registers, cursor };
+                self.deliver_weighed(life, peer, partition.placement, input, bytes);
+            }
         }
     }
 

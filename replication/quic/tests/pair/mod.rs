@@ -14,6 +14,7 @@ use quinn::{ClientConfig, Connection, Endpoint};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use replication::Delivery;
 use replication::bridge::{Bridge, Config, OwnStore};
 use replication::commit::{Commit, OperationBytes};
 use replication::input::Input;
@@ -24,8 +25,7 @@ use replication::output::Output;
 use replication::placement::{Epoch, Placement, Placements};
 use replication::register::Register;
 use replication_quic::{
-    BridgeIdentity, BridgeSettings, Bridges, BridgesConfig, Delivery, EndpointRefused, Notices, PeerConfig,
-    RegionPort,
+    BridgeIdentity, BridgeSettings, Bridges, BridgesConfig, EndpointRefused, Notices, PeerConfig, RegionPort,
 };
 use rustls::RootCertStore;
 use rustls_pki_types::pem::PemObject as _;
