@@ -14,31 +14,7 @@ use sim::run::{Options, run};
 use sim::scenario::Scenario;
 use sim::script::draw;
 
-const CUT: &str = r#"
-name = "a-short-cut"
-story = "Virginia loses every link for half a minute. Then everybody gets what they missed."
-length_s = 60
-
-[topology]
-regions = ["frankfurt", "dublin", "virginia"]
-eu = ["frankfurt", "dublin"]
-rtt_ms = 80
-
-[population]
-users = 6
-
-[workload]
-per_minute = 60
-groups = 2
-directs = 2
-members = "4..6"
-
-[[fault]]
-kind = "island"
-region = "virginia"
-begins = "10 s"
-ends = "40 s"
-"#;
+const CUT: &str = include_str!("../../tests/a-short-cut.toml");
 
 /// A page with everything on it that a page may have.
 fn a_page() -> String {
