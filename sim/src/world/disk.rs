@@ -68,8 +68,8 @@ pub(crate) struct Disk {
     failing: BTreeMap<usize, Failing>,
     /// A sync has taken its time and waits for the stall to end.
     pub(crate) sync_waits: bool,
-    /// Old copies, by the fault that will put them in place.
-    copies: BTreeMap<usize, MemoryStore>,
+    /// Old copies, by the fault that will put them in place, each with the keys whose values were not what was written.
+    copies: BTreeMap<usize, (MemoryStore, BTreeSet<StoreKey>)>,
     /// Keys whose values are not what was written.
     damaged: BTreeSet<StoreKey>,
     /// It is gone, and its folder remembers that there was one.
@@ -207,7 +207,7 @@ impl Disk {
 
     /// Copies the store as it is now.
     pub(crate) fn copy(&mut self, fault: usize) {
-        self.copies.insert(fault, self.durable.clone());
+        self.copies.insert(fault, (self.durable.clone(), self.damaged.clone()));
     }
 
     /// Whether it was copied for that fault.
@@ -217,10 +217,9 @@ impl Disk {
 
     /// Puts that old copy in place. Returns whether it differs from what was there.
     pub(crate) fn restore(&mut self, fault: usize) -> bool {
-        let Some(copy) = self.copies.remove(&fault) else { return false };
+        let Some((copy, damaged)) = self.copies.remove(&fault) else { return false };
         let differs = copy != self.durable;
-        (self.durable, self.gone) = (copy, false);
-        self.damaged.clear();
+        (self.durable, self.damaged, self.gone) = (copy, damaged, false);
         differs
     }
 
@@ -408,6 +407,17 @@ mod tests {
         assert!(disk.find().is_err() && disk.view().get(b"key") == Ok(None));
         disk.empty(false);
         assert_eq!(disk.find(), Ok(()));
+    }
+
+    #[test]
+    fn a_copy_of_a_damaged_store_is_damaged_too() {
+        let mut disk = disk();
+        disk.flip_bit(0);
+        disk.copy(7);
+        disk.write(batch("new")).unwrap();
+        disk.sync().unwrap();
+        assert!(!disk.is_damaged(), "it was written anew");
+        assert!(disk.restore(7) && disk.is_damaged() && disk.is_faulty());
     }
 
     #[test]
