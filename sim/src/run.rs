@@ -4,14 +4,19 @@
 //! out of the text changes nothing.
 
 use crate::checks::world::Tally;
+use crate::history::Line;
 use crate::outcome::{Outcome, Verdict};
 use crate::script::Script;
 use crate::world::World;
-use crdt::RegionId;
+use crdt::{DeviceId, RegionId};
 use std::collections::BTreeMap;
 
 /// How often it is looked at whether a promise is broken, by whoever wants to know of the first.
 const LOOKED_AT_EVERY_US: u64 = 250_000;
+
+/// Acts times devices up to which devices keep histories, which are judged then as those of real runs are. At a hundred bytes a line that is a hundred megabytes at
+/// most, and a hundredth of the run's time; a larger world is judged by everything else.
+const HISTORIES_MAX: usize = 1_000_000;
 
 /// What is wanted of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +61,8 @@ impl<'a> Run<'a> {
         }
         if !options.checks {
             world.switch_checks_off();
+        } else if script.acts.len().saturating_mul(script.devices.len()) <= HISTORIES_MAX {
+            world.keep_histories();
         }
         if options.recorded {
             world.record(script);
@@ -85,6 +92,12 @@ impl<'a> Run<'a> {
             end(script, world);
         }
         outcome(script, self.options, world)
+    }
+
+    /// What each device wrote down, in the form of a replay's histories; none if the world is too large, or nothing is judged.
+    #[must_use]
+    pub fn histories(&self) -> Option<&BTreeMap<DeviceId, Vec<Line>>> {
+        self.world.histories()
     }
 
     /// The newest lines of the text, if it is told.

@@ -307,6 +307,29 @@ fn a_marked_message_may_come_early_but_its_mark_must_go_and_not_before_its_cause
     assert_eq!(marked(false, false), [(Verdict::BeforeItsCause, 1)]);
 }
 
+/// A region that has not heard of it yet may still show something to somebody who has left, whose causes they are given no more.
+#[test]
+fn a_mark_may_stand_for_ever_where_its_reader_has_left_and_nowhere_else() {
+    let marked = |left: Option<u8>| {
+        plant(|world| {
+            let history = &mut world.histories[2];
+            let (three, two) = (line_with(history, "shown", 3), line_with(history, "shown", 2));
+            move_line(history, three, two);
+            history[two] = history[two].replace(r#""marked":false"#, r#""marked":true"#);
+            let (conversation, end) = (conversation(), history.len() - 1);
+            if let Some(user) = left.map(user) {
+                let left = format!(
+                    r#"{{"at_us":800,"event":{{"left":{{"conversation":"{conversation}","user":"{user}"}}}}}}"#
+                );
+                history.insert(end, left);
+            }
+        })
+    };
+    assert_eq!(marked(None), [(Verdict::BeforeItsCause, 1)]);
+    assert_eq!(marked(Some(2)), [(Verdict::BeforeItsCause, 1)], "another one's leave excuses nothing");
+    assert_eq!(marked(Some(3)), []);
+}
+
 #[test]
 fn two_messages_of_one_sender_swapped_are_out_of_order() {
     let swapped = plant(|world| {

@@ -3,7 +3,8 @@
 //!
 //! A message shown with the mark counts as shown when its mark goes: by then all its causes must have been shown.
 //! What it does not catch: causes that reached the author by other ways than this conversation, and a cause that the
-//! device is not owed: from before its user was added, all of it or one of its duplicates; nor what no region took, as far as any client was told.
+//! device is not owed: from before its user was added, all of it or one of its duplicates; nor what no region took, as far as any client was told. A mark may
+//! stand for ever where the user has left: a region that has not heard of it may still show them a message, whose causes they are not given any more.
 //!
 //! How: an author's causes only grow, so one walk along the author's moments carries the latest moment at which the reading
 //! device was shown any of them. Devices × authors × messages steps in all.
@@ -16,8 +17,9 @@ pub(super) fn check(evidence: &Evidence, findings: &mut Findings) {
     for (id, conversation) in &evidence.conversations {
         for (device, track) in &conversation.tracks {
             let reader = Reader::of(evidence, conversation, *device, track);
+            let is_owed = reader.owed != Owed::Nothing;
             for (number, marked) in reader.still_marked.iter().enumerate() {
-                if *marked {
+                if *marked && is_owed {
                     findings.on_device(evidence, *id, &conversation.messages[number], *device, || {
                         "the mark on this message never went: the device was never given all that its author had seen"
                             .to_owned()
