@@ -171,6 +171,29 @@ fn the_page_of_a_run_is_one_file_that_needs_nothing_and_recording_it_changes_not
 }
 
 #[test]
+fn what_each_device_was_told_and_shown_is_kept_if_asked_for_and_an_earlier_run_is_not_overwritten() {
+    let folder = folder();
+    let keep = ["run", "tiny.toml", "--seed", "2", "--histories", "kept"];
+    let output = sim(folder.path(), &keep);
+    assert!(output.status.success(), "{}", said(&output));
+    let files: Vec<_> =
+        std::fs::read_dir(folder.path().join("kept")).unwrap().map(|e| e.unwrap().path()).collect();
+    assert_eq!(files.len(), 3, "one a device: {files:?}");
+    let mut shown = 0;
+    for file in &files {
+        let text = std::fs::read_to_string(file).unwrap();
+        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let began = &lines[0]["event"]["began"];
+        assert_eq!(began["format"], "archipelago.history.v1");
+        assert!(file.ends_with(format!("{}.jsonl", began["device"].as_str().unwrap())));
+        shown += lines.iter().filter(|line| !line["event"]["shown"].is_null()).count();
+    }
+    assert!(shown > 0, "somebody was shown something");
+    let again = sim(folder.path(), &keep);
+    assert_eq!(again.status.code(), Some(6), "{}", said(&again));
+}
+
+#[test]
 fn the_same_seed_is_the_same_run_in_every_process_and_another_seed_is_not() {
     let folder = folder();
     let hash = |seed: &str, file: &str| {

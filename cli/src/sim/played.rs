@@ -40,6 +40,11 @@ pub(crate) struct Played {
 
 /// Plays a script.
 pub(crate) fn play(script: &Script, watching: Watching) -> Played {
+    play_and_keep(script, watching).0
+}
+
+/// Plays a script, and gives the run too, which can be asked what its devices wrote down.
+pub(crate) fn play_and_keep(script: &Script, watching: Watching) -> (Played, Run<'_>) {
     let judged = watching != Watching::Unjudged;
     let options = Options {
         checks: judged,
@@ -53,7 +58,7 @@ pub(crate) fn play(script: &Script, watching: Watching) -> Played {
         caught(|| if watching == Watching::UntilBroken { run.play_until_broken() } else { run.play() });
     let measured = measuring.end();
     let lines = run.lines().map(str::to_owned).collect();
-    Played { script: script.clone(), ended, judged, lines, measured }
+    (Played { script: script.clone(), ended, judged, lines, measured }, run)
 }
 
 impl Played {

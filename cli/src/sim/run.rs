@@ -7,11 +7,11 @@ use super::chosen::Chosen;
 use super::failing_seed::{self, Above};
 use super::json;
 use super::picture;
-use super::played::{Played, Watching, play};
+use super::played::{Played, Watching, play, play_and_keep};
 use super::verdicts;
 use crate::failure::Failure;
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -34,6 +34,9 @@ pub(crate) struct Run {
     /// Write a page here that shows the run: who was where, what went wrong, one message followed to every device
     #[arg(long, value_name = "FILE", conflicts_with = "no_checks")]
     html: Option<PathBuf>,
+    /// Write into this folder what each device was told and shown, in the format of a replay's histories
+    #[arg(long, value_name = "FOLDER", conflicts_with = "no_checks")]
+    histories: Option<PathBuf>,
     /// Judge nothing: how fast the product's code runs alone
     #[arg(long)]
     no_checks: bool,
@@ -48,8 +51,12 @@ impl Run {
             (false, None) => Watching::Judged,
             (false, Some(_)) => Watching::Recorded,
         };
-        let played = play(&script, watching);
+        self.histories.as_deref().map_or(Ok(()), refuse_occupied)?;
+        let (played, run) = play_and_keep(&script, watching);
         print!("{}", text(&chosen, &played));
+        if let Some(folder) = &self.histories {
+            write_histories(folder, &run)?;
+        }
         if let Some(path) = &self.json {
             std::fs::write(path, json::run(&played)).map_err(Failure::write(path))?;
         }
@@ -63,6 +70,33 @@ impl Run {
         }
         verdicts::to_exit(&played)
     }
+}
+
+/// Nothing of an earlier run is mixed with this one's, nor overwritten.
+fn refuse_occupied(folder: &Path) -> Result<(), Failure> {
+    match std::fs::read_dir(folder).map(|mut entries| entries.next().is_none()) {
+        Ok(true) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Ok(false) | Err(_) => Err(Failure::Occupied(folder.to_owned())),
+    }
+}
+
+/// One file a device (`docs/histories.md`).
+fn write_histories(folder: &Path, run: &sim::run::Run<'_>) -> Result<(), Failure> {
+    let Some(histories) = run.histories() else {
+        let advice = "give it fewer people, or less time";
+        return Err(Failure::Argument(format!(
+            "this world is too large for its devices to keep histories: {advice}"
+        )));
+    };
+    std::fs::create_dir_all(folder).map_err(Failure::write(folder))?;
+    for (device, lines) in histories {
+        let path = folder.join(format!("{device}.jsonl"));
+        let mut text = Vec::new();
+        lines.iter().for_each(|line| line.write(&mut text));
+        std::fs::write(&path, text).map_err(Failure::write(&path))?;
+    }
+    Ok(())
 }
 
 /// The whole answer.
