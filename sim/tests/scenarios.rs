@@ -59,6 +59,16 @@ fn scenarios_are_kept() {
     assert!(broken.is_empty(), "{broken:?}");
 }
 
+/// Seeds that drew pinned users alone, and conversations of the world alone: nobody could be in any, and nothing was ever looked at.
+#[test]
+fn in_every_storm_somebody_can_talk_to_somebody() {
+    let storm = embedded("storm-of-everything").unwrap().unwrap();
+    for seed in [237, 400, 633, 652, 1752, 2246, 2354].into_iter().chain(3_000..3_150) {
+        let script = draw(&storm, seed);
+        assert!(script.conversations.iter().any(|of| !of.members.is_empty()), "seed {seed}");
+    }
+}
+
 /// Faults bring fields of their own into a table that has some already.
 #[test]
 fn every_kind_of_fault_is_printed_and_read_back() {

@@ -104,7 +104,7 @@ pub(super) fn conversations(lot: &mut Lot, scenario: &Scenario, script: &Script)
     conversations
 }
 
-/// A group, if there is anybody who may begin it.
+/// A group, if there is anybody who may begin it. Where no two users of the world live it is a pinned one: else nobody would ever write.
 pub(super) fn draw_group(
     number: u64,
     pinned: bool,
@@ -112,6 +112,7 @@ pub(super) fn draw_group(
     users: &Users,
     dice: &mut Dice,
 ) -> Option<Conversation> {
+    let pinned = pinned || users.of(false).len() < 2;
     let allowed = users.of(pinned);
     let creator = dice.pick(allowed)?;
     let most = size.min(allowed.len() as u64);
