@@ -134,8 +134,9 @@ impl Delivery {
     ) -> Result<(), SessionError> {
         let Some(listing) = &mut self.listing else { return Ok(()) };
         let Some(memberships) = result else {
+            let requests = std::mem::take(&mut listing.requests);
             self.listing = None;
-            return Err(SessionError::RegionUnavailable);
+            return refuse_syncs(&requests, around);
         };
         listing.missing.remove(&placement);
         listing.found.extend(memberships);
@@ -291,6 +292,20 @@ impl Delivery {
             self.advance(around);
         }
     }
+}
+
+/// The syncs that waited for a list are refused, each under its number, so that their client asks again. Where none did, the client is told
+/// that something of its sync was lost.
+fn refuse_syncs(requests: &[u64], around: &mut Around<'_>) -> Result<(), SessionError> {
+    if requests.is_empty() {
+        return Err(SessionError::RegionUnavailable);
+    }
+    let error = SessionError::RegionUnavailable.to_frame();
+    let refusals = requests
+        .iter()
+        .map(|request| ServerFrame { request: *request, frame: Some(Frame::Error(error.clone())) });
+    around.out.extend(refusals.map(crate::Output::Send));
+    Ok(())
 }
 
 fn acknowledge_sync(request: u64, around: &mut Around<'_>) {

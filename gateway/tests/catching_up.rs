@@ -53,6 +53,43 @@ fn a_device_is_live_only_when_it_has_been_given_everything() {
     );
 }
 
+/// A client waits for the answer to its sync: one that is refused under no number would leave it waiting for ever.
+#[test]
+fn a_sync_whose_list_cannot_be_read_is_refused_under_its_number_and_tells_who_asked_nothing() {
+    let mut island = Island::new(1);
+    island.begin(conversation(1));
+    let mut device = Device::welcomed(&island.site);
+    from_here(&mut device);
+    device.sync_all();
+    device.fail_query();
+    device.step(Input::Missed);
+    device.fail_query();
+    device.sync_all();
+    device.settle(&island);
+    check(
+        &device,
+        &expect![[r#"
+        client Sync
+            query 1: memberships in p1
+        read 1
+            send #7 Error region_unavailable: the region cannot read its store at the moment: try again, or connect to another region
+        missed
+            query 2: memberships in p1
+        read 2
+            send Error region_unavailable: the region cannot read its store at the moment: try again, or connect to another region
+        client Sync
+            query 3: memberships in p1
+        unsent 0
+        read 3
+            send #7 Done  
+            subscribe c00010000000000000000000000000001
+            query 4: changes of c00010000000000000000000000000001 after 0, given {}
+        read 4
+            send CaughtUp
+    "#]],
+    );
+}
+
 #[test]
 fn a_read_under_way_when_changes_are_missed_does_not_make_live() {
     let mut island = Island::new(1);

@@ -154,7 +154,9 @@ impl Client {
             }
             return Ok(());
         }
-        let is_sync = line.syncs.remove(&request);
+        // What nobody asked for and the region could not read for the moment is what it delivers by itself: that is synced again.
+        let is_sync = line.syncs.remove(&request)
+            || (request == 0 && error.code == "region_unavailable" && conversation.is_none());
         if is_sync && error.temporary {
             self.sync_held(step, key, retry_ms);
             return Ok(());

@@ -212,6 +212,18 @@ fn what_fell_behind_is_synced_again_but_not_more_often_than_once_a_second() {
     "#]]);
 }
 
+/// What the region delivers by itself and could not read was asked for by nobody: only the client can ask again.
+#[test]
+fn what_a_region_could_not_read_by_itself_is_synced_again() {
+    let mut story = Story::live();
+    story.hear(1, 0, error("region_unavailable", true));
+    story.wait();
+    story.check(expect![[r#"
+        > 1000 ms later
+        send 1 {"request":"3","sync":{}}
+    "#]]);
+}
+
 #[test]
 fn a_full_outbox_refuses_and_keeps_what_it_has() {
     let mut story = Story::new();

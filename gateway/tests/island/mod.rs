@@ -22,6 +22,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng as _;
 use region::item::{ArrivalNumber, Change, Content, Item};
 use region::read::{Changes, Membership};
+use region::store::StoreError;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -320,6 +321,14 @@ impl Device {
         let Some((id, query)) = self.queries.pop_front() else { return false };
         self.reads.push_back((id, island.answer(&query)));
         true
+    }
+
+    /// The oldest query cannot be run: the disk fails.
+    pub fn fail_query(&mut self) {
+        let (query, _) = self.queries.pop_front().unwrap();
+        let failed =
+            StoreError::Failed { store: "p1".into(), call: "get", reason: "Input/output error".into() };
+        self.step(Input::Read { query, result: Err(failed) });
     }
 
     pub fn hand_over_read(&mut self) -> bool {
