@@ -29,6 +29,8 @@ pub(crate) struct BridgeTask {
     core: Bridge,
     pub(crate) link: Option<LinkId>,
     pub(crate) paused: bool,
+    /// Its connection has said that it takes one more frame, and was given none since.
+    pipe_takes: bool,
     open: bool,
     timers: BTreeMap<Timer, Now>,
     /// When its timers are looked at next, if that is set.
@@ -58,6 +60,7 @@ impl BridgeTask {
             core,
             link: None,
             paused: false,
+            pipe_takes: false,
             open: false,
             timers: BTreeMap::new(),
             alarm: None,
@@ -146,6 +149,9 @@ impl World {
         let views = region.disks.iter().map(|(placement, disk)| (*placement, disk.view()));
         let log = StoreLog::new(life.region, views);
         let taken = Taken::by_bridge(&input);
+        if matches!(input, Input::Connected { .. } | Input::Disconnected { .. } | Input::PipeReady) {
+            bridge.pipe_takes = input == Input::PipeReady;
+        }
         match bridge.core.step(now, bridge.dice.entropy(), input, &log) {
             Ok(outputs) => {
                 self.work.step(taken, bridge_did(&outputs));
@@ -163,7 +169,10 @@ impl World {
     fn carry_out_bridge(&mut self, life: Life, peer: RegionId, output: Output) {
         match output {
             Output::Dial => self.dial(life, peer),
-            Output::Send(frame) => self.send_frame(life, peer, frame),
+            Output::Send(frame) => {
+                self.pipe_is_given_one(life, peer);
+                self.send_frame(life, peer, frame);
+            }
             Output::Opened { .. } => {
                 if let Some(bridge) = self.bridge(life, peer) {
                     bridge.open = true;
@@ -227,6 +236,14 @@ impl World {
                 self.deliver_weighed(life, peer, partition.placement, input, bytes);
             }
         }
+    }
+
+    /// A pipe holds one frame at most that it has not taken.
+    fn pipe_is_given_one(&mut self, life: Life, peer: RegionId) {
+        let Some(bridge) = self.bridge(life, peer) else { return };
+        let held = if std::mem::take(&mut bridge.pipe_takes) { 1 } else { 2 };
+        let held = Held::new("frames that the pipe has not taken", held, 1);
+        self.oracle.hold(self.now, format_args!("the bridge of {} to {peer}", life.region), &[held]);
     }
 
     fn deliver_weighed(

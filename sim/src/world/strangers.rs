@@ -6,7 +6,7 @@
 
 use crate::world::World;
 use crate::world::dice::Dice;
-use crate::world::layout::{START_US, WORLD};
+use crate::world::layout::{PINNED, START_US, WORLD};
 use crate::world::queue::{Life, LineId};
 use crate::world::sessions::write_token;
 use bytes::Bytes;
@@ -103,6 +103,9 @@ impl World {
         };
         let here = conversation.to_string();
         let many = (0..1_025).map(|number| UserId::new(WORLD, (1 << 32) + number).to_string()).collect();
+        // Nobody who lives here, so no name of theirs is where it may not be.
+        let pinned = UserId::new(PINNED, (1 << 32) + dice.below(1 << 16));
+        let pin_forbids = ConversationId::group(WORLD, dice.wide() >> 16);
         let mut id = |ms| self.forbidden(ms, dice);
         vec![
             ("a body too long", &["body_too_large"], send(here.clone(), id(now_ms), 65_537)),
@@ -124,6 +127,16 @@ impl World {
                 "a name too long",
                 &["name_too_long"],
                 group(id(now_ms), vec![user.to_string()], "n".repeat(257)),
+            ),
+            (
+                "a group of the world with somebody whose pin forbids it",
+                &["placement_fixed"],
+                Frame::CreateGroup(v1::CreateGroup {
+                    conversation: pin_forbids.to_string(),
+                    command: id(now_ms),
+                    members: vec![pinned.to_string()],
+                    name: String::new(),
+                }),
             ),
             ("too many members", &["too_many_members"], group(id(now_ms), many, String::new())),
         ]

@@ -82,6 +82,7 @@ impl Oracle {
         }
         let (number, is_new) = self.record.take(region, change.conversation, item);
         self.record.applied += 1;
+        self.may_be_a_member(change)?;
         self.may_be_done(item.message)?;
         let facts = self.record.conversations.entry(change.conversation).or_default();
         if is_new && of_second_life {

@@ -6,8 +6,9 @@
 //! no frame, which tests of the cores give.
 
 use super::{Checker, Fault, Oracle};
-use crate::world::Moment;
-use crdt::{DeviceId, MessageId};
+use crate::world::{Moment, WORLD};
+use crdt::{DeviceId, MessageId, UserId};
+use region::item::{Change, Content};
 
 /// Codes with which a command may be refused for good in these worlds.
 const REFUSALS: [&str; 6] = [
@@ -51,6 +52,21 @@ impl Oracle {
             return Err((Checker::Refusals, "it had to be refused".to_owned()));
         }
         Ok(())
+    }
+
+    /// Nobody whose pin forbids a conversation's placement is let into it: the pinned placement takes everybody, the world's nobody who is pinned.
+    pub(super) fn may_be_a_member(&mut self, change: &Change) -> Fault {
+        self.look_at(Checker::Pins);
+        let let_in: &[UserId] = match &change.item.content {
+            Content::Created { members, .. } => members,
+            Content::Added { user, .. } => std::slice::from_ref(user),
+            Content::Post { .. } | Content::Left => &[],
+        };
+        let is_world = change.conversation.placement() == WORLD;
+        match let_in.iter().find(|user| is_world && user.placement() != WORLD) {
+            Some(user) => Err((Checker::Pins, format!("it lets {user} in, whose pin forbids it"))),
+            None => Ok(()),
+        }
     }
 
     /// A store failed a read for a device, while a fault lay on its disk: the device may be told so, once.
