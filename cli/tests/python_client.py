@@ -166,9 +166,12 @@ class Client:
         self.welcome = welcome
         self.connections += 1
         self.user, self.device = welcome["user"], welcome["device"]
+        for conversation in self.conversations.values():
+            conversation.stable = {}
         await self.sync([])
         for entry in self.outbox:
             entry["answered"] = entry["flying"] = False
+            entry["dots"] = []
         await self.send_ready()
 
     # Sections 7 and 8: commands and the outbox.
@@ -245,7 +248,7 @@ class Client:
             await asyncio.sleep(int(error.get("retryAfterMs", "1000")) / 1000)
         else:
             entry["answered"] = True
-            if not entry["dots"]:
+            if entry["command"] not in self.acknowledged:
                 self.outbox.remove(entry)
                 self.refused.append((entry["command"], error["code"]))
         await self.send_ready()

@@ -37,7 +37,7 @@ pub(crate) struct Conversation {
     pub(crate) identities: Identities,
     /// Own messages and the receipts of others.
     pub(crate) ticks: Ticks,
-    /// Known to be stable.
+    /// What the present connection has told to be stable.
     pub(crate) stable: Cut,
     /// The delivered receipt.
     pub(crate) delivered: Told,

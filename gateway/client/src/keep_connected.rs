@@ -14,7 +14,7 @@ use crate::limits;
 use crate::line::{Line, LineKey, LineState, Question};
 use crate::output::{Event, Output};
 use crate::timers::Timer;
-use crdt::{ConversationId, PlacementId};
+use crdt::{ConversationId, Cut, PlacementId};
 use gateway_protocol::v1::{self, client_frame::Frame};
 use std::collections::BTreeMap;
 
@@ -111,6 +111,11 @@ impl Client {
         if let Some(line) = self.lines.get_mut(&key) {
             // What was to be told was routed by the region before: this one may have no part in it. It is told again below, as it is led now.
             line.untold.clear();
+        }
+        for (id, conversation) in &mut self.conversations {
+            if self.routes.leads(key, *id) {
+                conversation.stable = Cut::new();
+            }
         }
         self.sync_all(step, key);
         for conversation in self.outbox_of(key) {

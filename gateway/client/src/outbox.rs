@@ -9,6 +9,8 @@
 //!   would let it overtake, and one sender's messages would be shown out of order.
 //! - An entry that was acknowledged by any region leaves only by becoming stable.
 //! - Dots are those of the original and of every duplicate: any of them being stable makes the entry stable.
+//! - A dot counts only as told on the present connection. A store put back to an old state gives out a dot a second time before its peers
+//!   fence it, and what another region then says of that dot is true of something else. Asked again, each region tells what it has itself.
 
 use crate::limits;
 use bytes::Bytes;
@@ -42,7 +44,9 @@ pub(crate) struct Entry {
     pub(crate) conversation: ConversationId,
     pub(crate) id: MessageId,
     pub(crate) wish: Wish,
-    /// Under which it stands in regions; empty while no region has it.
+    /// A region has it, or had.
+    pub(crate) acknowledged: bool,
+    /// Under which it stands, as the present connection has told.
     pub(crate) dots: Vec<Dot>,
 }
 
@@ -101,7 +105,7 @@ impl Outbox {
         self.next += 1;
         self.bytes += wish.bytes();
         self.numbers.insert((conversation, id), number);
-        self.entries.insert(number, Entry { conversation, id, wish, dots: Vec::new() });
+        self.entries.insert(number, Entry { conversation, id, wish, acknowledged: false, dots: Vec::new() });
         let queue = self.queues.entry(conversation).or_default();
         queue.all.insert(number);
         queue.to_send.insert(number);
@@ -139,6 +143,11 @@ impl Outbox {
                 crate::sometimes::SENT_AGAIN.reach();
             }
             queue.to_send.clone_from(&queue.all);
+            for number in &queue.all {
+                if let Some(entry) = self.entries.get_mut(number) {
+                    entry.dots.clear();
+                }
+            }
             queue.in_flight = None;
             queue.held = false;
             queue.refused.clear();
@@ -223,7 +232,7 @@ impl Outbox {
     pub(crate) fn note_dot(&mut self, conversation: ConversationId, id: MessageId, dot: Dot) -> bool {
         let Some(number) = self.numbers.get(&(conversation, id)) else { return false };
         let Some(entry) = self.entries.get_mut(number) else { return false };
-        let first = entry.dots.is_empty();
+        let first = !std::mem::replace(&mut entry.acknowledged, true);
         if !entry.dots.contains(&dot) && entry.dots.len() < limits::DOTS_OF_A_MESSAGE_MAX {
             entry.dots.push(dot);
         }
@@ -243,7 +252,8 @@ impl Outbox {
     /// Takes out what no region has acknowledged, in order.
     pub(crate) fn drop_unacknowledged(&mut self, conversation: ConversationId) -> Vec<MessageId> {
         let Some(queue) = self.queues.get(&conversation) else { return Vec::new() };
-        let unacknowledged = |number: &&u64| self.entries.get(number).is_some_and(|e| e.dots.is_empty());
+        let unacknowledged =
+            |number: &&u64| self.entries.get(number).is_some_and(|entry| !entry.acknowledged);
         let numbers: Vec<u64> = queue.all.iter().filter(unacknowledged).copied().collect();
         numbers.into_iter().filter_map(|number| self.remove(number)).map(|entry| entry.id).collect()
     }

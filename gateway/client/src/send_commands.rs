@@ -126,7 +126,7 @@ impl Client {
         };
         line.commands.remove(&request);
         let Some(entry) = self.outbox.get(number) else { return Ok(()) };
-        let (conversation, id, acknowledged) = (entry.conversation, entry.id, !entry.dots.is_empty());
+        let (conversation, id, acknowledged) = (entry.conversation, entry.id, entry.acknowledged);
         self.outbox.answered(number);
         match place {
             Some(place) => self.stands(step, conversation, id, place),
@@ -190,7 +190,7 @@ impl Client {
     /// The region refused a command.
     pub(crate) fn command_refused(&mut self, step: &mut Step<'_>, number: u64, error: v1::Error) {
         let Some(entry) = self.outbox.get(number) else { return };
-        let (conversation, id, acknowledged) = (entry.conversation, entry.id, !entry.dots.is_empty());
+        let (conversation, id, acknowledged) = (entry.conversation, entry.id, entry.acknowledged);
         let seen = entry.wish.seen();
         let known = self.conversations.get(&conversation);
         let is_member = known.is_some_and(|known| known.member == Some(true));

@@ -41,7 +41,7 @@ impl Client {
             step.show(Event::MarkCleared { conversation: id, sender, message });
         }
         let given = &conversation.given;
-        show_ticks(step, id, conversation.ticks.vet(|cut| given.settles(cut)));
+        show_ticks(step, id, conversation.ticks.settle(|cut| given.settles(cut)));
         self.given(step, id, count);
         Ok(())
     }
@@ -58,28 +58,22 @@ impl Client {
         note_membership(conversation, me, &item);
         let sighting = conversation.identities.see(sender, message, place, given);
         let new = matches!(sighting, Sighting::New);
-        let ticks = match &item.content {
+        match &item.content {
             // Given again after a sync from an older cursor: who came and went has been noted.
-            _ if given => Vec::new(),
+            _ if given => {}
             Content::Created { members, .. } => conversation.ticks.note_created(members),
             Content::Added { user, since } if *user != me && new => {
-                conversation.ticks.note_added(*user, since)
+                conversation.ticks.note_added(*user, since);
             }
             Content::Added { user, since } if *user != me => {
-                conversation.ticks.note_added_again(*user, since)
+                conversation.ticks.note_added_again(*user, since);
             }
             // A duplicate of a coming or going that has been noted.
-            _ if !new => Vec::new(),
-            Content::Left if sender != me => {
-                conversation.ticks.note_left(sender);
-                Vec::new()
-            }
-            Content::Added { .. } | Content::Left => {
-                conversation.ticks.forget_members();
-                Vec::new()
-            }
-            Content::Post { .. } => Vec::new(),
-        };
+            _ if !new => {}
+            Content::Left if sender != me => conversation.ticks.note_left(sender),
+            Content::Added { .. } | Content::Left => conversation.ticks.forget_members(),
+            Content::Post { .. } => {}
+        }
         let is_post = matches!(item.content, Content::Post { .. });
         match sighting {
             Sighting::New => {
@@ -101,7 +95,6 @@ impl Client {
             }
             Sighting::Known => crate::sometimes::DUPLICATE_HIDDEN.reach(),
         }
-        show_ticks(step, id, ticks);
         if sender == me {
             if is_post {
                 self.follow(step, id, message, place);
@@ -167,13 +160,11 @@ impl Client {
             line.is_answer(request, receipts.more);
         }
         let Some(conversation) = self.conversation_of(step, key, id) else { return Ok(()) };
-        let mut ticks = Vec::new();
         for (user, device, kind, cut) in read.into_iter().filter(|(user, ..)| *user != me) {
-            ticks.extend(conversation.ticks.note_receipt(user, device, kind, &cut));
+            conversation.ticks.note_receipt(user, device, kind, &cut);
         }
         let given = &conversation.given;
-        ticks.extend(conversation.ticks.vet(|cut| given.settles(cut)));
-        show_ticks(step, id, ticks);
+        show_ticks(step, id, conversation.ticks.settle(|cut| given.settles(cut)));
         Ok(())
     }
 

@@ -21,8 +21,9 @@ crdt::marks! {
     MARKS_FULL = "a further mark is not followed";
     IDENTITY_FORGOTTEN = "the oldest identity is forgotten";
     MEMBERSHIP_FORGOTTEN = "a membership's hiding is not followed";
-    STRANGER = "a receipt of somebody who is not known to be a member waits";
-    STRANGER_COUNTS = "a stranger's receipt counts";
+    RECEIPT_WAITS = "a receipt covers what has not been given";
+    RECEIPTS_JOINED = "a device confirms more while its receipt waits";
+    ELDER = "a receipt is of somebody who was there before this user";
     MEMBERS_FORGOTTEN = "members are forgotten, since this user left or was added again";
     TICK_TOLD_BEFORE = "a receipt would tick what was ticked before its user left";
     OWN_MESSAGE_FORGOTTEN = "the oldest own message is not followed any more";

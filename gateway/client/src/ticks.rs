@@ -4,8 +4,9 @@
 //! duplicate of it, is covered; so a message can be ticked by a new receipt or by a newly learnt duplicate.
 //!
 //! A receipt's cut is causally closed, so it also covers what was said before its user was added; that user was never shown it, and it
-//! does not count. A receipt can outrun the item that tells of the adding, so a stranger's receipt waits: where the client was shown
-//! the conversation's beginning, for that item; else until it has been given all that the receipt covers, the adding included.
+//! does not count. A receipt can outrun the item that tells of the adding, so it waits until this client has been given all that it
+//! covers, every adding that its device was given included. While one waits, what the same device confirms next is joined to a second
+//! cut, so that a busy conversation cannot put off the first for ever.
 //!
 //! What must always hold: one tick per message, device and kind. Cuts only grow (they are joined), so a tick never goes away.
 
@@ -31,21 +32,34 @@ pub(crate) struct Tick {
     pub(crate) device: DeviceId,
 }
 
+/// Whose receipt, and of which kind.
+type Key = (UserId, DeviceId, TickKind);
+
+/// What a device has confirmed and this client has not been given yet.
+#[derive(Debug, Clone)]
+struct Waiting {
+    /// The first cut that waits.
+    oldest: Cut,
+    /// All that was confirmed since, joined to it.
+    newest: Cut,
+}
+
 /// The own messages of a conversation that are followed, and the receipts of others.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ticks {
     /// Message ids begin with their time, so the first are the oldest.
     dots: BTreeMap<MessageId, Vec<Dot>>,
     messages: BTreeMap<Dot, MessageId>,
-    receipts: BTreeMap<(UserId, DeviceId, TickKind), Cut>,
+    /// Receipts that cover nothing but what this client has been given.
+    receipts: BTreeMap<Key, Cut>,
+    /// Receipts that cover more.
+    waiting: BTreeMap<Key, Waiting>,
     /// Who was there from the start, if the client has been shown the start.
     first_members: Option<BTreeSet<UserId>>,
     /// What may be hidden from those who were added: all that any of their adds hides. Of several at once the region hides only what all of
     /// them do, but a device that was given the conversation under one of them has passed over what that one hid.
     hidden: BTreeMap<UserId, Cut>,
-    /// Users of whom nothing is known but a receipt, with its cut; their receipts do not count yet.
-    strangers: BTreeMap<UserId, Cut>,
-    /// Former strangers who turned out to have been there before this user.
+    /// Users who were there before this one: they sent receipts, and nothing that those cover told of an adding.
     elders: BTreeSet<UserId>,
     /// Users who have left and were not added again.
     gone: BTreeSet<UserId>,
@@ -63,22 +77,16 @@ impl Ticks {
         !self.dots.is_empty()
     }
 
-    /// The conversation began with these members. Receipts that were here before count now; a duplicate of the beginning changes nothing.
-    pub(crate) fn note_created(&mut self, members: &[UserId]) -> Vec<Tick> {
-        if std::mem::replace(&mut self.has_begun, true) {
-            return Vec::new();
+    /// The conversation began with these members; a duplicate of the beginning changes nothing.
+    pub(crate) fn note_created(&mut self, members: &[UserId]) {
+        if !std::mem::replace(&mut self.has_begun, true) {
+            let first = members.iter().copied().filter(|user| !self.gone.contains(user));
+            self.first_members = Some(first.collect());
         }
-        let before = self.clone_memberships();
-        let first: BTreeSet<UserId> =
-            members.iter().copied().filter(|user| !self.gone.contains(user)).collect();
-        self.strangers.retain(|user, _| !first.contains(user));
-        self.first_members = Some(first.clone());
-        first.into_iter().flat_map(|user| self.gained(user, &before)).collect()
     }
 
     /// A member was added, and is not shown what `since` covers.
-    pub(crate) fn note_added(&mut self, user: UserId, since: &Cut) -> Vec<Tick> {
-        let before = self.clone_memberships();
+    pub(crate) fn note_added(&mut self, user: UserId, since: &Cut) {
         self.gone.remove(&user);
         self.keep_told(user);
         if let Some(first) = &mut self.first_members {
@@ -89,15 +97,15 @@ impl Ticks {
         match self.hidden.get_mut(&user) {
             Some(hidden) => _ = hidden.join(since),
             None if room => _ = self.hidden.insert(user, since.clone()),
-            None => return Vec::new(),
+            None => {}
         }
-        self.strangers.remove(&user);
-        self.gained(user, &before)
     }
 
     /// A duplicate of an add arrived, which hides on its own account; but a leave that was shown since undid both.
-    pub(crate) fn note_added_again(&mut self, user: UserId, since: &Cut) -> Vec<Tick> {
-        if self.gone.contains(&user) { Vec::new() } else { self.note_added(user, since) }
+    pub(crate) fn note_added_again(&mut self, user: UserId, since: &Cut) {
+        if !self.gone.contains(&user) {
+            self.note_added(user, since);
+        }
     }
 
     /// A member left. What is said while they are away stays hidden from them when they are added again, so what they were before does not count any more.
@@ -108,13 +116,12 @@ impl Ticks {
         }
         self.hidden.remove(&user);
         self.elders.remove(&user);
-        self.strangers.remove(&user);
         if self.gone.len() < limits::RECEIPTS_MAX {
             self.gone.insert(user);
         }
     }
 
-    /// This user left or was added again: who came and went meanwhile is not known, so everybody is a stranger from now on, and messages
+    /// This user left or was added again: who came and went meanwhile is not known, so nothing is known of anybody from now on, and messages
     /// of before are not followed any more: who joined meanwhile was not given them.
     pub(crate) fn forget_members(&mut self) {
         crate::sometimes::MEMBERS_FORGOTTEN.reach();
@@ -126,72 +133,8 @@ impl Ticks {
         self.first_members = None;
         self.hidden.clear();
         self.elders.clear();
-        self.strangers.clear();
         self.gone.clear();
         self.has_begun = true;
-    }
-
-    /// Lets the receipts count of those strangers for whom all that their receipt covered has been given.
-    pub(crate) fn vet(&mut self, is_given: impl Fn(&Cut) -> bool) -> Vec<Tick> {
-        let vetted: Vec<UserId> =
-            self.strangers.iter().filter(|(_, cut)| is_given(cut)).map(|(user, _)| *user).collect();
-        let mut ticks = Vec::new();
-        for user in vetted {
-            crate::sometimes::STRANGER_COUNTS.reach();
-            let before = self.clone_memberships();
-            self.strangers.remove(&user);
-            self.elders.insert(user);
-            ticks.extend(self.gained(user, &before));
-        }
-        ticks
-    }
-
-    /// Remembers the ticks that this user's receipts have given, beyond [`limits::TOLD_MAX`] the newest messages'.
-    fn keep_told(&mut self, user: UserId) {
-        let mut told = std::mem::take(&mut self.told);
-        told.extend(self.gained(user, &Self::default()));
-        while told.len() > limits::TOLD_MAX {
-            told.pop_first();
-        }
-        self.told = told;
-    }
-
-    /// The ticks that this user's receipts give now and did not give before.
-    fn gained(&self, user: UserId, before: &Self) -> Vec<Tick> {
-        let mut ticks = Vec::new();
-        for ((of, device, kind), cut) in self.receipts.range((user, DeviceId(0), TickKind::Delivered)..) {
-            if *of != user {
-                break;
-            }
-            for (message, dots) in &self.dots {
-                let counts = dots.iter().any(|dot| cut.covers(*dot) && self.may_count(user, *dot));
-                let counted = dots.iter().any(|dot| cut.covers(*dot) && before.may_count(user, *dot));
-                let tick = Tick { message: *message, kind: *kind, user, device: *device };
-                if counts && !counted {
-                    if self.told.contains(&tick) {
-                        crate::sometimes::TICK_TOLD_BEFORE.reach();
-                    } else {
-                        ticks.push(tick);
-                    }
-                }
-            }
-        }
-        ticks
-    }
-
-    /// What is known of members, without the rest.
-    fn clone_memberships(&self) -> Self {
-        let (first_members, hidden) = (self.first_members.clone(), self.hidden.clone());
-        Self { first_members, hidden, elders: self.elders.clone(), ..Self::default() }
-    }
-
-    /// Whether a receipt of that user can confirm that operation.
-    fn may_count(&self, user: UserId, dot: Dot) -> bool {
-        match (self.hidden.get(&user), &self.first_members) {
-            (Some(hidden), _) => !hidden.covers(dot),
-            (None, Some(first)) => first.contains(&user),
-            (None, None) => self.elders.contains(&user),
-        }
     }
 
     /// An own message stands in a region under this dot.
@@ -203,7 +146,7 @@ impl Ticks {
         {
             return Vec::new();
         }
-        let newly = |((user, device, kind), cut): (&(UserId, DeviceId, TickKind), &Cut)| {
+        let newly = |((user, device, kind), cut): (&Key, &Cut)| {
             let counts = |dot: Dot| cut.covers(dot) && self.may_count(*user, dot);
             let ticked = known.iter().any(|other| counts(*other));
             let tick = Tick { message, kind: *kind, user: *user, device: *device };
@@ -221,23 +164,49 @@ impl Ticks {
         ticks
     }
 
-    /// Joins a receipt of another user's device.
-    pub(crate) fn note_receipt(
-        &mut self,
-        user: UserId,
-        device: DeviceId,
-        kind: TickKind,
-        cut: &Cut,
-    ) -> Vec<Tick> {
+    /// Another user's device confirms all that the cut covers; it counts once that is settled ([`Self::settle`]).
+    pub(crate) fn note_receipt(&mut self, user: UserId, device: DeviceId, kind: TickKind, cut: &Cut) {
         let key = (user, device, kind);
-        if !self.receipts.contains_key(&key) && self.receipts.len() >= limits::RECEIPTS_MAX * 2 {
-            return Vec::new();
+        let counted = self.receipts.get(&key);
+        if counted.map_or(cut.is_empty(), |counted| cut.iter().all(|dot| counted.covers(dot))) {
+            return;
         }
-        let is_known =
-            self.hidden.contains_key(&user) || self.elders.contains(&user) || self.gone.contains(&user);
-        if !is_known && self.first_members.is_none() && !cut.is_empty() {
-            crate::sometimes::STRANGER.reach();
-            self.strangers.entry(user).or_insert_with(|| cut.clone());
+        let room = self.receipts.len() + self.waiting.len() < limits::RECEIPTS_MAX * 2;
+        match self.waiting.get_mut(&key) {
+            Some(waiting) => {
+                crate::sometimes::RECEIPTS_JOINED.reach();
+                waiting.newest.join(cut);
+            }
+            None if room || counted.is_some() => {
+                _ = self.waiting.insert(key, Waiting { oldest: cut.clone(), newest: cut.clone() });
+            }
+            None => {}
+        }
+    }
+
+    /// Lets those receipts count of which all that they cover has been given.
+    pub(crate) fn settle(&mut self, is_given: impl Fn(&Cut) -> bool) -> Vec<Tick> {
+        let mut settled = Vec::new();
+        self.waiting.retain(|key, waiting| {
+            if is_given(&waiting.newest) {
+                settled.push((*key, std::mem::take(&mut waiting.newest)));
+                return false;
+            }
+            crate::sometimes::RECEIPT_WAITS.reach();
+            if is_given(&waiting.oldest) {
+                settled.push((*key, std::mem::replace(&mut waiting.oldest, waiting.newest.clone())));
+            }
+            true
+        });
+        settled.into_iter().flat_map(|(key, cut)| self.count(key, &cut)).collect()
+    }
+
+    /// Joins a receipt that covers nothing but what has been given.
+    fn count(&mut self, key: Key, cut: &Cut) -> Vec<Tick> {
+        let (user, device, kind) = key;
+        let is_known = self.hidden.contains_key(&user) || self.gone.contains(&user);
+        if !is_known && self.first_members.is_none() && self.elders.insert(user) {
+            crate::sometimes::ELDER.reach();
         }
         let before = self.receipts.get(&key).cloned().unwrap_or_default();
         let mut covered = BTreeSet::new();
@@ -255,6 +224,32 @@ impl Ticks {
         let ticks = newly.map(|message| Tick { message, kind, user, device });
         ticks.filter(|tick| !self.told.contains(tick)).collect()
     }
+
+    /// Remembers the ticks that this user's receipts have given, beyond [`limits::TOLD_MAX`] the newest messages'.
+    fn keep_told(&mut self, user: UserId) {
+        let mut told = std::mem::take(&mut self.told);
+        let first = (user, DeviceId(0), TickKind::Delivered);
+        for ((_, device, kind), cut) in self.receipts.range(first..).take_while(|((of, ..), _)| *of == user) {
+            for (message, dots) in &self.dots {
+                if dots.iter().any(|dot| cut.covers(*dot) && self.may_count(user, *dot)) {
+                    told.insert(Tick { message: *message, kind: *kind, user, device: *device });
+                }
+            }
+        }
+        while told.len() > limits::TOLD_MAX {
+            told.pop_first();
+        }
+        self.told = told;
+    }
+
+    /// Whether a receipt of that user can confirm that operation.
+    fn may_count(&self, user: UserId, dot: Dot) -> bool {
+        match (self.hidden.get(&user), &self.first_members) {
+            (Some(hidden), _) => !hidden.covers(dot),
+            (None, Some(first)) => first.contains(&user),
+            (None, None) => self.elders.contains(&user),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -270,8 +265,8 @@ mod tests {
     fn receipt(ticks: &mut Ticks, dots: &[Dot]) -> usize {
         let cut = dots.iter().copied().collect();
         let user = UserId::new(PlacementId(1), 2);
-        let told = ticks.note_receipt(user, DeviceId(1), TickKind::Delivered, &cut).len();
-        told + ticks.vet(|_| true).len()
+        ticks.note_receipt(user, DeviceId(1), TickKind::Delivered, &cut);
+        ticks.settle(|_| true).len()
     }
 
     #[test]
@@ -288,7 +283,7 @@ mod tests {
             assert_eq!(receipt(&mut ticks, &[dot(1, 1)]), 1);
             ticks.note_left(reader);
             assert_eq!(receipt(&mut ticks, &[dot(1, 2)]), 0, "they are not there");
-            assert!(ticks.note_added(reader, &[dot(1, 2)].into_iter().collect()).is_empty());
+            ticks.note_added(reader, &[dot(1, 2)].into_iter().collect());
             assert_eq!(receipt(&mut ticks, &[dot(1, 3)]), 1);
         }
     }
@@ -304,8 +299,9 @@ mod tests {
         ticks.note_added(reader, &[dot(1, 5)].into_iter().collect());
         assert_eq!(receipt(&mut ticks, &[dot(1, 6)]), 0, "it is hidden from them");
         ticks.note_left(reader);
-        let ticked = ticks.note_added_again(reader, &[dot(2, 1)].into_iter().collect());
-        assert_eq!(ticked, [], "they are not there");
+        ticks.note_added_again(reader, &[dot(2, 1)].into_iter().collect());
+        assert_eq!(receipt(&mut ticks, &[dot(1, 7)]), 0, "they are not there");
+        assert!(!ticks.may_count(reader, dot(1, 6)));
     }
 
     #[test]
@@ -316,7 +312,8 @@ mod tests {
         ticks.note_dot(MessageId(1), dot(1, 1));
         assert_eq!(receipt(&mut ticks, &[dot(1, 1)]), 1);
         ticks.note_left(reader);
-        assert!(ticks.note_added(reader, &Cut::new()).is_empty(), "their new region had not heard of it");
+        ticks.note_added(reader, &Cut::new());
+        assert_eq!(receipt(&mut ticks, &[dot(1, 1), dot(3, 1)]), 0, "their new region had not heard of it");
         ticks.forget_members();
         assert_eq!(receipt(&mut ticks, &[dot(1, 2)]), 0);
         assert!(ticks.note_dot(MessageId(1), dot(2, 1)).is_empty());
@@ -334,7 +331,7 @@ mod tests {
         ticks.note_dot(MessageId(1), dot(1, 4));
         ticks.note_created(&[reader]);
         assert!(!ticks.may_count(reader, dot(1, 4)), "the reader may have left");
-        assert!(ticks.note_added(reader, &[dot(1, 4)].into_iter().collect()).is_empty());
+        ticks.note_added(reader, &[dot(1, 4)].into_iter().collect());
         assert_eq!(receipt(&mut ticks, &[dot(1, 9)]), 0, "it was said before they were added");
         ticks.note_dot(MessageId(2), dot(1, 8));
         assert_eq!(receipt(&mut ticks, &[dot(2, 1)]), 0);
@@ -346,11 +343,12 @@ mod tests {
         let reader = UserId::new(PlacementId(1), 2);
         let mut ticks = Ticks::default();
         ticks.note_dot(MessageId(1), dot(1, 1));
-        let cut = [dot(1, 1)].into_iter().collect();
-        assert!(ticks.note_receipt(reader, DeviceId(1), TickKind::Delivered, &cut).is_empty());
-        assert_eq!(ticks.note_created(&[reader]).len(), 1);
+        ticks.note_receipt(reader, DeviceId(1), TickKind::Delivered, &[dot(1, 1)].into_iter().collect());
+        assert!(ticks.settle(|_| false).is_empty());
+        ticks.note_created(&[reader]);
+        assert_eq!(ticks.settle(|_| true).len(), 1);
         ticks.note_left(reader);
-        assert!(ticks.note_created(&[reader]).is_empty());
+        ticks.note_created(&[reader]);
         assert!(!ticks.may_count(reader, dot(1, 1)), "a duplicate of the beginning brings nobody back");
     }
 
@@ -391,14 +389,16 @@ mod tests {
         ticks.note_created(&[UserId::new(PlacementId(1), 1)]);
         ticks.note_dot(MessageId(1), dot(1, 4));
         ticks.note_dot(MessageId(2), dot(1, 9));
-        assert_eq!(receipt(&mut ticks, &[dot(1, 9)]), 0, "a stranger's receipt waits");
+        ticks.note_receipt(user, DeviceId(1), TickKind::Delivered, &[dot(1, 9)].into_iter().collect());
+        assert!(ticks.settle(|_| false).is_empty(), "the adding has not been given");
         let since: Cut = [dot(1, 7)].into_iter().collect();
-        let told: Vec<MessageId> = ticks.note_added(user, &since).iter().map(|tick| tick.message).collect();
+        ticks.note_added(user, &since);
+        let told: Vec<MessageId> = ticks.settle(|_| true).iter().map(|tick| tick.message).collect();
         assert_eq!(told, [MessageId(2)]);
         assert_eq!(ticks.note_dot(MessageId(3), dot(1, 6)).len(), 0, "hidden from them for good");
         assert_eq!(ticks.note_dot(MessageId(4), dot(1, 8)).len(), 1);
         let wider: Cut = [dot(1, 5), dot(2, 3)].into_iter().collect();
-        assert!(ticks.note_added(user, &wider).is_empty());
+        ticks.note_added(user, &wider);
         assert_eq!(
             ticks.note_dot(MessageId(5), dot(1, 6)).len(),
             0,
@@ -407,20 +407,54 @@ mod tests {
     }
 
     #[test]
-    fn a_strangers_receipt_waits_until_all_that_it_covers_has_been_given() {
+    fn a_receipt_waits_until_all_that_it_covers_has_been_given() {
         let (user, since) = (UserId::new(PlacementId(1), 2), [dot(1, 7)].into_iter().collect());
         let cut: Cut = [dot(1, 9)].into_iter().collect();
         let outrun = || {
             let mut ticks = Ticks::default();
             ticks.note_dot(MessageId(1), dot(1, 4));
-            assert!(ticks.note_receipt(user, DeviceId(1), TickKind::Delivered, &cut).is_empty());
-            assert!(ticks.vet(|covered| *covered != cut).is_empty());
+            ticks.note_receipt(user, DeviceId(1), TickKind::Delivered, &cut);
+            assert!(ticks.settle(|covered| *covered != cut).is_empty());
             ticks
         };
         let mut elder = outrun();
-        assert_eq!(elder.vet(|_| true).len(), 1, "nothing told of an adding, so they were there before");
+        assert_eq!(elder.settle(|_| true).len(), 1, "nothing told of an adding, so they were there before");
         let mut newcomer = outrun();
-        assert!(newcomer.note_added(user, &since).is_empty());
-        assert!(newcomer.vet(|_| true).is_empty(), "message 1 is hidden from them");
+        newcomer.note_added(user, &since);
+        assert!(newcomer.settle(|_| true).is_empty(), "message 1 is hidden from them");
+    }
+
+    /// Seed 1 of `roaming-through-a-cut`: the add was done in two regions, and the one that hid the message came last.
+    #[test]
+    fn of_two_adds_the_one_that_was_not_given_yet_is_waited_for() {
+        let user = UserId::new(PlacementId(1), 2);
+        let mut ticks = Ticks::default();
+        ticks.note_created(&[]);
+        ticks.note_dot(MessageId(1), dot(1, 4));
+        ticks.note_added(user, &Cut::new());
+        let cut: Cut = [dot(1, 5), dot(2, 1)].into_iter().collect();
+        ticks.note_receipt(user, DeviceId(1), TickKind::Delivered, &cut);
+        assert!(ticks.settle(|_| false).is_empty());
+        ticks.note_added_again(user, &[dot(1, 4)].into_iter().collect());
+        assert!(ticks.settle(|_| true).is_empty(), "their device was never given it");
+    }
+
+    #[test]
+    fn what_is_confirmed_meanwhile_does_not_put_off_the_first() {
+        let user = UserId::new(PlacementId(1), 2);
+        let mut ticks = Ticks::default();
+        ticks.note_created(&[user]);
+        ticks.note_dot(MessageId(1), dot(1, 1));
+        ticks.note_dot(MessageId(2), dot(1, 2));
+        for sequence in [1, 2, 3] {
+            let cut = [dot(1, sequence)].into_iter().collect();
+            ticks.note_receipt(user, DeviceId(1), TickKind::Delivered, &cut);
+        }
+        let given: Cut = [dot(1, 2)].into_iter().collect();
+        let is_given = |cut: &Cut| cut.iter().all(|dot| given.covers(dot));
+        let messages = |ticks: Vec<Tick>| ticks.iter().map(|tick| tick.message).collect::<Vec<_>>();
+        assert_eq!(messages(ticks.settle(is_given)), [MessageId(1)]);
+        assert!(ticks.settle(is_given).is_empty());
+        assert_eq!(messages(ticks.settle(|_| true)), [MessageId(2)]);
     }
 }

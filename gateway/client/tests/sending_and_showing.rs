@@ -9,7 +9,7 @@ use gateway_client::{Act, ConnectionId, Input, LocalRefusal, limits};
 use gateway_protocol::v1;
 use gateway_protocol::v1::server_frame::Frame as Told;
 
-use crate::story::{ME, Story, address, conversation, deliver, error, post, welcome};
+use crate::story::{ME, Story, address, conversation, deliver, done, error, post, welcome};
 
 #[test]
 fn a_refusal_for_the_moment_holds_up_the_conversation_and_nothing_overtakes() {
@@ -280,5 +280,38 @@ fn a_conversation_too_many_is_named_once_and_not_taken() {
     story.hear(1, 0, caught_up(99_998));
     story.check(expect![[r#"
         Refused { conversation: Some(ConversationId(5192296858534827628530496329320095)), command: None, code: "too_many_conversations", message: "10000 conversations are open already: c0001000000000000000000000001869f is not shown; leave some" }
+    "#]]);
+}
+
+/// History 36: the region was put back to an old copy and gave out a dot a second time before it was found out.
+#[test]
+fn what_the_next_region_says_of_a_dot_counts_only_if_it_has_the_message_under_it() {
+    let stable = |dot: &str| {
+        let cut = Some(v1::Cut { dots: vec![dot.into()] });
+        Told::Stable(v1::Stable { conversation: conversation(1).to_string(), cut })
+    };
+    let mut story = Story::live();
+    story.send(1, 1);
+    story.done(3, 1, "r1.0000000000000001:1");
+    story.act("move to far", Act::Move { region: address("far") });
+    story.step("it opens", Input::Connected(ConnectionId(2)));
+    story.hear(2, 4, welcome("far"));
+    story.hear(2, 0, stable("r1.0000000000000001:1"));
+    assert_eq!(story.client.unstable(), 1, "nothing has told that the message stands there");
+    story.hear(2, 6, done(1, "r2.0000000000000001:1"));
+    story.hear(2, 0, stable("r2.0000000000000001:1"));
+    story.check(expect![[r#"
+        > send 1 in p1
+        send 1 {"request":"3","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
+        Acknowledged { conversation: ConversationId(5192296858534827628530496329220103), command: MessageId(1), place: Some(Place { hlc: Timestamp(65536), dot: Dot { replica: ReplicaId { region: RegionId(1), incarnation: Incarnation(1) }, sequence: Sequence(1) } }) }
+        > move to far
+        disconnect 1
+        connect 2 ws://far
+        > it opens
+        send 2 {"request":"4","hello":{"token":"t","versionMin":1,"versionMax":1,"client":"story"}}
+        SignedIn { placement: None, region: "far" }
+        send 2 {"request":"5","sync":{}}
+        send 2 {"request":"6","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
+        Stable { conversation: ConversationId(5192296858534827628530496329220103), command: MessageId(1) }
     "#]]);
 }

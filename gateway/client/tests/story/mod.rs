@@ -128,18 +128,21 @@ impl Story {
     }
 
     pub fn done(&mut self, request: u64, number: u128, dot: &str) {
-        let done = v1::Done {
-            conversation: conversation(1).to_string(),
-            command: MessageId(number).to_string(),
-            dot: dot.into(),
-            hlc: if dot.is_empty() { String::new() } else { "1.0".into() },
-        };
-        self.hear(1, request, Told::Done(done));
+        self.hear(1, request, done(number, dot));
     }
 
     pub fn check(&self, expected: Expect) {
         expected.assert_eq(&self.text);
     }
+}
+
+pub fn done(number: u128, dot: &str) -> Told {
+    Told::Done(v1::Done {
+        conversation: conversation(1).to_string(),
+        command: MessageId(number).to_string(),
+        dot: dot.into(),
+        hlc: if dot.is_empty() { String::new() } else { "1.0".into() },
+    })
 }
 
 pub fn error(code: &str, temporary: bool) -> Told {

@@ -85,7 +85,7 @@ impl Oracle {
         let is_durable = self.is_off
             || place.is_none_or(|place| facts.is_some_and(|facts| facts.by_dot.contains_key(&place.dot)));
         let Some(device) = self.record.devices.get_mut(&id) else { return Ok(()) };
-        let is_first = device.acknowledged.insert(command, conversation).is_none();
+        let is_first = device.is_acknowledged(conversation, command, place);
         if !is_durable {
             return Err((Checker::Durable, format!("{command} is acknowledged at {place:?}")));
         }

@@ -7,7 +7,8 @@
 //! - a *lost* region (found out, and down) does not count among the regions of its placements. What only its disk held need not come to anybody, except through
 //!   the outboxes of its authors: whatever was acknowledged must stand in all that are left;
 //! - *misled* devices, those that spoke with a second life, or were shown what nobody else held when it began, may show what they were shown. What they
-//!   send is judged, as something that follows from nothing;
+//!   send is judged, as something that follows from nothing; so is what no region has done yet of what they had sent before: the cursor that it was written on
+//!   names what a second life has not got, and it goes on without;
 //! - with a region lost for good nothing more becomes stable in its placements until an epoch closes it, so nobody waits for that, for ticks, or for a mark
 //!   to go. What is told to be stable must still be so.
 
@@ -55,6 +56,7 @@ impl Oracle {
         self.counts_no_more(region);
         self.lies.second_lives.insert(region);
         self.record.unsynced.remove(&region);
+        let mut misled = BTreeSet::new();
         let placements = &self.record.placements;
         for (id, facts) in &self.record.conversations {
             let rest = placements.get(&id.placement()).map_or(&[][..], Vec::as_slice);
@@ -64,9 +66,12 @@ impl Oracle {
                 let held = |number: &Number| rest.iter().any(|at| facts.is_applied(*at, *number));
                 let mut alone = shown.filter(|place| !facts.by_dot.get(&place.dot).is_some_and(held));
                 if alone.next().is_some() {
-                    self.lies.misled.insert(device);
+                    misled.insert(device);
                 }
             }
+        }
+        for device in misled {
+            self.misleads(device);
         }
     }
 
@@ -86,9 +91,13 @@ impl Oracle {
         }
     }
 
-    /// A device speaks with a region in its second life.
+    /// A device speaks with a region in its second life, or was shown what only its first one held.
     pub(crate) fn misleads(&mut self, device: DeviceId) {
-        self.lies.misled.insert(device);
+        if self.lies.misled.insert(device) {
+            for facts in self.record.conversations.values_mut() {
+                facts.forget_what_was_seen(device);
+            }
+        }
     }
 
     /// Whether what a region says of itself is not listened to.
@@ -105,8 +114,8 @@ impl Oracle {
                 let identity = facts.identity(item.sender, item.message);
                 device.conversations.entry(*conversation).or_default().show(identity, item.place);
             }
-            Event::Acknowledged { conversation, command, .. } => {
-                device.acknowledged.insert(*command, *conversation);
+            Event::Acknowledged { conversation, command, place } => {
+                device.is_acknowledged(*conversation, *command, *place);
             }
             Event::Stable { command, .. } => _ = device.stable.insert(*command),
             Event::Refused { command: Some(command), .. } => _ = device.refused.insert(*command),

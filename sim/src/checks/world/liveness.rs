@@ -85,14 +85,8 @@ impl Oracle {
     }
 
     fn is_settled(&self, device: &DeviceFacts, command: &MessageId) -> bool {
-        // What needed nothing to be done has no operation, and becomes stable without being told.
-        let stands = device.acknowledged.get(command).and_then(|id| self.record.conversations.get(id));
-        let exists = stands.is_some_and(|facts| {
-            let number = facts.identities.get(&(device.user, *command));
-            number.and_then(|number| facts.aliases.get(*number)).is_some_and(|aliases| !aliases.is_empty())
-        });
         let excused = device.acknowledged.get(command).is_some_and(|id| !self.lies.spare(id.placement()));
-        !exists || excused || device.stable.contains(command)
+        excused || device.needless.contains(command) || device.stable.contains(command)
     }
 
     /// A delivered tick that the author's device still waits for. Only among members who never left: others' receipts are not theirs to see.

@@ -85,16 +85,13 @@ impl Oracle {
         command: MessageId,
         id: ConversationId,
     ) -> Option<String> {
-        let facts = self.record.conversations.get(&id)?;
-        let sent = facts.sent.contains_key(&(known.user, command));
-        let identity = facts.identities.get(&(known.user, command));
+        let facts = self.record.conversations.get(&id);
         let regions = self.record.regions_of(id.placement());
-        let stands = |number: &usize| regions.iter().all(|region| facts.stands_in(*region, *number));
-        match identity {
-            Some(number) if stands(number) => None,
-            // What needed nothing to be done has no operation.
-            None if !sent => None,
-            _ => Some(format!("{command} of {device} in {id}")),
-        }
+        let stands = facts.is_some_and(|facts| {
+            let identity = facts.identities.get(&(known.user, command));
+            identity.is_some_and(|number| regions.iter().all(|region| facts.stands_in(*region, *number)))
+        });
+        let needless = known.needless.contains(&command);
+        (!stands && !needless).then(|| format!("{command} of {device} in {id}"))
     }
 }

@@ -145,6 +145,16 @@ impl Facts {
         }
     }
 
+    /// What that device had seen when it sent what no region has done yet is not known.
+    pub(crate) fn forget_what_was_seen(&mut self, device: DeviceId) {
+        for (identity, sent) in self.sent.iter_mut().filter(|(_, sent)| sent.device == device) {
+            let number = self.identities.get(identity);
+            if number.is_none_or(|number| self.aliases.get(*number).is_none_or(Vec::is_empty)) {
+                sent.seen = 0;
+            }
+        }
+    }
+
     /// The first cause of an operation that a region lacks.
     pub(crate) fn lacks_cause(&mut self, region: RegionId, number: Number) -> Option<Number> {
         let branch = self.branch(region);

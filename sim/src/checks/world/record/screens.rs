@@ -15,6 +15,8 @@ pub(crate) struct DeviceFacts {
     pub(crate) user: UserId,
     pub(crate) conversations: BTreeMap<ConversationId, Screen>,
     pub(crate) acknowledged: BTreeMap<MessageId, ConversationId>,
+    /// Of these, the commands for which nothing had to be done where they were answered: none of its operations need stand, or become stable.
+    pub(crate) needless: BTreeSet<MessageId>,
     pub(crate) stable: BTreeSet<MessageId>,
     pub(crate) refused: BTreeSet<MessageId>,
     /// Reads for it that a faulty disk failed and that it was not told of yet.
@@ -51,12 +53,26 @@ impl DeviceFacts {
             user,
             conversations: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
+            needless: BTreeSet::new(),
             stable: BTreeSet::new(),
             refused: BTreeSet::new(),
             unread: 0,
             posts: BTreeMap::new(),
             ticks: BTreeSet::new(),
         }
+    }
+
+    /// A command was answered; whether for the first time.
+    pub(crate) fn is_acknowledged(
+        &mut self,
+        conversation: ConversationId,
+        command: MessageId,
+        place: Option<Place>,
+    ) -> bool {
+        if place.is_none() {
+            self.needless.insert(command);
+        }
+        self.acknowledged.insert(command, conversation).is_none()
     }
 }
 
