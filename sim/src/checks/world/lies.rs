@@ -7,8 +7,8 @@
 //! - a *lost* region (found out, and down) does not count among the regions of its placements. What only its disk held need not come to anybody, except through
 //!   the outboxes of its authors: whatever was acknowledged must stand in all that are left;
 //! - *misled* devices, those that spoke with a second life, or were shown what nobody else held when it began, may show what they were shown. What they
-//!   send is judged, as something that follows from nothing; so is what no region has done yet of what they had sent before: the cursor that it was written on
-//!   names what a second life has not got, and it goes on without;
+//!   send is judged, as something that follows from nothing; so is what no region that counts holds of what they had sent before: the cursor that it was
+//!   written on names what a second life has not got, and it goes on without;
 //! - with a region lost for good nothing more becomes stable in its placements until an epoch closes it, so nobody waits for that, for ticks, or for a mark
 //!   to go. What is told to be stable must still be so.
 
@@ -94,8 +94,9 @@ impl Oracle {
     /// A device speaks with a region in its second life, or was shown what only its first one held.
     pub(crate) fn misleads(&mut self, device: DeviceId) {
         if self.lies.misled.insert(device) {
-            for facts in self.record.conversations.values_mut() {
-                facts.forget_what_was_seen(device);
+            for (id, facts) in &mut self.record.conversations {
+                let rest = self.record.placements.get(&id.placement()).map_or(&[][..], Vec::as_slice);
+                facts.forget_what_was_seen(device, rest);
             }
         }
     }

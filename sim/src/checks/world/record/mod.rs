@@ -72,7 +72,7 @@ impl Record {
             |known: &operations::OperationFacts| known.message == item.message && known.place.hlc == item.hlc;
         let is_another = !facts.operations.get(number).is_some_and(is_it);
         if is_another && !is_held {
-            facts.by_dot.remove(&item.dot);
+            facts.forget(number);
         }
     }
 

@@ -63,6 +63,8 @@ pub(crate) struct OperationFacts {
     /// Its causes: the first so many of what that life of its region's store applied.
     branch: Branch,
     before: usize,
+    /// Its region was in a second life: what it had applied is not known.
+    of_second_life: bool,
 }
 
 /// What it is.
@@ -122,7 +124,17 @@ impl Facts {
         let before = self.branches[branch].sequence.len();
         let place = Place { hlc: item.hlc, dot: item.dot };
         let (sender, message) = (item.sender, item.message);
-        self.operations.push(OperationFacts { place, sender, message, identity, kind, branch, before });
+        let of_second_life = false;
+        self.operations.push(OperationFacts {
+            place,
+            sender,
+            message,
+            identity,
+            kind,
+            branch,
+            before,
+            of_second_life,
+        });
         self.by_dot.insert(item.dot, number);
         // `identity` made the list.
         self.aliases[identity].push(number);
@@ -138,21 +150,37 @@ impl Facts {
         branch
     }
 
-    /// What its region had applied is not known: it counts as following from nothing.
+    /// What its region had applied is not known: it counts as following from nothing, and whom it adds it may hide anything from.
     pub(crate) fn forget_causes(&mut self, number: Number) {
         if let Some(operation) = self.operations.get_mut(number) {
             operation.before = 0;
+            operation.of_second_life = true;
         }
     }
 
-    /// What that device had seen when it sent what no region has done yet is not known.
-    pub(crate) fn forget_what_was_seen(&mut self, device: DeviceId) {
-        for (identity, sent) in self.sent.iter_mut().filter(|(_, sent)| sent.device == device) {
-            let number = self.identities.get(identity);
-            if number.is_none_or(|number| self.aliases.get(*number).is_none_or(Vec::is_empty)) {
+    /// What only a store's first life held is no more: nobody was added or has left by it.
+    pub(crate) fn forget(&mut self, number: Number) {
+        if let Some(operation) = self.operations.get(number) {
+            self.by_dot.remove(&operation.place.dot);
+        }
+        for numbers in
+            [&mut self.joins, &mut self.adds, &mut self.leaves].into_iter().flat_map(BTreeMap::values_mut)
+        {
+            numbers.retain(|of| *of != number);
+        }
+    }
+
+    /// What that device had seen is not known of all that it has sent and none of these regions holds.
+    pub(crate) fn forget_what_was_seen(&mut self, device: DeviceId, regions: &[RegionId]) {
+        let mut sent = std::mem::take(&mut self.sent);
+        for (identity, sent) in sent.iter_mut().filter(|(_, sent)| sent.device == device) {
+            let held =
+                |number: &IdentityNumber| regions.iter().any(|region| self.stands_in(*region, *number));
+            if !self.identities.get(identity).is_some_and(held) {
                 sent.seen = 0;
             }
         }
+        self.sent = sent;
     }
 
     /// The first cause of an operation that a region lacks.
@@ -255,9 +283,11 @@ impl Facts {
         })
     }
 
-    /// Whether that operation may be hidden from that user for good: one of their adds was made on top of it.
+    /// Whether that operation may be hidden from that user for good: one of their adds was made on top of it, or might have been.
     pub(crate) fn is_excused(&self, operation: Number, user: UserId) -> bool {
-        self.adds.get(&user).into_iter().flatten().any(|add| self.is_cause(operation, *add))
+        let unknown = |add: Number| self.operations.get(add).is_some_and(|add| add.of_second_life);
+        let hides = |add: Number| add != operation && (self.is_cause(operation, add) || unknown(add));
+        self.adds.get(&user).into_iter().flatten().any(|add| hides(*add))
     }
 
     /// Whether any operation of that identity may be.
