@@ -2,18 +2,20 @@
 //!
 //! A vector is exact, because logs have no holes: sequence n of a replica means all of 1..=n. Joined pointwise,
 //! so join is commutative, associative and idempotent; an absent replica stands at zero.
+//!
+//! A vector has as many entries as a placement has replicas, few, and is copied, joined and compared with every operation: so it is a sorted list, one
+//! allocation of 24 bytes an entry, where a tree's first node alone takes 280. What must always hold: its replicas ascend strictly.
 
 use crate::canonical::{Decoder, Encoder, MalformedState, ascending};
 use crate::id::{Dot, ParseIdError, ReplicaId, Sequence};
 use crate::limits::CUT_ENTRIES_MAX;
 use crate::proto;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 /// Per replica, the highest sequence applied. Zero entries are never kept, so equal vectors are equal values.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub struct VersionVector(BTreeMap<ReplicaId, Sequence>);
+pub struct VersionVector(Vec<(ReplicaId, Sequence)>);
 
 /// A version vector taken as a point in causal time; within one conversation, per origin the last operation of
 /// that conversation that it covers.
@@ -23,13 +25,13 @@ impl VersionVector {
     /// Covers nothing.
     #[must_use]
     pub const fn new() -> Self {
-        Self(BTreeMap::new())
+        Self(Vec::new())
     }
 
     /// The highest sequence of that replica it covers; [`Sequence::NONE`] if none.
     #[must_use]
     pub fn get(&self, replica: ReplicaId) -> Sequence {
-        self.0.get(&replica).copied().unwrap_or_default()
+        self.0.iter().find(|(known, _)| *known == replica).map_or(Sequence::NONE, |(_, sequence)| *sequence)
     }
 
     /// Whether it covers that operation.
@@ -46,13 +48,19 @@ impl VersionVector {
 
     /// Raises one entry to at least that dot. Returns whether that changed anything.
     pub fn raise(&mut self, dot: Dot) -> bool {
-        let entry = self.0.entry(dot.replica).or_default();
-        let changed = dot.sequence > *entry;
-        *entry = dot.sequence.max(*entry);
-        if *entry == Sequence::NONE {
-            self.0.remove(&dot.replica);
+        let at = self.0.partition_point(|(replica, _)| *replica < dot.replica);
+        match self.0.get_mut(at).filter(|(replica, _)| *replica == dot.replica) {
+            Some((_, sequence)) if *sequence >= dot.sequence => false,
+            Some((_, sequence)) => {
+                *sequence = dot.sequence;
+                true
+            }
+            None if dot.sequence == Sequence::NONE => false,
+            None => {
+                self.0.insert(at, (dot.replica, dot.sequence));
+                true
+            }
         }
-        changed
     }
 
     /// The least vector that covers both. Returns whether that changed anything.
@@ -106,11 +114,12 @@ impl VersionVector {
     }
 
     pub(crate) fn take(decoder: &mut Decoder<'_>) -> Result<Self, MalformedState> {
-        let mut vector = BTreeMap::new();
-        for _ in 0..decoder.count(Decoder::DOT_BYTES_MIN)? {
+        let count = decoder.count(Decoder::DOT_BYTES_MIN)?;
+        let mut vector: Vec<(ReplicaId, Sequence)> = Vec::with_capacity(count);
+        for _ in 0..count {
             let dot = decoder.dot()?;
-            ascending(vector.keys().next_back(), &dot.replica)?;
-            vector.insert(dot.replica, dot.sequence);
+            ascending(vector.last().map(|(replica, _)| replica), &dot.replica)?;
+            vector.push((dot.replica, dot.sequence));
         }
         Ok(Self(vector))
     }
@@ -169,11 +178,11 @@ impl FromStr for VersionVector {
         let refuse =
             || ParseIdError::new(text, "version vector", "{r1.00000000000000ff:12 r2.00000000000000aa:7}");
         let inside = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).ok_or_else(refuse)?;
-        let mut vector = BTreeMap::new();
+        let mut vector: Vec<(ReplicaId, Sequence)> = Vec::new();
         for dot in inside.split(' ').filter(|_| !inside.is_empty()) {
             let dot: Dot = dot.parse().map_err(|_| refuse())?;
-            ascending(vector.keys().next_back(), &dot.replica).map_err(|_| refuse())?;
-            vector.insert(dot.replica, dot.sequence);
+            ascending(vector.last().map(|(replica, _)| replica), &dot.replica).map_err(|_| refuse())?;
+            vector.push((dot.replica, dot.sequence));
         }
         Ok(Self(vector))
     }
