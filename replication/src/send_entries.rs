@@ -24,7 +24,8 @@ use crate::shared::SharedPlacement;
 use crate::timers::Timer;
 use crdt::{Now, PartitionId, ReplicaId};
 use prost::Message as _;
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 /// Reads of the log for one turn: between two bodies there may be many references, and those cost reading only.
 const READS_MAX: usize = 16;
@@ -33,6 +34,35 @@ const READS_MAX: usize = 16;
 struct Taken {
     runs: Vec<Run>,
     commit: Option<Commit>,
+}
+
+/// Who waits for a turn of one frame, in both orders; each is given one at most, and one's turn changes nobody else's place.
+struct Line {
+    by_backlog: BinaryHeap<Reverse<(u64, PartitionId)>>,
+    by_wait: BinaryHeap<Reverse<(u64, PartitionId)>>,
+    served: BTreeSet<PartitionId>,
+}
+
+impl Line {
+    fn of(ready: &BTreeSet<PartitionId>, partitions: &BTreeMap<PartitionId, Partition>) -> Self {
+        let waiting = || ready.iter().filter_map(|id| Some((*id, &partitions.get(id)?.outgoing)));
+        Self {
+            by_backlog: waiting().map(|(id, outgoing)| Reverse((outgoing.backlog(), id))).collect(),
+            by_wait: waiting().map(|(id, outgoing)| Reverse((outgoing.served, id))).collect(),
+            served: BTreeSet::new(),
+        }
+    }
+
+    /// Whose the turn of that number is.
+    fn next(&mut self, turn: u64) -> Option<PartitionId> {
+        let line = if turn.is_multiple_of(2) { &mut self.by_backlog } else { &mut self.by_wait };
+        loop {
+            let Reverse((_, id)) = line.pop()?;
+            if self.served.insert(id) {
+                return Some(id);
+            }
+        }
+    }
 }
 
 impl Bridge {
@@ -99,10 +129,9 @@ impl Bridge {
 
     /// Gives turns until the frame is full or nobody wants one.
     pub(crate) fn fill_turns(&mut self, turn: &mut Turn<'_>, filling: &mut Filling) -> Result<(), Stop> {
-        let mut served = BTreeSet::new();
+        let mut line = Line::of(&self.ready, &self.partitions);
         while filling.room() > 0 {
-            let Some(id) = self.whose_turn(&served) else { break };
-            served.insert(id);
+            let Some(id) = line.next(self.turns) else { break };
             let full = self.give_turn(turn, id, filling)?;
             // A turn for which there was no room is given again, first in the next frame.
             self.turns += u64::from(!full);
@@ -116,17 +145,6 @@ impl Bridge {
             }
         }
         Ok(())
-    }
-
-    fn whose_turn(&self, served: &BTreeSet<PartitionId>) -> Option<PartitionId> {
-        let waiting = self.ready.iter().filter(|id| !served.contains(id));
-        let known = waiting.filter_map(|id| Some((id, &self.partitions.get(id)?.outgoing)));
-        let next = if self.turns.is_multiple_of(2) {
-            known.min_by_key(|(id, outgoing)| (outgoing.backlog(), **id))
-        } else {
-            known.min_by_key(|(id, outgoing)| (outgoing.served, **id))
-        };
-        next.map(|(id, _)| *id)
     }
 
     /// One partition's turn. Returns whether the frame is full.
