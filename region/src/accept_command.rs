@@ -153,7 +153,7 @@ pub(crate) fn placement_allows(
 /// Whether a cut is one that some device could have been given: it may cover what has not arrived here yet, but only operations
 /// of active replicas, and no more of this region's own than it has issued in the conversation.
 pub(crate) fn possible(
-    pending: &Pending<'_>,
+    pending: &mut Pending<'_>,
     conversation: ConversationId,
     cut: &Cut,
 ) -> Result<(), NotDone> {

@@ -30,22 +30,31 @@ pub(crate) fn accept(
     let row = accept_command::membership(pending, conversation, user)?;
     accept_command::possible(pending, conversation, &delivered)?;
     accept_command::possible(pending, conversation, &read)?;
-    let key =
-        Key::Register(conversation.partition().bucket, RegisterKey::Receipt(conversation, user, device));
-    let is_first = pending.tables.load::<RegisterRecord>(&key)?.is_none();
-    let was_added = !row.since.is_empty();
-    if is_first && was_added && !covers_adding(pending, conversation, user, [&delivered, &read])? {
-        crate::sometimes::RECEIPT_BEFORE_ADDING.reach();
-        return Ok(Done::Receipt);
+    let (mut device, mut standing) = (device, standing(pending, conversation, user, device)?);
+    if standing.is_none() {
+        let was_added = !row.since.is_empty();
+        if was_added && !covers_adding(pending, conversation, user, [&delivered, &read])? {
+            crate::sometimes::RECEIPT_BEFORE_ADDING.reach();
+            return Ok(Done::Receipt);
+        }
+        if let Some(other) = shared_by_the_rest(pending, conversation, user)? {
+            (device, standing) = (other, self::standing(pending, conversation, user, other)?);
+        }
     }
-    let device = kept_apart(pending, conversation, user, device)?;
-    join_registers::join_receipt(
-        pending,
-        (conversation, user, device),
-        &Receipt::new(delivered, read),
-        None,
-    )?;
+    let register = (conversation, user, device);
+    join_registers::join_receipt(pending, register, standing, &Receipt::new(delivered, read), None)?;
     Ok(Done::Receipt)
+}
+
+/// A device's register as it stands; none before its first receipt.
+fn standing(
+    pending: &Pending<'_>,
+    conversation: ConversationId,
+    user: UserId,
+    device: DeviceId,
+) -> Result<Option<RegisterRecord>, NotDone> {
+    let register = RegisterKey::Receipt(conversation, user, device);
+    Ok(pending.tables.load(&Key::Register(conversation.partition().bucket, register))?)
 }
 
 /// Whether one of these cuts covers an operation that made the user a member.
@@ -60,24 +69,17 @@ fn covers_adding(
     Ok(members.added_by(user).iter().any(covered))
 }
 
-/// The device under which a receipt is kept: its own, unless the member has too many already.
-fn kept_apart(
+/// The device under which the receipt of one more device is kept, if the member has too many already.
+fn shared_by_the_rest(
     pending: &Pending<'_>,
     conversation: ConversationId,
     user: UserId,
-    device: DeviceId,
-) -> Result<DeviceId, NotDone> {
-    let key =
-        Key::Register(conversation.partition().bucket, RegisterKey::Receipt(conversation, user, device));
-    let own: Option<RegisterRecord> = pending.tables.load(&key)?;
-    if own.is_some() {
-        return Ok(device);
-    }
+) -> Result<Option<DeviceId>, NotDone> {
     let of_member = KeyRange::receipts_of(conversation, user);
     let standing = read::receipts_in(pending.tables.view(), &of_member)?;
     let full = standing.len() >= pending.config.limits.receipt_devices_max;
     if full {
         crate::sometimes::RECEIPTS_JOINED.reach();
     }
-    Ok(standing.first().filter(|_| full).map_or(device, |first| first.device))
+    Ok(standing.first().filter(|_| full).map(|first| first.device))
 }

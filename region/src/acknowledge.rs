@@ -16,13 +16,16 @@ use crate::record::{self, OpaqueRecord, RegisterRecord, damaged};
 use crate::register_key::RegisterKey;
 use crate::shard::{Effect, ShardConfig};
 use crate::store::{StoreError, View};
-use crdt::{Bucket, Cut, Now, ReplicaId, VersionVector};
-use replication::stability::{Acknowledgement, Acknowledgements, Pair};
-use std::collections::BTreeMap;
+use crdt::{Bucket, Now, ReplicaId, VersionVector};
+use replication::stability::{Acknowledgement, Pair};
+use std::collections::BTreeSet;
 
-/// The partitions whose acknowledgement waits, with when it began to.
+/// The partitions whose acknowledgement waits, and when the first of them began to.
 #[derive(Debug, Default)]
-pub(crate) struct Unacknowledged(BTreeMap<Bucket, Now>);
+pub(crate) struct Unacknowledged {
+    partitions: BTreeSet<Bucket>,
+    since: Option<Now>,
+}
 
 impl Unacknowledged {
     /// What a store holds and has not acknowledged under this epoch: due at once, since nobody knows for how long.
@@ -42,12 +45,13 @@ impl Unacknowledged {
 
     /// Operations were applied to that partition.
     pub(crate) fn note(&mut self, bucket: Bucket, now: Now) {
-        self.0.entry(bucket).or_insert(now);
+        self.partitions.insert(bucket);
+        self.since = Some(self.since.map_or(now, |since| since.min(now)));
     }
 
     /// When the next acknowledgement is due.
     pub(crate) fn due(&self, config: &ShardConfig) -> Option<Now> {
-        self.0.values().min().map(|since| since.plus_ms(config.limits.acknowledge_after_ms))
+        self.since.map(|since| since.plus_ms(config.limits.acknowledge_after_ms))
     }
 }
 
@@ -56,7 +60,7 @@ pub(crate) fn acknowledge(pending: &mut Pending<'_>, waiting: &mut Unacknowledge
     if waiting.due(pending.config).is_none_or(|due| due > pending.now) {
         return Ok(());
     }
-    for bucket in std::mem::take(&mut waiting.0).into_keys() {
+    for bucket in std::mem::take(waiting).partitions {
         let applied = pending.partition(bucket)?.vector();
         let pair = Pair { epoch: pending.config.placement.epoch, applied };
         learn(pending, bucket, (pending.config.replica, &pair), None)?;
@@ -71,16 +75,22 @@ pub(crate) fn learn(
     (replica, pair): (ReplicaId, &Pair),
     from: Option<ReplicaId>,
 ) -> Result<(), StoreError> {
-    let mut known = known(pending.tables.view(), bucket, replica)?;
+    let mut of_a_former_epoch;
+    let known = if pending.config.placement.active.contains_key(&replica) {
+        pending.acknowledged(bucket)?.0.of(replica)
+    } else {
+        of_a_former_epoch = known(pending.tables.view(), bucket, replica)?;
+        &mut of_a_former_epoch
+    };
     let grew = known.join(pair);
     let had_by = from.filter(|_| known.newest() == pair);
+    let grown = grew.then(|| (known.newest().encode(), known.encode()));
     let register = RegisterKey::Acknowledgement(replica);
     let standing: Option<RegisterRecord> = pending.tables.load(&Key::Register(bucket, register))?;
-    if !grew {
+    let Some((value, state)) = grown else {
         crate::sometimes::REGISTER_STANDS.reach();
         return join_registers::note_had(pending, bucket, register, standing, had_by);
-    }
-    let value = known.newest().encode();
+    };
     let source = Source { from, had_by };
     join_registers::rewrite(
         pending,
@@ -89,7 +99,7 @@ pub(crate) fn learn(
         standing.map(|record| record.change),
         (value, source),
     )?;
-    pending.tables.put_bytes(&Key::Acknowledgement(bucket, replica), known.encode());
+    pending.tables.put_bytes(&Key::Acknowledgement(bucket, replica), state);
     pending.partition(bucket)?.weigh_stability = true;
     Ok(())
 }
@@ -98,23 +108,21 @@ pub(crate) fn learn(
 pub(crate) fn weigh(pending: &mut Pending<'_>) -> Result<(), StoreError> {
     let weighed = pending.partitions.iter().filter(|(_, work)| work.weigh_stability);
     for bucket in weighed.map(|(bucket, _)| *bucket).collect::<Vec<_>>() {
-        let placement = &pending.config.placement;
-        let mut all = Acknowledgements::default();
-        for replica in placement.active.keys() {
-            all.insert(*replica, known(pending.tables.view(), bucket, *replica)?);
-        }
+        let config = pending.config;
+        let placement = &config.placement;
         let applied = pending.partition(bucket)?.vector();
-        for replica in all.believe(placement.epoch, &applied) {
-            if let Some(known) = all.get(replica) {
-                pending.tables.put_bytes(&Key::Acknowledgement(bucket, replica), known.encode());
-            }
+        let (all, stable) = pending.acknowledged(bucket)?;
+        let believed = all.believe(placement.epoch, &applied).into_iter();
+        let believed = believed.map(|replica| (replica, all.of(replica).encode())).collect::<Vec<_>>();
+        let grew = stable.join(&all.stable(placement.epoch, placement.active.keys().copied()));
+        let grew = grew.then(|| stable.clone());
+        for (replica, state) in believed {
+            pending.tables.put_bytes(&Key::Acknowledgement(bucket, replica), state);
         }
-        let stable = all.stable(placement.epoch, placement.active.keys().copied());
-        let mut known: Cut = self::stable(pending.tables.view(), bucket)?;
-        if known.join(&stable) {
-            pending.tables.put(&Key::Stable(bucket), &known);
+        if let Some(cut) = grew {
+            pending.tables.put(&Key::Stable(bucket), &cut);
             let partition = pending.partition_id(bucket);
-            pending.tables.effects.push(Effect::Stable { partition, cut: known });
+            pending.tables.effects.push(Effect::Stable { partition, cut });
         }
     }
     Ok(())

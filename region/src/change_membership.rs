@@ -43,7 +43,7 @@ pub(crate) fn add(
         crate::sometimes::GROUP_FULL.reach();
         return Err(Refusal::TooManyMembers { members: count, limit }.into());
     }
-    let since = pending.tables.conversation(conversation)?.cut;
+    let since = pending.tables.conversation(conversation)?.cut.clone();
     accept_post::issue(pending, entropy, author, Timestamp::ZERO, Body::Add { user, since })
 }
 
@@ -61,6 +61,6 @@ pub(crate) fn leave(
     if partition::members(pending.tables.view(), conversation)?.direct() {
         return Err(Refusal::Direct(conversation).into());
     }
-    let seen = pending.tables.conversation(conversation)?.cut;
+    let seen = pending.tables.conversation(conversation)?.cut.clone();
     accept_post::issue(pending, entropy, author, Timestamp::ZERO, Body::Leave { seen })
 }

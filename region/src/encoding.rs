@@ -19,12 +19,13 @@ pub(crate) struct Reader {
 }
 
 impl Writer {
-    pub(crate) fn with_capacity(bytes: usize) -> Self {
-        Self(Vec::with_capacity(bytes))
+    /// Begins anew, with the room that there is.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
     }
 
-    pub(crate) fn finish(self) -> Vec<u8> {
-        self.0
+    pub(crate) fn written(&self) -> &[u8] {
+        &self.0
     }
 
     pub(crate) fn byte(&mut self, byte: u8) {
@@ -213,7 +214,7 @@ mod tests {
         fn a_number_comes_back_and_has_one_encoding(number: u64) {
             let mut writer = Writer::default();
             writer.number(number);
-            let mut reader = Reader::new(writer.finish().into());
+            let mut reader = Reader::new(Bytes::copy_from_slice(writer.written()));
             prop_assert_eq!(reader.number(), Some(number));
             prop_assert_eq!(reader.end(), Some(()));
         }
@@ -224,7 +225,7 @@ mod tests {
             if let Some(number) = reader.number() {
                 let mut writer = Writer::default();
                 writer.number(number);
-                prop_assert_eq!(writer.finish(), &bytes[..reader.read]);
+                prop_assert_eq!(writer.written(), &bytes[..reader.read]);
             }
         }
 

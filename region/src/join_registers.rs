@@ -52,8 +52,11 @@ pub(crate) fn join(
         Ok(registers) => {
             for register in registers {
                 match register {
-                    Joinable::Receipt(register, receipt) => {
-                        join_receipt(pending, register, &receipt, Some(peer))?;
+                    Joinable::Receipt((conversation, user, device), receipt) => {
+                        let key = RegisterKey::Receipt(conversation, user, device);
+                        let standing = pending.tables.load(&Key::Register(partition.bucket, key))?;
+                        let register = (conversation, user, device);
+                        join_receipt(pending, register, standing, &receipt, Some(peer))?;
                     }
                     // Only this region itself says what it has applied.
                     Joinable::Acknowledgement(replica, _) if replica == own => {}
@@ -128,17 +131,17 @@ pub(crate) struct Source {
     pub(crate) had_by: Option<ReplicaId>,
 }
 
-/// Joins a receipt, and tells if it grew; `from` is the peer whose feed brought it.
+/// Joins a receipt into its register as it stands, and tells if it grew; `from` is the peer whose feed brought it.
 pub(crate) fn join_receipt(
     pending: &mut Pending<'_>,
     (conversation, user, device): (ConversationId, UserId, DeviceId),
+    standing: Option<RegisterRecord>,
     receipt: &Receipt,
     from: Option<ReplicaId>,
 ) -> Result<(), StoreError> {
     let register = RegisterKey::Receipt(conversation, user, device);
     let bucket = conversation.partition().bucket;
     let key = Key::Register(bucket, register);
-    let standing: Option<RegisterRecord> = pending.tables.load(&key)?;
     let mut joined = match &standing {
         None => Receipt::default(),
         Some(record) => {

@@ -19,7 +19,6 @@ use replication::log::{
     ChangeNumber, LogUnreadable, LogView, LoggedCommit, PartitionState, PeerCursor, Position,
 };
 use replication::register::Register;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::ControlFlow;
 
@@ -27,14 +26,17 @@ use std::ops::ControlFlow;
 #[derive(Clone)]
 pub struct StoreLog<'a> {
     region: RegionId,
-    views: BTreeMap<PlacementId, &'a dyn View>,
+    /// By placement, ascending; as many as the region is in, so few.
+    views: Vec<(PlacementId, &'a dyn View)>,
 }
 
 impl<'a> StoreLog<'a> {
     /// The log of that region, over a view of each placement it holds.
     #[must_use]
     pub fn new(region: RegionId, views: impl IntoIterator<Item = (PlacementId, &'a dyn View)>) -> Self {
-        Self { region, views: views.into_iter().collect() }
+        let mut views: Vec<_> = views.into_iter().collect();
+        views.sort_by_key(|(placement, _)| *placement);
+        Self { region, views }
     }
 
     fn read_in<T: Default>(
@@ -42,16 +44,16 @@ impl<'a> StoreLog<'a> {
         partition: PartitionId,
         read: impl FnOnce(&dyn View) -> Result<T, StoreError>,
     ) -> Result<T, LogUnreadable> {
-        match self.views.get(&partition.placement) {
+        match self.views.iter().find(|(placement, _)| *placement == partition.placement) {
             None => Ok(T::default()),
-            Some(view) => read(*view).map_err(|error| unreadable(partition, &error)),
+            Some((_, view)) => read(*view).map_err(|error| unreadable(partition, &error)),
         }
     }
 }
 
 impl fmt::Debug for StoreLog<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let placements: Vec<_> = self.views.keys().collect();
+        let placements: Vec<_> = self.views.iter().map(|(placement, _)| placement).collect();
         f.debug_struct("StoreLog").field("region", &self.region).field("placements", &placements).finish()
     }
 }

@@ -1,32 +1,43 @@
 //! A step under way: what it has read and written so far, and the effects that wait for the batch.
 //!
 //! What must always hold:
-//! - A partition's chains, reach and own operations are loaded once a step and written once, at its end, so a batch carries one
+//! - A partition's chains, reach and own operations are written once a step, at its end, so a batch carries one
 //!   record of each however many operations it holds.
+//! - They and what is known of acknowledgements are loaded once, and kept by the shard from then on: between steps that is what the
+//!   store holds, since a shard is its only writer, starts no step before the last batch is durable, and is not used again after a step that
+//!   failed. Bounded: 1,024 partitions, each a chain and an acknowledgement a replica, about 1 KiB with three.
 //! - Own operations of a partition are issued after everything else of the step has been applied to it, so they are contiguous
 //!   at the end of its log and form one signed commit.
 //! - A step that fails leaves nothing behind: all of this is dropped.
 
+use crate::acknowledge;
 use crate::keys::Key;
 use crate::partition::{self, Chains};
 use crate::record::ReachRecord;
 use crate::shard::{Effect, ShardConfig};
 use crate::store::{Batch, StoreError, View};
 use crate::tables::Tables;
-use crdt::{Bucket, Now, PartitionId, Sequence, VersionVector};
+use crdt::{Bucket, Cut, Now, PartitionId, Sequence, VersionVector};
 use replication::commit::OperationBytes;
 use replication::log::{ChangeNumber, PartitionState, Position};
+use replication::stability::Acknowledgements;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+/// What a shard keeps of its partitions from step to step.
+pub(crate) type Kept = BTreeMap<Bucket, Box<PartitionWork>>;
 
 /// A step under way.
 pub(crate) struct Pending<'a> {
     pub(crate) config: &'a ShardConfig,
     pub(crate) now: Now,
     pub(crate) tables: Tables<'a>,
-    pub(crate) partitions: BTreeMap<Bucket, PartitionWork>,
+    /// Those that this step has to do with.
+    pub(crate) partitions: Kept,
+    kept: &'a mut Kept,
 }
 
-/// One partition of a step under way.
+/// One partition, with what a step under way has done to it.
 #[derive(Debug)]
 pub(crate) struct PartitionWork {
     pub(crate) chains: Chains,
@@ -35,13 +46,15 @@ pub(crate) struct PartitionWork {
     pub(crate) own: Vec<OperationBytes>,
     pub(crate) own_first: Position,
     before: PartitionState,
+    /// What is known of active replicas' acknowledgements, and what is stable by them; none until that was asked.
+    acknowledged: Option<(Acknowledgements, Cut)>,
     /// Whether a pair arrived or something was applied, so that more may have become stable.
     pub(crate) weigh_stability: bool,
 }
 
 impl<'a> Pending<'a> {
-    pub(crate) fn begin(config: &'a ShardConfig, now: Now, view: &'a dyn View) -> Self {
-        Self { config, now, tables: Tables::over(view), partitions: BTreeMap::new() }
+    pub(crate) fn begin(config: &'a ShardConfig, now: Now, view: &'a dyn View, kept: &'a mut Kept) -> Self {
+        Self { config, now, tables: Tables::over(view), partitions: Kept::new(), kept }
     }
 
     pub(crate) fn partition_id(&self, bucket: Bucket) -> PartitionId {
@@ -50,17 +63,34 @@ impl<'a> Pending<'a> {
 
     /// The work on that partition, begun if it has not been.
     pub(crate) fn partition(&mut self, bucket: Bucket) -> Result<&mut PartitionWork, StoreError> {
-        if !self.partitions.contains_key(&bucket) {
-            let chains = partition::chains(self.tables.view(), bucket)?;
-            let reach = partition::reach(self.tables.view(), bucket)?;
-            let work = PartitionWork::new(chains, reach);
-            self.partitions.insert(bucket, work);
+        match self.partitions.entry(bucket) {
+            Entry::Occupied(begun) => Ok(begun.into_mut()),
+            Entry::Vacant(vacant) => {
+                if let Some(kept) = self.kept.remove(&bucket) {
+                    return Ok(vacant.insert(kept));
+                }
+                let view = self.tables.view();
+                let (chains, reach) = (partition::chains(view, bucket)?, partition::reach(view, bucket)?);
+                Ok(vacant.insert(Box::new(PartitionWork::new(chains, reach))))
+            }
         }
-        // It was inserted above if it was not there.
-        Ok(self
-            .partitions
-            .entry(bucket)
-            .or_insert_with(|| PartitionWork::new(Chains::new(), ReachRecord::default())))
+    }
+
+    /// What is known of the acknowledgements of that partition's active replicas, and what is stable by them.
+    pub(crate) fn acknowledged(
+        &mut self,
+        bucket: Bucket,
+    ) -> Result<&mut (Acknowledgements, Cut), StoreError> {
+        if self.partition(bucket)?.acknowledged.is_none() {
+            let (view, mut all) = (self.tables.view(), Acknowledgements::default());
+            for replica in self.config.placement.active.keys() {
+                all.insert(*replica, acknowledge::known(view, bucket, *replica)?);
+            }
+            let stable = acknowledge::stable(view, bucket)?;
+            self.partition(bucket)?.acknowledged = Some((all, stable));
+        }
+        // It was set above if it was not.
+        Ok(self.partition(bucket)?.acknowledged.get_or_insert_default())
     }
 
     /// The next change number of a partition's feed; `own` if the change is made here, not passed on by a peer.
@@ -80,10 +110,12 @@ impl<'a> Pending<'a> {
 
     /// Writes what was kept back and says which partitions grew, with what they hold now.
     pub(crate) fn finish(mut self) -> (Batch, Vec<Effect>) {
-        for (bucket, work) in std::mem::take(&mut self.partitions) {
+        for (bucket, mut work) in std::mem::take(&mut self.partitions) {
             assert!(work.own.is_empty(), "own operations are sealed into a commit before a step ends");
+            work.weigh_stability = false;
             let state = work.state();
             if state == work.before {
+                self.kept.insert(bucket, work);
                 continue;
             }
             for dot in state.applied.iter().filter(|dot| !work.before.applied.covers(*dot)) {
@@ -92,6 +124,8 @@ impl<'a> Pending<'a> {
                 }
             }
             self.tables.put(&Key::Reach(bucket), &work.reach);
+            work.before = state.clone();
+            self.kept.insert(bucket, work);
             let partition = self.partition_id(bucket);
             self.tables.effects.push(Effect::Advanced { partition, state });
         }
@@ -107,6 +141,7 @@ impl PartitionWork {
             own: Vec::new(),
             own_first: Position::default(),
             before: PartitionState::default(),
+            acknowledged: None,
             weigh_stability: false,
         };
         work.before = work.state();

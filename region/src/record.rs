@@ -127,14 +127,18 @@ pub(crate) struct MembershipRecord {
     pub(crate) since: Cut,
 }
 
-/// The value's bytes under that key, checksum at the end: one allocation.
+/// The value's bytes under that key, checksum at the end.
 pub(crate) fn seal(key: &[u8], record: &impl Record) -> Bytes {
-    let mut out = Writer::with_capacity(64);
-    record.write(&mut out);
-    let mut value = out.finish();
-    let sum = crc32c::crc32c_append(crc32c::crc32c(key), &value);
-    value.extend_from_slice(&sum.to_be_bytes());
-    Bytes::from(value)
+    seal_with(&mut Writer::default(), key, record)
+}
+
+/// The same, written first where there is room already: so the value is one allocation of exactly its length, as stores in memory keep it.
+pub(crate) fn seal_with(out: &mut Writer, key: &[u8], record: &impl Record) -> Bytes {
+    out.clear();
+    record.write(out);
+    let sum = crc32c::crc32c_append(crc32c::crc32c(key), out.written());
+    out.fixed(&sum.to_be_bytes());
+    Bytes::copy_from_slice(out.written())
 }
 
 /// Reads a value that stood under that key.

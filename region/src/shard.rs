@@ -23,7 +23,7 @@ use crate::item::Change;
 use crate::join_registers;
 use crate::limits::Limits;
 use crate::note_peer;
-use crate::pending::Pending;
+use crate::pending::{Kept, Pending};
 use crate::recover;
 use crate::store::{Batch, StoreError, View};
 use crdt::{
@@ -79,6 +79,7 @@ pub enum OpenError {
 pub struct Shard {
     config: ShardConfig,
     unacknowledged: Unacknowledged,
+    kept: Kept,
 }
 
 impl Shard {
@@ -92,7 +93,7 @@ impl Shard {
         }
         recover::check(view, config.placement.id)?;
         let unacknowledged = Unacknowledged::load(&config, view)?;
-        Ok(Self { config, unacknowledged })
+        Ok(Self { config, unacknowledged, kept: Kept::new() })
     }
 
     /// Decides what the inputs do.
@@ -106,7 +107,7 @@ impl Shard {
         mut inputs: Vec<Input>,
         view: &dyn View,
     ) -> Result<Outcome, StoreError> {
-        let mut pending = Pending::begin(&self.config, now, view);
+        let mut pending = Pending::begin(&self.config, now, view, &mut self.kept);
         inputs.sort_by_key(|input| matches!(input, Input::Command { .. }));
         for input in inputs {
             match input {

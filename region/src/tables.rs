@@ -1,8 +1,9 @@
 //! A store's tables while a step changes them: what was read and written so far, and the effects that wait for the batch.
 //!
-//! What must always hold: everything is read through what was written, and a conversation's record is loaded once and
-//! written once, at the end, however many operations change it. Dropping this leaves nothing behind.
+//! What must always hold: everything is read through what was written, and a conversation's record is loaded once, however often it is
+//! asked for, and written once, at the end, however many operations change it. Dropping this leaves nothing behind.
 
+use crate::encoding::Writer;
 use crate::keys::Key;
 use crate::overlay::Overlay;
 use crate::record::{self, ConversationRecord, OpaqueRecord, Record};
@@ -11,17 +12,27 @@ use crate::store::{Batch, StoreError, View};
 use bytes::Bytes;
 use crdt::ConversationId;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// The tables of a store and what is to be written to them.
 pub(crate) struct Tables<'a> {
     overlay: Overlay<'a>,
-    conversations: BTreeMap<ConversationId, ConversationRecord>,
+    conversations: BTreeMap<ConversationId, Conversation>,
     pub(crate) effects: Vec<Effect>,
+    writer: Writer,
+}
+
+/// A conversation's record as it stands within the step.
+#[derive(Debug, Default)]
+struct Conversation {
+    record: ConversationRecord,
+    is_changed: bool,
 }
 
 impl<'a> Tables<'a> {
     pub(crate) fn over(view: &'a dyn View) -> Self {
-        Self { overlay: Overlay::new(view), conversations: BTreeMap::new(), effects: Vec::new() }
+        let (conversations, effects, writer) = (BTreeMap::new(), Vec::new(), Writer::default());
+        Self { overlay: Overlay::new(view), conversations, effects, writer }
     }
 
     /// The state as of now within the step, except for conversations' records: those are read by
@@ -36,7 +47,7 @@ impl<'a> Tables<'a> {
 
     pub(crate) fn put(&mut self, key: &Key, record: &impl Record) {
         let key = key.encode();
-        let value = record::seal(&key, record);
+        let value = record::seal_with(&mut self.writer, &key, record);
         self.overlay.batch.put(key, value);
     }
 
@@ -50,11 +61,8 @@ impl<'a> Tables<'a> {
     }
 
     /// A conversation's counters, clock and cut: those of an empty one if it is not known.
-    pub(crate) fn conversation(&self, id: ConversationId) -> Result<ConversationRecord, StoreError> {
-        match self.conversations.get(&id) {
-            Some(changed) => Ok(changed.clone()),
-            None => Ok(self.load(&Key::Conversation(id))?.unwrap_or_default()),
-        }
+    pub(crate) fn conversation(&mut self, id: ConversationId) -> Result<&ConversationRecord, StoreError> {
+        Ok(&self.loaded(id)?.record)
     }
 
     /// The same, to be changed.
@@ -62,14 +70,27 @@ impl<'a> Tables<'a> {
         &mut self,
         id: ConversationId,
     ) -> Result<&mut ConversationRecord, StoreError> {
-        let held = self.conversation(id)?;
-        Ok(self.conversations.entry(id).or_insert(held))
+        let held = self.loaded(id)?;
+        held.is_changed = true;
+        Ok(&mut held.record)
+    }
+
+    fn loaded(&mut self, id: ConversationId) -> Result<&mut Conversation, StoreError> {
+        match self.conversations.entry(id) {
+            Entry::Occupied(held) => Ok(held.into_mut()),
+            Entry::Vacant(vacant) => {
+                let record = record::load(&self.overlay, &Key::Conversation(id))?.unwrap_or_default();
+                Ok(vacant.insert(Conversation { record, is_changed: false }))
+            }
+        }
     }
 
     /// Everything to be written, and the effects.
     pub(crate) fn finish(mut self) -> (Batch, Vec<Effect>) {
-        for (id, record) in std::mem::take(&mut self.conversations) {
-            self.put(&Key::Conversation(id), &record);
+        for (id, Conversation { record, is_changed }) in std::mem::take(&mut self.conversations) {
+            if is_changed {
+                self.put(&Key::Conversation(id), &record);
+            }
         }
         (self.overlay.batch, self.effects)
     }

@@ -192,6 +192,11 @@ impl Acknowledgements {
         self.0.get(&replica)
     }
 
+    /// What is known of one replica, to be changed; nothing if it was never heard of.
+    pub fn of(&mut self, replica: ReplicaId) -> &mut Acknowledgement {
+        self.0.entry(replica).or_default()
+    }
+
     /// Sets what the store kept of one replica.
     pub fn insert(&mut self, replica: ReplicaId, acknowledgement: Acknowledgement) {
         self.0.insert(replica, acknowledgement);
@@ -204,7 +209,7 @@ impl Acknowledgements {
 
     /// Joins a pair of that replica. Returns whether its register changed.
     pub fn join(&mut self, replica: ReplicaId, pair: &Pair) -> bool {
-        self.0.entry(replica).or_default().join(pair)
+        self.of(replica).join(pair)
     }
 
     /// Believes what can be, now that this region has applied that much. Returns the replicas whose state changed.

@@ -30,6 +30,16 @@ impl MemoryStore {
         &self.records
     }
 
+    /// Does what [`Store::commit`] does, and keeps what the batch held instead of a copy.
+    pub fn keep(&mut self, batch: Batch) {
+        for (key, value) in batch.writes {
+            match value {
+                Some(value) => self.records.insert(key, value),
+                None => self.records.remove(&key),
+            };
+        }
+    }
+
     /// The copy that [`Store::checkpoint`] made under that name, as a store of its own.
     #[must_use]
     pub fn open_checkpoint(&self, folder: &Path) -> Option<Self> {
@@ -76,12 +86,7 @@ impl View for MemoryStore {
 
 impl Store for MemoryStore {
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        for (key, value) in batch.writes() {
-            match value {
-                Some(value) => self.records.insert(key.clone(), value.clone()),
-                None => self.records.remove(key),
-            };
-        }
+        self.keep(batch.clone());
         Ok(())
     }
 
