@@ -15,7 +15,7 @@
 //! What must always hold: one batch at a time, as a shard starts no step before its last batch is durable; a disk on which no fault lies fails no call.
 
 use bytes::Bytes;
-use region::store::{Batch, Direction, MemoryStore, Store as _, StoreError, StoreKey, View, Visit};
+use region::store::{Batch, Direction, MemoryStore, StoreError, StoreKey, View, Visit};
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -136,19 +136,19 @@ impl Disk {
         if self.tail.as_ref().is_some_and(|tail| !tail.is_empty()) {
             self.called("sync", |call| matches!(call, Call::Sync | Call::SyncKept))?;
         }
-        match self.tail.take() {
-            Some(batch) => self.keep(&batch),
-            None => Ok(()),
+        if let Some(batch) = self.tail.take() {
+            self.keep(batch);
         }
+        Ok(())
     }
 
-    fn keep(&mut self, batch: &Batch) -> Result<(), StoreError> {
+    fn keep(&mut self, batch: Batch) {
         if !self.damaged.is_empty() {
             for (key, _) in batch.writes() {
                 self.damaged.remove(key);
             }
         }
-        self.durable.commit(batch)
+        self.durable.keep(batch);
     }
 
     /// What becomes of a batch whose sync failed.
@@ -158,18 +158,18 @@ impl Disk {
     }
 
     /// The process dies, or the machine loses its power. Returns whether a batch that was on its way was kept.
-    ///
-    /// # Errors
-    /// Never, on a store in memory.
-    pub(crate) fn crash(&mut self, tail: Tail) -> Result<bool, StoreError> {
+    pub(crate) fn crash(&mut self, tail: Tail) -> bool {
         self.sync_waits = false;
         match self.tail.take() {
-            Some(batch) if tail == Tail::Kept => self.keep(&batch).map(|()| true),
+            Some(batch) if tail == Tail::Kept => {
+                self.keep(batch);
+                true
+            }
             Some(batch) => {
                 self.torn |= tail == Tail::Torn && !batch.is_empty();
-                Ok(false)
+                false
             }
-            None => Ok(false),
+            None => false,
         }
     }
 
@@ -259,10 +259,8 @@ impl Disk {
     fn spoil(&mut self, key: StoreKey, value: Bytes) {
         let mut batch = Batch::default();
         batch.put(key.clone(), value);
-        // A store in memory takes everything.
-        if self.durable.commit(&batch).is_ok() {
-            self.damaged.insert(key);
-        }
+        self.durable.keep(batch);
+        self.damaged.insert(key);
     }
 
     fn called(&self, name: &'static str, is: impl Fn(&Call) -> bool) -> Result<(), StoreError> {
@@ -334,7 +332,7 @@ mod tests {
             let mut disk = disk();
             disk.write(batch("new")).unwrap();
             assert_eq!(value(&disk), "old", "reads show the durable part alone");
-            assert_eq!(disk.crash(tail), Ok(tail == Tail::Kept));
+            assert_eq!(disk.crash(tail), tail == Tail::Kept);
             assert_eq!(disk.cut_torn_tail(), tail == Tail::Torn);
             assert_eq!(value(&disk), then);
         }
@@ -348,7 +346,7 @@ mod tests {
         disk.sync().unwrap();
         assert_eq!(disk.write(batch("new")), Err(StoreError::Full { store: "p1".to_owned() }));
         disk.recover(0);
-        assert_eq!(disk.crash(Tail::Kept), Ok(false));
+        assert!(!disk.crash(Tail::Kept));
         assert_eq!(value(&disk), "old");
         assert_eq!(disk.write(batch("new")), Ok(()));
     }
@@ -428,7 +426,7 @@ mod tests {
             disk.write(batch("new")).unwrap();
             assert!(disk.sync().is_err());
             let tail = disk.keeps_unsynced();
-            assert_eq!(disk.crash(tail), Ok(kept));
+            assert_eq!(disk.crash(tail), kept);
             assert_eq!(value(&disk), then);
         }
     }

@@ -14,7 +14,7 @@ use crdt::DeviceId;
 use gateway::input::Input as SessionInput;
 use gateway::limits::{UNSENT_BYTES_CLOSE, UNSENT_BYTES_MAX, UNSENT_BYTES_RESUME};
 use gateway_client::{ConnectionId, Input as ClientInput};
-use gateway_protocol::v1::{ClientFrame, ServerFrame};
+use gateway_protocol::v1::ClientFrame;
 use gateway_protocol::{Payload, Subprotocol};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -287,11 +287,11 @@ impl World {
     }
 
     /// A session sends.
-    pub(crate) fn send_down(&mut self, life: Life, id: LineId, frame: &ServerFrame) {
+    pub(crate) fn send_down(&mut self, life: Life, id: LineId, encode: impl FnOnce(Subprotocol) -> Payload) {
         let Some(device) = self.lines.lines.get(&id).map(|line| line.device) else { return };
         let weight = self.devices.get(&device).map_or(1, |device| device.weight);
         let Some(line) = self.lines.lines.get_mut(&id) else { return };
-        let payload = line.subprotocol.encode_server(frame);
+        let payload = encode(line.subprotocol);
         self.trace.add(payload.bytes());
         let weighs = payload.bytes().len() * weight;
         line.unsent_bytes += weighs;

@@ -184,15 +184,11 @@ impl World {
         for (placement, shard) in &process.shards {
             let Some(disk) = region.disks.get_mut(placement) else { continue };
             let tail = tail.unwrap_or_else(|| disk.keeps_unsynced());
-            match disk.crash(tail) {
-                Ok(true) => {
-                    if let Some(outcome) = shard.outcome() {
-                        self.oracle.committed(now, id, &outcome.effects);
-                        record_batch(&mut self.recorder, now, id, &outcome.effects);
-                    }
-                }
-                Ok(false) => {}
-                Err(error) => self.oracle.violate(now, Checker::Runs, error.to_string()),
+            if disk.crash(tail)
+                && let Some(outcome) = shard.outcome()
+            {
+                self.oracle.committed(now, id, &outcome.effects);
+                record_batch(&mut self.recorder, now, id, &outcome.effects);
             }
         }
         self.links_lost(process.life);
@@ -265,7 +261,7 @@ fn write_now(disk: &mut Disk, batch: region::store::Batch) -> Result<(), StoreEr
     if written.is_err() {
         // The process that was to be ends, with nothing or all of it kept.
         let tail = disk.keeps_unsynced();
-        disk.crash(tail)?;
+        disk.crash(tail);
     }
     written
 }

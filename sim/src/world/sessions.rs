@@ -20,6 +20,7 @@ use gateway::output::Output;
 use gateway::query::{Query, QueryId};
 use gateway::{Session, SharedDelivery};
 use gateway_protocol::v1::ServerFrame;
+use gateway_protocol::{Payload, Subprotocol};
 use region::item::Change;
 use region::shard::Effect;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -149,9 +150,10 @@ impl World {
         let drawn = session.dice.below(6);
         session.wakes = false;
         let sources = [&mut session.frames, &mut session.answers, &mut session.changes];
-        let mut sources: Vec<_> = sources.into_iter().filter(|source| !source.is_empty()).collect();
-        let index = usize::try_from(drawn).unwrap_or(0) % sources.len().max(1);
-        let Some(input) = sources.get_mut(index).and_then(|source| source.pop_front()) else { return };
+        let waiting = sources.iter().filter(|source| !source.is_empty()).count();
+        let index = usize::try_from(drawn).unwrap_or(0) % waiting.max(1);
+        let chosen = sources.into_iter().filter(|source| !source.is_empty()).nth(index);
+        let Some(input) = chosen.and_then(VecDeque::pop_front) else { return };
         let more = !session.is_idle();
         self.session_step(life, line, input);
         if more {
@@ -194,8 +196,10 @@ impl World {
 
     fn carry_out_session(&mut self, life: Life, line: LineId, output: Output) {
         match output {
-            Output::Send(frame) => self.send_to_device(life, line, &frame),
-            Output::Deliver(shared) => self.send_to_device(life, line, shared.frame()),
+            Output::Send(frame) => self.send_to_device(life, line, &frame, |into| into.encode_server(&frame)),
+            Output::Deliver(shared) => {
+                self.send_to_device(life, line, shared.frame(), |into| shared.payload(into));
+            }
             Output::Authenticate(token) => {
                 let identity = read_token(&token);
                 self.session_step(life, line, Input::Authenticated(Ok(identity)));
@@ -251,10 +255,16 @@ impl World {
         }
     }
 
-    fn send_to_device(&mut self, life: Life, line: LineId, frame: &ServerFrame) {
-        self.oracle.left_session(self.now, life.region, frame);
+    fn send_to_device(
+        &mut self,
+        life: Life,
+        line: LineId,
+        frame: &ServerFrame,
+        encode: impl Fn(Subprotocol) -> Payload,
+    ) {
+        self.oracle.left_session(self.now, life.region, frame, &encode);
         self.stranger_is_told(line, frame);
-        self.send_down(life, line, frame);
+        self.send_down(life, line, encode);
     }
 
     /// A query reads the durable state.

@@ -39,6 +39,8 @@ pub(crate) struct ShardTask {
     next_tick: Option<Now>,
     /// When it is woken for its tick at the latest, if that is set.
     alarm: Option<Moment>,
+    /// It is going to look into its mailbox now.
+    wakes: bool,
     dice: Dice,
 }
 
@@ -62,7 +64,16 @@ impl ShardTask {
     /// Its first tick is due at once.
     pub(crate) fn new(shard: Shard, dice: Dice) -> Self {
         let (present, mailbox) = (Present::default(), VecDeque::new());
-        Self { shard, present, mailbox, running: None, next_tick: Some(Now(0)), alarm: None, dice }
+        Self {
+            shard,
+            present,
+            mailbox,
+            running: None,
+            next_tick: Some(Now(0)),
+            alarm: None,
+            wakes: false,
+            dice,
+        }
     }
 
     /// What is being synced.
@@ -106,7 +117,7 @@ impl World {
             return;
         }
         shard.mailbox.push_back(letter);
-        self.queue.put(self.now, Event::ShardWake(life, placement));
+        self.wake_shard(life, placement);
     }
 
     /// A bridge's delivery.
@@ -121,7 +132,17 @@ impl World {
             return;
         };
         shard.mailbox.push_back(Letter::Replicated { input, taken });
-        self.queue.put(self.now, Event::ShardWake(life, placement));
+        self.wake_shard(life, placement);
+    }
+
+    /// There is a letter: a shard that neither syncs nor wakes anyway looks into its mailbox at once.
+    fn wake_shard(&mut self, life: Life, placement: PlacementId) {
+        let Some(shard) = self.process(life).and_then(|process| process.shards.get_mut(&placement)) else {
+            return;
+        };
+        if shard.running.is_none() && !std::mem::replace(&mut shard.wakes, true) {
+            self.queue.put(self.now, Event::ShardWake(life, placement));
+        }
     }
 
     /// Steps, if there is reason to and no batch is on its way.
@@ -135,6 +156,7 @@ impl World {
             return;
         };
         let ticks = shard.next_tick.is_some_and(|at| at <= now);
+        shard.wakes = false;
         shard.alarm = shard.alarm.filter(|at| *at > self.now);
         if shard.running.is_some() {
             return;
@@ -224,7 +246,17 @@ impl World {
         for (peer, bytes) in taken {
             self.bridge_told(life, peer, |told| told.taken.push(bytes));
         }
-        self.queue.put(self.now, Event::ShardWake(life, placement));
+        self.wake_again(life, placement);
+    }
+
+    /// What came meanwhile is taken at once; if nothing did, the next tick is waited for.
+    fn wake_again(&mut self, life: Life, placement: PlacementId) {
+        let shard = self.process(life).and_then(|process| process.shards.get(&placement));
+        if shard.is_some_and(|shard| !shard.mailbox.is_empty()) {
+            self.wake_shard(life, placement);
+        } else {
+            self.set_shard_alarm(life, placement);
+        }
     }
 
     fn release(&mut self, life: Life, effects: Vec<Effect>, answers: &BTreeMap<Ticket, (LineId, Ticket)>) {

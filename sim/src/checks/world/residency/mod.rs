@@ -14,8 +14,8 @@ use crate::world::{Moment, PINNED};
 use bytes::Bytes;
 use crdt::{ConversationId, DeviceId, PlacementId, RegionId, UserId};
 use gateway_client::Act;
-use gateway_protocol::Subprotocol;
 use gateway_protocol::v1::{ClientFrame, ServerFrame};
+use gateway_protocol::{Payload, Subprotocol};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 pub(crate) use taint::CANARY;
@@ -107,12 +107,18 @@ impl Oracle {
     }
 
     /// A session sends to its device: nothing that is not durable in its region.
-    pub(crate) fn left_session(&mut self, at: Moment, region: RegionId, frame: &ServerFrame) {
+    pub(crate) fn left_session(
+        &mut self,
+        at: Moment,
+        region: RegionId,
+        frame: &ServerFrame,
+        encode: impl FnOnce(Subprotocol) -> Payload,
+    ) {
         if self.is_off {
             return;
         }
         if !self.residency.allows(region) {
-            let bytes = Subprotocol::Proto.encode_server(frame);
+            let bytes = encode(Subprotocol::Proto);
             self.look_for(at, bytes.bytes(), false, || format!("in what {region} sends to a device"));
         }
         self.sends_only_what_is_durable(at, region, frame);

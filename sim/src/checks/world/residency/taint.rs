@@ -5,7 +5,8 @@
 //! letter of a conversation's), and their base64 in each of the three alignments (in either alphabet); of users the textual form alone, since eight bytes that
 //! are mostly zero are found everywhere.
 //!
-//! How: the first two bytes of each form stand in a table of bits, so a byte that begins nothing costs one look; only at those that do is anything compared.
+//! How: the first two bytes of each form stand in a table of bits, so a byte that begins nothing costs one look. In a text of digits nearly every byte begins
+//! something, so each form has a table of its own beginnings besides; only at those that stand there is anything compared.
 //! What it cannot see: bytes that were compressed or encrypted, parts of a body without its beginning, and what a size or a time gives away.
 
 use crdt::{ConversationId, MessageId, PlacementId, UserId};
@@ -19,7 +20,7 @@ const BASE64_KEPT: usize = 19;
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// The watch list.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Taint {
     placement: Option<PlacementId>,
     conversations: BTreeSet<ConversationId>,
@@ -27,22 +28,41 @@ pub(super) struct Taint {
     base64: BTreeMap<[u8; BASE64_KEPT], &'static str>,
     texts: Vec<Vec<u8>>,
     users: BTreeSet<u64>,
-    /// A bit for each pair of bytes with which a form begins.
-    begins: Vec<u64>,
+    /// Pairs of bytes with which a form begins.
+    begins: Bits,
+    /// Pairs of bytes with which a watched id or hash begins.
+    raw_begins: Bits,
+    /// Sums of the characters with which its base64 begins.
+    base64_begins: Bits,
 }
 
-impl Default for Taint {
+/// A bit for each pair of bytes.
+#[derive(Debug)]
+struct Bits(Vec<u64>);
+
+impl Default for Bits {
     fn default() -> Self {
-        Self {
-            placement: None,
-            conversations: BTreeSet::new(),
-            raw: BTreeMap::new(),
-            base64: BTreeMap::new(),
-            texts: Vec::new(),
-            users: BTreeSet::new(),
-            begins: vec![0; 1_024],
-        }
+        Self(vec![0; 1_024])
     }
+}
+
+impl Bits {
+    fn set(&mut self, pair: [u8; 2]) {
+        let pair = usize::from(u16::from_be_bytes(pair));
+        // A pair is below 65,536, and there are as many bits.
+        self.0[pair / 64] |= 1 << (pair % 64);
+    }
+
+    fn has(&self, pair: [u8; 2]) -> bool {
+        let pair = usize::from(u16::from_be_bytes(pair));
+        self.0[pair / 64] & 1 << (pair % 64) != 0
+    }
+}
+
+/// Spreads four characters over a pair of bytes (Knuth's multiplicative hash).
+fn spread(characters: [u8; 4]) -> [u8; 2] {
+    let [high, low, ..] = u32::from_be_bytes(characters).wrapping_mul(0x9e37_79b1).to_be_bytes();
+    [high, low]
 }
 
 impl Taint {
@@ -81,6 +101,7 @@ impl Taint {
 
     fn watch(&mut self, bytes: [u8; 16], what: &'static str) {
         self.raw.insert(bytes, what);
+        self.raw_begins.set([bytes[0], bytes[1]]);
         self.begin(&bytes);
         for digits in [b"0123456789abcdef", b"0123456789ABCDEF"] {
             self.begin(&hexadecimal(bytes[0], digits));
@@ -89,6 +110,7 @@ impl Taint {
             let mut kept = [0; BASE64_KEPT];
             kept.copy_from_slice(&base64(&bytes, alignment, BASE64_KEPT));
             self.base64.insert(kept, what);
+            self.base64_begins.set(spread([kept[0], kept[1], kept[2], kept[3]]));
             self.begin(&kept);
             let url: Vec<u8> = kept.iter().map(|character| of_url(*character)).collect();
             self.begin(&url);
@@ -97,17 +119,14 @@ impl Taint {
 
     fn begin(&mut self, form: &[u8]) {
         if let [first, second, ..] = form {
-            let pair = usize::from(*first) << 8 | usize::from(*second);
-            // A pair is below 65,536, and there are as many bits.
-            self.begins[pair / 64] |= 1 << (pair % 64);
+            self.begins.set([*first, *second]);
         }
     }
 
     /// The first pinned thing among these bytes; a pinned user only if that counts here.
     pub(super) fn found_in(&self, bytes: &[u8], users_count: bool) -> Option<String> {
         for (at, pair) in bytes.windows(2).enumerate() {
-            let pair = usize::from(pair[0]) << 8 | usize::from(pair[1]);
-            if self.begins[pair / 64] & 1 << (pair % 64) != 0
+            if self.begins.has([pair[0], pair[1]])
                 && let Some(found) = self.begins_with(&bytes[at..], users_count)
             {
                 return Some(format!("{found} at byte {at}"));
@@ -117,13 +136,19 @@ impl Taint {
     }
 
     fn begins_with(&self, bytes: &[u8], users_count: bool) -> Option<String> {
-        if let Some(what) = bytes.first_chunk::<16>().and_then(|raw| self.raw.get(raw)) {
+        if let Some(raw) = bytes.first_chunk::<16>().filter(|raw| self.raw_begins.has([raw[0], raw[1]]))
+            && let Some(what) = self.raw.get(raw)
+        {
             return Some(format!("{what}, as bytes,"));
         }
-        if let Some(what) = digits::<16>(bytes).and_then(|raw| self.raw.get(&raw)) {
+        if digits::<2>(bytes).is_some_and(|pair| self.raw_begins.has(pair))
+            && let Some(what) = digits::<16>(bytes).and_then(|raw| self.raw.get(&raw))
+        {
             return Some(format!("{what}, as digits,"));
         }
-        if let Some(kept) = bytes.first_chunk::<BASE64_KEPT>()
+        let four = bytes.first_chunk::<4>().map(|four| spread(four.map(of_standard)));
+        if four.is_some_and(|four| self.base64_begins.has(four))
+            && let Some(kept) = bytes.first_chunk::<BASE64_KEPT>()
             && let Some(what) = self.base64.get(&kept.map(of_standard))
         {
             return Some(format!("{what}, as base64,"));
