@@ -16,8 +16,9 @@ use crate::store::{Direction, StoreError, View};
 use crdt::operation::{Body, Envelope};
 use crdt::timeline::Entry;
 use crdt::{
-    Bucket, ChainHead, ConversationId, Cut, DeviceId, DigestBuilder, Dot, Identity, Kind, MessageId,
-    PartitionId, Place, PlacementId, ReplicaId, StateDigest, Timestamp, UserId, VersionVector,
+    Bucket, ChainHead, ConversationId, Cut, DeviceId, DigestBuilder, Dot, Identity, Kind, Membership,
+    MessageId, PartitionId, Place, PlacementId, Receipt, ReplicaId, StateDigest, Timestamp, UserId,
+    VersionVector,
 };
 use replication::log::Position;
 use std::collections::BTreeMap;
@@ -149,6 +150,21 @@ pub fn memberships(view: &dyn View) -> Result<Vec<ExportedMembership>, StoreErro
     Ok(memberships)
 }
 
+/// Who is in one conversation, with all that later changes may need: nobody if it is not known.
+pub fn members(view: &dyn View, conversation: ConversationId) -> Result<Membership, StoreError> {
+    partition::members(view, conversation)
+}
+
+/// The receipt that is kept of one device in one conversation, if there is one.
+pub fn receipt(
+    view: &dyn View,
+    (conversation, user, device): (ConversationId, UserId, DeviceId),
+) -> Result<Option<Receipt>, StoreError> {
+    let register = RegisterKey::Receipt(conversation, user, device);
+    let key = Key::Register(conversation.partition().bucket, register);
+    record::load(view, &key)?.map(|register| held_receipt(&key, &register)).transpose()
+}
+
 /// Every receipt, by bucket, conversation, user and device.
 pub fn receipts(view: &dyn View) -> Result<Vec<ExportedReceipt>, StoreError> {
     let mut receipts = Vec::new();
@@ -156,8 +172,7 @@ pub fn receipts(view: &dyn View) -> Result<Vec<ExportedReceipt>, StoreError> {
         let range = KeyRange::all_receipts(bucket);
         record::scan(view, &range, Direction::Ascending, |key, register: RegisterRecord| {
             if let Key::Register(_, RegisterKey::Receipt(conversation, user, device)) = key {
-                let receipt = crdt::Receipt::decode(&register.value)
-                    .map_err(|error| record::damaged(&key.encode(), &error.to_string()))?;
+                let receipt = held_receipt(&key, &register)?;
                 let (delivered, read) = (receipt.delivered().clone(), receipt.read().clone());
                 receipts.push(ExportedReceipt { conversation, user, device, delivered, read });
             }
@@ -165,6 +180,10 @@ pub fn receipts(view: &dyn View) -> Result<Vec<ExportedReceipt>, StoreError> {
         })?;
     }
     Ok(receipts)
+}
+
+fn held_receipt(key: &Key, register: &RegisterRecord) -> Result<Receipt, StoreError> {
+    Receipt::decode(&register.value).map_err(|error| record::damaged(&key.encode(), &error.to_string()))
 }
 
 /// The conversations of a partition.

@@ -17,17 +17,20 @@ macro_rules! scenarios {
 scenarios!(
     /// Those that are explored: each plays in about a second.
     NAMES, TEXTS:
+    "a-disk-stands-still",
     "alone",
     "another-release",
     "calm-day",
     "clock-an-hour-ahead",
     "clock-set-back",
     "comings-and-goings",
+    "drawers-of-old-phones",
     "failing-and-full-disks",
     "flapping-link",
     "forty-minute-cut",
     "goal",
     "killed-over-and-over",
+    "killed-while-it-waits",
     "new-year",
     "offline-for-days",
     "one-way-cut",

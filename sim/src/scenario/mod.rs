@@ -267,6 +267,8 @@ pub struct Limits {
     pub changes: Amount,
     /// KiB that may be on their way in one direction of a bridge.
     pub window_kib: Amount,
+    /// Devices of a member whose receipts a region keeps apart.
+    pub receipt_devices: Amount,
 }
 
 /// Faults that are drawn.
@@ -402,7 +404,12 @@ impl Default for Workload {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { mailbox: Amount::of(1_024), changes: Amount::of(1_024), window_kib: Amount::of(256) }
+        Self {
+            mailbox: Amount::of(1_024),
+            changes: Amount::of(1_024),
+            window_kib: Amount::of(256),
+            receipt_devices: Amount::of(RECEIPT_DEVICES),
+        }
     }
 }
 
@@ -411,6 +418,9 @@ impl Default for DrawnFaults {
         Self { number: Amount::of(0), kinds: BTreeMap::new(), dark: Amount::of(0) }
     }
 }
+
+/// Devices of a member whose receipts a region keeps apart, if nothing else is said: as in production.
+pub(crate) const RECEIPT_DEVICES: u64 = 32;
 
 fn one_minute() -> Amount {
     Amount::of(60)

@@ -18,7 +18,7 @@ pub(crate) mod spelling;
 pub use draw::draw;
 pub use happening::{Act, PlannedFault, What};
 
-use crate::scenario::{ClientNetwork, Pace};
+use crate::scenario::{ClientNetwork, Pace, RECEIPT_DEVICES};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -82,6 +82,18 @@ pub struct ScriptLimits {
     pub changes: u64,
     /// Bytes that may be on their way in one direction of a bridge.
     pub window_bytes: u64,
+    /// Devices of a member whose receipts a region keeps apart.
+    #[serde(default = "receipt_devices", skip_serializing_if = "is_usual")]
+    pub receipt_devices: u64,
+}
+
+const fn receipt_devices() -> u64 {
+    RECEIPT_DEVICES
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+const fn is_usual(receipt_devices: &u64) -> bool {
+    *receipt_devices == RECEIPT_DEVICES
 }
 
 /// A region.

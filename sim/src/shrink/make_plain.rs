@@ -3,9 +3,15 @@
 //! What must always hold: a plain number is one that nobody would ask about, so whatever is not plain at the end has to do with the failure.
 
 use super::Search;
+use crate::scenario::RECEIPT_DEVICES;
 use crate::script::{Act, Device, Region, Script, ScriptLimits, Way, What};
 
-const USUAL: ScriptLimits = ScriptLimits { mailbox: 1_024, changes: 1_024, window_bytes: 256 << 10 };
+const USUAL: ScriptLimits = ScriptLimits {
+    mailbox: 1_024,
+    changes: 1_024,
+    window_bytes: 256 << 10,
+    receipt_devices: RECEIPT_DEVICES,
+};
 
 impl Search<'_> {
     pub(super) fn make_plain(&mut self) {
@@ -13,6 +19,7 @@ impl Search<'_> {
             |limits: &mut ScriptLimits| limits.mailbox = USUAL.mailbox,
             |limits: &mut ScriptLimits| limits.changes = USUAL.changes,
             |limits: &mut ScriptLimits| limits.window_bytes = USUAL.window_bytes,
+            |limits: &mut ScriptLimits| limits.receipt_devices = USUAL.receipt_devices,
         ] {
             let mut candidate = self.script.clone();
             of(&mut candidate.limits);

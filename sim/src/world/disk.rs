@@ -86,6 +86,11 @@ impl Disk {
         if self.failing.is_empty() { &self.durable } else { self }
     }
 
+    /// What lies on it, for a checker, whose reads are no calls that could fail; none if some value is not what was written.
+    pub(crate) fn holds(&self) -> Option<&dyn View> {
+        if self.is_spoilt() { None } else { Some(&self.durable) }
+    }
+
     /// Whether a fault lies on it: a disk on which none does fails no call.
     pub(crate) fn is_faulty(&self) -> bool {
         !self.failing.is_empty() || !self.full.is_empty() || self.is_spoilt()

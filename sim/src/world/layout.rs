@@ -35,6 +35,8 @@ const CLUSTER: &str = "world";
 pub struct Layout {
     regions: Vec<RegionId>,
     placements: Placements,
+    /// What its regions accept.
+    pub(crate) limits: Limits,
     /// How its regions sign.
     pub(crate) signatures: Arc<dyn Signatures>,
 }
@@ -53,13 +55,16 @@ impl Layout {
             Placement { id, epoch: Epoch(1), active: active.collect() }
         };
         let placements = Placements::new([placement(WORLD, &regions), placement(PINNED, &pinned)]);
-        Self { regions, placements, signatures: Arc::new(Seals) }
+        Self { regions, placements, limits: Limits::default(), signatures: Arc::new(Seals) }
     }
 
     /// The map of a script.
     pub(crate) fn of(script: &Script) -> Self {
         let regions = script.regions.iter().map(|region| RegionId(region.number)).collect();
-        Self::with(regions, |region| region.0 <= script.eu_regions)
+        let mut layout = Self::with(regions, |region| region.0 <= script.eu_regions);
+        layout.limits.receipt_devices_max =
+            usize::try_from(script.limits.receipt_devices).unwrap_or(usize::MAX);
+        layout
     }
 
     /// All regions.
@@ -104,7 +109,7 @@ impl Layout {
             replica: replica(region, placement),
             signing_key: key(region),
             signatures: Arc::clone(&self.signatures),
-            limits: Limits::default(),
+            limits: self.limits.clone(),
         })
     }
 

@@ -188,6 +188,7 @@ impl World {
                 && let Some(outcome) = shard.outcome()
             {
                 self.oracle.committed(now, id, &outcome.effects);
+                self.oracle.is_held(now, id, disk.holds(), &outcome.effects);
                 record_batch(&mut self.recorder, now, id, &outcome.effects);
             }
         }

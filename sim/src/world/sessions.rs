@@ -16,6 +16,7 @@ use crate::world::work::{Taken, session_did};
 use crdt::held::Held;
 use crdt::{ConversationId, DeviceId, Now, UserId};
 use gateway::input::{Identity, Input};
+use gateway::limits::UNSENT_BYTES_MAX;
 use gateway::output::Output;
 use gateway::query::{Query, QueryId};
 use gateway::{Session, SharedDelivery};
@@ -37,6 +38,8 @@ pub(crate) struct SessionTask {
     subscribed: BTreeSet<ConversationId>,
     ticks: BTreeSet<ConversationId>,
     watched: Option<UserId>,
+    /// What it was told last of how much waits for its device.
+    unsent_bytes: usize,
     timer: Option<Now>,
     wakes: bool,
     dice: Dice,
@@ -79,6 +82,7 @@ impl World {
             subscribed: BTreeSet::new(),
             ticks: BTreeSet::new(),
             watched: None,
+            unsent_bytes: 0,
             timer: None,
             wakes: false,
             dice,
@@ -183,6 +187,9 @@ impl World {
         };
         let Some(session) = process.sessions.get_mut(&line) else { return };
         let taken = Taken::by_session(&input);
+        if let Input::Unsent(bytes) = &input {
+            session.unsent_bytes = *bytes;
+        }
         let outputs = session.core.step(now, session.dice.entropy(), input);
         self.work.step(taken, session_did(&outputs));
         let changes = Held::new("changes that wait", session.changes.len(), self.changes_max + 1);
@@ -198,6 +205,7 @@ impl World {
         match output {
             Output::Send(frame) => self.send_to_device(life, line, &frame, |into| into.encode_server(&frame)),
             Output::Deliver(shared) => {
+                self.live_goes_to_who_keeps_up(life, line);
                 self.send_to_device(life, line, shared.frame(), |into| shared.payload(into));
             }
             Output::Authenticate(token) => {
@@ -265,6 +273,13 @@ impl World {
         self.oracle.left_session(self.now, life.region, frame, &encode);
         self.stranger_is_told(line, frame);
         self.send_down(life, line, encode);
+    }
+
+    /// Whoever does not read is sent nothing live.
+    fn live_goes_to_who_keeps_up(&mut self, life: Life, line: LineId) {
+        let Some(session) = self.session(life, line) else { return };
+        let held = Held::new("bytes unsent before a live message", session.unsent_bytes, UNSENT_BYTES_MAX);
+        self.oracle.hold(self.now, format_args!("a session of {}", life.region), &[held]);
     }
 
     /// A query reads the durable state.

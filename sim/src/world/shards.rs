@@ -238,6 +238,7 @@ impl World {
             self.work.step(Taken::Event, true);
         }
         self.oracle.committed(self.now, life.region, &outcome.effects);
+        self.oracle.is_held(self.now, life.region, disk.holds(), &outcome.effects);
         record_batch(&mut self.recorder, self.now, life.region, &outcome.effects);
         self.oracle.written(life.region);
         let changed = outcome.effects.iter().filter(|effect| matches!(effect, Effect::Changed(_)));

@@ -13,6 +13,7 @@ use crate::world::Moment;
 use crdt::{ConversationId, DeviceId, MessageId, RegionId, UserId};
 use region::item::Change;
 use region::shard::Effect;
+use region::store::View;
 use std::collections::BTreeMap;
 
 /// What came before its user was added is not shown.
@@ -67,6 +68,22 @@ impl Oracle {
                 self.comes_after_what_is_stable(at, region, *conversation, item.dot);
                 self.found(at, || format!("{region} applies {} in {conversation}", item.dot), fault);
             }
+        }
+    }
+
+    /// A batch is durable in a region whose store holds that; none if it cannot be trusted.
+    pub(crate) fn is_held(
+        &mut self,
+        at: Moment,
+        region: RegionId,
+        store: Option<&dyn View>,
+        effects: &[Effect],
+    ) {
+        let Some(store) = store.filter(|_| !self.is_off && !self.is_muted(region)) else { return };
+        let looked = self.compare_members(at, region, store, effects);
+        let looked = looked.and_then(|()| self.tells_only_of_what_it_holds(at, region, store, effects));
+        if let Err(error) = looked {
+            self.violate(at, Checker::Runs, format!("{region}: {error}"));
         }
     }
 

@@ -1,14 +1,18 @@
 //! Promise 3: regions that have applied the same operations hold the same state of them, byte for byte, and that is what their logs give.
 //!
-//! Asked once all is calm, when every region has everything. Compared are exports of the stores, not digests. What this does not see: differences that come and go
+//! Asked once all is calm, when every region has everything. Compared are exports of the stores, not digests. Who is in a conversation, which later changes cover, is
+//! compared as the world runs, whenever a region has applied the same changes of its members as another had. What this does not see: other differences that come and go
 //! before; the product's own digests, which are compared at every acknowledgement, raise an alarm for those, and an alarm is a violation.
 
 use super::{Checker, Oracle};
 use crate::world::Moment;
-use crdt::{PlacementId, RegionId};
+use crdt::{ConversationId, PlacementId, RegionId};
 use region::export::{self, ExportedMembership, ExportedPost, PartitionExport};
+use region::item::Content;
+use region::shard::Effect;
 use region::store::{StoreError, View};
 use region::verify;
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 /// Threads of the check of a log: the world has one.
@@ -52,6 +56,33 @@ impl Oracle {
                 Some((other, _)) => {
                     self.violate(at, Checker::Equal, format!("{region} and {other} differ in {placement}"));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares who is in the conversations whose members a batch changed, which is durable here, with what others held at the same changes.
+    pub(super) fn compare_members(
+        &mut self,
+        at: Moment,
+        region: RegionId,
+        store: &dyn View,
+        effects: &[Effect],
+    ) -> Result<(), StoreError> {
+        let changed = effects.iter().filter_map(|effect| match effect {
+            Effect::Changed(change) if !matches!(change.item.content, Content::Post { .. }) => {
+                Some(change.conversation)
+            }
+            _ => None,
+        });
+        for conversation in changed.collect::<BTreeSet<ConversationId>>() {
+            let holds = *blake3::hash(&export::members(store, conversation)?.encode()).as_bytes();
+            let facts = self.record.conversations.entry(conversation).or_default();
+            let other = facts.members_differ(region, holds);
+            self.look_at(Checker::Equal);
+            if let Some(other) = other {
+                let text = format!("{region} and {other} differ in who is in {conversation}");
+                self.violate(at, Checker::Equal, text);
             }
         }
         Ok(())

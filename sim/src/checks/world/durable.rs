@@ -1,7 +1,7 @@
 //! Promise 2: nothing becomes visible before it is durable: no acknowledgement, no delivery, no byte on a bridge.
 //!
 //! Durable is what the world's disk has synced, by the record. Looked at: every answer of a shard, every item and every answer in a frame to a device, every frame
-//! on a bridge, and again what a device is told. On a bridge the frame's bytes are looked through for the ids of what its region is still writing: an
+//! on a bridge, every receipt that a batch tells of, and again what a device is told. On a bridge the frame's bytes are looked through for the ids of what its region is still writing: an
 //! id's last eight bytes are random and stand in every envelope. What this does not see: bytes that were compressed or hashed.
 
 use super::{Checker, Fault, Oracle};
@@ -10,8 +10,10 @@ use crdt::{ConversationId, DeviceId, Dot, MessageId, RegionId};
 use gateway_client::Place;
 use gateway_protocol::v1::ServerFrame;
 use gateway_protocol::v1::server_frame::Frame;
+use region::export;
 use region::item::Change;
 use region::shard::Effect;
+use region::store::{StoreError, View};
 
 impl Oracle {
     /// A region answers that it has done a command.
@@ -105,6 +107,28 @@ impl Oracle {
             _ => None,
         });
         self.record.unsynced.entry(region).or_default().extend(own);
+    }
+
+    /// The receipts that a batch tells of are in the store that holds it.
+    pub(super) fn tells_only_of_what_it_holds(
+        &mut self,
+        at: Moment,
+        region: RegionId,
+        store: &dyn View,
+        effects: &[Effect],
+    ) -> Result<(), StoreError> {
+        for effect in effects {
+            let Effect::Receipt { conversation, user, device, delivered, read } = effect else { continue };
+            self.look_at(Checker::Durable);
+            let held = export::receipt(store, (*conversation, *user, *device))?.unwrap_or_default();
+            if !held.delivered().covers_all(delivered) || !held.read().covers_all(read) {
+                let text = format!(
+                    "{region} tells of a receipt of {device} in {conversation} that it does not hold durably"
+                );
+                self.violate(at, Checker::Durable, text);
+            }
+        }
+        Ok(())
     }
 
     /// A region's process is gone, and what it was writing with it, unless the record has heard otherwise.

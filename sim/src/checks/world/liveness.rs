@@ -102,7 +102,9 @@ impl Oracle {
             for (reader, known) in &readers {
                 let shown = known.conversations.get(&id).is_some_and(|screen| screen.shows(*identity));
                 let given = shown && facts.must_be_shown(*identity, known.user);
-                if known.user != *author && given && !device.ticks.contains(&(*message, *reader, false)) {
+                let mut readers = self.may_stand_for(known.user, *reader).into_iter();
+                let is_told = |reader| device.ticks.contains(&(*message, reader, false));
+                if known.user != *author && given && !readers.any(is_told) {
                     let by = sent.device;
                     return Some(format!("{by} was not told that {message} reached {reader} in {id}"));
                 }

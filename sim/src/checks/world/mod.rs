@@ -119,6 +119,8 @@ pub(crate) struct Oracle {
     tallies: Tallies,
     lies: Lies,
     pub(crate) marks: Marks,
+    /// Devices of one member whose receipts are kept apart, where there is such a limit.
+    receipt_devices_max: Option<usize>,
     /// Commands that must be refused, wherever they are tried.
     forbidden: BTreeSet<MessageId>,
     /// Nothing is judged.
@@ -135,6 +137,11 @@ impl Oracle {
     pub(crate) fn placements_are(&mut self, placements: BTreeMap<PlacementId, Vec<RegionId>>) {
         self.residency.placements_are(&placements);
         self.record.placements = placements;
+    }
+
+    /// Of so many devices of one member receipts are kept apart.
+    pub(crate) const fn keeps_apart(&mut self, receipt_devices_max: usize) {
+        self.receipt_devices_max = Some(receipt_devices_max);
     }
 
     /// A promise was not kept.

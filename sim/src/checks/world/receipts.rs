@@ -2,8 +2,9 @@
 //!
 //! A receipt's cut names operations of its own conversation alone (history 35), and covers only what its device has been given, or what is hidden from its user for
 //! good; what it covers as read was on the screen when its user said so. An author is told so once. Each operation is looked at when a receipt first covers
-//! it. What this does not see: what a user looked at.
+//! it. Where a user has more devices than a region keeps apart, a receipt may be of any of them. What this does not see: what a user looked at.
 
+use super::record::IdentityNumber;
 use super::{Checker, Fault, Oracle};
 use crate::world::Moment;
 use crdt::{ConversationId, Cut, DeviceId, MessageId, UserId};
@@ -37,24 +38,49 @@ impl Oracle {
         cut: &Cut,
         is_read: bool,
     ) -> Fault {
-        let record = &mut self.record;
-        let Some(facts) = record.conversations.get(&conversation) else { return Ok(()) };
-        let Some(known) = record.devices.get_mut(&device) else { return Ok(()) };
-        let screen = known.conversations.entry(conversation).or_default();
-        for (from, to) in screen.newly_claimed(cut, is_read) {
+        if !self.record.conversations.contains_key(&conversation) {
+            return Ok(());
+        }
+        let Some(known) = self.record.devices.get_mut(&device) else { return Ok(()) };
+        let claimed = known.conversations.entry(conversation).or_default().newly_claimed(cut, is_read);
+        let Some(facts) = self.record.conversations.get(&conversation) else { return Ok(()) };
+        for (from, to) in claimed {
             if !facts.by_dot.contains_key(&to) {
                 return Err((Checker::Receipts, format!("{to} is not of it")));
             }
             for (_, number) in facts.by_dot.range(from..=to) {
                 // Numbers are those of the conversation.
                 let identity = facts.operations[*number].identity;
-                let given = if is_read { screen.has_read(identity) } else { screen.shows(identity) };
+                let given = self.was_given(conversation, (user, device), identity, is_read);
                 if !given && !facts.is_excused(*number, user) {
                     return Err((Checker::Receipts, facts.describe(*number)));
                 }
             }
         }
         Ok(())
+    }
+
+    /// The devices for which a receipt of one of a user's may stand: that one, or all if they are too many to be kept apart.
+    pub(super) fn may_stand_for(&self, user: UserId, device: DeviceId) -> Vec<DeviceId> {
+        let all = self.record.devices_of.get(&user).map_or(&[][..], Vec::as_slice);
+        let is_joined = self.receipt_devices_max.is_some_and(|most| all.len() > most);
+        if is_joined { all.to_vec() } else { vec![device] }
+    }
+
+    /// Whether a device, or any other for which its receipt may stand, shows a message, or its user had read it there.
+    fn was_given(
+        &self,
+        conversation: ConversationId,
+        (user, device): (UserId, DeviceId),
+        identity: IdentityNumber,
+        is_read: bool,
+    ) -> bool {
+        self.may_stand_for(user, device).iter().any(|device| {
+            let known = self.record.devices.get(device);
+            known.and_then(|known| known.conversations.get(&conversation)).is_some_and(|screen| {
+                if is_read { screen.has_read(identity) } else { screen.shows(identity) }
+            })
+        })
     }
 
     /// An author is told that a message reached a device, or was read there.
@@ -76,13 +102,10 @@ impl Oracle {
         let Some(facts) = self.record.conversations.get(&conversation).filter(|_| !self.is_off) else {
             return Ok(());
         };
-        let known = self.record.devices.get(&reader);
-        let screen = known.and_then(|known| known.conversations.get(&conversation));
-        let identity = facts.identities.get(&(author, message));
+        let identity = facts.identities.get(&(author, message)).copied();
         let given = self.lies.have_misled(reader)
-            || screen.zip(identity).is_some_and(|(screen, identity)| {
-                if is_read { screen.has_read(*identity) } else { screen.shows(*identity) }
-            });
+            || identity
+                .is_some_and(|identity| self.was_given(conversation, (user, reader), identity, is_read));
         if given { Ok(()) } else { Err((Checker::Receipts, name())) }
     }
 }

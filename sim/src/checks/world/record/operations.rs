@@ -41,6 +41,15 @@ pub(crate) struct Facts {
     pub(crate) adds: BTreeMap<UserId, Vec<Number>>,
     /// Operations by which a user left.
     pub(crate) leaves: BTreeMap<UserId, Vec<Number>>,
+    /// By the changes of its members that a region had applied: which region held what then.
+    members: BTreeMap<ChangesOfMembers, (RegionId, [u8; 32])>,
+}
+
+/// A set of operations that change members: how many, and the sum of their numbers' hashes, so that the order in which they came makes no difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+struct ChangesOfMembers {
+    count: u64,
+    sum: u128,
 }
 
 /// What a life of a region's store has applied.
@@ -48,6 +57,7 @@ pub(crate) struct Facts {
 struct Applied {
     sequence: Sequence<Branch>,
     highest: Option<Place>,
+    members: ChangesOfMembers,
     /// When, in the order of the sequence.
     times: Vec<Moment>,
 }
@@ -85,6 +95,15 @@ pub(crate) struct Sent {
     pub(crate) body: Bytes,
     /// How much of its conversation the device had been shown.
     pub(crate) seen: usize,
+}
+
+impl ChangesOfMembers {
+    fn add(&mut self, number: Number) {
+        let hash = blake3::hash(&(number as u64).to_le_bytes());
+        let (half, _) = hash.as_bytes().split_at(16);
+        self.count += 1;
+        self.sum = half.iter().fold(0_u128, |sum, byte| sum << 8 | u128::from(*byte)).wrapping_add(self.sum);
+    }
 }
 
 impl Facts {
@@ -231,9 +250,19 @@ impl Facts {
         let new = applied.sequence.push(number);
         if new {
             applied.times.push(at);
+            if self.operations[number].kind != Kind::Post {
+                applied.members.add(number);
+            }
         }
         applied.highest = applied.highest.max(Some(self.operations[number].place));
         new.then_some(applied.sequence.len() as u64)
+    }
+
+    /// A region's store holds that of who is in the conversation: another region that held something else when it had applied the same changes, if there was one.
+    pub(crate) fn members_differ(&mut self, region: RegionId, holds: [u8; 32]) -> Option<RegionId> {
+        let changes = self.applied(region)?.members;
+        let (other, held) = *self.members.entry(changes).or_insert((region, holds));
+        (held != holds).then_some(other)
     }
 
     /// A region takes that operation for stable.
