@@ -9,6 +9,7 @@
 //! what a region derives from them, keeps on its own disk and compares by digest.
 
 use crate::id::{Dot, Incarnation, MessageId, RegionId, ReplicaId, Sequence, UserId};
+use std::collections::BTreeMap;
 
 /// Bytes that are not the canonical encoding of what they were taken for: a damaged record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -135,6 +136,34 @@ impl<'a> Decoder<'a> {
 
     pub(crate) fn message(&mut self) -> Result<MessageId, MalformedState> {
         self.array().map(u128::from_be_bytes).map(MessageId)
+    }
+
+    /// A varint of at most 32 bits.
+    pub(crate) fn small(&mut self) -> Result<u32, MalformedState> {
+        u32::try_from(self.varint()?).map_err(|_| MalformedState("a number out of range or with padding"))
+    }
+
+    pub(crate) fn flag(&mut self) -> Result<bool, MalformedState> {
+        match self.byte()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            2..=u8::MAX => Err(MalformedState("a flag that is neither 0 nor 1")),
+        }
+    }
+
+    /// A counted, strictly ascending list of entries that take at least `bytes_min` bytes each.
+    pub(crate) fn map<K: Ord + Copy, V>(
+        &mut self,
+        bytes_min: usize,
+        mut entry: impl FnMut(&mut Self) -> Result<(K, V), MalformedState>,
+    ) -> Result<BTreeMap<K, V>, MalformedState> {
+        let mut map = BTreeMap::new();
+        for _ in 0..self.count(bytes_min)? {
+            let (key, value) = entry(self)?;
+            ascending(map.keys().next_back(), &key)?;
+            map.insert(key, value);
+        }
+        Ok(map)
     }
 
     /// The bytes a dot takes at least.

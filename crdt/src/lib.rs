@@ -11,12 +11,15 @@ pub mod chain;
 pub mod clock;
 pub mod conversation;
 pub mod disciplined_clock;
+pub mod escrow;
+pub mod group;
 pub mod held;
 pub mod id;
 pub mod limits;
 pub mod membership;
 pub mod operation;
 pub mod receipt;
+pub mod roster;
 pub mod sometimes;
 pub mod timeline;
 pub mod version_vector;
@@ -39,6 +42,7 @@ pub use id::{
 pub use membership::Membership;
 pub use operation::{Kind, Operation};
 pub use receipt::Receipt;
+pub use roster::Roster;
 pub use timeline::{Aliases, Identity, Place, Timeline};
 pub use version_vector::{Cut, VersionVector};
 

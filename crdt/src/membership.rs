@@ -23,7 +23,7 @@
 //! Time: an add or leave `O(log n)` and that user's adds; a creation `O(members)`. Kept as one record, all of it is read and written for each change
 //! of membership (90 KB in a group of 1,000 added members and three replicas), and none of it for a post.
 
-use crate::canonical::{Decoder, Encoder, MalformedState, ascending};
+use crate::canonical::{Decoder, Encoder, MalformedState};
 use crate::id::{ConversationId, Dot, MessageId, UserId};
 use crate::operation::{Body, Envelope};
 use crate::timeline::{Identity, Place};
@@ -298,21 +298,17 @@ impl Membership {
     /// [`MalformedState`] for any other bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, MalformedState> {
         let mut decoder = Decoder::new(bytes);
-        let creations = map(&mut decoder, 44, |decoder| {
-            let group = match decoder.byte()? {
-                0 => false,
-                1 => true,
-                2..=u8::MAX => return Err(MalformedState("a flag that is neither 0 nor 1")),
-            };
+        let creations = decoder.map(44, |decoder| {
+            let group = decoder.flag()?;
             Ok((Rank { group, place: Place::read(decoder)? }, Identity::read(decoder)?))
         })?;
         let name = decoder.text()?.to_owned();
-        let members = map(&mut decoder, 8, |decoder| Ok((decoder.user()?, ())))?.into_keys().collect();
-        let adds = map(&mut decoder, 33, |decoder| {
+        let members = decoder.map(8, |decoder| Ok((decoder.user()?, ())))?.into_keys().collect();
+        let adds = decoder.map(33, |decoder| {
             let identity = AddIdentity { user: decoder.user()?, command: Identity::read(decoder)? };
             Ok((identity, Add::read(decoder)?))
         })?;
-        let left = map(&mut decoder, 9, |decoder| Ok((decoder.user()?, Cut::take(decoder)?)))?;
+        let left = decoder.map(9, |decoder| Ok((decoder.user()?, Cut::take(decoder)?)))?;
         decoder.finish()?;
         Ok(Self { creations, members, name, adds, left })
     }
@@ -332,25 +328,10 @@ impl Add {
     }
 
     fn read(decoder: &mut Decoder<'_>) -> Result<Self, MalformedState> {
-        let dots = map(decoder, Decoder::DOT_BYTES_MIN, |decoder| Ok((decoder.dot()?, ())))?;
+        let dots = decoder.map(Decoder::DOT_BYTES_MIN, |decoder| Ok((decoder.dot()?, ())))?;
         if dots.is_empty() {
             return Ok(Self::Undone);
         }
         Ok(Self::Live { dots: dots.into_keys().collect(), since: Cut::take(decoder)? })
     }
-}
-
-/// Reads a counted, strictly ascending list of entries that take at least `bytes_min` bytes each.
-fn map<K: Ord + Copy, V>(
-    decoder: &mut Decoder<'_>,
-    bytes_min: usize,
-    mut entry: impl FnMut(&mut Decoder<'_>) -> Result<(K, V), MalformedState>,
-) -> Result<BTreeMap<K, V>, MalformedState> {
-    let mut map = BTreeMap::new();
-    for _ in 0..decoder.count(bytes_min)? {
-        let (key, value) = entry(decoder)?;
-        ascending(map.keys().next_back(), &key)?;
-        map.insert(key, value);
-    }
-    Ok(map)
 }
