@@ -215,3 +215,115 @@ impl Ticks {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Due, Ticks};
+    use crate::limits;
+    use crate::output::Output;
+    use crdt::{
+        ConversationId, Cut, DeviceId, Dot, Incarnation, PlacementId, RegionId, ReplicaId, Sequence, UserId,
+    };
+    use gateway_protocol::v1::server_frame::Frame;
+    use std::sync::Arc;
+
+    const PLACEMENT: PlacementId = PlacementId(1);
+
+    fn group(number: u128) -> ConversationId {
+        ConversationId::group(PLACEMENT, number)
+    }
+
+    fn user(number: u64) -> UserId {
+        UserId::new(PLACEMENT, number)
+    }
+
+    fn dot(sequence: u64) -> Dot {
+        let replica = ReplicaId { region: RegionId(1), incarnation: Incarnation(1) };
+        Dot { replica, sequence: Sequence(sequence) }
+    }
+
+    fn cut(sequence: u64) -> Cut {
+        [dot(sequence)].into_iter().collect()
+    }
+
+    /// How many receipts, and how many words about stability, are sent when what was gathered goes.
+    fn sent(ticks: &mut Ticks) -> (usize, usize) {
+        let mut out = Vec::new();
+        ticks.flush(&mut out);
+        let frames: Vec<&Frame> = out
+            .iter()
+            .filter_map(|output| match output {
+                Output::Send(frame) => frame.frame.as_ref(),
+                _ => None,
+            })
+            .collect();
+        let receipts = frames.iter().map(|frame| match frame {
+            Frame::Receipts(receipts) => receipts.receipts.len(),
+            _ => 0,
+        });
+        (receipts.sum(), frames.iter().filter(|frame| matches!(frame, Frame::Stable(_))).count())
+    }
+
+    fn ticks_of_a_post() -> Ticks {
+        let mut ticks = Ticks::default();
+        ticks.note_own(group(1), dot(3), &mut Vec::new());
+        ticks
+    }
+
+    #[test]
+    fn a_receipt_is_forwarded_once_and_neither_the_users_own_nor_one_of_what_came_before() {
+        let mut ticks = ticks_of_a_post();
+        let other = (group(1), user(2), DeviceId(2));
+        assert_eq!(
+            ticks.receipt(user(1), (group(1), user(1), DeviceId(1)), &cut(3), &Cut::new()),
+            Due::Nothing
+        );
+        assert_eq!(ticks.receipt(user(1), other, &Cut::new(), &Cut::new()), Due::Nothing);
+        assert_eq!(ticks.receipt(user(1), other, &cut(3), &Cut::new()), Due::Later);
+        assert_eq!(sent(&mut ticks), (1, 0));
+        assert_eq!(ticks.receipt(user(1), other, &cut(7), &Cut::new()), Due::Nothing, "no news of that post");
+        assert_eq!(ticks.receipt(user(1), other, &cut(7), &cut(7)), Due::Later, "it was read");
+        assert_eq!(sent(&mut ticks), (1, 0));
+        assert_eq!(ticks.watched(), 1);
+        ticks.note_own(group(2), dot(4), &mut Vec::new());
+        assert_eq!(ticks.watched(), 2);
+    }
+
+    #[test]
+    fn as_many_receipts_are_remembered_as_may_be_and_at_the_limit_one_is_forgotten() {
+        let mut ticks = ticks_of_a_post();
+        let remembered = limits::RECEIPTS_REMEMBERED_MAX as u64;
+        let of = |number: u64| (group(1), user(2 + number), DeviceId(number));
+        for number in 0..remembered {
+            ticks.receipt(user(1), of(number), &cut(3), &Cut::new());
+        }
+        assert_eq!(ticks.due(), Due::Now, "so many do not wait");
+        assert_eq!(sent(&mut ticks).0 as u64, remembered);
+        for number in 0..remembered {
+            assert_eq!(ticks.receipt(user(1), of(number), &cut(3), &Cut::new()), Due::Nothing, "{number}");
+        }
+        ticks.receipt(user(1), of(remembered), &cut(3), &Cut::new());
+        assert_eq!(sent(&mut ticks).0, 1);
+        assert!(ticks.held().iter().all(|held| held.held <= held.limit), "{:?}", ticks.held());
+        assert_eq!(
+            ticks.receipt(user(1), of(0), &cut(3), &Cut::new()),
+            Due::Later,
+            "the first was forgotten"
+        );
+        assert_eq!(ticks.receipt(user(1), of(1), &cut(3), &Cut::new()), Due::Later);
+        assert_eq!(sent(&mut ticks).0, 1);
+    }
+
+    #[test]
+    fn what_was_stable_before_the_answer_is_told_with_it_and_is_never_less_than_it_was() {
+        let mut ticks = Ticks::default();
+        let partition = group(1).partition();
+        ticks.note_stable(partition, Arc::new(cut(5)));
+        ticks.note_stable(partition, Arc::new(cut(2)));
+        ticks.note_own(group(1), dot(4), &mut Vec::new());
+        assert_eq!(ticks.due(), Due::Later);
+        assert_eq!(sent(&mut ticks), (0, 1));
+        assert_eq!(ticks.untold(), []);
+        assert_eq!(ticks.stable(partition, &Arc::new(cut(9))), Due::Nothing, "it has been told");
+    }
+}

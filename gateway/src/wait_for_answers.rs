@@ -142,3 +142,63 @@ impl Purpose {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::{Asked, Purpose};
+    use crate::query::Query;
+    use crdt::{ConversationId, PlacementId, Timestamp, UserId};
+    use region::item::ArrivalNumber;
+    use region::read::Summary;
+
+    const PLACEMENT: PlacementId = PlacementId(1);
+
+    fn summary(conversation: u128, highest: u64) -> Summary {
+        Summary {
+            conversation: ConversationId::group(PLACEMENT, conversation),
+            name: String::new(),
+            direct: false,
+            members: Vec::new(),
+            last: None,
+            unread: 0,
+            arrival: ArrivalNumber(0),
+            highest: Timestamp(highest),
+        }
+    }
+
+    #[test]
+    fn what_the_session_reads_for_itself_takes_nothing_of_what_its_client_may_ask() {
+        let conversation = ConversationId::group(PLACEMENT, 1);
+        let user = UserId::new(PLACEMENT, 1);
+        let query = || Query::Receipts { conversation, user };
+        let mut asked = Asked::default();
+        for purpose in
+            [Purpose::Memberships(PLACEMENT), Purpose::CatchUp(conversation), Purpose::Stable(conversation)]
+        {
+            let id = asked.query(purpose, query(), &mut Vec::new());
+            assert_eq!(asked.outstanding(), 0);
+            assert!(asked.read(id).is_some());
+        }
+        let id = asked.query(Purpose::Receipts { request: 1, conversation }, query(), &mut Vec::new());
+        assert_eq!(asked.outstanding(), 1);
+        assert!(asked.read(id).is_some() && asked.read(id).is_none());
+        assert_eq!(asked.outstanding(), 0);
+    }
+
+    #[test]
+    fn lists_that_are_asked_at_the_same_time_are_each_whole_and_of_their_own_parts() {
+        let mut asked = Asked::default();
+        let (short, long) = (asked.open_list(2, 2), asked.open_list(2, 9));
+        assert_eq!(asked.add_to_list(short, vec![summary(1, 10), summary(2, 30)]), None);
+        assert_eq!(asked.add_to_list(long, vec![summary(3, 1)]), None);
+        let found = asked.add_to_list(short, vec![summary(4, 20)]).unwrap();
+        assert_eq!(
+            found,
+            [summary(2, 30), summary(4, 20)],
+            "the most recently active, as many as were asked for"
+        );
+        assert_eq!(asked.add_to_list(long, Vec::new()).unwrap(), [summary(3, 1)]);
+        assert!(!asked.drop_list(short), "a list that was given is not open any more");
+    }
+}

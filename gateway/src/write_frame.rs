@@ -127,3 +127,49 @@ pub(crate) fn fitting<'a>(items: impl Iterator<Item = &'a v1::Item>) -> usize {
     }
     count
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{fitting, in_frames};
+    use crate::limits::{BATCH_BYTES_MAX, BATCH_ITEMS_MAX};
+    use gateway_protocol::v1;
+    use prost::Message as _;
+
+    /// An item that takes exactly so many bytes.
+    fn item(bytes: usize) -> v1::Item {
+        let mut item = v1::Item { sender: "u".repeat(bytes), ..v1::Item::default() };
+        let over = item.encoded_len() - bytes;
+        item.sender.truncate(bytes - over);
+        assert_eq!(item.encoded_len(), bytes);
+        item
+    }
+
+    fn lengths(parts: &[Vec<v1::Item>]) -> Vec<usize> {
+        parts.iter().map(Vec::len).collect()
+    }
+
+    #[test]
+    fn a_list_is_cut_where_a_frame_is_full_of_bytes_or_of_items() {
+        let half = BATCH_BYTES_MAX / 2;
+        assert_eq!(lengths(&in_frames(vec![item(half), item(half), item(half)])), [2, 1]);
+        assert_eq!(lengths(&in_frames(vec![item(half), item(half + 1), item(half - 1)])), [1, 2]);
+        let many = vec![item(20); 2 * BATCH_ITEMS_MAX + 50];
+        assert_eq!(lengths(&in_frames(many)), [BATCH_ITEMS_MAX, BATCH_ITEMS_MAX, 50]);
+    }
+
+    #[test]
+    fn what_is_larger_than_a_frame_stands_alone_and_nothing_is_one_empty_part() {
+        let parts = in_frames(vec![item(20), item(BATCH_BYTES_MAX + 1), item(20)]);
+        assert_eq!(lengths(&parts), [1, 1, 1]);
+        assert_eq!(lengths(&in_frames(Vec::new())), [0]);
+    }
+
+    #[test]
+    fn as_much_is_sent_as_fits_and_one_item_always_is() {
+        let half = BATCH_BYTES_MAX / 2;
+        assert_eq!(fitting([item(half), item(half), item(20)].iter()), 2);
+        assert_eq!(fitting([item(half), item(half + 1)].iter()), 1);
+        assert_eq!(fitting([item(BATCH_BYTES_MAX + 1), item(20)].iter()), 1);
+        assert_eq!(fitting(vec![item(20); BATCH_ITEMS_MAX + 1].iter()), BATCH_ITEMS_MAX);
+    }
+}

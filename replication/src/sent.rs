@@ -115,4 +115,49 @@ mod tests {
         // The run of five bytes beside the commit, and the whole section of the other.
         assert_eq!(sent.reference_bytes, 5 + 12);
     }
+    #[test]
+    fn what_is_sent_again_counts_again_and_fetched_bodies_are_operations() {
+        let commit = proto::Step {
+            signature: Bytes::from(vec![7; 64]),
+            shapes: Bytes::from_static(&[40, 0x80, 8, 0, 20, 3, 2, 4, 1, 5, 0]),
+            data: Bytes::from(vec![1; 1_100]),
+            ..Default::default()
+        };
+        let alone = proto::Step { references: Bytes::from_static(&[3, 1, 2]), ..Default::default() };
+        let fetched = proto::Fetched { partition: 3, commits: vec![commit.clone()] };
+        let feed = proto::Feed {
+            partition: 3,
+            through: 9,
+            keys: vec![Bytes::from(vec![1; 11]); 2],
+            values: vec![Bytes::from(vec![2; 40]); 2],
+        };
+        let frame = proto::Frame {
+            // Beside a commit, a step of references alone.
+            sections: vec![proto::Section {
+                partition: 1,
+                from: 0,
+                end: 5,
+                steps: vec![commit, alone.clone()],
+            }],
+            fetched: vec![fetched.clone()],
+            feeds: vec![feed],
+            ..Default::default()
+        };
+        let bytes = frame.encoded_len();
+        let filling = Filling { frame, bytes, reference_bytes: 0 };
+        let (mut sent, mut once) = (Sent::default(), None);
+        for times in 1..=3 {
+            sent.count(&filling, bytes);
+            let once = *once.get_or_insert(sent);
+            let all = sent.operation_bytes + sent.reference_bytes + sent.register_bytes + sent.other_bytes;
+            assert_eq!(all, times * bytes as u64);
+            assert_eq!((sent.operations, sent.registers, sent.frames), (4 * times, 2 * times, times));
+            assert_eq!(sent.operation_bytes, times * once.operation_bytes);
+            assert_eq!(sent.reference_bytes, times * (2 + alone.encoded_len() as u64));
+            assert_eq!(sent.register_bytes, times * once.register_bytes);
+            assert!(sent.operation_bytes > 2 * times * 1_100 && sent.other_bytes == 0);
+        }
+        // A length of 128 and more takes two bytes.
+        assert_eq!((field_bytes(127), field_bytes(128)), (129, 131));
+    }
 }

@@ -12,6 +12,7 @@ mod describe;
 mod errors_page;
 mod model;
 mod overhead;
+mod redialling;
 mod registers;
 mod scenario;
 mod store;
