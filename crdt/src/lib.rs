@@ -6,11 +6,13 @@
 
 #![deny(clippy::float_arithmetic, clippy::iter_over_hash_type)]
 
+pub mod amendments;
 mod canonical;
 pub mod chain;
 pub mod clock;
 pub mod conversation;
 pub mod disciplined_clock;
+pub mod emoji;
 pub mod escrow;
 pub mod group;
 pub mod held;
@@ -24,7 +26,7 @@ pub mod sometimes;
 pub mod timeline;
 pub mod version_vector;
 
-/// Generated from `proto/operation.proto`.
+/// Generated from `proto/*.proto`.
 #[allow(missing_debug_implementations, unreachable_pub, clippy::doc_markdown)]
 pub mod proto {
     include!(concat!(env!("OUT_DIR"), "/archipelago.operation.rs"));

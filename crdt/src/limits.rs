@@ -20,5 +20,25 @@ pub const NAME_BYTES_MAX: usize = 1_024;
 /// Bytes of a message's body: 64 KiB of text are 68 KiB as ciphertext. A longer one is refused.
 pub const BODY_BYTES_MAX: usize = 68 * 1_024;
 
+/// Bytes of a reaction: the longest emoji that Unicode recommends has 35. A longer one is refused.
+pub const EMOJI_BYTES_MAX: usize = 64;
+
+/// Different emoji that a message shows; a 21st is refused at the door, and of those that come concurrently the first 20 are shown.
+pub const EMOJI_DISTINCT_MAX: usize = 20;
+
+/// Times a message is edited, as the door of one region counts: six a minute through all of the window. One more is refused there, and taken from
+/// another region's log.
+pub const EDITS_MAX: usize = 90;
+
+/// Times a user gives one reaction to one message, as the door of one region counts: each leaves 16 bytes. One more is refused there, and taken
+/// from another region's log.
+pub const COMMANDS_A_REACTION_MAX: usize = 32;
+
+/// Commands that one withdrawal names: what the doors of all regions together let in. A longer list is refused.
+pub const COMMANDS_WITHDRAWN_MAX: usize = 1_024;
+
+const _: () =
+    assert!(COMMANDS_WITHDRAWN_MAX >= COMMANDS_A_REACTION_MAX, "what a door lets in can be withdrawn");
+
 const _: () =
     assert!(8 * MEMBERS_MAX + NAME_BYTES_MAX < BODY_BYTES_MAX, "a creation must fit where a message fits");

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod amendments;
 mod chain;
 mod concurrent_cases;
 mod convergence;
