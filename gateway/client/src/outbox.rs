@@ -61,7 +61,7 @@ struct Queue {
     in_flight: Option<u64>,
     /// A refusal for the moment: wait for the retry timer.
     held: bool,
-    /// Refused by the present region for good, but acknowledged by another: they wait for the retry timer too, and hold up nothing.
+    /// Refused by the present region for good or needless there, but acknowledged by another: they wait for the retry timer too, and hold up nothing.
     refused: BTreeSet<u64>,
 }
 
@@ -200,8 +200,8 @@ impl Outbox {
         self.refresh(conversation);
     }
 
-    /// The present region refused for good what another one has acknowledged: it is sent again when the wait is over, since this region
-    /// may have it by then, and would say that it is stable.
+    /// The present region refused for good what another one has acknowledged, or has nothing left to do for it: it is sent again when the
+    /// wait is over, since this region may have it by then, and would say that it is stable.
     pub(crate) fn set_aside(&mut self, number: u64) {
         self.answered(number);
         let conversation = self.entries.get(&number).map(|entry| entry.conversation);

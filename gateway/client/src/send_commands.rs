@@ -130,8 +130,11 @@ impl Client {
         self.outbox.answered(number);
         match place {
             Some(place) => self.stands(step, conversation, id, place),
-            // Another region has done it, and it waits there to become stable; here nothing was left to do.
-            None if acknowledged => {}
+            // Another region has done it; here nothing is left to do, until that operation arrives and can be named.
+            None if acknowledged => {
+                crate::sometimes::DONE_ELSEWHERE.reach();
+                self.ask_again_later(step, conversation, number);
+            }
             None => {
                 // Nothing had to be done: there is no operation that could become stable.
                 self.outbox.remove(number);
@@ -212,15 +215,22 @@ impl Client {
             self.outbox.send_again_with(number, newest);
         } else if acknowledged {
             crate::sometimes::SET_ASIDE.reach();
-            self.outbox.set_aside(number);
-            let again = step.now.plus_ms(limits::RETRY_MS_MAX);
-            self.timers.set_if_idle(Timer::Retry(conversation), again);
+            self.ask_again_later(step, conversation, number);
         } else {
             crate::sometimes::REFUSED.reach();
             self.outbox.remove(number);
             let v1::Error { code, message, .. } = error;
             step.show(Event::Refused { conversation: Some(conversation), command: Some(id), code, message });
         }
+    }
+}
+
+impl Client {
+    /// What another region has acknowledged and this one does not name: it may have it by then.
+    fn ask_again_later(&mut self, step: &Step<'_>, conversation: ConversationId, number: u64) {
+        self.outbox.set_aside(number);
+        let again = step.now.plus_ms(limits::RETRY_MS_MAX);
+        self.timers.set_if_idle(Timer::Retry(conversation), again);
     }
 }
 

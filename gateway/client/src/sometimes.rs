@@ -10,6 +10,7 @@ crdt::marks! {
     HELD_AS_UNHEARD = "a region has not heard of this user's conversation";
     CURSOR_OF_POST_REFUSED = "a region does not take the cursor that a post was written on";
     SET_ASIDE = "a region refuses what another one has acknowledged";
+    DONE_ELSEWHERE = "a region has nothing left to do for what another one has acknowledged";
     REFUSED = "a command is refused for good";
     ACKNOWLEDGED_AGAIN = "another region acknowledges the same command";
     SENT_AGAIN = "what was sent is sent again on a new connection";

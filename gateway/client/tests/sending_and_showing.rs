@@ -315,3 +315,33 @@ fn what_the_next_region_says_of_a_dot_counts_only_if_it_has_the_message_under_it
         Stable { conversation: ConversationId(5192296858534827628530496329220103), command: MessageId(1) }
     "#]]);
 }
+
+/// Seed 3504 of `storm-of-everything`: where the user was a member already there was nothing to do, and the command that the region before had done was never named.
+#[test]
+fn what_needs_nothing_here_but_was_done_elsewhere_is_asked_again_until_it_is_named() {
+    let mut story = Story::live();
+    let user = crdt::UserId::new(PlacementId(1), 9);
+    story.act("add somebody", Act::Add { conversation: conversation(1), user });
+    let command = story.text.split("\"command\":\"").nth(1).and_then(|rest| rest.split('"').next());
+    let number = command.unwrap().parse::<MessageId>().unwrap().0;
+    story.done(3, number, "r1.0000000000000001:1");
+    story.act("move to far", Act::Move { region: address("far") });
+    story.step("it opens", Input::Connected(ConnectionId(2)));
+    story.hear(2, 4, welcome("far"));
+    story.hear(2, 6, done(number, ""));
+    assert_eq!(story.client.unstable(), 1, "it stands somewhere, and is not known to be everywhere");
+    story.text.clear();
+    story.wait();
+    story.wait();
+    story.check(expect![[r#"
+        > 30000 ms later
+        send 2 {"request":"7","ping":{}}
+        > 30000 ms later
+        send 2 {"request":"8","ping":{}}
+        send 2 {"request":"9","addMember":{"conversation":"c00010000000000000000000000000007","command":"0000000f-4240-7fff-bfff-ffffffffffff","user":"u0001000000000009"}}
+    "#]]);
+    story.hear(2, 9, done(number, "r1.0000000000000001:1"));
+    let cut = Some(v1::Cut { dots: vec!["r1.0000000000000001:1".into()] });
+    story.hear(2, 0, Told::Stable(v1::Stable { conversation: conversation(1).to_string(), cut }));
+    assert_eq!(story.client.unstable(), 0);
+}
