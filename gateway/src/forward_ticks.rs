@@ -218,11 +218,14 @@ impl Ticks {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::{Due, Ticks};
     use crate::limits;
     use crate::output::Output;
+    use crdt::id::BUCKETS;
     use crdt::{
-        ConversationId, Cut, DeviceId, Dot, Incarnation, PlacementId, RegionId, ReplicaId, Sequence, UserId,
+        Bucket, ConversationId, Cut, DeviceId, Dot, Incarnation, PartitionId, PlacementId, RegionId,
+        ReplicaId, Sequence, UserId,
     };
     use gateway_protocol::v1::server_frame::Frame;
     use std::sync::Arc;
@@ -325,5 +328,22 @@ mod tests {
         assert_eq!(sent(&mut ticks), (0, 1));
         assert_eq!(ticks.untold(), []);
         assert_eq!(ticks.stable(partition, &Arc::new(cut(9))), Due::Nothing, "it has been told");
+    }
+    #[test]
+    fn what_is_stable_is_remembered_of_so_many_partitions_and_news_of_a_known_one_forget_none() {
+        let mut ticks = Ticks::default();
+        let partitions = limits::STABLE_REMEMBERED_MAX as u16;
+        let of = |number: u16| {
+            let bucket = Bucket::new(number % BUCKETS).unwrap();
+            PartitionId { placement: PlacementId(1 + number / BUCKETS), bucket }
+        };
+        for number in 0..partitions {
+            ticks.note_stable(of(number), Arc::new(cut(1)));
+        }
+        let remembered = |ticks: &Ticks| ticks.held().map(|held| (held.held, held.limit))[3];
+        ticks.note_stable(of(0), Arc::new(cut(2)));
+        assert_eq!(remembered(&ticks).0, remembered(&ticks).1);
+        ticks.note_stable(of(partitions), Arc::new(cut(1)));
+        assert_eq!(remembered(&ticks).0, remembered(&ticks).1);
     }
 }
