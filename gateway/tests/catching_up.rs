@@ -278,3 +278,58 @@ fn a_new_membership_syncs_by_itself_and_a_lost_one_ends_delivery() {
     "#]],
     );
 }
+
+#[test]
+fn a_device_that_fell_behind_and_asks_for_everything_is_given_what_it_missed() {
+    let mut island = Island::new(1);
+    island.begin(conversation(1));
+    let mut device = Device::welcomed(&island.site);
+    device.sync_all();
+    device.settle(&island);
+    device.step(Input::Unsent(limits::UNSENT_BYTES_MAX + 1));
+    let change = island.post(conversation(1), OTHER, 1);
+    device.release(&change, &island.site);
+    device.hand_over_change();
+    device.step(Input::Unsent(0));
+    assert!(!device.shown.contains_key(&conversation(1)), "it does not read, so it is sent nothing");
+    // Not by name: it asks for all there is, as after a reconnection.
+    device.behind.clear();
+    device.sync_all();
+    device.settle(&island);
+    assert_eq!(device.shown[&conversation(1)], [dot(1, 1)]);
+}
+
+#[test]
+fn a_catch_up_reads_on_up_to_what_may_be_unsent_and_not_beyond() {
+    for (unsent, reads) in [(limits::UNSENT_BYTES_RESUME, true), (limits::UNSENT_BYTES_RESUME + 1, false)] {
+        let mut island = Island::new(1);
+        island.begin(conversation(1));
+        let mut device = Device::welcomed(&island.site);
+        device.step(Input::Unsent(unsent));
+        device.sync_all();
+        device.run_query(&island);
+        device.hand_over_read();
+        assert_eq!(device.run_query(&island), reads, "with {unsent} bytes unsent");
+    }
+}
+
+#[test]
+fn a_read_gives_no_more_batches_than_there_is_room_for_among_the_unacknowledged() {
+    let mut island = Island::new(1);
+    island.begin(conversation(1));
+    for _ in 0..8 {
+        island.post(conversation(1), OTHER, 40_000);
+    }
+    let mut device = Device::welcomed(&island.site);
+    device.sync_all();
+    while device.run_query(&island) {
+        device.hand_over_read();
+    }
+    let shown = |device: &Device| device.shown[&conversation(1)].len();
+    assert_eq!(shown(&device), limits::UNACKNOWLEDGED_BATCHES_MAX);
+    assert!(device.acknowledge());
+    while device.run_query(&island) {
+        device.hand_over_read();
+    }
+    assert_eq!(shown(&device), limits::UNACKNOWLEDGED_BATCHES_MAX + 1);
+}
