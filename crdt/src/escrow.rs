@@ -186,11 +186,6 @@ impl<P: Purse> Escrow<P> {
         Moved::Done
     }
 
-    /// Whether that operation was taken.
-    pub(crate) fn knows(&self, dot: Dot) -> bool {
-        self.accounts.get(&dot.replica).is_some_and(|account| dot.sequence <= account.last)
-    }
-
     /// What that replica may spend or give away, when it has applied all that this escrow has.
     #[must_use]
     pub fn held(&self, replica: ReplicaId) -> P {

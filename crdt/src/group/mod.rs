@@ -85,6 +85,13 @@ impl Group {
         &self.roster
     }
 
+    /// The creation that stands, as far as is known: what operations on rights name. If an earlier one comes to light, whoever had inherited
+    /// inherits again, under that.
+    #[must_use]
+    pub fn creation(&self) -> Option<Dot> {
+        self.roster.creation()
+    }
+
     /// The most members that it can have.
     #[must_use]
     pub fn limit(&self) -> u64 {
@@ -149,13 +156,13 @@ impl Group {
         let act = match &change.act {
             RightsAct::Transfer { to, rights } => Act::Transfer { to: *to, part: *rights },
             RightsAct::Inherit(of) => Act::Inherit(*of),
-            RightsAct::Return(rights) if !issue.escrow.knows(dot) => {
+            RightsAct::Return(rights) => {
+                // What was returned is not out any more, so an operation that comes again has nothing back.
                 let mine: Vec<Right> =
                     rights.iter().copied().filter(|right| issue.is_out(*right, dot.replica)).collect();
                 mine.iter().for_each(|right| issue.take_back(*right));
                 Act::Return(Count(mine.len() as u64))
             }
-            RightsAct::Return(_) => Act::Return(Count(0)),
         };
         issue.escrow.apply(&Movement { dot, cut, act })
     }

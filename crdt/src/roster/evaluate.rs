@@ -204,12 +204,19 @@ impl<'a> Evaluation<'a> {
     /// The grant that it gives.
     fn given(&self, index: usize) -> Option<Grant> {
         let operation = self.operation(index);
-        let inherited = match &self.operations[index].judged {
+        let mut inherited = match &self.operations[index].judged {
             Judged::Promote(inherited) | Judged::Claim { inherited, .. } => inherited.clone(),
             Judged::Void | Judged::Plain | Judged::Add(_) => {
                 Inherited { since: None, right: operation.place }
             }
         };
+        // A creation that was resent issued its rights once: they are those of the lowest of its operations, whichever was in sight.
+        let right = self.by_dot.get(&inherited.right.dot).map(|index| self.operation(*index));
+        if let (Some(Action::Create { .. }), Some(lowest)) =
+            (right.map(|it| &it.change.action), self.lowest_creation())
+        {
+            inherited.right = self.operation(lowest).place;
+        }
         Some(Grant { rank: self.rank_given(index)?, creation: self.creation_of(index)?, inherited })
     }
 

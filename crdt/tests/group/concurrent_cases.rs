@@ -229,6 +229,45 @@ fn a_creation_taken_by_two_regions_issues_its_rights_once() {
     assert_eq!(members(&history, B), users(&[O, Z, X, W]));
 }
 
+/// A promotion that had seen one of the two creations, and a leave that had seen the other.
+#[test]
+fn the_right_of_a_first_member_is_one_whichever_creation_was_in_sight() {
+    let mut history = History::new(3);
+    history.step(&Step::Create { region: A, own: false });
+    history.step(&Step::Create { region: B, own: false });
+    history.take_all(C, A);
+    ask(&mut history, B, O, Wish::Promote(user(Z)));
+    ask(&mut history, C, Z, Wish::Leave);
+    history.heal();
+    assert_eq!(members(&history, D), users(&[O, Z]));
+    assert_eq!(
+        history.group(D).spent(),
+        2,
+        "their place is held by the right that they had from the beginning"
+    );
+    ask(&mut history, D, O, Wish::Remove(user(Z)));
+    history.heal();
+    assert_eq!(history.group(D).spent(), 1);
+}
+
+/// The right of an add that was folded and did not hold its member's place came back: it never holds it later.
+#[test]
+fn a_member_who_loses_a_grant_keeps_the_place_that_their_later_add_holds() {
+    let mut history = group(6);
+    ask(&mut history, A, O, Wish::Add(user(X)));
+    share(&mut history);
+    let other = (B..=D).find(|region| history.group(A).held(history.id(*region)) > Count(0)).unwrap();
+    ask(&mut history, other, X, Wish::Leave);
+    ask(&mut history, other, O, Wish::Add(user(X)));
+    ask(&mut history, A, O, Wish::Promote(user(X)));
+    history.heal();
+    assert_eq!(history.group(A).spent(), 3);
+    ask(&mut history, A, O, Wish::Demote(user(X)));
+    history.heal();
+    assert_eq!(members(&history, A), users(&[O, Z, X]));
+    assert_eq!(history.group(A).spent(), 3);
+}
+
 #[test]
 fn an_add_without_a_right_is_void_everywhere() {
     let mut history = full();

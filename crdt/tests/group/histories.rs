@@ -147,6 +147,8 @@ pub(crate) struct History {
     regions: Vec<Region>,
     limit: u64,
     commands: u128,
+    /// Who was ended, and the region that is the heir.
+    ended: Vec<(ReplicaId, usize)>,
 }
 
 impl History {
@@ -170,7 +172,7 @@ impl History {
         };
         let regions = (0..REGIONS).map(region).collect();
         let (issued, uncovered) = (Vec::new(), BTreeSet::new());
-        Self { issued, uncovered, regions, limit, commands: 100 }
+        Self { issued, uncovered, regions, limit, commands: 100, ended: Vec::new() }
     }
 
     /// What a region holds.
@@ -213,10 +215,16 @@ impl History {
 
     /// Everybody gets everything, folds it, and has back what is free.
     pub(crate) fn heal(&mut self) {
-        for _ in 0..4 {
+        for round in 0..4 {
             for region in 0..REGIONS {
                 for from in 0..REGIONS {
                     self.step(&Step::Take { region, from, entries: usize::MAX });
+                }
+            }
+            // An earlier creation may have come to light: then its rights are inherited too.
+            for (ended, heir) in self.ended.clone().into_iter().filter(|_| round == 0) {
+                if let Some(creation) = self.regions[heir].group.creation() {
+                    self.issue_rights(heir, creation, RightsAct::Inherit(ended));
                 }
             }
             (0..REGIONS).for_each(|region| self.pair(region));
@@ -328,13 +336,13 @@ impl History {
         let last = self.regions[region].applied.get(ended);
         let has_all = self.regions[heir].applied.get(ended) == last && last != Sequence::NONE;
         // A region can be its own heir: it comes back as a new incarnation of the store it was.
-        let creation = self.regions[heir].log.first().map(|first| self.issued[*first].dot());
-        let Some(creation) = creation.filter(|_| has_all) else { return };
+        let Some(creation) = self.regions[heir].group.creation().filter(|_| has_all) else { return };
         let renewed = &mut self.regions[region];
         renewed.id.incarnation = Incarnation(renewed.id.incarnation.0 + 0x100);
         renewed.pairs.clear();
         self.pair(region);
         self.issue_rights(heir, creation, RightsAct::Inherit(ended));
+        self.ended.push((ended, heir));
     }
 
     fn ask(&mut self, region: usize, sender: UserId, wish: Wish, command: Option<MessageId>) {

@@ -282,6 +282,17 @@ fn nobody_revokes_their_promoter() {
     assert_eq!(roster.judge_wish(user(X), Wish::Demote(user(P))), Err(NotAllowed::NotAbove(user(P))));
 }
 
+/// Else who was removed in vain would drop out of the group with their role, much later.
+#[test]
+fn a_removal_by_who_is_not_above_undoes_no_add() {
+    let (mut case, created) = Case::group(&[P, X]);
+    let p = case.promote(A, (O, created), &[created], P);
+    let x = case.promote(A, (O, created), &[p], X);
+    let removed = case.remove(B, (X, x), &[x], P);
+    case.demote(A, (O, created), &[removed], P);
+    assert_eq!(members(&case.outcome()), users(&[O, P, X]));
+}
+
 #[test]
 fn a_removal_concurrent_with_an_add_leaves_the_user_a_member_by_that_add() {
     let (mut case, created) = Case::group(&[P]);

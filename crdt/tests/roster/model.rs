@@ -188,7 +188,18 @@ impl Reading<'_, '_> {
     }
 
     /// The add that holds the right to the member's place: the earliest that lives, else what the highest grant found.
+    /// A creation that was resent issued its rights once: they are those of the lowest of its operations.
     pub(crate) fn right(&self, user: UserId) -> Option<Place> {
+        let right = self.right_in_sight(user)?;
+        let creation = |number: &usize| {
+            let operation = self.model.of(*number);
+            operation.place == right && matches!(operation.change.action, Action::Create { .. })
+        };
+        let lowest = self.creation().map(|creation| self.model.of(creation).place);
+        if self.set.iter().any(creation) { lowest } else { Some(right) }
+    }
+
+    fn right_in_sight(&self, user: UserId) -> Option<Place> {
         let adds = self.adds(user).into_iter().map(|add| self.model.of(add).place).min();
         let of_grant = |grant: usize| {
             let found = match self.model.of(grant).change.action {
