@@ -52,7 +52,8 @@ fn missing(tree: &SourceTree, named: &str) -> Option<String> {
         return None;
     }
     let (path, inside) = path.split_once("::").map_or((path, None), |(path, inside)| (path, Some(inside)));
-    let path = path.trim_start_matches("./").trim_end_matches('/');
+    // A mutant's name begins with its file and a colon.
+    let path = path.trim_start_matches("./").trim_end_matches(['/', ':']);
     let first = path.split('/').next()?;
     if first.is_empty() || MADE.contains(&first) || !path.contains('/') || !tree.root.join(first).exists() {
         return None;
@@ -121,6 +122,7 @@ mod tests {
         let tree = tree_with("");
         assert_eq!(missing(&tree, "crdt/src/clock.rs"), None);
         assert_eq!(missing(&tree, "crdt/"), None);
+        assert_eq!(missing(&tree, "crdt/src/clock.rs: replace > with =="), None);
         assert_eq!(missing(&tree, "crdt/src/no_clock.rs").unwrap(), "`crdt/src/no_clock.rs` does not exist");
         assert_eq!(missing(&tree, "xtask/src/tidy.rs::findings"), None);
         assert_eq!(
