@@ -552,6 +552,19 @@ fn a_creation_taken_by_two_regions_is_one_and_a_leave_that_saw_either_counts() {
     assert_eq!(admins(&roster), users(&[O, P]));
 }
 
+/// History 31: what is stable is not folded while something here is concurrent with it.
+#[test]
+fn stability_alone_folds_nothing_that_can_still_change() {
+    let (mut case, created) = Case::group(&[P, X]);
+    let p = case.promote(A, (O, created), &[created], P);
+    let removed = case.remove(B, (P, p), &[p], X);
+    case.demote(C, (O, created), &[p], P);
+    let mut roster = case.outcome();
+    roster.fold(&Cut::from_iter([created, p, removed].map(|made| case.dot(made))));
+    assert_eq!(roster.unfolded(), 2, "the removal waits for the demotion");
+    assert_eq!(members(&roster), users(&[O, P, X]));
+}
+
 #[test]
 fn an_operation_behind_the_fold_is_refused_by_name_and_changes_nothing() {
     let (mut case, created) = Case::group(&[X]);
