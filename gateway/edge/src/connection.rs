@@ -97,10 +97,18 @@ where
             },
             () = connection.entry.inbox.filled() => connection.take_inbox(),
             Some(input) = connection.answers.next(), if !connection.answers.is_empty() => connection.drive(input),
-            () = sleep_until(connection.deadline) => {
-                connection.deadline = None;
-                connection.drive(Input::Timer);
-            }
+            // A region that stood still finds its timers over and what came meanwhile unread: what has come goes first.
+            () = sleep_until(connection.deadline) => match stream.next().now_or_never() {
+                Some(message) => match connection.heard(message) {
+                    Heard::Frame(input) => connection.drive(input),
+                    Heard::Nothing => {}
+                    Heard::End => break,
+                },
+                None => {
+                    connection.deadline = None;
+                    connection.drive(Input::Timer);
+                }
+            },
             () = connection.outgoing.fallen() => connection.tell_unsent(),
             _ = &mut writer => return,
         }
