@@ -215,7 +215,7 @@ class Client:
             entry["answered"], entry["flying"] = True, False
             if "dot" in done:
                 self.stands(entry["conversation"], entry["command"], done["dot"])
-            else:
+            elif entry["command"] not in self.acknowledged:
                 self.acknowledge_once(entry["command"])
                 self.outbox.remove(entry)
             await self.send_ready()

@@ -150,7 +150,7 @@ impl Ticks {
             let counts = |dot: Dot| cut.covers(dot) && self.may_count(*user, dot);
             let ticked = known.iter().any(|other| counts(*other));
             let tick = Tick { message, kind: *kind, user: *user, device: *device };
-            (counts(dot) && !ticked && !self.told.contains(&tick)).then_some(tick)
+            (counts(dot) && !ticked && self.is_untold(&tick)).then_some(tick)
         };
         let ticks = self.receipts.iter().filter_map(newly).collect();
         self.dots.entry(message).or_default().push(dot);
@@ -222,7 +222,16 @@ impl Ticks {
         };
         let newly = covered.into_iter().filter(|message| !was_ticked(message));
         let ticks = newly.map(|message| Tick { message, kind, user, device });
-        ticks.filter(|tick| !self.told.contains(tick)).collect()
+        ticks.filter(|tick| self.is_untold(tick)).collect()
+    }
+
+    /// Whether it was not given before its user left.
+    fn is_untold(&self, tick: &Tick) -> bool {
+        let told = self.told.contains(tick);
+        if told {
+            crate::sometimes::TICK_TOLD_BEFORE.reach();
+        }
+        !told
     }
 
     /// Remembers the ticks that this user's receipts have given, beyond [`limits::TOLD_MAX`] the newest messages'.

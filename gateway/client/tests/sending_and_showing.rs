@@ -9,7 +9,7 @@ use gateway_client::{Act, ConnectionId, Input, LocalRefusal, limits};
 use gateway_protocol::v1;
 use gateway_protocol::v1::server_frame::Frame as Told;
 
-use crate::story::{ME, Story, address, conversation, deliver, done, error, post, welcome};
+use crate::story::{ME, Story, conversation, deliver, done, error, post, welcome};
 
 #[test]
 fn a_refusal_for_the_moment_holds_up_the_conversation_and_nothing_overtakes() {
@@ -37,9 +37,7 @@ fn what_one_region_acknowledged_and_the_next_refuses_is_tried_again_and_holds_up
     let mut story = Story::live();
     story.send(1, 1);
     story.done(3, 1, "r1.0000000000000001:1");
-    story.act("move to far", Act::Move { region: address("far") });
-    story.step("it opens", Input::Connected(ConnectionId(2)));
-    story.hear(2, 4, welcome("far"));
+    story.move_to_far(4);
     story.hear(2, 6, error("not_a_member", false));
     story.send(1, 2);
     story.wait();
@@ -76,9 +74,7 @@ fn what_was_refused_to_who_had_left_goes_first_when_they_are_a_member_again() {
     let mut story = Story::live();
     story.send(1, 1);
     story.done(3, 1, "r1.0000000000000001:1");
-    story.act("move to far", Act::Move { region: address("far") });
-    story.step("it opens", Input::Connected(ConnectionId(2)));
-    story.hear(2, 4, welcome("far"));
+    story.move_to_far(4);
     story.hear(2, 6, error("not_a_member", false));
     story.text.clear();
     let (conversation, user) = (conversation(1).to_string(), ME.to_string());
@@ -293,9 +289,7 @@ fn what_the_next_region_says_of_a_dot_counts_only_if_it_has_the_message_under_it
     let mut story = Story::live();
     story.send(1, 1);
     story.done(3, 1, "r1.0000000000000001:1");
-    story.act("move to far", Act::Move { region: address("far") });
-    story.step("it opens", Input::Connected(ConnectionId(2)));
-    story.hear(2, 4, welcome("far"));
+    story.move_to_far(4);
     story.hear(2, 0, stable("r1.0000000000000001:1"));
     assert_eq!(story.client.unstable(), 1, "nothing has told that the message stands there");
     story.hear(2, 6, done(1, "r2.0000000000000001:1"));
@@ -325,9 +319,7 @@ fn what_needs_nothing_here_but_was_done_elsewhere_is_asked_again_until_it_is_nam
     let command = story.text.split("\"command\":\"").nth(1).and_then(|rest| rest.split('"').next());
     let number = command.unwrap().parse::<MessageId>().unwrap().0;
     story.done(3, number, "r1.0000000000000001:1");
-    story.act("move to far", Act::Move { region: address("far") });
-    story.step("it opens", Input::Connected(ConnectionId(2)));
-    story.hear(2, 4, welcome("far"));
+    story.move_to_far(4);
     story.hear(2, 6, done(number, ""));
     assert_eq!(story.client.unstable(), 1, "it stands somewhere, and is not known to be everywhere");
     story.text.clear();

@@ -131,6 +131,13 @@ impl Story {
         self.hear(1, request, done(number, dot));
     }
 
+    /// Moves to `far`, and is welcomed there in answer to that request.
+    pub fn move_to_far(&mut self, hello: u64) {
+        self.act("move to far", Act::Move { region: address("far") });
+        self.step("it opens", Input::Connected(ConnectionId(2)));
+        self.hear(2, hello, welcome("far"));
+    }
+
     pub fn check(&self, expected: Expect) {
         expected.assert_eq(&self.text);
     }
