@@ -97,18 +97,19 @@ where
             },
             () = connection.entry.inbox.filled() => connection.take_inbox(),
             Some(input) = connection.answers.next(), if !connection.answers.is_empty() => connection.drive(input),
-            // A region that stood still finds its timers over and what came meanwhile unread: what has come goes first.
-            () = sleep_until(connection.deadline) => match stream.next().now_or_never() {
-                Some(message) => match connection.heard(message) {
-                    Heard::Frame(input) => connection.drive(input),
-                    Heard::Nothing => {}
-                    Heard::End => break,
-                },
-                None => {
-                    connection.deadline = None;
+            () = sleep_until(connection.deadline) => {
+                connection.deadline = None;
+                // A region that stood still finds its timers over and what came meanwhile unread: that goes first. One message, lest a
+                // device that never ceases to send had no timers at all.
+                match stream.next().now_or_never().map(|message| connection.heard(message)) {
+                    Some(Heard::Frame(input)) => connection.drive(input),
+                    Some(Heard::Nothing) | None => {}
+                    Some(Heard::End) => break,
+                }
+                if !connection.closed {
                     connection.drive(Input::Timer);
                 }
-            },
+            }
             () = connection.outgoing.fallen() => connection.tell_unsent(),
             _ = &mut writer => return,
         }

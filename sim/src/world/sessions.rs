@@ -165,20 +165,18 @@ impl World {
         }
     }
 
-    /// A timer's time has come. What has come from the device goes first, as in a gateway.
+    /// A timer's time has come. One message that has come from the device goes first, as in a gateway.
     pub(crate) fn session_timer(&mut self, life: Life, line: LineId, set: u64) {
         let Some(now) = self.present(life) else { return };
         let Some(session) = self.session(life, line).filter(|session| session.timer == Some(Now(set))) else {
             return;
         };
         if now >= Now(set) {
+            session.timer = None;
             if let Some(input) = session.frames.pop_front() {
                 self.session_step(life, line, input);
-                self.queue.put(self.now, Event::SessionTimer(life, line, set));
-            } else {
-                session.timer = None;
-                self.session_step(life, line, Input::Timer);
             }
+            self.session_step(life, line, Input::Timer);
         } else {
             self.queue.put(self.now + (set - now.0).max(1), Event::SessionTimer(life, line, set));
         }
