@@ -3,7 +3,7 @@
 //! What must always hold:
 //! - An acknowledgement is written in a batch with or after what it acknowledges, so it never says more than is durable.
 //! - A pair counts only once this region has applied all of it (`replication::stability` says why).
-//! - A partition's acknowledgement waits for `acknowledge_after_ms` for more to acknowledge, and then all that wait go in one
+//! - A partition is acknowledged once in `acknowledge_after_ms`, at its lot's moment: what a lot's partitions have to acknowledge goes in one
 //!   batch. Acknowledging makes nothing else to be acknowledged, so it comes to rest.
 //!
 //! Bounded: at most one entry a partition waits, so 1,024.
@@ -20,11 +20,15 @@ use crdt::{Bucket, Now, ReplicaId, VersionVector};
 use replication::stability::{Acknowledgement, Pair};
 use std::collections::BTreeSet;
 
-/// The partitions whose acknowledgement waits, and when the first of them began to.
+/// Moments within `acknowledge_after_ms`, each with its lot of partitions. Were all acknowledged at one moment, then every
+/// device would be told at that moment what had become stable in the time before, and messages would wait behind it.
+const LOTS: u64 = 16;
+
+/// The partitions whose acknowledgement waits, and until when.
 #[derive(Debug, Default)]
 pub(crate) struct Unacknowledged {
     partitions: BTreeSet<Bucket>,
-    since: Option<Now>,
+    due: BTreeSet<(Now, Bucket)>,
 }
 
 impl Unacknowledged {
@@ -37,30 +41,49 @@ impl Unacknowledged {
             let known = known(view, bucket, config.replica)?;
             if !pair.applied.is_empty() && *known.newest() != pair {
                 crate::sometimes::UNACKNOWLEDGED_AT_OPENING.reach();
-                waiting.note(bucket, Now(0));
+                waiting.wait(bucket, Now(0));
             }
         }
         Ok(waiting)
     }
 
     /// Operations were applied to that partition.
-    pub(crate) fn note(&mut self, bucket: Bucket, now: Now) {
-        self.partitions.insert(bucket);
-        self.since = Some(self.since.map_or(now, |since| since.min(now)));
+    pub(crate) fn note(&mut self, bucket: Bucket, now: Now, config: &ShardConfig) {
+        self.wait(bucket, moment_after(now, bucket, config.limits.acknowledge_after_ms));
+    }
+
+    /// More to acknowledge does not put off what waits.
+    fn wait(&mut self, bucket: Bucket, until: Now) {
+        if self.partitions.insert(bucket) {
+            self.due.insert((until, bucket));
+        }
     }
 
     /// When the next acknowledgement is due.
-    pub(crate) fn due(&self, config: &ShardConfig) -> Option<Now> {
-        self.since.map(|since| since.plus_ms(config.limits.acknowledge_after_ms))
+    pub(crate) fn due(&self) -> Option<Now> {
+        self.due.first().map(|(until, _)| *until)
+    }
+
+    /// The next partition that is due, which then waits no more.
+    fn take_due(&mut self, now: Now) -> Option<Bucket> {
+        let due = *self.due.first().filter(|(until, _)| *until <= now)?;
+        self.due.remove(&due);
+        self.partitions.remove(&due.1);
+        Some(due.1)
     }
 }
 
-/// Acknowledges all that waits, if the first of it is due.
+/// The next moment of that partition's lot: within `period_ms`, and the same in all regions, as far as their clocks are.
+fn moment_after(now: Now, bucket: Bucket, period_ms: u64) -> Now {
+    let lot = u64::from(bucket.number()) % LOTS;
+    let phase_ms = period_ms * lot / LOTS;
+    let since_ms = (now.ms() + period_ms - phase_ms).checked_rem(period_ms).unwrap_or_default();
+    Now((now.ms() + period_ms - since_ms) * 1_000)
+}
+
+/// Acknowledges what is due.
 pub(crate) fn acknowledge(pending: &mut Pending<'_>, waiting: &mut Unacknowledged) -> Result<(), StoreError> {
-    if waiting.due(pending.config).is_none_or(|due| due > pending.now) {
-        return Ok(());
-    }
-    for bucket in std::mem::take(waiting).partitions {
+    while let Some(bucket) = waiting.take_due(pending.now) {
         let applied = pending.partition(bucket)?.vector();
         let pair = Pair { epoch: pending.config.placement.epoch, applied };
         learn(pending, bucket, (pending.config.replica, &pair), None)?;

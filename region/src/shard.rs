@@ -129,12 +129,12 @@ impl Shard {
         }
         issue_operation::seal(&mut pending)?;
         for bucket in pending.applied_to() {
-            self.unacknowledged.note(bucket, now);
+            self.unacknowledged.note(bucket, now, &self.config);
         }
         acknowledge::acknowledge(&mut pending, &mut self.unacknowledged)?;
         acknowledge::weigh(&mut pending)?;
         let (batch, effects) = pending.finish();
-        Ok(Outcome { batch, effects, next_tick: self.unacknowledged.due(&self.config) })
+        Ok(Outcome { batch, effects, next_tick: self.unacknowledged.due() })
     }
 }
 

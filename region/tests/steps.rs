@@ -168,8 +168,8 @@ fn a_step_says_when_it_wants_the_next_and_a_quiet_shard_wants_none() {
     assert_eq!(world.step(0, vec![Input::Tick]).next_tick, None);
     let input = world.command(1, create(group(1), 1, &[1]));
     let first = world.step(0, vec![input]);
-    let due = world.now.plus_ms(1_000);
-    assert_eq!(first.next_tick, Some(due));
+    let due = first.next_tick.expect("it has something to acknowledge");
+    assert!(world.now < due && due <= world.now.plus_ms(1_000), "within a second: {due:?}");
     let input = world.command(1, post(group(1), 2, "x"));
     assert_eq!(world.step(0, vec![input]).next_tick, Some(due), "more to acknowledge does not put it off");
     world.now = due;
@@ -178,6 +178,28 @@ fn a_step_says_when_it_wants_the_next_and_a_quiet_shard_wants_none() {
     let stable = read::stable(&world.regions[0].store, group(1).partition()).unwrap();
     let state = world.log(0).state(group(1).partition()).unwrap();
     assert_eq!(stable, state.applied, "alone, what is acknowledged is stable");
+}
+
+#[test]
+fn partitions_are_acknowledged_at_moments_of_their_own_once_a_second() {
+    let mut world = World::new(1);
+    let creates = (1..=40).map(|number| world.command(1, create(group(number), number, &[1]))).collect();
+    let mut due = world.step(0, creates).next_tick;
+    let mut moments = vec![];
+    while let Some(at) = due {
+        world.now = at;
+        moments.push(at.ms());
+        due = world.step(0, vec![Input::Tick]).next_tick;
+    }
+    assert!(moments.windows(2).all(|pair| pair[0] < pair[1]), "{moments:?}");
+    assert!((10..=16).contains(&moments.len()), "40 partitions share sixteen moments: {moments:?}");
+    let again = world.command(1, post(group(1), 100, "x"));
+    let own =
+        world.step(0, vec![again]).next_tick.map(|at| at.ms()).expect("it has something to acknowledge");
+    assert!(
+        moments.iter().any(|moment| (own - moment).is_multiple_of(1_000)),
+        "{own} is no moment of {moments:?}"
+    );
 }
 
 #[test]
