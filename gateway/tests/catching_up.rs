@@ -3,7 +3,7 @@
 //! Each test names its claim; the expected text is rewritten with `UPDATE_EXPECT=1`. The other side is `island`, a region of plain
 //! lists, so that what is printed is the session's doing alone.
 
-use crate::island::{Device, Island, OTHER, check, conversation, dot, from_here};
+use crate::island::{Device, Island, OTHER, check, conversation, dot, from_here, item};
 use crdt::Timestamp;
 use expect_test::expect;
 use gateway::{Input, limits};
@@ -301,7 +301,7 @@ fn a_device_that_fell_behind_and_asks_for_everything_is_given_what_it_missed() {
 
 #[test]
 fn a_catch_up_reads_on_up_to_what_may_be_unsent_and_not_beyond() {
-    for (unsent, reads) in [(limits::UNSENT_BYTES_RESUME, true), (limits::UNSENT_BYTES_RESUME + 1, false)] {
+    for (unsent, reads) in [(256 * 1024, true), (256 * 1024 + 1, false)] {
         let mut island = Island::new(1);
         island.begin(conversation(1));
         let mut device = Device::welcomed(&island.site);
@@ -332,4 +332,75 @@ fn a_read_gives_no_more_batches_than_there_is_room_for_among_the_unacknowledged(
         device.hand_over_read();
     }
     assert_eq!(shown(&device), limits::UNACKNOWLEDGED_BATCHES_MAX + 1);
+}
+
+#[test]
+fn what_sorts_before_what_was_given_is_shared_with_everybody_all_the_same() {
+    let mut island = Island::new(1);
+    island.begin(conversation(1));
+    let mut device = Device::welcomed(&island.site);
+    device.sync_all();
+    device.settle(&island);
+    for (sequence, hlc) in [(1, 9), (2, 3)] {
+        let change = island.apply(conversation(1), item(OTHER, dot(2, sequence), Timestamp(hlc), 1));
+        device.release(&change, &island.site);
+        device.hand_over_change();
+    }
+    assert_eq!(device.shared, 2);
+}
+
+/// The highest timestamp a device was given may be of an entry that it may not see here: it counts beside the cut.
+#[test]
+fn a_higher_timestamp_than_this_region_has_stays_in_the_cursor() {
+    let mut island = Island::new(1);
+    island.begin(conversation(1));
+    let keys = &island.site.placements[&crate::island::PLACEMENT].keys;
+    let cursor = gateway::cursor::Cursor {
+        conversation: conversation(1),
+        replica: crate::island::replica(2),
+        arrival: region::item::ArrivalNumber(1),
+        cut: crdt::Cut::new(),
+        highest: Timestamp(9),
+    };
+    let mut device = Device::welcomed(&island.site);
+    device.cursors.insert(conversation(1), keys.seal(&cursor).into());
+    device.sync_all();
+    device.settle(&island);
+    for (hlc, highest, shared) in [(4, 9, 0), (9, 9, 1), (10, 10, 2)] {
+        let change = island.apply(conversation(1), item(OTHER, dot(1, hlc), Timestamp(hlc), 1));
+        device.release(&change, &island.site);
+        device.hand_over_change();
+        let given =
+            island.site.placements[&crate::island::PLACEMENT].keys.open(&device.cursors[&conversation(1)]);
+        assert_eq!((given.unwrap().highest, device.shared), (Timestamp(highest), shared));
+    }
+}
+
+#[test]
+fn a_new_membership_is_delivered_to_who_wants_everything_and_told_to_everybody() {
+    let mut island = Island::new(1);
+    island.begin(conversation(1));
+    let joins = |device: &mut Device, number| {
+        from_here(device);
+        device.step(Input::Membership { conversation: conversation(number), member: true });
+        assert!(device.transcript.contains("send Membership true"), "{}", device.transcript);
+        device.subscribed.contains(&conversation(number))
+    };
+    let mut by_name = Device::welcomed(&island.site);
+    by_name
+        .say(Ask::Sync(v1::Sync { conversations: vec![conversation(1).to_string()], ..v1::Sync::default() }));
+    by_name.settle(&island);
+    assert!(!joins(&mut by_name, 2), "it asked for one conversation alone");
+    let mut all = Device::welcomed(&island.site);
+    all.sync_all();
+    all.settle(&island);
+    assert!(joins(&mut all, 2));
+    // One that fell behind waits until it is synced.
+    all.settle(&island);
+    all.step(Input::Unsent(limits::UNSENT_BYTES_MAX + 1));
+    let change = island.post(conversation(1), OTHER, 1);
+    all.release(&change, &island.site);
+    all.hand_over_change();
+    all.step(Input::Unsent(0));
+    assert!(!joins(&mut all, 1), "it fell behind");
 }

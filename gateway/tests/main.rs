@@ -8,4 +8,5 @@ mod catching_up;
 mod commands;
 mod island;
 mod no_gap_no_overlap;
+mod questions;
 mod signing_in;

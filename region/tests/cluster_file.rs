@@ -4,7 +4,7 @@
 use crdt::{PlacementId, RegionId};
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
-use region::cluster::{ClientAddress, Cluster};
+use region::cluster::{CLUSTER_FILE_BYTES_MAX, ClientAddress, Cluster};
 
 const RIGHT: &str = r#"name = "demo"
 token_key = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
@@ -334,6 +334,9 @@ fn what_is_not_toml_or_far_too_much_is_refused() {
     check(with("id = 1", 0, "id = 1\nid = 3"), expect!["line 6: this is not TOML: duplicate key"]);
     let long = format!("{RIGHT}#{}", "x".repeat(1 << 20));
     check(long, expect!["line 1: the file has 1049304 bytes; at most 1048576 are read"]);
+    let longest = format!("{RIGHT}#{}", "x".repeat(CLUSTER_FILE_BYTES_MAX - RIGHT.len() - 1));
+    assert!(Cluster::parse(&longest).is_ok(), "a file as long as may be");
+    check(format!("{longest}x"), expect!["line 1: the file has 1048577 bytes; at most 1048576 are read"]);
     check(
         format!("{RIGHT}{}", "[[placement]]\n".repeat(63)),
         expect!["line 20: there are 65 [[placement]]; at most 64 are possible"],

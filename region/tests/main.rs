@@ -10,6 +10,7 @@ mod damage;
 mod epochs;
 mod histories;
 mod journey;
+mod log_reads;
 mod pins;
 mod reading;
 mod refusals;

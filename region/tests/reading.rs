@@ -126,6 +126,33 @@ fn a_read_ends_after_the_item_that_brings_it_past_its_bytes() {
 }
 
 #[test]
+fn a_creation_weighs_what_its_members_and_its_name_do() {
+    let mut world = World::new(1);
+    world.ask(0, 1, create(group(1), 100, &[1, 2])).unwrap();
+    let creation = 2 * 8 + "islands".len();
+    for (number, bytes) in [(1, READ_BYTES_MAX / 2), (2, READ_BYTES_MAX / 2 - creation), (3, 1)] {
+        world.ask(0, 1, post(group(1), number, &"x".repeat(bytes))).unwrap();
+    }
+    // These three are as many bytes as are read, to the byte.
+    assert_eq!(changes(&world, 0, 2, &Standing::default(), 100).items.len(), 3);
+}
+
+/// A message was sent again at another region. Its first copy stands before the reader was added, its second behind.
+#[test]
+fn a_message_whose_second_copy_is_shown_stands_on_the_page_once() {
+    let mut world = World::new(2);
+    world.ask(0, 1, create(group(1), 100, &[1, 2])).unwrap();
+    world.calm();
+    world.ask(0, 1, post(group(1), 1, "sent twice")).unwrap();
+    world.ask(0, 1, post(group(1), 2, "sent once")).unwrap();
+    world.ask(0, 1, add(50, 3)).unwrap();
+    world.ask(1, 1, post(group(1), 1, "sent twice")).unwrap();
+    world.calm();
+    assert_eq!(bodies(&page(&world, 3, PageFrom::Newest, 100)), ["sent twice"]);
+    assert_eq!(bodies(&page(&world, 2, PageFrom::Newest, 100)), ["sent twice", "sent once"]);
+}
+
+#[test]
 fn a_cut_from_another_region_gives_what_it_lacks_and_no_more() {
     let mut world = World::new(2);
     world.ask(0, 1, create(group(1), 100, &[1, 2])).unwrap();

@@ -145,6 +145,16 @@ fn commands_are_refused_by_name_and_change_nothing() {
 }
 
 #[test]
+fn what_is_as_large_as_it_may_be_is_taken() {
+    let mut world = world();
+    world.ask(0, 1, post(group(1), 9, &"x".repeat(65_536))).unwrap();
+    let members = (1..=1_024).map(user).collect();
+    let name = "ü".repeat(256);
+    let largest = Command::CreateGroup { conversation: group(2), command: message(10), members, name };
+    world.ask(0, 1, largest).unwrap();
+}
+
+#[test]
 fn who_left_is_told_so_and_who_was_never_in_it_learns_nothing() {
     let mut world = World::new(1);
     world.ask(0, 1, create(group(1), 1, &[1, 2])).unwrap();

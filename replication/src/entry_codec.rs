@@ -279,3 +279,41 @@ pub(crate) fn run_bytes(run: &Run, placement: &SharedPlacement) -> usize {
     let (origins, index) = (placement.origins.len() as u64, placement.origin_index(run.origin));
     encoded_len_varint((run.count() * origins + index.map_or(0, u64::from)) * 2) + run.check.map_or(0, |_| 4)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::placement::Epoch;
+    use crdt::{Incarnation, PlacementId, RegionId};
+
+    fn placement(regions: u16) -> SharedPlacement {
+        let replica = |region| ReplicaId { region: RegionId(region), incarnation: Incarnation(7) };
+        SharedPlacement {
+            id: PlacementId(1),
+            epoch: Epoch(1),
+            fingerprint: [0; 32],
+            own: replica(1),
+            peer: replica(2),
+            origins: (1..=regions).map(replica).collect(),
+        }
+    }
+
+    /// Of every length that a count may have on the wire.
+    #[test]
+    fn a_run_is_counted_as_what_it_takes() {
+        for regions in [3, 15, 255] {
+            let placement = placement(regions);
+            for origin in placement.origins.iter().copied() {
+                for count in [1, 2, 5, 20, 22, 60, 300, 1_000, 10_000, 1 << 20] {
+                    for check in [None, Some(9)] {
+                        let run = Run { origin, first: Sequence(1), last: Sequence(count), check };
+                        let mut context = StreamContext::default();
+                        context.mentioned.insert(origin, Sequence::NONE);
+                        let bytes = context.encode_runs(&[run], &placement);
+                        assert_eq!(run_bytes(&run, &placement), bytes.len(), "{run:?} of {regions}");
+                    }
+                }
+            }
+        }
+    }
+}

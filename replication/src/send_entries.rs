@@ -161,12 +161,16 @@ impl Bridge {
             self.ready.remove(&id);
             return Ok(false);
         };
+        let sent = known.outgoing.sent;
         let section = known.entries_section(turn, may_send, shared, &self.inline, filling)?;
         let full = section.is_none();
         if !full {
             known.outgoing.served = self.turns + 1;
         }
-        known.outgoing.held_since = None;
+        // A turn that sends registers alone lets references wait no longer: what is held back after entries were sent is newer than they.
+        if known.outgoing.sent > sent {
+            known.outgoing.held_since = None;
+        }
         if let Some(section) = section.filter(|section| !section.steps.is_empty()) {
             let section = proto::Section { partition: number, ..section };
             filling.bytes += 4 + section.encoded_len();

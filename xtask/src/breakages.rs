@@ -9,6 +9,7 @@
 
 use crate::scratch_tree::{Ended, ScratchTree};
 use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::io;
@@ -97,7 +98,7 @@ pub(crate) fn run(options: &[&str]) -> ExitCode {
         return ExitCode::from(2);
     };
     match try_all(&asked) {
-        Ok(found) => report(&asked, &found),
+        Ok((found, unbroken)) => report(&asked, &found, &unbroken),
         Err(error) => {
             eprintln!("breakages: {error}");
             ExitCode::FAILURE
@@ -119,7 +120,8 @@ fn read_options<'a>(options: &[&'a str]) -> Option<Asked<'a>> {
     Some(asked)
 }
 
-fn try_all(asked: &Asked<'_>) -> io::Result<Vec<Found>> {
+/// How each went, and what is wrong with the product as it is.
+fn try_all(asked: &Asked<'_>) -> io::Result<(Vec<Found>, Vec<String>)> {
     let tree = ScratchTree::open("breakages")?;
     let mut breakages = read_all(&tree.root().join(FOLDER))?;
     if !asked.names.is_empty() {
@@ -135,8 +137,47 @@ fn try_all(asked: &Asked<'_>) -> io::Result<Vec<Found>> {
         found.push(one);
     }
     tree.restore()?;
+    let unbroken = try_unbroken(&tree, &breakages, &found)?;
     found.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(found)
+    Ok((found, unbroken))
+}
+
+/// What is found with no breakage at all: of each scenario as many seeds are tried as its breakages took, and every test that is named.
+fn try_unbroken(tree: &ScratchTree, breakages: &[Breakage], found: &[Found]) -> io::Result<Vec<String>> {
+    let mut seeds: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut tests: BTreeSet<&[String]> = BTreeSet::new();
+    for (breakage, found) in breakages.iter().zip(found) {
+        match &breakage.catcher {
+            Catcher::Seeds { scenario, .. } => {
+                let most = seeds.entry(scenario).or_default();
+                *most = (*most).max(found.seeds().unwrap_or(0));
+            }
+            Catcher::Test { arguments } => {
+                tests.insert(arguments);
+            }
+        }
+    }
+    let mut wrong = Vec::new();
+    if let Err(why) = tree.cargo(&["build", "--quiet", "--package", "sim", "--example", "seek"])? {
+        wrong.push(format!("the simulator does not compile: {why}"));
+        return Ok(wrong);
+    }
+    for (scenario, count) in seeds {
+        let arguments = [scenario.to_owned(), "1".to_owned(), count.to_string()];
+        let ended = tree.run(&tree.target().join("debug/examples/seek"), &arguments, RUN_TIME)?;
+        match judge(&[], ended) {
+            Verdict::NotCaught { seeds } if seeds == count => {}
+            verdict => wrong.push(format!("{scenario}: {verdict:?}")),
+        }
+    }
+    for test in tests {
+        let arguments: Vec<&str> =
+            ["test", "--quiet"].into_iter().chain(test.iter().map(String::as_str)).collect();
+        if tree.cargo(&arguments)?.is_err() {
+            wrong.push(format!("cargo {} fails", arguments.join(" ")));
+        }
+    }
+    Ok(wrong)
 }
 
 fn try_one(tree: &ScratchTree, breakage: &Breakage, seeds: u64) -> io::Result<Found> {
@@ -203,17 +244,19 @@ fn judge(checkers: &[String], ended: Ended) -> Verdict {
     }
 }
 
-fn report(asked: &Asked<'_>, found: &[Found]) -> ExitCode {
+fn report(asked: &Asked<'_>, found: &[Found], unbroken: &[String]) -> ExitCode {
     let mut seeds: Vec<u64> = found.iter().filter_map(Found::seeds).collect();
     seeds.sort_unstable();
     let median = seeds.get(seeds.len() / 2).copied().unwrap_or(0);
     let failed: Vec<&Found> = found.iter().filter(|found| !found.is_caught()).collect();
+    let is_well = !found.is_empty() && failed.is_empty() && unbroken.is_empty() && median <= MEDIAN;
     if let Some(path) = asked.json {
         let json = serde_json::json!({
             "schema": "archipelago.breakages.v1",
-            "ok": failed.is_empty() && median <= MEDIAN,
+            "ok": is_well,
             "seeds_max": asked.seeds,
             "median_seeds": median,
+            "without_any": unbroken,
             "breakages": found,
         });
         if let Err(error) = fs::write(path, format!("{json:#}\n")) {
@@ -224,10 +267,8 @@ fn report(asked: &Asked<'_>, found: &[Found]) -> ExitCode {
     let caught = found.len() - failed.len();
     println!("\n{} breakages, {caught} caught, those by seeds in the median by seed {median}", found.len());
     failed.iter().for_each(|found| println!("  {found}"));
-    if found.is_empty() || !failed.is_empty() || median > MEDIAN {
-        return ExitCode::FAILURE;
-    }
-    ExitCode::SUCCESS
+    unbroken.iter().for_each(|wrong| println!("  WITHOUT ANY BREAKAGE {wrong}"));
+    if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// All patches.
@@ -322,7 +363,6 @@ impl fmt::Display for Found {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use std::collections::BTreeMap;
 
     const PATCH: &str = "promise: 4\nmistake: drops\n  it\nmade by: somebody\ncaught by: one; two\n\ndiff --git a/x b/x\n--- a/x\n+++ b/x\n";
 

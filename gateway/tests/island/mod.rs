@@ -21,7 +21,7 @@ use gateway_protocol::v1::{self, ClientFrame};
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng as _;
 use region::item::{ArrivalNumber, Change, Content, Item};
-use region::read::{Changes, Membership};
+use region::read::{Changes, Membership, PageFrom};
 use region::store::StoreError;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
@@ -141,15 +141,30 @@ impl Island {
                 let end = ArrivalNumber(entries.len() as u64);
                 Answer::Changes(Some((Changes { items, through, cut, highest, end }, self.stable.clone())))
             }
-            Query::Page { conversation, limit, .. } => {
+            Query::Page { conversation, from, limit, .. } => {
                 let entries = self.entries.get(conversation);
-                Answer::Page(entries.map(|items| items.iter().rev().take(*limit).rev().cloned().collect()))
+                Answer::Page(entries.map(|items| page(items, *from, *limit)))
             }
             Query::List { .. } => Answer::List(Vec::new()),
             Query::Stable { .. } => Answer::Stable(self.stable.clone()),
             Query::Receipts { .. } => Answer::Receipts(Some(Vec::new())),
         }
     }
+}
+
+/// Entries in the display order, nearest to where the page begins.
+fn page(entries: &[Item], from: PageFrom, limit: usize) -> Vec<Item> {
+    let mut items = entries.to_vec();
+    items.sort_by_key(|item| (item.hlc, item.dot));
+    match from {
+        PageFrom::Newest => {}
+        PageFrom::Before(hlc, dot) => items.retain(|item| (item.hlc, item.dot) < (hlc, dot)),
+        PageFrom::After(hlc, dot) => {
+            items.retain(|item| (item.hlc, item.dot) > (hlc, dot));
+            items.truncate(limit);
+        }
+    }
+    items.split_off(items.len().saturating_sub(limit))
 }
 
 pub fn item(sender: UserId, dot: Dot, hlc: Timestamp, body: usize) -> Item {
@@ -168,6 +183,8 @@ pub struct Device {
     pub now: Now,
     entropy: ChaCha8Rng,
     pub transcript: String,
+    /// Answers and refusals, in order.
+    pub answers: Vec<Frame>,
     pub subscribed: BTreeSet<ConversationId>,
     pub queries: VecDeque<(QueryId, Query)>,
     /// Read, but not handed over yet.
@@ -196,6 +213,7 @@ impl Device {
             now,
             entropy: ChaCha8Rng::seed_from_u64(1),
             transcript: String::new(),
+            answers: Vec::new(),
             subscribed: BTreeSet::new(),
             queries: VecDeque::new(),
             reads: VecDeque::new(),
@@ -304,7 +322,7 @@ impl Device {
                     self.behind.insert(conversation.parse().unwrap());
                 }
             }
-            _ => {}
+            other => self.answers.push(other),
         }
     }
 

@@ -4,93 +4,17 @@
 //! The tables are expectations (`UPDATE_EXPECT=1 cargo test -p replication --test bridge` rewrites them): code and text as operators see them.
 //! Every refusal of the protocol has a row; bytes at random and sound frames with bytes changed stand for what nobody thought of.
 
-use crate::store::{Store, key, placement, replica};
+use crate::played::{self, Played, hello};
+use crate::store::replica;
 use crate::world::{operation, partition, region};
 use bytes::Bytes;
-use crdt::{Now, Sequence};
 use expect_test::expect;
 use prost::Message as _;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
-use replication::commit::{Commit, CommitRefused};
+use replication::commit::CommitRefused;
 use replication::limits::COMMIT_BYTES_MAX;
-use replication::placement::Placements;
-use replication::signature::Ed25519;
-use replication::{Bridge, Config, Delivery, Input, Output, OwnStore, proto};
-
-/// Region 1, with a bridge to region 2 that somebody else plays.
-struct Played {
-    store: Store,
-    bridge: Bridge,
-    random: ChaCha8Rng,
-}
-
-fn placements() -> Placements {
-    Placements::new([placement(1, &[1, 2, 3]), placement(2, &[1, 3]), placement(3, &[2, 3])])
-}
-
-impl Played {
-    fn new() -> Self {
-        let mut store = Store::new(1, placements());
-        store.issue(partition(1, 7), vec![operation("own 1"), operation("own 2")]);
-        let own = OwnStore { replica: replica(1), start_number: 4 };
-        let bridge = Bridge::new(Config {
-            cluster: "test".into(),
-            own: region(1),
-            peer: region(2),
-            placements: placements(),
-            stores: placements().iter().map(|placement| (placement.id, own)).collect(),
-            kinds: vec![0],
-        });
-        Self { store, bridge, random: ChaCha8Rng::seed_from_u64(1) }
-    }
-
-    fn step(&mut self, input: Input) -> Vec<Output> {
-        self.bridge.step(Now(5_000_000), &mut self.random, input, &self.store).unwrap()
-    }
-
-    fn frame(&mut self, frame: &proto::Frame) -> Vec<Output> {
-        self.step(Input::Frame(frame.encode_to_vec().into()))
-    }
-
-    /// Connected, greeted and resumed, with `shape` applied to the peer's Hello.
-    fn greeted(shape: impl FnOnce(&mut proto::Hello)) -> (Self, Vec<Output>) {
-        let mut played = Self::new();
-        played.step(Input::Connected { certified: region(2) });
-        let mut hello = hello();
-        shape(&mut hello);
-        let outputs = played.frame(&proto::Frame { hello: Some(hello), ..Default::default() });
-        (played, outputs)
-    }
-
-    fn open() -> Self {
-        let (mut played, _) = Self::greeted(|_| {});
-        let resume = proto::Resume { partitions: Vec::new(), last: true };
-        let outputs = played.frame(&proto::Frame { resume: Some(resume), ..Default::default() });
-        assert!(outputs.iter().any(|output| matches!(output, Output::Opened { .. })));
-        played
-    }
-}
-
-fn hello() -> proto::Hello {
-    let shared = placement(1, &[1, 2, 3]);
-    proto::Hello {
-        cluster: "test".into(),
-        region: 2,
-        version_min: 1,
-        version_max: 1,
-        kinds: vec![0],
-        clock_us: 5_000_000,
-        placements: vec![proto::SharedPlacement {
-            placement: 1,
-            incarnation: replica(2).incarnation.0,
-            epoch: 1,
-            fingerprint: shared.fingerprint().to_vec().into(),
-            start_number: 1,
-            remembered_start: 4,
-        }],
-    }
-}
+use replication::{Delivery, Input, Output, proto};
 
 /// What the bridge said; nothing may have been delivered.
 fn verdict(outputs: &[Output]) -> String {
@@ -206,23 +130,8 @@ fn a_resume_that_knows_more_than_we_do_fences_us() {
     "#]].assert_eq(&table);
 }
 
-/// A commit of region 2, as it stands in a section of its own log.
 fn step(first: u64, texts: &[&str]) -> proto::Step {
-    let origin = replica(2);
-    let operations = texts.iter().map(|text| operation(text)).collect();
-    let before = crdt::ChainHead::genesis(partition(1, 7), origin);
-    let commit =
-        Commit::sign(partition(1, 7), origin, Sequence(first), operations, before, (&Ed25519, &key(origin)));
-    let mut step = proto::Step { first, signature: commit.signature.to_vec().into(), ..Default::default() };
-    let (mut shapes, mut data) = (Vec::new(), Vec::new());
-    for operation in &commit.operations {
-        let payload = operation.payload.clone().unwrap();
-        shapes.extend([operation.envelope.len() as u8 * 2, payload.len() as u8 + 1, 0]);
-        data.extend_from_slice(&operation.envelope);
-        data.extend_from_slice(&payload);
-    }
-    (step.shapes, step.data) = (shapes.into(), data.into());
-    step
+    played::step(first, &texts.iter().map(|text| operation(text)).collect::<Vec<_>>())
 }
 
 fn section(shape: impl FnOnce(&mut proto::Section)) -> proto::Frame {

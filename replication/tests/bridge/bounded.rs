@@ -9,6 +9,7 @@ use bytes::Bytes;
 use replication::commit::OperationBytes;
 use replication::limits::{FRAME_BYTES_MAX, IN_FLIGHT_BYTES_MAX, PENDING_BYTES_MAX};
 use replication::placement::Placements;
+use std::collections::BTreeSet;
 
 fn large(text: u64) -> OperationBytes {
     let payload = vec![text as u8; 60_000];
@@ -32,19 +33,29 @@ fn a_blocked_partition_is_dropped_at_the_limit_and_sent_again() {
     let mut world = world();
     world.start_all();
     world.run_ms(2_500);
+    // Something passes first: what it weighed is gone with it.
+    world.issue(region(1), partition(1, 7), vec![large(0)]);
+    world.run_ms(1_000);
+    assert_eq!(printed(&world, 2, 1, "pending="), 0);
     // Region 2 gets region 3's operation late, directly or fetched: everything to it is slow but region 1's stream.
     world.links.get_mut(&(region(2), region(3))).unwrap().delay_ms = 3_000;
     world.issue(region(3), partition(1, 7), vec![large(1)]);
     world.run_ms(12);
     world.frames_traced = true;
     let mut most = 0;
+    let mut told_of: BTreeSet<&str> = BTreeSet::new();
     for n in 0..4_000 {
         if n < 300 {
             world.issue(region(1), partition(1, 7), vec![large(n)]);
         }
         world.run_ms(1);
         most = most.max(printed(&world, 2, 1, "pending="));
+        for (at, peer, words) in [(1, 2, ["stopped", "stopped"]), (2, 1, ["dropped", "rewinding"])] {
+            let state = world.regions[&region(at)].bridges[&region(peer)].to_string();
+            told_of.extend(words.iter().filter(|word| state.contains(*word)));
+        }
     }
+    assert_eq!(told_of.into_iter().collect::<Vec<_>>(), ["dropped", "rewinding", "stopped"], "states told");
     assert!(most <= PENDING_BYTES_MAX + FRAME_BYTES_MAX, "{most} bytes were pending");
     let told = |word: &str| world.trace.iter().any(|line| line.starts_with("r2>r1") && line.contains(word));
     assert!(told("stop 7") && told("rewind 7"), "nothing was dropped");

@@ -5,10 +5,11 @@
 
 use crate::store::{Store, placement, replica};
 use crdt::{Now, RegionId};
+use prost::Message as _;
 use rand_chacha::rand_core::{RngCore, impls};
 use replication::limits::{REDIAL_MS_MAX, REDIAL_MS_MIN, REDIAL_REFUSED_MS};
 use replication::placement::Placements;
-use replication::{Bridge, Config, Input, Output, OwnStore, Timer};
+use replication::{Bridge, Config, Input, Output, OwnStore, Timer, proto};
 use std::collections::BTreeMap;
 
 /// Always draws the same.
@@ -30,6 +31,7 @@ impl RngCore for Draws {
 
 struct Caller {
     bridge: Bridge,
+    peer: RegionId,
     store: Store,
     now: Now,
 }
@@ -50,11 +52,42 @@ impl Caller {
             stores,
             kinds: vec![0],
         });
-        Self { bridge, store, now: Now(1_000_000_000) }
+        Self { bridge, peer: RegionId(peer), store, now: Now(1_000_000_000) }
     }
 
     fn step(&mut self, input: Input, draws: u64) -> Vec<Output> {
         self.bridge.step(self.now, &mut Draws(draws), input, &self.store).unwrap()
+    }
+
+    /// A connection stands, and both sides have said where they are.
+    fn opens(&mut self) {
+        let peer = self.peer;
+        self.step(Input::Connected { certified: peer }, 0);
+        let shared = proto::SharedPlacement {
+            placement: 1,
+            incarnation: replica(peer.0).incarnation.0,
+            epoch: 1,
+            fingerprint: placement(1, &[1, 2]).fingerprint().to_vec().into(),
+            start_number: 1,
+            remembered_start: 1,
+        };
+        let hello = proto::Hello {
+            cluster: "test".into(),
+            region: peer.0.into(),
+            version_min: 1,
+            version_max: 1,
+            kinds: vec![0],
+            clock_us: self.now.0,
+            placements: vec![shared],
+        };
+        let resume = proto::Resume { partitions: Vec::new(), last: true };
+        for frame in [
+            proto::Frame { hello: Some(hello), ..Default::default() },
+            proto::Frame { resume: Some(resume), ..Default::default() },
+        ] {
+            self.step(Input::Frame(frame.encode_to_vec().into()), 0);
+        }
+        assert!(self.bridge.to_string().contains(" open "), "{}", self.bridge);
     }
 
     /// Milliseconds until it dials again after an attempt that ended so.
@@ -90,4 +123,22 @@ fn after_a_refusal_it_waits_at_least_half_of_the_longer_time_and_the_other_side_
     let mut called = Caller::between(2, 1);
     assert!(!called.step(Input::Started, 0).contains(&Output::Dial));
     assert_eq!(called.waits_ms(None, 0), None);
+}
+
+#[test]
+fn a_connection_that_lasted_begins_the_limit_anew_and_one_that_did_not_goes_on() {
+    let mut caller = Caller::between(1, 2);
+    caller.step(Input::Started, 0);
+    for _ in 0..4 {
+        caller.waits_ms(None, 0);
+    }
+    let lasts_ms = |caller: &mut Caller, ms| {
+        caller.opens();
+        caller.now = caller.now.plus_ms(ms);
+        // The latest there is, if the limit is the longest.
+        caller.waits_ms(None, REDIAL_MS_MAX - 1)
+    };
+    caller.waits_ms(None, 0);
+    assert_eq!(lasts_ms(&mut caller, REDIAL_MS_MAX), Some(REDIAL_MS_MAX), "a link that flaps");
+    assert_eq!(lasts_ms(&mut caller, REDIAL_MS_MAX + 1), Some(REDIAL_MS_MIN), "a link that was cut");
 }

@@ -177,4 +177,7 @@ scenarios! {
     slow_origin_is_inlined_until_the_direct_stream_overtakes
     what_is_not_durable_does_not_leave
     clocks_apart_raise_one_alarm
+    a_register_waits_for_company_and_is_sent_once
+    patience_follows_the_usual_difference
+    restored_store_is_fenced_by_one_that_heard_of_it_through_another
 }
