@@ -57,7 +57,7 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.ms(), self.counter())
+        crate::id::print_timestamp(*self, f)
     }
 }
 

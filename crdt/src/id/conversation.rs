@@ -4,8 +4,9 @@
 //! look-up; the bucket is a hash of the rest, so that ids drawn by hostile clients still spread. The id of a conversation of
 //! two users is a hash of the pair: both sides, cut off from each other, open the same one.
 
+use super::text::{Text, hexadecimal};
 use super::user::first_eight;
-use super::{Bucket, ParseIdError, PartitionId, PlacementId, UserId, hexadecimal};
+use super::{Bucket, ParseIdError, PartitionId, PlacementId, UserId};
 use std::fmt;
 use std::str::FromStr;
 
@@ -72,7 +73,11 @@ impl MessageId {
 
 impl fmt::Display for ConversationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "c{:032x}", self.0)
+        Text::new()
+            .character(b'c')
+            .hexadecimal((self.0 >> 64) as u64, 16)
+            .hexadecimal(self.0 as u64, 16)
+            .give(f)
     }
 }
 
@@ -80,7 +85,7 @@ impl FromStr for ConversationId {
     type Err = ParseIdError;
     fn from_str(text: &str) -> Result<Self, ParseIdError> {
         text.strip_prefix('c')
-            .and_then(|digits| hexadecimal(digits, 32))
+            .and_then(|digits| hexadecimal(digits.as_bytes(), 32))
             .map(Self)
             .ok_or_else(|| ParseIdError::new(text, "conversation id", "c00010000000000000000000000000abc"))
     }
@@ -88,16 +93,11 @@ impl FromStr for ConversationId {
 
 impl fmt::Display for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = format!("{:032x}", self.0);
-        write!(
-            f,
-            "{}-{}-{}-{}-{}",
-            &digits[..8],
-            &digits[8..12],
-            &digits[12..16],
-            &digits[16..20],
-            &digits[20..]
-        )
+        let (high, low) = ((self.0 >> 64) as u64, self.0 as u64);
+        let mut text = Text::new();
+        text.hexadecimal(high >> 32, 8).character(b'-').hexadecimal(high >> 16, 4).character(b'-');
+        text.hexadecimal(high, 4).character(b'-').hexadecimal(low >> 48, 4).character(b'-');
+        text.hexadecimal(low, 12).give(f)
     }
 }
 
@@ -105,10 +105,18 @@ impl FromStr for MessageId {
     type Err = ParseIdError;
     fn from_str(text: &str) -> Result<Self, ParseIdError> {
         let refuse = || ParseIdError::new(text, "message id", "01890a5d-ac96-774b-bcce-b302099a8057");
-        let groups: Vec<&str> = text.split('-').collect();
-        if groups.iter().map(|group| group.len()).ne([8, 4, 4, 4, 12]) {
-            return Err(refuse());
+        let mut digits = [0; 32];
+        let mut found = 0;
+        for (at, character) in text.bytes().enumerate() {
+            let is_dash = matches!(at, 8 | 13 | 18 | 23);
+            if is_dash != (character == b'-') {
+                return Err(refuse());
+            }
+            if !is_dash {
+                *digits.get_mut(found).ok_or_else(refuse)? = character;
+                found += 1;
+            }
         }
-        hexadecimal(&groups.concat(), 32).map(Self).ok_or_else(refuse)
+        hexadecimal(&digits, 32).map(Self).ok_or_else(refuse)
     }
 }

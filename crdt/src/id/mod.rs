@@ -6,12 +6,16 @@
 mod conversation;
 mod place;
 mod replica;
+mod text;
 mod user;
 
 pub use conversation::{ConversationId, MessageId};
 pub use place::{BUCKETS, Bucket, PartitionId, PlacementId, RegionId};
 pub use replica::{Dot, Incarnation, ReplicaId, Sequence};
 pub use user::{DeviceId, UserId};
+
+use std::fmt;
+use text::{Text, decimal, hexadecimal};
 
 /// A text that is not the identifier it was taken for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,18 +35,10 @@ impl ParseIdError {
     }
 }
 
-/// Parses exactly `digits` lower-case hexadecimal digits.
-fn hexadecimal(text: &str, digits: usize) -> Option<u128> {
-    let lower = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-    if text.len() != digits || !text.bytes().all(lower) {
-        return None;
-    }
-    u128::from_str_radix(text, 16).ok()
-}
-
 /// Parses 32 bytes as 64 lower-case hexadecimal digits.
 pub(crate) fn parse_bytes(text: &str, expected: &'static str) -> Result<[u8; 32], ParseIdError> {
     let halves = text
+        .as_bytes()
         .split_at_checked(32)
         .and_then(|(high, low)| Some((hexadecimal(high, 32)?, hexadecimal(low, 32)?)));
     let (high, low) =
@@ -53,14 +49,6 @@ pub(crate) fn parse_bytes(text: &str, expected: &'static str) -> Result<[u8; 32]
     Ok(bytes)
 }
 
-/// Parses a decimal number without sign, leading zeros or spaces.
-fn decimal(text: &str) -> Option<u64> {
-    let canonical = !text.is_empty()
-        && text.bytes().all(|b| b.is_ascii_digit())
-        && (text == "0" || !text.starts_with('0'));
-    if canonical { text.parse().ok() } else { None }
-}
-
 /// Parses `milliseconds.counter`; here because it shares the number grammar of the ids.
 pub(crate) fn parse_timestamp(text: &str) -> Result<crate::Timestamp, ParseIdError> {
     let refuse = || ParseIdError::new(text, "timestamp", "1732500000000.0");
@@ -68,4 +56,9 @@ pub(crate) fn parse_timestamp(text: &str) -> Result<crate::Timestamp, ParseIdErr
     let ms = decimal(ms).filter(|ms| *ms < 1 << 48).ok_or_else(refuse)?;
     let counter = decimal(counter).filter(|counter| *counter < 1 << 16).ok_or_else(refuse)?;
     Ok(crate::Timestamp((ms << 16) | counter))
+}
+
+/// Prints `milliseconds.counter`.
+pub(crate) fn print_timestamp(timestamp: crate::Timestamp, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    Text::new().decimal(timestamp.ms()).character(b'.').decimal(u64::from(timestamp.counter())).give(f)
 }

@@ -3,7 +3,8 @@
 //! What must always hold: numbers, not names, stand in ids, so that renaming a placement or a region touches the cluster file alone;
 //! and a bucket is below [`BUCKETS`] by construction.
 
-use super::{ParseIdError, decimal};
+use super::ParseIdError;
+use super::text::decimal;
 use std::fmt;
 use std::str::FromStr;
 

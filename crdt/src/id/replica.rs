@@ -3,7 +3,8 @@
 //! What must always hold: a dot names one operation for ever. A store that lost data must not issue a dot again, so it
 //! comes back under another incarnation, which is random: a backup restored twice is two replicas.
 
-use super::{ParseIdError, RegionId, decimal, hexadecimal};
+use super::text::{Text, decimal, hexadecimal};
+use super::{ParseIdError, RegionId};
 use std::fmt;
 use std::str::FromStr;
 
@@ -44,9 +45,15 @@ impl Sequence {
     }
 }
 
+impl Text {
+    fn replica(&mut self, ReplicaId { region, incarnation }: ReplicaId) -> &mut Self {
+        self.character(b'r').decimal(u64::from(region.0)).character(b'.').hexadecimal(incarnation.0, 16)
+    }
+}
+
 impl fmt::Display for Incarnation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
+        Text::new().hexadecimal(self.0, 16).give(f)
     }
 }
 
@@ -54,7 +61,7 @@ impl FromStr for Incarnation {
     type Err = ParseIdError;
     fn from_str(text: &str) -> Result<Self, ParseIdError> {
         // 16 hexadecimal digits always fit 64 bits.
-        hexadecimal(text, 16)
+        hexadecimal(text.as_bytes(), 16)
             .map(|number| Self(number as u64))
             .ok_or_else(|| ParseIdError::new(text, "incarnation", "00000000000000ff"))
     }
@@ -75,7 +82,7 @@ impl FromStr for Sequence {
 
 impl fmt::Display for ReplicaId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.region, self.incarnation)
+        Text::new().replica(*self).give(f)
     }
 }
 
@@ -92,7 +99,7 @@ impl FromStr for ReplicaId {
 
 impl fmt::Display for Dot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.replica, self.sequence)
+        Text::new().replica(self.replica).character(b':').decimal(self.sequence.0).give(f)
     }
 }
 

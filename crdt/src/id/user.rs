@@ -3,7 +3,8 @@
 //! What must always hold: an id says where its user's bytes may be (the pin) and nothing else about them, because ids
 //! travel wherever conversations do.
 
-use super::{Bucket, ParseIdError, PartitionId, PlacementId, hexadecimal};
+use super::text::{Text, hexadecimal};
+use super::{Bucket, ParseIdError, PartitionId, PlacementId};
 use std::fmt;
 use std::str::FromStr;
 
@@ -46,7 +47,7 @@ pub(super) fn first_eight(digest: &[u8; 32]) -> [u8; 8] {
 
 impl fmt::Display for UserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "u{:016x}", self.0)
+        Text::new().character(b'u').hexadecimal(self.0, 16).give(f)
     }
 }
 
@@ -54,7 +55,7 @@ impl FromStr for UserId {
     type Err = ParseIdError;
     fn from_str(text: &str) -> Result<Self, ParseIdError> {
         text.strip_prefix('u')
-            .and_then(|digits| hexadecimal(digits, 16))
+            .and_then(|digits| hexadecimal(digits.as_bytes(), 16))
             .map(|number| Self(number as u64))
             .ok_or_else(|| ParseIdError::new(text, "user id", "u0001000000000abc"))
     }
@@ -62,7 +63,7 @@ impl FromStr for UserId {
 
 impl fmt::Display for DeviceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "d{:016x}", self.0)
+        Text::new().character(b'd').hexadecimal(self.0, 16).give(f)
     }
 }
 
@@ -70,7 +71,7 @@ impl FromStr for DeviceId {
     type Err = ParseIdError;
     fn from_str(text: &str) -> Result<Self, ParseIdError> {
         text.strip_prefix('d')
-            .and_then(|digits| hexadecimal(digits, 16))
+            .and_then(|digits| hexadecimal(digits.as_bytes(), 16))
             .map(|number| Self(number as u64))
             .ok_or_else(|| ParseIdError::new(text, "device id", "d0000000000000abc"))
     }
