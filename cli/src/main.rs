@@ -23,6 +23,10 @@ use clap::{Parser, Subcommand};
 use failure::Failure;
 use std::process::ExitCode;
 
+/// Regions, and worlds of them above all, allocate much that is small and lives for a step (docs/decisions/dependencies.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A messaging store that lives in many regions at once.
 #[derive(Debug, Parser)]
 #[command(name = "archipelago", version, before_help = EXAMPLES, after_help = EXIT_CODES)]

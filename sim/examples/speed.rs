@@ -13,6 +13,10 @@ use sim::run::{Options, run};
 use sim::scenario::embedded;
 use sim::script::draw;
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let checks = !arguments.iter().any(|argument| argument == "--no-checks");
