@@ -145,6 +145,11 @@ impl Lines {
         self.lines.get(&id).map(|line| (line.device, line.connection))
     }
 
+    /// What is spoken on a connection, while there is one.
+    pub(crate) fn subprotocol(&self, line: LineId) -> Option<Subprotocol> {
+        self.lines.get(&line).map(|line| line.subprotocol)
+    }
+
     /// Whose process holds the other end.
     pub(crate) fn life_of(&self, line: LineId) -> Option<Life> {
         Some(self.lines.get(&line)?.life)
@@ -259,8 +264,8 @@ impl World {
     pub(crate) fn send_up(&mut self, device: DeviceId, connection: ConnectionId, frame: &ClientFrame) {
         let Some(id) = self.lines.of(device, connection) else { return };
         let Some(line) = self.lines.lines.get_mut(&id) else { return };
-        self.oracle.left_device(self.now, line.life.region, frame);
         let payload = line.subprotocol.encode_client(frame);
+        self.oracle.left_device(self.now, line.life.region, frame, &payload);
         self.trace.add(payload.bytes());
         if line.broken || !line.client_open {
             return;
@@ -287,11 +292,10 @@ impl World {
     }
 
     /// A session sends.
-    pub(crate) fn send_down(&mut self, life: Life, id: LineId, encode: impl FnOnce(Subprotocol) -> Payload) {
+    pub(crate) fn send_down(&mut self, life: Life, id: LineId, payload: Payload) {
         let Some(device) = self.lines.lines.get(&id).map(|line| line.device) else { return };
         let weight = self.devices.get(&device).map_or(1, |device| device.weight);
         let Some(line) = self.lines.lines.get_mut(&id) else { return };
-        let payload = encode(line.subprotocol);
         self.trace.add(payload.bytes());
         let weighs = payload.bytes().len() * weight;
         line.unsent_bytes += weighs;

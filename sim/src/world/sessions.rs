@@ -273,9 +273,12 @@ impl World {
         frame: &ServerFrame,
         encode: impl Fn(Subprotocol) -> Payload,
     ) {
-        self.oracle.left_session(self.now, life.region, frame, &encode);
+        let spoken = self.lines.subprotocol(line).map(&encode);
+        self.oracle.left_session(self.now, life.region, frame, spoken.as_ref(), &encode);
         self.stranger_is_told(line, frame);
-        self.send_down(life, line, encode);
+        if let Some(payload) = spoken {
+            self.send_down(life, line, payload);
+        }
     }
 
     /// Whoever does not read is sent nothing live.

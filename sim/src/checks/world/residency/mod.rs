@@ -98,28 +98,35 @@ impl Oracle {
         }
     }
 
-    /// A device sends to a region.
-    pub(crate) fn left_device(&mut self, at: Moment, region: RegionId, frame: &ClientFrame) {
+    /// A device sends to a region, in that encoding.
+    pub(crate) fn left_device(&mut self, at: Moment, region: RegionId, frame: &ClientFrame, spoken: &Payload) {
         if !self.is_off && !self.residency.allows(region) {
-            let bytes = Subprotocol::Proto.encode_client(frame);
-            self.look_for(at, bytes.bytes(), false, || format!("in what a device sends to {region}"));
+            let bytes = match spoken {
+                Payload::Binary(bytes) => bytes.clone(),
+                Payload::Text(_) => Subprotocol::Proto.encode_client(frame).bytes().clone(),
+            };
+            self.look_for(at, &bytes, false, || format!("in what a device sends to {region}"));
         }
     }
 
-    /// A session sends to its device: nothing that is not durable in its region.
+    /// A session sends to its device, in that encoding if there still is a connection: nothing that is not durable in its region.
     pub(crate) fn left_session(
         &mut self,
         at: Moment,
         region: RegionId,
         frame: &ServerFrame,
+        spoken: Option<&Payload>,
         encode: impl FnOnce(Subprotocol) -> Payload,
     ) {
         if self.is_off {
             return;
         }
         if !self.residency.allows(region) {
-            let bytes = encode(Subprotocol::Proto);
-            self.look_for(at, bytes.bytes(), false, || format!("in what {region} sends to a device"));
+            let bytes = match spoken {
+                Some(Payload::Binary(bytes)) => bytes.clone(),
+                Some(Payload::Text(_)) | None => encode(Subprotocol::Proto).bytes().clone(),
+            };
+            self.look_for(at, &bytes, false, || format!("in what {region} sends to a device"));
         }
         self.sends_only_what_is_durable(at, region, frame);
     }

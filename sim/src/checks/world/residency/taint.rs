@@ -5,9 +5,10 @@
 //! letter of a conversation's), and their base64 in each of the three alignments (in either alphabet); of users the textual form alone, since eight bytes that
 //! are mostly zero are found everywhere.
 //!
-//! How: the first two bytes of each form stand in a table of bits, so a byte that begins nothing costs one look. In a text of digits nearly every byte begins
-//! something, so each form has a table of its own beginnings besides; only at those that stand there is anything compared.
-//! What it cannot see: bytes that were compressed or encrypted, parts of a body without its beginning, and what a size or a time gives away.
+//! How: the first eight bytes of each form stand, hashed, in a table of bits, so a byte that begins nothing costs one look; no form is shorter than fourteen.
+//! Where more could begin, each form has a table of its own beginnings besides; only at those that stand there is anything compared.
+//! What it cannot see: bytes that were compressed or encrypted, parts of a body without its beginning, digits with a dash among the first eight, base64 that changes its alphabet
+//! within the first eight, and what a size or a time gives away.
 
 use crdt::{ConversationId, MessageId, PlacementId, UserId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,8 +29,8 @@ pub(super) struct Taint {
     base64: BTreeMap<[u8; BASE64_KEPT], &'static str>,
     texts: Vec<Vec<u8>>,
     users: BTreeSet<u64>,
-    /// Pairs of bytes with which a form begins.
-    begins: Bits,
+    /// With what a form begins.
+    begins: Beginnings,
     /// Pairs of bytes with which a watched id or hash begins.
     raw_begins: Bits,
     /// Sums of the characters with which its base64 begins.
@@ -56,6 +57,37 @@ impl Bits {
     fn has(&self, pair: [u8; 2]) -> bool {
         let pair = usize::from(u16::from_be_bytes(pair));
         self.0[pair / 64] & 1 << (pair % 64) != 0
+    }
+}
+
+/// Bytes of a form's beginning.
+const BEGINNING: usize = 8;
+
+/// A bit for each hash of a beginning, 16 KiB: a hundred pinned messages set one in eighty.
+#[derive(Debug)]
+struct Beginnings(Box<[u64; 2_048]>);
+
+impl Default for Beginnings {
+    fn default() -> Self {
+        Self(Box::new([0; 2_048]))
+    }
+}
+
+impl Beginnings {
+    fn set(&mut self, beginning: [u8; BEGINNING]) {
+        let hash = Self::hash(beginning);
+        // The upper eleven bits are below 2,048.
+        self.0[(hash >> 53) as usize] |= 1 << (hash >> 47 & 63);
+    }
+
+    fn has(&self, beginning: [u8; BEGINNING]) -> bool {
+        let hash = Self::hash(beginning);
+        self.0[(hash >> 53) as usize] & 1 << (hash >> 47 & 63) != 0
+    }
+
+    /// The same for both cases of a letter (Knuth's multiplicative hash).
+    fn hash(beginning: [u8; BEGINNING]) -> u64 {
+        (u64::from_le_bytes(beginning) | 0x2020_2020_2020_2020).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 }
 
@@ -103,9 +135,7 @@ impl Taint {
         self.raw.insert(bytes, what);
         self.raw_begins.set([bytes[0], bytes[1]]);
         self.begin(&bytes);
-        for digits in [b"0123456789abcdef", b"0123456789ABCDEF"] {
-            self.begin(&hexadecimal(bytes[0], digits));
-        }
+        self.begin(bytes.map(|byte| hexadecimal(byte, b"0123456789abcdef")).as_flattened());
         for alignment in 0..3 {
             let mut kept = [0; BASE64_KEPT];
             kept.copy_from_slice(&base64(&bytes, alignment, BASE64_KEPT));
@@ -118,15 +148,16 @@ impl Taint {
     }
 
     fn begin(&mut self, form: &[u8]) {
-        if let [first, second, ..] = form {
-            self.begins.set([*first, *second]);
+        // Every form is longer.
+        if let Some(beginning) = form.first_chunk() {
+            self.begins.set(*beginning);
         }
     }
 
     /// The first pinned thing among these bytes; a pinned user only if that counts here.
     pub(super) fn found_in(&self, bytes: &[u8], users_count: bool) -> Option<String> {
-        for (at, pair) in bytes.windows(2).enumerate() {
-            if self.begins.has([pair[0], pair[1]])
+        for (at, beginning) in bytes.array_windows().enumerate() {
+            if self.begins.has(*beginning)
                 && let Some(found) = self.begins_with(&bytes[at..], users_count)
             {
                 return Some(format!("{found} at byte {at}"));
