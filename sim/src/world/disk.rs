@@ -256,9 +256,8 @@ impl Disk {
     }
 
     fn nth(&self, salt: u32) -> Option<(StoreKey, Bytes)> {
-        let records = self.durable.records();
-        let index = salt as usize % records.len().max(1);
-        records.iter().nth(index).map(|(key, value)| (key.clone(), value.clone()))
+        let index = salt as usize % self.durable.records().count().max(1);
+        self.durable.records().nth(index).map(|(key, value)| (key.clone(), value.clone()))
     }
 
     fn spoil(&mut self, key: StoreKey, value: Bytes) {
