@@ -122,6 +122,10 @@ pub struct Bridge {
     pub(crate) partitions: BTreeMap<PartitionId, Partition>,
     /// Partitions with something to send.
     pub(crate) ready: BTreeSet<PartitionId>,
+    /// Partitions that hold references back, by since when, and such whose registers wait, by when they are due: the flush timers, which on a
+    /// busy bridge fire many times a second, look at the first of them.
+    pub(crate) holding: BTreeSet<(Now, PartitionId)>,
+    pub(crate) feeding: BTreeSet<(Now, PartitionId)>,
     /// Turns given so far.
     pub(crate) turns: u64,
     /// Partitions with something to pass.
@@ -162,6 +166,8 @@ impl Bridge {
             patience_set: None,
             partitions: BTreeMap::new(),
             ready: BTreeSet::new(),
+            holding: BTreeSet::new(),
+            feeding: BTreeSet::new(),
             turns: 0,
             waiting: BTreeSet::new(),
             pending_bytes: 0,
@@ -329,6 +335,8 @@ impl Bridge {
         self.outbox = Outbox::default();
         self.partitions.clear();
         self.ready.clear();
+        self.holding.clear();
+        self.feeding.clear();
         self.waiting.clear();
         self.inline.clear();
         self.pending_bytes = 0;

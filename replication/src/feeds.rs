@@ -62,8 +62,13 @@ impl Bridge {
         let Some(Partition { outgoing, .. }) = self.partitions.get_mut(&id) else { return };
         let own = outgoing.feed_own > outgoing.feed_sent;
         let at = turn.now.plus_ms(if own { REGISTERS_FLUSH_MS } else { passed_on_ms });
-        let due = outgoing.feed_due.map_or(at, |due| due.min(at));
+        let before = outgoing.feed_due;
+        let due = before.map_or(at, |due| due.min(at));
+        if let Some(later) = before.filter(|before| *before > due) {
+            self.feeding.remove(&(later, id));
+        }
         outgoing.feed_due = Some(due);
+        self.feeding.insert((due, id));
         self.set_registers_timer(turn, due);
     }
 
@@ -80,18 +85,19 @@ impl Bridge {
         if self.phase < Phase::Open {
             return;
         }
-        let mut next: Option<Now> = None;
-        for (id, known) in self.partitions.iter_mut().filter(|(_, known)| known.outgoing.unsent_registers()) {
-            let Some(due) = known.outgoing.feed_due else { continue };
-            if due <= turn.now.plus_ms(REGISTERS_FLUSH_MS) {
-                known.outgoing.flush_feed = true;
-                self.ready.insert(*id);
-            } else {
-                next = Some(next.map_or(due, |next| next.min(due)));
+        while let Some((due, id)) = self.feeding.first().copied() {
+            let known = self.partitions.get_mut(&id).map(|known| &mut known.outgoing);
+            if let Some(outgoing) =
+                known.filter(|outgoing| outgoing.feed_due == Some(due) && outgoing.unsent_registers())
+            {
+                if due > turn.now.plus_ms(REGISTERS_FLUSH_MS) {
+                    self.set_registers_timer(turn, due);
+                    break;
+                }
+                outgoing.flush_feed = true;
+                self.ready.insert(id);
             }
-        }
-        if let Some(at) = next {
-            self.set_registers_timer(turn, at);
+            self.feeding.pop_first();
         }
     }
 

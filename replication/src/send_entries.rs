@@ -22,7 +22,7 @@ use crate::proto;
 use crate::send_frame::Filling;
 use crate::shared::SharedPlacement;
 use crate::timers::Timer;
-use crdt::{Now, PartitionId, ReplicaId};
+use crdt::{PartitionId, ReplicaId};
 use prost::Message as _;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -76,6 +76,7 @@ impl Bridge {
         }
         if entries && let Some(known) = self.partitions.get_mut(&id) {
             let since = *known.outgoing.held_since.get_or_insert(turn.now);
+            self.holding.insert((since, id));
             if !std::mem::replace(&mut self.references_set, true) {
                 let at = since.plus_ms(REFERENCES_FLUSH_MS);
                 turn.out.push(Output::SetTimer { timer: Timer::References, at });
@@ -92,21 +93,22 @@ impl Bridge {
         if self.phase < Phase::Open {
             return;
         }
-        let mut next: Option<Now> = None;
-        for (id, known) in self.partitions.iter_mut().filter(|(_, known)| known.outgoing.unsent_entries()) {
-            let Some(since) = known.outgoing.held_since else { continue };
-            let at = since.plus_ms(REFERENCES_FLUSH_MS);
-            if at <= turn.now {
+        while let Some((since, id)) = self.holding.first().copied() {
+            let known = self.partitions.get_mut(&id).map(|known| &mut known.outgoing);
+            if let Some(outgoing) =
+                known.filter(|outgoing| outgoing.held_since == Some(since) && outgoing.unsent_entries())
+            {
+                let at = since.plus_ms(REFERENCES_FLUSH_MS);
+                if at > turn.now {
+                    self.references_set = true;
+                    turn.out.push(Output::SetTimer { timer: Timer::References, at });
+                    break;
+                }
                 crate::sometimes::REFERENCES_FLUSHED.reach();
-                known.outgoing.flush = true;
-                self.ready.insert(*id);
-            } else {
-                next = Some(next.map_or(at, |next| next.min(at)));
+                outgoing.flush = true;
+                self.ready.insert(id);
             }
-        }
-        if let Some(at) = next {
-            self.references_set = true;
-            turn.out.push(Output::SetTimer { timer: Timer::References, at });
+            self.holding.pop_first();
         }
     }
 
@@ -168,8 +170,10 @@ impl Bridge {
             known.outgoing.served = self.turns + 1;
         }
         // A turn that sends registers alone lets references wait no longer: what is held back after entries were sent is newer than they.
-        if known.outgoing.sent > sent {
-            known.outgoing.held_since = None;
+        if known.outgoing.sent > sent
+            && let Some(since) = known.outgoing.held_since.take()
+        {
+            self.holding.remove(&(since, id));
         }
         if let Some(section) = section.filter(|section| !section.steps.is_empty()) {
             let section = proto::Section { partition: number, ..section };
@@ -182,7 +186,10 @@ impl Bridge {
         }
         known.outgoing.flush &= known.outgoing.unsent_entries();
         if !known.outgoing.unsent_registers() {
-            (known.outgoing.flush_feed, known.outgoing.feed_due) = (false, None);
+            known.outgoing.flush_feed = false;
+            if let Some(due) = known.outgoing.feed_due.take() {
+                self.feeding.remove(&(due, id));
+            }
         }
         Ok(full)
     }
