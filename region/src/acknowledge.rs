@@ -99,7 +99,8 @@ pub(crate) fn learn(
     from: Option<ReplicaId>,
 ) -> Result<(), StoreError> {
     let mut of_a_former_epoch;
-    let known = if pending.config.placement.active.contains_key(&replica) {
+    let is_active = pending.config.placement.active.contains_key(&replica);
+    let known = if is_active {
         pending.acknowledged(bucket)?.0.of(replica)
     } else {
         of_a_former_epoch = known(pending.tables.view(), bucket, replica)?;
@@ -107,7 +108,7 @@ pub(crate) fn learn(
     };
     let grew = known.join(pair);
     let had_by = from.filter(|_| known.newest() == pair);
-    let grown = grew.then(|| (known.newest().encode(), known.encode()));
+    let grown = grew.then(|| (known.newest().encode(), (!is_active).then(|| known.encode())));
     let register = RegisterKey::Acknowledgement(replica);
     let standing: Option<RegisterRecord> = pending.tables.load(&Key::Register(bucket, register))?;
     let Some((value, state)) = grown else {
@@ -122,8 +123,12 @@ pub(crate) fn learn(
         standing.map(|record| record.change),
         (value, source),
     )?;
-    pending.tables.put_bytes(&Key::Acknowledgement(bucket, replica), state);
-    pending.partition(bucket)?.weigh_stability = true;
+    let work = pending.partition(bucket)?;
+    work.weigh_stability = true;
+    match state {
+        Some(state) => pending.tables.put_bytes(&Key::Acknowledgement(bucket, replica), state),
+        None => _ = work.grown.insert(replica),
+    }
     Ok(())
 }
 
@@ -133,13 +138,15 @@ pub(crate) fn weigh(pending: &mut Pending<'_>) -> Result<(), StoreError> {
     for bucket in weighed.map(|(bucket, _)| *bucket).collect::<Vec<_>>() {
         let config = pending.config;
         let placement = &config.placement;
-        let applied = pending.partition(bucket)?.vector();
+        let work = pending.partition(bucket)?;
+        let (applied, mut changed) = (work.vector(), std::mem::take(&mut work.grown));
         let (all, stable) = pending.acknowledged(bucket)?;
-        let believed = all.believe(placement.epoch, &applied).into_iter();
-        let believed = believed.map(|replica| (replica, all.of(replica).encode())).collect::<Vec<_>>();
+        changed.extend(all.believe(placement.epoch, &applied));
+        let changed: Vec<_> =
+            changed.into_iter().map(|replica| (replica, all.of(replica).encode())).collect();
         let grew = stable.join(&all.stable(placement.epoch, placement.active.keys().copied()));
         let grew = grew.then(|| stable.clone());
-        for (replica, state) in believed {
+        for (replica, state) in changed {
             pending.tables.put_bytes(&Key::Acknowledgement(bucket, replica), state);
         }
         if let Some(cut) = grew {

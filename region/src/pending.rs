@@ -17,12 +17,12 @@ use crate::record::ReachRecord;
 use crate::shard::{Effect, ShardConfig};
 use crate::store::{Batch, StoreError, View};
 use crate::tables::Tables;
-use crdt::{Bucket, Cut, Now, PartitionId, Sequence, VersionVector};
+use crdt::{Bucket, Cut, Now, PartitionId, ReplicaId, Sequence, VersionVector};
 use replication::commit::OperationBytes;
 use replication::log::{ChangeNumber, PartitionState, Position};
 use replication::stability::Acknowledgements;
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a shard keeps of its partitions from step to step.
 pub(crate) type Kept = BTreeMap<Bucket, Box<PartitionWork>>;
@@ -48,6 +48,8 @@ pub(crate) struct PartitionWork {
     before: PartitionState,
     /// What is known of active replicas' acknowledgements, and what is stable by them; none until that was asked.
     acknowledged: Option<(Acknowledgements, Cut)>,
+    /// Replicas whose acknowledgements grew in this step: they are written once, when it is known what of them is believed.
+    pub(crate) grown: BTreeSet<ReplicaId>,
     /// Whether a pair arrived or something was applied, so that more may have become stable.
     pub(crate) weigh_stability: bool,
 }
@@ -142,6 +144,7 @@ impl PartitionWork {
             own_first: Position::default(),
             before: PartitionState::default(),
             acknowledged: None,
+            grown: BTreeSet::new(),
             weigh_stability: false,
         };
         work.before = work.state();
@@ -155,7 +158,7 @@ impl PartitionWork {
     }
 
     /// The last sequence applied of that replica.
-    pub(crate) fn applied(&self, replica: crdt::ReplicaId) -> Sequence {
+    pub(crate) fn applied(&self, replica: ReplicaId) -> Sequence {
         self.chains.get(&replica).map_or(Sequence::NONE, |chain| chain.sequence)
     }
 

@@ -118,7 +118,12 @@ fn a_shard_does_not_open_over_a_log_that_does_not_end_where_its_vectors_do() {
     let partition = group(1).partition();
     let bucket = partition.bucket.number().to_be_bytes();
     let in_table = |table: u8| {
-        store.records().map(|(key, _)| key).rfind(|key| key[..2] == bucket && key[2] == table).unwrap().clone()
+        store
+            .records()
+            .map(|(key, _)| key)
+            .rfind(|key| key[..2] == bucket && key[2] == table)
+            .unwrap()
+            .clone()
     };
     assert!(Shard::open(crate::rig::config(0, 2), &store).is_ok());
     for (table, name) in [(1, "log"), (2, "dots"), (3, "chains"), (4, "reach"), (7, "feed")] {

@@ -149,7 +149,9 @@ impl Acknowledgement {
         let mut changed = false;
         if covered(&self.newest) {
             changed = self.believed.as_ref() != Some(&self.newest);
-            self.believed = Some(self.newest.clone());
+            if changed {
+                self.believed = Some(self.newest.clone());
+            }
             self.waiting = None;
         } else if self.waiting.as_ref().is_some_and(covered) {
             changed = true;
