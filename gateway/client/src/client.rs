@@ -33,11 +33,12 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Clone)]
 pub struct Client {
     pub(crate) config: Config,
-    pub(crate) lines: BTreeMap<LineKey, Line>,
+    /// Boxed, like conversations: a map's node has room for eleven values, and most devices have one line and a few conversations.
+    pub(crate) lines: BTreeMap<LineKey, Box<Line>>,
     pub(crate) routes: Routes,
     /// Placements to take part in.
     pub(crate) wanted: BTreeSet<PlacementId>,
-    pub(crate) conversations: BTreeMap<ConversationId, Conversation>,
+    pub(crate) conversations: BTreeMap<ConversationId, Box<Conversation>>,
     pub(crate) outbox: Outbox,
     pub(crate) timers: Timers,
     pub(crate) body_bytes: usize,
@@ -135,7 +136,7 @@ impl Client {
     #[must_use]
     pub fn held(&self) -> [Held; 6] {
         let (entries, bytes) = self.outbox.size();
-        let most = |count: fn(&Line) -> usize| self.lines.values().map(count).max().unwrap_or(0);
+        let most = |count: fn(&Line) -> usize| self.lines.values().map(|line| count(line)).max().unwrap_or(0);
         [
             Held::new("commands in the outbox", entries, limits::OUTBOX_ENTRIES_MAX),
             Held::new("bytes in the outbox", bytes, limits::OUTBOX_BYTES_MAX),

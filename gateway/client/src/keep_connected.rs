@@ -34,7 +34,7 @@ impl LineKey {
 impl Client {
     pub(crate) fn open_home(&mut self, step: &mut Step<'_>) {
         if !self.lines.contains_key(&LineKey::Home) {
-            self.lines.insert(LineKey::Home, Line::new(self.config.home.clone()));
+            self.lines.insert(LineKey::Home, Box::new(Line::new(self.config.home.clone())));
             self.connect(step, LineKey::Home);
         }
     }
@@ -146,7 +146,7 @@ impl Client {
                 Some(line) => line.addresses = addresses,
                 None => {
                     crate::sometimes::LINE_OPENED.reach();
-                    self.lines.insert(*key, Line::new(addresses));
+                    self.lines.insert(*key, Box::new(Line::new(addresses)));
                     self.connect(step, *key);
                 }
             }

@@ -19,10 +19,9 @@ use gateway_protocol::v1::{self, client_frame::Frame};
 impl Client {
     /// Asks for everything that this line leads to, from the newest cursors.
     pub(crate) fn sync_all(&mut self, step: &mut Step<'_>, key: LineKey) {
-        let cursor = |(id, conversation): (&ConversationId, &crate::conversation::Conversation)| {
-            conversation.cursor.clone().filter(|_| self.routes.leads(key, *id)).map(|cursor| (*id, cursor))
-        };
-        let held: Vec<(ConversationId, Bytes)> = self.conversations.iter().filter_map(cursor).collect();
+        let led = self.conversations.iter().filter(|(id, _)| self.routes.leads(key, **id));
+        let held: Vec<(ConversationId, Bytes)> =
+            led.filter_map(|(id, conversation)| Some((*id, conversation.cursor.clone()?))).collect();
         let mut parts = fit_frames(held);
         let last = parts.pop().unwrap_or_default();
         if !parts.is_empty() {

@@ -82,7 +82,7 @@ impl World {
             reads: true,
             weight: 1,
         };
-        self.devices.insert(id, device);
+        self.devices.insert(id, Box::new(device));
         self.oracle.device_exists(id, user);
         self.figures.device_lives(self.now, id, region);
         self.record_home(id);

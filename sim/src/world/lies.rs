@@ -123,10 +123,9 @@ impl World {
 
     /// The people who live in a lost region are sent to another one of theirs.
     fn send_elsewhere(&mut self, id: RegionId) {
-        let here = |(device, known): (&DeviceId, &super::devices::Device)| {
-            (known.region == id).then_some((*device, known.user.placement()))
-        };
-        let there: Vec<(DeviceId, PlacementId)> = self.devices.iter().filter_map(here).collect();
+        let here = self.devices.iter().filter(|(_, device)| device.region == id);
+        let there: Vec<(DeviceId, PlacementId)> =
+            here.map(|(device, known)| (*device, known.user.placement())).collect();
         for (device, placement) in there {
             let homes = self.layout.regions_of(placement);
             if let Some(region) = homes.into_iter().find(|home| *home != id) {

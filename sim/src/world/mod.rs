@@ -92,7 +92,7 @@ pub struct World {
     links: Links,
     lines: Lines,
     service: ServiceTimes,
-    devices: BTreeMap<DeviceId, Device>,
+    devices: BTreeMap<DeviceId, Box<Device>>,
     people: People,
     strangers: Strangers,
     releases: Releases,

@@ -56,7 +56,8 @@ pub(crate) struct Process {
     pub(crate) site: Arc<Site>,
     pub(crate) shards: BTreeMap<PlacementId, ShardTask>,
     pub(crate) bridges: BTreeMap<RegionId, BridgeTask>,
-    pub(crate) sessions: BTreeMap<LineId, SessionTask>,
+    /// Boxed: nodes of a map that grows at its end stay half empty, and a session is large.
+    pub(crate) sessions: BTreeMap<LineId, Box<SessionTask>>,
     pub(crate) audience: Audience,
     pub(crate) pace: Pace,
 }

@@ -58,7 +58,7 @@ impl SessionTask {
 
 impl World {
     fn session(&mut self, life: Life, line: LineId) -> Option<&mut SessionTask> {
-        self.process(life)?.sessions.get_mut(&line)
+        self.process(life)?.sessions.get_mut(&line).map(Box::as_mut)
     }
 
     /// A client's connection came through.
@@ -87,7 +87,7 @@ impl World {
             wakes: false,
             dice,
         };
-        process.sessions.insert(line, task);
+        process.sessions.insert(line, Box::new(task));
         for output in outputs {
             self.carry_out_session(life, line, output);
         }
@@ -356,6 +356,9 @@ impl World {
     fn fan_out_change(&mut self, life: Life, change: Change) {
         let conversation = change.conversation;
         let lines = self.audience(life, |audience| audience.of(conversation));
+        if lines.is_empty() {
+            return;
+        }
         let Some(process) = self.process(life) else { return };
         let Some(placement) = process.site.placements.get(&conversation.placement()) else { return };
         let shared = SharedDelivery::new(change, placement);

@@ -10,7 +10,6 @@ use crate::evidence::RegionFacts;
 use crate::world::World;
 use crate::world::bridges::BridgeTask;
 use crate::world::layout::{PINNED, WORLD, address};
-use crate::world::sessions::SessionTask;
 use crdt::{PlacementId, RegionId};
 use region::store::{StoreError, View};
 
@@ -100,7 +99,7 @@ impl World {
             for print in process.bridges.values().map(BridgeTask::print) {
                 self.oracle.says(self.now, *id, print);
             }
-            for print in process.sessions.values().map(SessionTask::print) {
+            for print in process.sessions.values().map(|session| session.print()) {
                 self.oracle.says(self.now, *id, print);
             }
         }

@@ -22,7 +22,9 @@ impl Oracle {
             }
             for (device, known) in self.devices_to_judge(facts) {
                 let held = |identity| self.is_all_held(*id, facts, identity);
-                if let Some(lacking) = lacks_shown(facts, known, known.conversations.get(id), held) {
+                if let Some(lacking) =
+                    lacks_shown(facts, known, known.conversations.get(id).map(Box::as_ref), held)
+                {
                     return Some(format!("{device} lacks {lacking} of {id}"));
                 }
             }

@@ -10,7 +10,7 @@ use gateway_client::Place;
 
 impl Oracle {
     fn screen(&self, id: DeviceId, conversation: ConversationId) -> Option<&Screen> {
-        self.record.devices.get(&id)?.conversations.get(&conversation)
+        self.record.devices.get(&id)?.conversations.get(&conversation).map(Box::as_ref)
     }
 
     /// Where a device shows that message, if it does.

@@ -118,7 +118,7 @@ impl Oracle {
         let Some(device) = self.record.devices.get_mut(&id) else { return };
         let user = device.user;
         // Screens of two devices are looked at together, so this one is taken out meanwhile.
-        let mut screen = std::mem::take(device.conversations.entry(conversation).or_default());
+        let mut screen = std::mem::take(&mut **device.conversations.entry(conversation).or_default());
         let facts = self.record.conversations.entry(conversation).or_default();
         let name =
             || format!("{id}: {} of {} at {} in {conversation}", item.message, item.sender, item.place);
@@ -133,8 +133,9 @@ impl Oracle {
         } else {
             self.violate(at, Checker::Durable, name());
         }
-        if let Some(device) = self.record.devices.get_mut(&id) {
-            device.conversations.insert(conversation, screen);
+        let device = self.record.devices.get_mut(&id);
+        if let Some(kept) = device.and_then(|device| device.conversations.get_mut(&conversation)) {
+            **kept = screen;
         }
     }
 
@@ -153,7 +154,12 @@ impl Oracle {
         let identity = facts.identity(shown.item.sender, shown.item.message);
         let sent = facts.sent.get(&(shown.item.sender, shown.item.message));
         let author = sent.filter(|sent| sent.device != shown.id).and_then(|sent| {
-            self.record.devices.get(&sent.device)?.conversations.get(&conversation).map(Screen::order)
+            self.record
+                .devices
+                .get(&sent.device)?
+                .conversations
+                .get(&conversation)
+                .map(|screen| screen.order())
         });
         // Nothing is added to the conversation here.
         let facts: &Facts = facts;

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug)]
 pub(crate) struct DeviceFacts {
     pub(crate) user: UserId,
-    pub(crate) conversations: BTreeMap<ConversationId, Screen>,
+    pub(crate) conversations: BTreeMap<ConversationId, Box<Screen>>,
     pub(crate) acknowledged: BTreeMap<MessageId, ConversationId>,
     /// Of these, the commands for which nothing had to be done where they were answered: none of its operations need stand, or become stable.
     pub(crate) needless: BTreeSet<MessageId>,
