@@ -86,6 +86,9 @@ impl MachineClock {
     /// What the crystal counts since then.
     fn elapsed_us(&self, at: Moment) -> u64 {
         let elapsed = at.saturating_sub(self.since);
+        if self.drift_per_million == 0 {
+            return elapsed;
+        }
         let extra = i128::from(elapsed) * i128::from(self.drift_per_million) / 1_000_000;
         elapsed.saturating_add_signed(i64::try_from(extra).unwrap_or(0))
     }

@@ -104,7 +104,7 @@ impl Oracle {
             self.says(at, region, format_args!("{conversation} {user}"));
         }
         for ExportedPost { conversation, sender, message, body_digest, .. } in posts {
-            let digest: String = body_digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            let digest = blake3::Hash::from_bytes(*body_digest).to_hex();
             self.says(at, region, format_args!("{conversation} {sender} {message} {digest}"));
         }
     }

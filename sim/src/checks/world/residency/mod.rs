@@ -99,7 +99,13 @@ impl Oracle {
     }
 
     /// A device sends to a region, in that encoding.
-    pub(crate) fn left_device(&mut self, at: Moment, region: RegionId, frame: &ClientFrame, spoken: &Payload) {
+    pub(crate) fn left_device(
+        &mut self,
+        at: Moment,
+        region: RegionId,
+        frame: &ClientFrame,
+        spoken: &Payload,
+    ) {
         if !self.is_off && !self.residency.allows(region) {
             let bytes = match spoken {
                 Payload::Binary(bytes) => bytes.clone(),
