@@ -9,9 +9,9 @@ use crate::cluster_folder::ClusterFolder;
 use crate::failure::Failure;
 use crate::token;
 use clap::Args;
-use crdt::{ConversationId, DeviceId, PlacementId, UserId};
+use crdt::{ConversationId, DeviceId, MessageId, PlacementId, UserId};
 use gateway_client_net::{
-    Act, Address, ClientHandle, Config, Event, Events, PageFrom, Settings, Stopped, Subprotocol, trust,
+    Act, Address, Amend, ClientHandle, Config, Event, Events, PageFrom, Settings, Stopped, Subprotocol, trust,
 };
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ Examples:
   archipelago chat --cluster demo --region eu-central --as alice --to bob
   archipelago chat --cluster demo --region us-east --as bob --to alice
   archipelago chat --cluster demo --region us-east --as alice --group picnic --invite bob --invite carol
-While talking: /read /who /history /move REGION /help /quit";
+While talking: /edit /delete /react /unreact /read /who /history /move REGION /help /quit";
 
 /// Talk in a terminal
 #[derive(Debug, Args)]
@@ -211,16 +211,25 @@ impl Talk {
                 let from = self.screen.earliest().map_or(PageFrom::Newest, PageFrom::Before);
                 self.client.act(Act::Page { conversation, from, limit: 20 }).await?;
             }
+            "/edit" | "/delete" | "/react" | "/unreact" => match amend(&self.screen, verb, rest.trim()) {
+                Ok((target, what)) => {
+                    self.client.act(Act::Amend { conversation, command: None, target, what }).await?;
+                }
+                Err(why) => eprintln!("{why}"),
+            },
             "/move" => match address(&self.folder, rest.trim()) {
                 Ok(region) => self.client.act(Act::Move { region }).await?,
                 Err(failure) => eprintln!("{failure}"),
             },
             "/help" => eprintln!(
-                "/read      tell the others that you have read everything\n\
-                 /who       show the members\n\
-                 /history   show earlier messages\n\
-                 /move NAME go to another region, and take along what is not everywhere yet\n\
-                 /quit      leave"
+                "/edit TEXT     change your latest message; /edit #2 TEXT: your second one\n\
+                 /delete        delete it for everyone; /delete #2: your second one\n\
+                 /react EMOJI   react to the others' latest message; /unreact EMOJI takes it back\n\
+                 /read          tell the others that you have read everything\n\
+                 /who           show the members\n\
+                 /history       show earlier messages\n\
+                 /move NAME     go to another region, and take along what is not everywhere yet\n\
+                 /quit          leave"
             ),
             _ if verb.starts_with('/') => eprintln!("there is no {verb}: /help says what there is"),
             _ => {
@@ -247,6 +256,29 @@ impl Talk {
                 "{left} messages were not acknowledged by any region and are lost: is region up? send them again"
             )))
         })
+    }
+}
+
+/// What is to be done to which message.
+fn amend(screen: &Screen, verb: &str, rest: &str) -> Result<((UserId, MessageId), Amend), &'static str> {
+    let (number, text) = match rest.strip_prefix('#') {
+        Some(numbered) => {
+            let (number, text) = numbered.split_once(' ').unwrap_or((numbered, ""));
+            (
+                Some(number.parse().map_err(|_| "after # comes the number of one of your messages")?),
+                text.trim(),
+            )
+        }
+        None => (None, rest),
+    };
+    let own = || screen.own(number).ok_or("you have sent no such message from here");
+    let theirs = || screen.latest().ok_or("nobody else has said anything here yet");
+    match verb {
+        "/edit" if text.is_empty() => Err("/edit needs the new text"),
+        "/edit" => Ok((own()?, Amend::Edit(text.to_owned().into()))),
+        "/delete" => Ok((own()?, Amend::Delete)),
+        "/react" => Ok((theirs()?, Amend::React(text.to_owned()))),
+        _ => Ok((theirs()?, Amend::Withdraw(text.to_owned()))),
     }
 }
 

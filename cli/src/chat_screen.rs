@@ -3,13 +3,14 @@
 //! ```text
 //!   alice: shall we?                          stdout, what others say
 //!   bob: * yes                                the mark: bob had seen something that has not come here yet
+//!   bob: no (edited)                          the same message, as it reads now
 //!   #1 sent · #1 everywhere · #1 delivered to bob · #1 read by bob     stderr, the ticks of your own messages
 //! ```
 //! What must always hold: one line a message, whatever is in it: control characters are shown as `?`, so nobody's message can
 //! steer another one's terminal.
 
 use crdt::{ConversationId, MessageId, UserId};
-use gateway_client_net::{Content, Event, Item, Place};
+use gateway_client_net::{Became, Content, Event, Item, Place, Reaction};
 use std::collections::BTreeMap;
 
 /// Messages whose ticks are shown. Of older ones they are not.
@@ -70,12 +71,25 @@ pub(crate) struct Screen {
     own: BTreeMap<MessageId, (u64, bool)>,
     count: u64,
     earliest: Option<Place>,
+    /// The latest message here of somebody else.
+    latest: Option<(UserId, MessageId)>,
+    /// How messages stood when that was printed.
+    became: BTreeMap<(MessageId, UserId), Became>,
 }
 
 impl Screen {
     /// Nothing has been printed. Ticks are shown only on a terminal.
     pub(crate) fn new(conversation: ConversationId, names: Names, terminal: bool) -> Self {
-        Self { conversation, names, terminal, own: BTreeMap::new(), count: 0, earliest: None }
+        Self {
+            conversation,
+            names,
+            terminal,
+            own: BTreeMap::new(),
+            count: 0,
+            earliest: None,
+            latest: None,
+            became: BTreeMap::new(),
+        }
     }
 
     /// Whether a person looks at it.
@@ -86,6 +100,18 @@ impl Screen {
     /// The earliest place printed.
     pub(crate) fn earliest(&self) -> Option<Place> {
         self.earliest
+    }
+
+    /// The own message of that number, or the latest.
+    pub(crate) fn own(&self, number: Option<u64>) -> Option<(UserId, MessageId)> {
+        let wanted = number.unwrap_or(self.count);
+        let found = self.own.iter().find(|(_, (number, _))| *number == wanted);
+        found.map(|(message, _)| (self.names.me, *message))
+    }
+
+    /// The latest message of somebody else.
+    pub(crate) fn latest(&self) -> Option<(UserId, MessageId)> {
+        self.latest
     }
 
     /// The user has sent a message.
@@ -116,6 +142,9 @@ impl Screen {
             Event::Shown { conversation, item, marked } => self.shown(*conversation, item, *marked),
             Event::Moved { sender, .. } => {
                 notice(format!("a message of {} belongs earlier than it was shown", self.names.of(*sender)))
+            }
+            Event::Amended { conversation, sender, message, body, became } => {
+                self.amended(*conversation, (*sender, *message), body.as_deref(), became)
             }
             Event::MarkCleared { sender, .. } => {
                 notice(format!("what {} had seen before writing * has all come now", self.names.of(*sender)))
@@ -161,9 +190,54 @@ impl Screen {
         let place = item.place;
         if conversation == self.conversation {
             self.earliest = Some(self.earliest.map_or(place, |earliest| earliest.min(place)));
+            if item.sender != self.names.me && matches!(item.content, Content::Post { .. }) {
+                self.latest = Some((item.sender, item.message));
+            }
         }
         // What was typed here stands on the screen already.
         if own { Vec::new() } else { self.line(conversation, item, marked).into_iter().collect() }
+    }
+
+    /// What is new about a message that stands on the screen.
+    fn amended(
+        &mut self,
+        conversation: ConversationId,
+        (sender, message): (UserId, MessageId),
+        body: Option<&[u8]>,
+        became: &Became,
+    ) -> Vec<Line> {
+        let before = self.became.insert((message, sender), became.clone()).unwrap_or_default();
+        if self.became.len() > FOLLOWED_MAX {
+            self.became.pop_first();
+        }
+        let elsewhere = self.elsewhere(conversation);
+        let who = self.names.of(sender);
+        let mut lines = Vec::new();
+        if became.deleted && !before.deleted {
+            lines.extend(notice(format!("{elsewhere}{who} deleted a message")));
+        }
+        if became.edited != before.edited
+            && let Some(body) = body
+        {
+            let text = format!("{elsewhere}{who}: {} (edited)", clean(&String::from_utf8_lossy(body)));
+            lines.push(if sender == self.names.me { Line::Notice(text) } else { Line::Said(text) });
+        }
+        if became.reactions != before.reactions && !became.deleted {
+            let of = self.own.get(&message).filter(|_| sender == self.names.me);
+            let which = of.map_or_else(|| format!("a message of {who}"), |(number, _)| format!("#{number}"));
+            let named = |reaction: &Reaction| {
+                let users: Vec<String> = reaction.users.iter().map(|user| self.names.of(*user)).collect();
+                format!("{} {}", clean(&reaction.emoji), users.join(", "))
+            };
+            let reactions: Vec<String> = became.reactions.iter().map(named).collect();
+            let what = if reactions.is_empty() { "no reactions".to_owned() } else { reactions.join("; ") };
+            lines.extend(notice(format!("{elsewhere}{which}: {what}")));
+        }
+        lines
+    }
+
+    fn elsewhere(&self, conversation: ConversationId) -> String {
+        if conversation == self.conversation { String::new() } else { format!("[{conversation}] ") }
     }
 
     fn paged(&mut self, items: &[Item], more: bool) -> Vec<Line> {
@@ -180,13 +254,18 @@ impl Screen {
 
     fn line(&self, conversation: ConversationId, item: &Item, marked: bool) -> Option<Line> {
         let sender = self.names.of(item.sender);
-        let elsewhere =
-            if conversation == self.conversation { String::new() } else { format!("[{conversation}] ") };
+        let elsewhere = self.elsewhere(conversation);
         match &item.content {
-            Content::Post { body, .. } => {
+            Content::Post { became, .. } if became.deleted => {
+                Some(Line::Notice(format!("{elsewhere}{sender} deleted a message")))
+            }
+            Content::Post { body, became, .. } => {
                 let mark = if marked { "* " } else { "" };
                 let text = clean(&String::from_utf8_lossy(body));
-                Some(Line::Said(format!("{elsewhere}{sender}: {mark}{text}")))
+                let edited = if became.edited.is_some() { " (edited)" } else { "" };
+                let shown = |reaction: &Reaction| format!("  {}{}", clean(&reaction.emoji), reaction.count);
+                let reactions: String = became.reactions.iter().map(shown).collect();
+                Some(Line::Said(format!("{elsewhere}{sender}: {mark}{text}{edited}{reactions}")))
             }
             Content::Created { name, direct, .. } => {
                 let what = if *direct { "opened".to_owned() } else { format!("began `{}` as", clean(name)) };
@@ -196,6 +275,14 @@ impl Screen {
                 Some(Line::Notice(format!("{elsewhere}{sender} added {}", self.names.of(*user))))
             }
             Content::Left => Some(Line::Notice(format!("{elsewhere}{sender} left"))),
+            Content::Edited { .. } if marked => Some(Line::Notice(format!(
+                "{elsewhere}* {sender} had seen something that has not come here yet, and changed a message"
+            ))),
+            // Told as what becomes of the message.
+            Content::Edited { .. }
+            | Content::Deleted { .. }
+            | Content::Reacted { .. }
+            | Content::Withdrawn { .. } => None,
         }
     }
 
@@ -235,8 +322,9 @@ mod tests {
 
     fn said(sender: u64, message: u128, body: &str) -> Item {
         let dot = format!("r1.0000000000000001:{message}").parse().unwrap();
-        let content =
-            Content::Post { body: body.to_owned().into(), sent_at_ms: 0, reply_to: None, seen: None };
+        let body = body.to_owned().into();
+        let became = Became::default();
+        let content = Content::Post { body, sent_at_ms: 0, reply_to: None, seen: None, became };
         let place = Place::new(Timestamp(message as u64), dot);
         Item { sender: user(sender), message: MessageId(message), place, content }
     }
@@ -296,6 +384,43 @@ mod tests {
             expect![[r#"
                 out| bob: a??[2Jb
                 out| [c00010000000000000000000000000008] u0001000000000003: psst
+            "#]],
+        );
+    }
+
+    #[test]
+    fn of_an_amended_message_what_is_new_is_said_once() {
+        let conversation = here();
+        let amended = |sender: u64, message: u128, body: Option<&str>, became: &Became| Event::Amended {
+            conversation,
+            sender: user(sender),
+            message: MessageId(message),
+            body: body.map(|body| body.to_owned().into()),
+            became: became.clone(),
+        };
+        let reaction = |emoji: &str, users: &[u64]| {
+            let users: Vec<UserId> = users.iter().copied().map(user).collect();
+            Reaction { emoji: emoji.to_owned(), count: users.len(), users }
+        };
+        let edited = Became { edited: Some(said(2, 3, "").place), ..Became::default() };
+        let liked = Became { reactions: vec![reaction("👍", &[1, 2])], ..edited.clone() };
+        let gone = Became { deleted: true, ..Became::default() };
+        check(
+            &[
+                Event::Shown { conversation, item: said(2, 2, "yes"), marked: false },
+                amended(2, 2, Some("no\n"), &edited),
+                amended(2, 2, Some("no\n"), &liked),
+                amended(2, 2, Some("no\n"), &edited),
+                amended(1, 1, None, &Became { edited: None, ..liked.clone() }),
+                amended(2, 2, None, &gone),
+            ],
+            expect![[r#"
+                out| bob: yes
+                out| bob: no? (edited)
+                err| a message of bob: 👍 you, bob
+                err| a message of bob: no reactions
+                err| #1: 👍 you, bob
+                err| bob deleted a message
             "#]],
         );
     }

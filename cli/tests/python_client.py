@@ -57,6 +57,44 @@ def place(item):
     return (int(ms), int(counter), int(region), int(incarnation, 16), number)
 
 
+class Amended:
+    """Section 10: what was done to a message."""
+
+    def __init__(self):
+        self.edits = {}  # command -> (place, body), at its lowest place
+        self.deleted = False
+        self.given = {}  # (emoji, user) -> {command: place}
+        self.withdrawn = set()  # (emoji, user, command)
+
+    def take(self, target, item):
+        user, command = item["sender"], item["message"]
+        if "edited" in item and user == target[0]:
+            edit = (place(item), base64.b64decode(item["edited"].get("body", "")).decode())
+            self.edits[command] = min(edit, self.edits.get(command, edit))
+        elif "deleted" in item and user == target[0]:
+            self.deleted = True
+        elif "reacted" in item:
+            given = self.given.setdefault((item["reacted"]["emoji"], user), {})
+            given[command] = min(place(item), given.get(command, place(item)))
+        elif "withdrawn" in item:
+            emoji = item["withdrawn"]["emoji"]
+            self.withdrawn |= {(emoji, user, command) for command in item["withdrawn"]["seen"]}
+        if self.deleted:
+            self.edits, self.given = {}, {}
+
+    def text(self):
+        return max(self.edits.values())[1] if self.edits else None
+
+    def reactions(self):
+        began, users = {}, {}
+        for (emoji, user), commands in self.given.items():
+            left = [at for command, at in commands.items() if (emoji, user, command) not in self.withdrawn]
+            if left:
+                began[emoji] = min(left + [began.get(emoji, min(left))])
+                users.setdefault(emoji, []).append(user)
+        return [(emoji, sorted(users[emoji])) for emoji in sorted(began, key=began.get)][:20]
+
+
 class Conversation:
     def __init__(self):
         self.cursor = None
@@ -67,6 +105,7 @@ class Conversation:
         self.arrived = []  # the same identities in the order shown
         self.marked = {}
         self.own = {}  # message -> dots
+        self.amended = {}  # (sender, message) -> Amended
         self.stable = {}
         self.receipts = {}  # (user, device) -> (delivered, read)
         self.unacknowledged = 0
@@ -290,6 +329,10 @@ class Client:
     def show(self, name, conversation, item):
         join(conversation.given, {"dots": [item["dot"]]})
         key = (item["sender"], item["message"])
+        for done in ("edited", "deleted", "reacted", "withdrawn"):
+            if done in item:
+                target = (item[done]["target"]["sender"], item[done]["target"]["message"])
+                conversation.amended.setdefault(target, Amended()).take(target, item)
         if self.user in item.get("created", {}).get("members", []):
             conversation.hidden.append({})
         if item.get("added", {}).get("user") == self.user:
@@ -308,7 +351,7 @@ class Client:
             return
         conversation.shown[key] = item
         conversation.arrived.append(key)
-        seen = item.get("post", {}).get("seen")
+        seen = item.get("post", item.get("edited", {})).get("seen")
         if seen and not self.settles(conversation, seen):
             conversation.marked[key] = seen
 
@@ -317,8 +360,16 @@ class Client:
         return all(covers(conversation.given, dot) or hidden(dot) for dot in seen.get("dots", []))
 
     def texts(self, name):
-        items = sorted(self.conversation(name).shown.values(), key=place)
-        return [base64.b64decode(item["post"].get("body", "")).decode() for item in items if "post" in item]
+        conversation = self.conversation(name)
+        items = sorted(conversation.shown.values(), key=place)
+        return [self.text(conversation, item) for item in items if "post" in item]
+
+    def text(self, conversation, item):
+        amended = conversation.amended.get((item["sender"], item["message"]), Amended())
+        if amended.deleted or item["post"].get("deleted"):
+            return "(deleted)"
+        edited = amended.text()
+        return base64.b64decode(item["post"].get("body", "")).decode() if edited is None else edited
 
     # Section 11: ticks.
 
@@ -368,6 +419,12 @@ class Client:
     def cut(self):
         """The network fails: no close frame, nothing is flushed."""
         self.socket.transport.abort()
+
+
+def before_all(client, name):
+    """The place of the first item, which begins the conversation: pages hold messages alone."""
+    first = min(client.conversation(name).shown.values(), key=place)
+    return {"hlc": first["hlc"], "dot": first["dot"]}
 
 
 async def a_day(url_alice, url_bob, token_alice, token_bob, tls):
@@ -432,6 +489,33 @@ async def a_day(url_alice, url_bob, token_alice, token_bob, tls):
         assert len(texts) == len(set(texts)) == total, "each is shown once"
         assert not client.refused and not client.conversation(group).marked
     assert alice.texts(group) == bob.texts(group), "one display order"
+
+    # Edits, reactions and deletions: at both, whoever did it where, and in pages too.
+    reference = lambda sender, message: {"conversation": group, "target": {"sender": sender, "message": message}}
+    mine = reference(alice.user, sent[0])
+    await alice.command(group, "edit", {**mine, "body": base64.b64encode(b"shall we, today?").decode()})
+    await bob.command(group, "react", {**mine, "emoji": "👍"})
+    await alice.command(group, "react", {**mine, "emoji": "❤"})
+    liked = lambda client: dict(client.conversation(group).amended[(alice.user, sent[0])].reactions())
+    everybody = {"👍": [bob.user], "❤": [alice.user]}
+    amended = lambda client: (alice.user, sent[0]) in client.conversation(group).amended
+    for client in (alice, bob):
+        await client.until("the edit", lambda: client.texts(group)[0] == "shall we, today?")
+        await client.until("the reactions", lambda: amended(client) and liked(client) == everybody)
+    await bob.command(group, "react", {**mine, "emoji": "👍", "withdraw": True})
+    await alice.until("one reaction less", lambda: liked(alice) == {"❤": [alice.user]})
+    await alice.command(group, "delete", reference(alice.user, sent[1]))
+    for client in (alice, bob):
+        await client.until("the deletion", lambda: client.texts(group)[1] == "(deleted)")
+        page = await client.ask({"page": {"conversation": group, "after": before_all(client, group), "limit": 3}})
+        first, second = (item["post"] for item in page["items"][:2])
+        assert base64.b64decode(first["body"]).decode() == "shall we, today?" and first["edited"], page
+        assert [(it["emoji"], it["count"]) for it in first["reactions"]] == [("❤", 1)], page
+        assert second["deleted"] and "body" not in second, page
+    refused = await bob.command(group, "delete", mine)
+    await bob.until("a refusal", lambda: (refused, "not_the_sender") in bob.refused)
+    refused = await bob.command(group, "react", {**mine, "emoji": "no emoji"})
+    await bob.until("a refusal", lambda: (refused, "not_an_emoji") in bob.refused)
 
     # A refusal has a stable code and changes nothing.
     nowhere = group_id(placement)

@@ -53,7 +53,7 @@ async fn hear(events: &mut Events) -> (UserId, MessageId, String) {
             Content::Post { body, .. } => {
                 Some((item.sender, item.message, String::from_utf8(body.to_vec()).unwrap()))
             }
-            Content::Created { .. } | Content::Added { .. } | Content::Left => None,
+            _ => None,
         },
         _ => None,
     })

@@ -4,19 +4,21 @@
 //! the order and whatever payloads they have cut. So the bytes name payloads by digest and hold nothing that
 //! depends on arrival.
 //!
-//! The canonical bytes are one header, then the timeline's entries in the display order, then the aliases in the order of identities. A
-//! shard keeps both lists in tables with those very keys, so a scan of each feeds a [`DigestBuilder`]: no
+//! The canonical bytes are one header, then the timeline's entries in the display order, then the aliases in the order of identities, then the
+//! amendments of messages in the same. A shard keeps these lists in tables with those very keys, so a scan of each feeds a [`DigestBuilder`]: no
 //! memory beyond one item, whatever the length. [`Conversation`] holds it all in memory: for tests, the simulator and the checker.
 //!
 //! Cost: about 150 bytes hashed a message, a gigabyte a second and core.
 
 use crate::Timestamp;
+use crate::amendments::{Amended, Amendment, Amendments};
 use crate::canonical::Encoder;
 use crate::id::{ConversationId, Dot, ParseIdError, parse_bytes};
 use crate::membership::{MemberChange, Membership};
-use crate::operation::{Body, Envelope, Kind, MalformedOperation, Operation};
+use crate::operation::{Body, Envelope, MalformedOperation, Operation};
 use crate::timeline::{Aliases, Entry, Identity, Inserted, Place, Timeline};
 use crate::version_vector::Cut;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -28,6 +30,8 @@ pub struct Conversation {
     highest: Timestamp,
     membership: Membership,
     timeline: Timeline,
+    /// By message, whatever has been done to it.
+    amendments: BTreeMap<Identity, Amendments>,
 }
 
 /// What an operation did.
@@ -37,6 +41,8 @@ pub struct Applied {
     pub inserted: Inserted,
     /// To the membership.
     pub members: Vec<MemberChange>,
+    /// To the message that it amends, if it does.
+    pub amended: Option<Amended>,
 }
 
 /// Why an operation was not applied. Nothing was changed.
@@ -63,6 +69,7 @@ impl Conversation {
             highest: Timestamp::ZERO,
             membership: Membership::default(),
             timeline: Timeline::default(),
+            amendments: BTreeMap::new(),
         }
     }
 
@@ -77,14 +84,26 @@ impl Conversation {
         }
         let body = match &operation.payload {
             Some(payload) => Some(Body::decode(&envelope, payload)?),
-            None if envelope.kind == Kind::Post => None,
+            None if envelope.kind.may_be_cut() => None,
             None => return Err(NotApplied::PayloadGone(operation.dot)),
         };
         let inserted = self.timeline.apply(operation.dot, &envelope);
+        let amendment = Amendment::of(operation.dot, &envelope, body.as_ref());
+        let amended = amendment.map(|amendment| self.amend(&amendment));
         let members = body.map(|body| self.membership.apply(operation.dot, &envelope, &body));
         self.cut.raise(operation.dot);
         self.highest = self.highest.max(envelope.hlc);
-        Ok(Applied { inserted, members: members.unwrap_or_default() })
+        Ok(Applied { inserted, members: members.unwrap_or_default(), amended })
+    }
+
+    /// What is void leaves nothing behind, so that a message nobody amended has no entry.
+    fn amend(&mut self, amendment: &Amendment) -> Amended {
+        let mut state = self.amendments.remove(&amendment.target).unwrap_or_default();
+        let amended = state.apply(amendment);
+        if state != Amendments::default() {
+            self.amendments.insert(amendment.target, state);
+        }
+        amended
     }
 
     /// Which conversation it is.
@@ -117,6 +136,17 @@ impl Conversation {
         &self.timeline
     }
 
+    /// What became of messages that were amended, sorted by identity.
+    pub fn amendments(&self) -> impl Iterator<Item = (Identity, &Amendments)> {
+        self.amendments.iter().map(|(identity, state)| (*identity, state))
+    }
+
+    /// What became of that message; nothing if it was not amended.
+    #[must_use]
+    pub fn amendments_of(&self, identity: Identity) -> Option<&Amendments> {
+        self.amendments.get(&identity)
+    }
+
     /// The canonical bytes: equal exactly when the states are.
     #[must_use]
     pub fn canonical_bytes(&self) -> Vec<u8> {
@@ -127,6 +157,9 @@ impl Conversation {
         }
         for (identity, aliases) in self.timeline.identities() {
             aliases_item(&mut encoder, identity, aliases);
+        }
+        for (identity, amendments) in self.amendments() {
+            amendments_item(&mut encoder, identity, amendments);
         }
         encoder.into_bytes()
     }
@@ -144,17 +177,21 @@ impl Conversation {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StateDigest(pub [u8; 32]);
 
-/// Digests a conversation from its tables: the entries in the order of places, then the aliases in the order of identities.
+/// Digests a conversation from its tables: the entries in the order of places, then the aliases in the order of identities, then the amendments
+/// in the same.
 #[derive(Debug)]
 pub struct DigestBuilder {
     hasher: blake3::Hasher,
     place: Option<Place>,
     identity: Option<Identity>,
+    amended: Option<Identity>,
 }
 
 /// An item was given that does not follow the one before it: the table it came from is not in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("items to be digested must come in order: entries by place, then aliases by identity")]
+#[error(
+    "items to be digested must come in order: entries by place, then aliases by identity, then amendments by identity"
+)]
 pub struct OutOfOrder;
 
 impl DigestBuilder {
@@ -165,7 +202,7 @@ impl DigestBuilder {
         header(&mut encoder, id, cut, highest, membership);
         let mut hasher = hasher();
         hasher.update(&encoder.into_bytes());
-        Self { hasher, place: None, identity: None }
+        Self { hasher, place: None, identity: None, amended: None }
     }
 
     /// The next entry of the timeline.
@@ -173,7 +210,10 @@ impl DigestBuilder {
     /// # Errors
     /// [`OutOfOrder`] unless its place is above the one before, and no aliases were given yet.
     pub fn entry(&mut self, place: Place, entry: &Entry) -> Result<(), OutOfOrder> {
-        if self.identity.is_some() || self.place.is_some_and(|before| before >= place) {
+        if self.identity.is_some()
+            || self.amended.is_some()
+            || self.place.is_some_and(|before| before >= place)
+        {
             return Err(OutOfOrder);
         }
         self.place = Some(place);
@@ -186,14 +226,29 @@ impl DigestBuilder {
     /// All operations of the next identity.
     ///
     /// # Errors
-    /// [`OutOfOrder`] unless the identity is above the one before.
+    /// [`OutOfOrder`] unless the identity is above the one before, and no amendments were given yet.
     pub fn aliases(&mut self, identity: Identity, aliases: &Aliases) -> Result<(), OutOfOrder> {
-        if self.identity.is_some_and(|before| before >= identity) {
+        if self.amended.is_some() || self.identity.is_some_and(|before| before >= identity) {
             return Err(OutOfOrder);
         }
         self.identity = Some(identity);
         let mut encoder = Encoder::default();
         aliases_item(&mut encoder, identity, aliases);
+        self.hasher.update(&encoder.into_bytes());
+        Ok(())
+    }
+
+    /// What became of the next message that was amended.
+    ///
+    /// # Errors
+    /// [`OutOfOrder`] unless the identity is above the one before.
+    pub fn amendments(&mut self, identity: Identity, amendments: &Amendments) -> Result<(), OutOfOrder> {
+        if self.amended.is_some_and(|before| before >= identity) {
+            return Err(OutOfOrder);
+        }
+        self.amended = Some(identity);
+        let mut encoder = Encoder::default();
+        amendments_item(&mut encoder, identity, amendments);
         self.hasher.update(&encoder.into_bytes());
         Ok(())
     }
@@ -226,6 +281,12 @@ fn aliases_item(encoder: &mut Encoder, identity: Identity, aliases: &Aliases) {
     encoder.byte(2);
     identity.write(encoder);
     aliases.write(encoder);
+}
+
+fn amendments_item(encoder: &mut Encoder, identity: Identity, amendments: &Amendments) {
+    encoder.byte(3);
+    identity.write(encoder);
+    encoder.fixed(&amendments.encode());
 }
 
 impl fmt::Display for StateDigest {

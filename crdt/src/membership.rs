@@ -76,10 +76,10 @@ pub struct MemberChange {
 }
 
 impl Membership {
-    /// Takes an operation; a post changes nothing. Returns every user whose standing changed, sorted.
+    /// Takes an operation; a message and what amends one change nothing. Returns every user whose standing changed, sorted.
     pub fn apply(&mut self, dot: Dot, envelope: &Envelope, body: &Body) -> Vec<MemberChange> {
         match body {
-            Body::Post(_) => Vec::new(),
+            Body::Post(_) | Body::Amend { .. } => Vec::new(),
             Body::Create { members, name, direct } => {
                 let before = self.standings();
                 self.create(dot, envelope, members, name, *direct);

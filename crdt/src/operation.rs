@@ -10,9 +10,11 @@
 //! its message id, 29 when it is a reply), one allocation each.
 
 use crate::Timestamp;
+use crate::amendments::AmendmentContent;
 use crate::id::{ConversationId, Dot, MessageId, UserId};
 use crate::limits::{BODY_BYTES_MAX, MEMBERS_MAX, NAME_BYTES_MAX};
 use crate::proto;
+use crate::timeline::Identity;
 use crate::version_vector::Cut;
 use bytes::Bytes;
 use prost::Message as _;
@@ -44,6 +46,14 @@ pub enum Kind {
     Add,
     /// A member leaves.
     Leave,
+    /// A message's body is replaced.
+    Edit,
+    /// A message is deleted for everyone.
+    Delete,
+    /// A reaction to a message is given.
+    React,
+    /// A reaction to a message is withdrawn.
+    Withdraw,
 }
 
 /// A decoded envelope.
@@ -61,6 +71,8 @@ pub struct Envelope {
     pub message: MessageId,
     /// Of the payload's bytes.
     pub payload_digest: [u8; DIGEST_BYTES],
+    /// The message it amends; present exactly if its kind amends one.
+    pub target: Option<Identity>,
 }
 
 /// A decoded payload, without its salt.
@@ -88,6 +100,13 @@ pub enum Body {
     Leave {
         /// The adds this leave undoes: those its region had applied.
         seen: Cut,
+    },
+    /// A message is amended.
+    Amend {
+        /// Which. It stands in the envelope, so that it is known when the payload has been cut.
+        target: Identity,
+        /// What is done to it.
+        content: AmendmentContent,
     },
 }
 
@@ -142,6 +161,18 @@ pub enum MalformedOperation {
 }
 
 impl Kind {
+    /// All that this version knows, by number.
+    pub const ALL: [Self; 8] = [
+        Self::Post,
+        Self::Create,
+        Self::Add,
+        Self::Leave,
+        Self::Edit,
+        Self::Delete,
+        Self::React,
+        Self::Withdraw,
+    ];
+
     /// Its number, in the schema and in canonical bytes.
     #[must_use]
     pub const fn code(self) -> u8 {
@@ -150,18 +181,34 @@ impl Kind {
             Self::Create => 1,
             Self::Add => 2,
             Self::Leave => 3,
+            Self::Edit => 4,
+            Self::Delete => 5,
+            Self::React => 6,
+            Self::Withdraw => 7,
         }
     }
 
     /// The kind of that number, if this version knows it.
     #[must_use]
-    pub const fn of_code(code: u8) -> Option<Self> {
-        match code {
-            0 => Some(Self::Post),
-            1 => Some(Self::Create),
-            2 => Some(Self::Add),
-            3 => Some(Self::Leave),
-            4..=u8::MAX => None,
+    pub fn of_code(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code)).copied()
+    }
+
+    /// Whether it is about a message, which its envelope then names.
+    #[must_use]
+    pub const fn amends(self) -> bool {
+        match self {
+            Self::Post | Self::Create | Self::Add | Self::Leave => false,
+            Self::Edit | Self::Delete | Self::React | Self::Withdraw => true,
+        }
+    }
+
+    /// Whether its payload is cut once the message is deleted: it is what somebody wrote. All others govern operations still to come, and keep theirs.
+    #[must_use]
+    pub const fn may_be_cut(self) -> bool {
+        match self {
+            Self::Post | Self::Edit => true,
+            Self::Create | Self::Add | Self::Leave | Self::Delete | Self::React | Self::Withdraw => false,
         }
     }
 
@@ -171,6 +218,10 @@ impl Kind {
             Self::Create => proto::Kind::Create,
             Self::Add => proto::Kind::Add,
             Self::Leave => proto::Kind::Leave,
+            Self::Edit => proto::Kind::Edit,
+            Self::Delete => proto::Kind::Delete,
+            Self::React => proto::Kind::React,
+            Self::Withdraw => proto::Kind::Withdraw,
         }
     }
 }
@@ -184,6 +235,7 @@ impl Body {
             Self::Create { .. } => Kind::Create,
             Self::Add { .. } => Kind::Add,
             Self::Leave { .. } => Kind::Leave,
+            Self::Amend { content, .. } => content.kind(),
         }
     }
 
@@ -197,14 +249,13 @@ impl Body {
         }
         let source = |source| MalformedOperation::Encoding { what: "payload", source };
         let decoded = proto::Payload::decode(payload.clone()).map_err(source)?;
-        let body =
-            Self::from_proto(envelope.message, decoded.body.ok_or(MalformedOperation::Field("body"))?)?;
+        let body = Self::from_proto(envelope, decoded.body.ok_or(MalformedOperation::Field("body"))?)?;
         if body.kind() == envelope.kind { Ok(body) } else { Err(MalformedOperation::Field("kind")) }
     }
 
-    fn from_proto(message: MessageId, body: proto::payload::Body) -> Result<Self, MalformedOperation> {
+    fn from_proto(envelope: &Envelope, body: proto::payload::Body) -> Result<Self, MalformedOperation> {
         Ok(match body {
-            proto::payload::Body::Post(post) => Self::Post(Post::from_proto(message, post)?),
+            proto::payload::Body::Post(post) => Self::Post(Post::from_proto(envelope.message, post)?),
             proto::payload::Body::Create(create) => {
                 let members: Vec<UserId> = create.members.into_iter().map(UserId).collect();
                 if members.len() > MEMBERS_MAX || !members.is_sorted_by(|one, next| one < next) {
@@ -219,6 +270,13 @@ impl Body {
                 Self::Add { user: UserId(add.user), since: cut(add.since, "since")? }
             }
             proto::payload::Body::Leave(leave) => Self::Leave { seen: cut(leave.seen, "seen")? },
+            proto::payload::Body::Edit(_)
+            | proto::payload::Body::Delete(_)
+            | proto::payload::Body::React(_)
+            | proto::payload::Body::Withdraw(_) => Self::Amend {
+                target: envelope.target.ok_or(MalformedOperation::Field("target"))?,
+                content: AmendmentContent::from_proto(body)?,
+            },
         })
     }
 
@@ -234,6 +292,16 @@ impl Body {
                 proto::payload::Body::Add(proto::Add { user: user.0, since: Some(since.to_proto()) })
             }
             Self::Leave { seen } => proto::payload::Body::Leave(proto::Leave { seen: Some(seen.to_proto()) }),
+            Self::Amend { content, .. } => content.to_proto(),
+        }
+    }
+
+    /// The message that it amends, if it amends one.
+    #[must_use]
+    pub const fn target(&self) -> Option<Identity> {
+        match self {
+            Self::Amend { target, .. } => Some(*target),
+            Self::Post(_) | Self::Create { .. } | Self::Add { .. } | Self::Leave { .. } => None,
         }
     }
 }
@@ -247,10 +315,7 @@ impl Post {
             Some(target) => Some((UserId(target.sender), MessageId(sixteen(&target.message, "reply_to")?))),
             None => None,
         };
-        let seen = match post.seen {
-            Some(seen) => Some(cut(Some(seen), "seen")?),
-            None => None,
-        };
+        let seen = optional_cut(post.seen, "seen")?;
         let sent_at_ms = made_ms(message).wrapping_add(post.sent_after_ms);
         Ok(Self { body: post.body, sent_at_ms, reply_to, seen })
     }
@@ -259,10 +324,7 @@ impl Post {
         proto::Post {
             body: self.body.clone(),
             sent_after_ms: self.sent_at_ms.wrapping_sub(made_ms(message)),
-            reply_to: self.reply_to.map(|(sender, message)| proto::Identity {
-                sender: sender.0,
-                message: Bytes::copy_from_slice(&message.0.to_be_bytes()),
-            }),
+            reply_to: self.reply_to.map(|(sender, message)| Identity { sender, message }.to_proto()),
             seen: self.seen.as_ref().map(Cut::to_proto),
         }
     }
@@ -281,11 +343,25 @@ impl Envelope {
             Ok(proto::Kind::Create) => Kind::Create,
             Ok(proto::Kind::Add) => Kind::Add,
             Ok(proto::Kind::Leave) => Kind::Leave,
+            Ok(proto::Kind::Edit) => Kind::Edit,
+            Ok(proto::Kind::Delete) => Kind::Delete,
+            Ok(proto::Kind::React) => Kind::React,
+            Ok(proto::Kind::Withdraw) => Kind::Withdraw,
             Err(_) => return Err(MalformedOperation::UnknownKind(decoded.kind)),
         };
         let hlc = Timestamp(decoded.hlc);
         if hlc == Timestamp::ZERO || hlc >= Timestamp::REFUSED_FROM {
             return Err(MalformedOperation::Field("hlc"));
+        }
+        let target = match decoded.target {
+            Some(target) => Some(Identity {
+                sender: UserId(target.sender),
+                message: MessageId(sixteen(&target.message, "target")?),
+            }),
+            None => None,
+        };
+        if target.is_some() != kind.amends() {
+            return Err(MalformedOperation::Field("target"));
         }
         Ok(Self {
             conversation: ConversationId(sixteen(&decoded.conversation, "conversation")?),
@@ -296,6 +372,7 @@ impl Envelope {
             payload_digest: decoded.payload_digest[..]
                 .try_into()
                 .map_err(|_| MalformedOperation::Field("payload_digest"))?,
+            target,
         })
     }
 }
@@ -316,6 +393,7 @@ impl Draft {
             sender: self.sender.0,
             message: Bytes::copy_from_slice(&self.message.0.to_be_bytes()),
             payload_digest: Bytes::copy_from_slice(&digest(&payload)),
+            target: self.body.target().map(Identity::to_proto),
         };
         (Bytes::from(envelope.encode_to_vec()), payload)
     }
@@ -335,8 +413,28 @@ const fn made_ms(message: MessageId) -> i64 {
     message.created_ms() as i64
 }
 
-fn sixteen(bytes: &[u8], field: &'static str) -> Result<u128, MalformedOperation> {
+impl Identity {
+    fn to_proto(self) -> proto::Identity {
+        proto::Identity {
+            sender: self.sender.0,
+            message: Bytes::copy_from_slice(&self.message.0.to_be_bytes()),
+        }
+    }
+}
+
+pub(crate) fn sixteen(bytes: &[u8], field: &'static str) -> Result<u128, MalformedOperation> {
     bytes.try_into().map(u128::from_be_bytes).map_err(|_| MalformedOperation::Field(field))
+}
+
+/// A cut that may be absent.
+pub(crate) fn optional_cut(
+    absent_or: Option<proto::Cut>,
+    field: &'static str,
+) -> Result<Option<Cut>, MalformedOperation> {
+    match absent_or {
+        Some(present) => cut(Some(present), field).map(Some),
+        None => Ok(None),
+    }
 }
 
 fn cut(cut: Option<proto::Cut>, field: &'static str) -> Result<Cut, MalformedOperation> {

@@ -287,7 +287,9 @@ fn an_answer_points_to_its_message_wherever_that_moves() {
     let answer = by(dot(2, 2), 10, BEN, 3, Body::Post(answer));
     let (sender, message) = match &answer.1.body {
         Body::Post(post) => post.reply_to.unwrap(),
-        Body::Create { .. } | Body::Add { .. } | Body::Leave { .. } => unreachable!("a post"),
+        Body::Create { .. } | Body::Add { .. } | Body::Leave { .. } | Body::Amend { .. } => {
+            unreachable!("a post")
+        }
     };
     let target = |state: &Conversation| {
         state.timeline().aliases(Identity { sender, message }).unwrap().canonical().unwrap().dot

@@ -3,7 +3,9 @@
 //!
 //! Histories are drawn at random with what depends on what; every order tried extends happened-before, as every region's does.
 
-use crate::histories::{History, Issued, USERS, steps, user};
+use crate::histories::{History, Issued, USERS, face, steps, user};
+use crdt::amendments::{Amended, AmendmentContent};
+use crdt::emoji::Emoji;
 use crdt::operation::{Body, Draft, Envelope};
 use crdt::*;
 use proptest::prelude::*;
@@ -55,6 +57,7 @@ proptest! {
                 let applied = state.apply(operation).unwrap();
                 prop_assert_eq!(applied.inserted, timeline::Inserted::AlreadyThere);
                 prop_assert_eq!(applied.members, vec![]);
+                prop_assert_ne!(applied.amended, Some(Amended::Changed));
                 prop_assert_eq!(&state, &before);
             }
         }
@@ -66,12 +69,12 @@ proptest! {
     }
 
     #[test]
-    fn a_region_that_has_cut_payloads_of_posts_holds_the_same_bytes(steps in steps(), cut in prop::collection::vec(any::<bool>(), 60)) {
+    fn a_region_that_has_cut_payloads_of_messages_and_edits_holds_the_same_bytes(steps in steps(), cut in prop::collection::vec(any::<bool>(), 60)) {
         let history = History::play(&steps);
         let mut state_with_cuts = Conversation::new(history.conversation);
         for (issued, cut) in history.issued.iter().zip(cut.iter().cycle()) {
-            let post = matches!(issued.draft.body, Body::Post(_));
-            let payload = issued.operation.payload.clone().filter(|_| !(post && *cut));
+            let may_be_cut = issued.draft.body.kind().may_be_cut();
+            let payload = issued.operation.payload.clone().filter(|_| !(may_be_cut && *cut));
             state_with_cuts.apply(&Operation { payload, ..issued.operation.clone() }).unwrap();
         }
         prop_assert_eq!(state_with_cuts.canonical_bytes(), state(&history, history.operations()).canonical_bytes());
@@ -103,6 +106,11 @@ proptest! {
         }
         if let Some((place, entry)) = state.timeline().entries().next_back() {
             prop_assert!(builder.entry(place, entry).is_err(), "no entries after aliases");
+        }
+        for (identity, amendments) in state.amendments() {
+            builder.amendments(identity, amendments).unwrap();
+            prop_assert!(builder.amendments(identity, amendments).is_err(), "not the same message twice");
+            prop_assert!(builder.aliases(identity, &Aliases::default()).is_err(), "no aliases after amendments");
         }
         prop_assert_eq!(builder.finish(), state.digest());
     }
@@ -180,6 +188,20 @@ proptest! {
     }
 
     #[test]
+    fn amendments_say_what_a_slow_reading_of_the_rules_says(steps in steps()) {
+        let history = History::play(&steps);
+        let state = state(&history, history.operations());
+        let slow = SlowAmendments(&history);
+        for (identity, _) in state.timeline().identities() {
+            let held = state.amendments_of(identity).cloned().unwrap_or_default();
+            prop_assert_eq!(held.is_deleted(), slow.deleted(identity));
+            prop_assert_eq!(held.edited(), slow.edited(identity));
+            let shown: Vec<_> = held.reactions().into_iter().map(|(emoji, users)| (emoji.clone(), users)).collect();
+            prop_assert_eq!(shown, slow.reactions(identity));
+        }
+    }
+
+    #[test]
     fn membership_comes_back_from_its_bytes(steps in steps()) {
         let history = History::play(&steps);
         for (_, state) in history.states() {
@@ -211,7 +233,7 @@ impl<'a> SlowMembership<'a> {
                     && pair.contains(&issued.draft.sender);
                 valid.then(|| (0, place(issued)))
             }
-            Body::Post(_) | Body::Add { .. } | Body::Leave { .. } => None,
+            Body::Post(_) | Body::Add { .. } | Body::Leave { .. } | Body::Amend { .. } => None,
         };
         let creations = self.0.issued.iter().filter_map(|issued| Some((rank(issued)?, issued)));
         creations.min_by_key(|(rank, _)| *rank).map(|(_, issued)| issued)
@@ -222,7 +244,7 @@ impl<'a> SlowMembership<'a> {
         self.0.issued.iter().filter(|issued| same(issued)).any(|command| {
             self.0.issued.iter().any(|leave| match &leave.draft.body {
                 Body::Leave { seen } => leave.draft.sender == who && seen.covers(command.operation.dot),
-                Body::Post(_) | Body::Create { .. } | Body::Add { .. } => false,
+                Body::Post(_) | Body::Create { .. } | Body::Add { .. } | Body::Amend { .. } => false,
             })
         })
     }
@@ -258,6 +280,74 @@ impl<'a> SlowMembership<'a> {
     }
 }
 
+/// The table of `amendments/mod.rs`, read word for word over the whole set of operations, every time anew.
+struct SlowAmendments<'a>(&'a History);
+
+impl<'a> SlowAmendments<'a> {
+    /// Every operation that amends that message, but those that are void.
+    fn of(&self, message: Identity) -> impl Iterator<Item = (&'a Issued, &'a AmendmentContent)> {
+        self.0.issued.iter().filter_map(move |issued| match &issued.draft.body {
+            Body::Amend { target, content } if *target == message => {
+                let others = matches!(content, AmendmentContent::Edit { .. } | AmendmentContent::Delete);
+                (!others || issued.draft.sender == message.sender).then_some((issued, content))
+            }
+            _ => None,
+        })
+    }
+
+    fn deleted(&self, message: Identity) -> bool {
+        self.of(message).any(|(_, content)| *content == AmendmentContent::Delete)
+    }
+
+    /// The newest edit, each standing where it was taken first.
+    fn edited(&self, message: Identity) -> Option<Place> {
+        if self.deleted(message) {
+            return None;
+        }
+        let edits =
+            || self.of(message).filter(|(_, content)| matches!(content, AmendmentContent::Edit { .. }));
+        let first = |edit: &Issued| {
+            let same = edits().filter(|(other, _)| other.draft.message == edit.draft.message);
+            same.map(|(other, _)| place(other)).min()
+        };
+        edits().filter_map(|(edit, _)| first(edit)).max()
+    }
+
+    /// When that reaction began, by any command that no withdrawal has seen.
+    fn began(&self, message: Identity, of: (&Emoji, UserId)) -> Option<Place> {
+        let withdrawn = |command: &MessageId| {
+            self.of(message).any(|(it, content)| match content {
+                AmendmentContent::Withdraw { emoji, seen } => {
+                    (emoji, it.draft.sender) == of && seen.contains(command)
+                }
+                _ => false,
+            })
+        };
+        let gives = |(it, content): &(&Issued, &AmendmentContent)| match content {
+            AmendmentContent::React(emoji) => (emoji, it.draft.sender) == of && !withdrawn(&it.draft.message),
+            _ => false,
+        };
+        self.of(message).filter(gives).map(|(it, _)| place(it)).min()
+    }
+
+    fn reactions(&self, message: Identity) -> Vec<(Emoji, Vec<UserId>)> {
+        if self.deleted(message) {
+            return Vec::new();
+        }
+        let mut shown = Vec::new();
+        for emoji in (0..3).map(face) {
+            let given =
+                (0..USERS).map(user).filter_map(|user| Some((self.began(message, (&emoji, user))?, user)));
+            let given: Vec<_> = given.collect();
+            let began = given.iter().map(|(began, _)| *began).min();
+            shown
+                .extend(began.map(|began| (began, emoji, given.into_iter().map(|(_, user)| user).collect())));
+        }
+        shown.sort_by_key(|(began, ..)| *began);
+        shown.into_iter().map(|(_, emoji, users)| (emoji, users)).collect()
+    }
+}
+
 /// The histories are worth something: what the rules are about does occur in them.
 #[test]
 fn the_histories_reach_what_the_rules_are_about() {
@@ -267,17 +357,25 @@ fn the_histories_reach_what_the_rules_are_about() {
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
     let (mut aliases, mut moved, mut direct, mut readded, mut lost_creations, mut members_added) =
         (0, 0, 0, 0, 0, 0);
+    let (mut edited, mut deleted, mut reactions, mut void) = (0, 0, 0, 0);
     for _ in 0..400 {
         let history = History::play(&steps().new_tree(&mut runner).unwrap().current());
         let mut state = Conversation::new(history.conversation);
         for choices in [[0], [usize::MAX]] {
             for operation in history.linear_extension(&choices) {
-                match state.apply(operation).unwrap().inserted {
+                let applied = state.apply(operation).unwrap();
+                void += usize::from(applied.amended == Some(Amended::Void));
+                match applied.inserted {
                     timeline::Inserted::AliasOnly => aliases += 1,
                     timeline::Inserted::Moved { .. } => moved += 1,
                     timeline::Inserted::First | timeline::Inserted::AlreadyThere => {}
                 }
             }
+        }
+        for (_, amendments) in state.amendments() {
+            edited += usize::from(amendments.edited().is_some());
+            deleted += usize::from(amendments.is_deleted());
+            reactions += amendments.reactions().len();
         }
         let slow = SlowMembership(&history);
         let creations: BTreeSet<UserId> = history
@@ -307,6 +405,10 @@ fn the_histories_reach_what_the_rules_are_about() {
         ("members who had left", readded),
         ("creations by two users", lost_creations),
         ("members who do not see all", members_added),
+        ("edited messages", edited),
+        ("deleted messages", deleted),
+        ("reactions", reactions),
+        ("edits and deletions that are void", void),
     ] {
         assert!(times >= 20, "{what} occurred {times} times in 400 histories");
     }

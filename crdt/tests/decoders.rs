@@ -58,9 +58,12 @@ fn check_operation(envelope: Vec<u8>, payload: Vec<u8>) {
         sender: user(0),
         message: MessageId(0),
         payload_digest: operation::digest(&payload),
+        target: None,
     };
-    for kind in [Kind::Post, Kind::Create, Kind::Add, Kind::Leave] {
-        if let Ok(body) = Body::decode(&Envelope { kind, ..named.clone() }, &Bytes::from(payload.clone())) {
+    for kind in Kind::ALL {
+        let target = kind.amends().then_some(Identity { sender: user(0), message: MessageId(1) });
+        let envelope = Envelope { kind, target, ..named.clone() };
+        if let Ok(body) = Body::decode(&envelope, &Bytes::from(payload.clone())) {
             assert_eq!(body.kind(), kind);
         }
     }
@@ -246,7 +249,9 @@ fn an_envelope_names_what_is_wrong_with_it() {
         sender: 1,
         message: Bytes::from_static(&[1; 16]),
         payload_digest: Bytes::from_static(&[1; 20]),
+        target: None,
     };
+    let target = |bytes| Some(proto::Identity { sender: 1, message: bytes });
     let check =
         |envelope: proto::Envelope| Envelope::decode(&Bytes::from(envelope.encode_to_vec())).unwrap_err();
     let short = || Bytes::from_static(&[1; 15]);
@@ -256,7 +261,10 @@ fn an_envelope_names_what_is_wrong_with_it() {
         check(proto::Envelope { payload_digest: short(), ..good() }),
         check(proto::Envelope { hlc: 0, ..good() }),
         check(proto::Envelope { hlc: Timestamp::REFUSED_FROM.0, ..good() }),
+        check(proto::Envelope { target: target(Bytes::from_static(&[1; 16])), ..good() }),
         check(proto::Envelope { kind: 4, ..good() }),
+        check(proto::Envelope { kind: 4, target: target(short()), ..good() }),
+        check(proto::Envelope { kind: 8, ..good() }),
         Envelope::decode(&Bytes::from_static(&[0xff])).unwrap_err(),
     ];
     let printed: Vec<String> = refusals.iter().map(ToString::to_string).collect();
@@ -266,7 +274,10 @@ fn an_envelope_names_what_is_wrong_with_it() {
         the operation's field `payload_digest` is missing or out of range
         the operation's field `hlc` is missing or out of range
         the operation's field `hlc` is missing or out of range
-        operation kind 4 is unknown to this version: upgrade this region
+        the operation's field `target` is missing or out of range
+        the operation's field `target` is missing or out of range
+        the operation's field `target` is missing or out of range
+        operation kind 8 is unknown to this version: upgrade this region
         not a well-formed envelope: failed to decode Protobuf message: invalid varint"#]]
     .assert_eq(&printed.join("\n"));
 }

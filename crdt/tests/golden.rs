@@ -309,6 +309,7 @@ fn what_was_sealed_reads_back() {
             sender: draft.sender,
             message: draft.message,
             payload_digest: operation::digest(&payload),
+            target: None,
         };
         assert_eq!(envelope, expected);
         assert_eq!(Body::decode(&envelope, &payload), Ok(draft.body.clone()));

@@ -145,7 +145,9 @@ impl SessionError {
             Refusal::WrongPlacement(conversation)
             | Refusal::UnknownConversation(conversation)
             | Refusal::NotMember(conversation)
-            | Refusal::CursorAhead(conversation),
+            | Refusal::CursorAhead(conversation)
+            | Refusal::NotAmended { conversation, .. }
+            | Refusal::NotKnownEverywhere { conversation, .. },
         ) = self
         {
             return Some(*conversation);
@@ -157,12 +159,26 @@ impl SessionError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crdt::{MessageId, UserId};
+    use crdt::amendments::NotAmended;
+    use crdt::{MessageId, RegionId, UserId};
 
     fn refusals() -> Vec<Refusal> {
         let conversation = ConversationId(1);
         let message = MessageId(1);
-        vec![
+        let amended = [
+            NotAmended::NoSuchMessage,
+            NotAmended::NotTheSender,
+            NotAmended::TooLate { age_ms: 2, window_ms: 1 },
+            NotAmended::Deleted,
+            NotAmended::TooManyEdits,
+            NotAmended::TooManyEmoji,
+            NotAmended::TooOften,
+            NotAmended::NoSuchReaction,
+        ];
+        let mut refusals: Vec<Refusal> =
+            amended.into_iter().map(|why| Refusal::NotAmended { conversation, why }).collect();
+        refusals.extend([
+            Refusal::NotKnownEverywhere { conversation, region: RegionId(1) },
             Refusal::WrongPlacement(conversation),
             Refusal::UnknownConversation(conversation),
             Refusal::NotMember(conversation),
@@ -178,7 +194,8 @@ mod tests {
             Refusal::ClockExhausted(conversation),
             Refusal::CursorAhead(conversation),
             Refusal::Busy { retry_after_ms: 1 },
-        ]
+        ]);
+        refusals
     }
 
     fn all() -> Vec<SessionError> {

@@ -9,7 +9,7 @@ use crate::stream::Progress;
 use crdt::Cut;
 use gateway_protocol::v1::server_frame::Frame;
 use gateway_protocol::v1::{self, ServerFrame};
-use region::command::Command;
+use region::command::{Command, Wish};
 use std::fmt;
 
 impl fmt::Display for Session {
@@ -77,6 +77,15 @@ fn describe_command(command: &Command) -> String {
         Command::Post { conversation, body, seen, .. } => {
             let seen = cut(&seen.as_ref().map(|seen| seen.cut.clone()));
             format!("post {} bytes in {conversation}, having seen {seen}", body.len())
+        }
+        Command::Amend { conversation, target, wish, .. } => {
+            let what = match wish {
+                Wish::Edit(body) => format!("edit into {} bytes", body.len()),
+                Wish::Delete => "delete".to_owned(),
+                Wish::React(emoji) => format!("react {emoji}"),
+                Wish::Withdraw(emoji) => format!("withdraw {emoji}"),
+            };
+            format!("{what}: {} of {} in {conversation}", target.message, target.sender)
         }
         Command::Receipt { delivered, read, .. } => {
             format!("receipt delivered {} read {}", cut(delivered), cut(read))

@@ -13,12 +13,12 @@ use crate::query::Query;
 use crate::session::Session;
 use crate::stream::Around;
 use crate::wait_for_answers::{AskedCommand, Purpose};
-use crdt::{ConversationId, Cut, MessageId, Now, PlacementId, UserId};
+use crdt::{ConversationId, Cut, Identity, MessageId, Now, PlacementId, UserId};
 use gateway_protocol::v1::client_frame::Frame;
 use gateway_protocol::v1::server_frame::Frame as Reply;
 use gateway_protocol::v1::{self, ServerFrame};
 use gateway_protocol::{FieldError, FrameError, fields};
-use region::command::{Command, Refusal, Seen};
+use region::command::{Command, Refusal, Seen, Wish};
 use region::read::PageFrom;
 
 impl Session {
@@ -53,6 +53,18 @@ impl Session {
                 self.submit(asked, Command::Leave { conversation, command }, out)
             }
             Frame::Send(send) => self.post(request, send, out),
+            Frame::Edit(v1::Edit { conversation, command, target, body, seen }) => {
+                let about = (conversation, command, target);
+                self.amend(request, about, Ok(Wish::Edit(body)), &seen, out)
+            }
+            Frame::Delete(v1::Delete { conversation, command, target }) => {
+                self.amend(request, (conversation, command, target), Ok(Wish::Delete), &[], out)
+            }
+            Frame::React(v1::React { conversation, command, target, emoji, withdraw }) => {
+                let wish = fields::emoji("emoji", &emoji);
+                let wish = wish.map(if withdraw { Wish::Withdraw } else { Wish::React });
+                self.amend(request, (conversation, command, target), wish, &[], out)
+            }
             Frame::List(list) => self.ask_list(request, &list, out),
             Frame::Page(page) => self.ask_page(request, &page, out),
             Frame::GetReceipts(get) => self.ask_receipts(request, &get, out),
@@ -109,16 +121,7 @@ impl Session {
         let message: MessageId = fields::id("message", &send.message)?;
         let reply_to = send.reply_to.as_ref().map(fields::message_ref).transpose()?;
         self.site.held(conversation)?;
-        let seen = if send.seen.is_empty() {
-            None
-        } else {
-            let cursor = open_cursor(&self.site, &send.seen)?;
-            if cursor.conversation != conversation {
-                let found = cursor.conversation;
-                return Err(CursorError::WrongConversation { expected: conversation, found }.into());
-            }
-            Some(Seen { cut: cursor.cut, highest: cursor.highest })
-        };
+        let seen = self.seen(conversation, &send.seen)?;
         let asked = asked(request, conversation, Some(message));
         let command = Command::Post {
             conversation,
@@ -129,6 +132,39 @@ impl Session {
             seen,
         };
         self.submit(asked, command, out)
+    }
+
+    /// Something is to be done to a message.
+    fn amend(
+        &mut self,
+        request: u64,
+        (conversation, command, target): (String, String, Option<v1::MessageRef>),
+        wish: Result<Wish, FieldError>,
+        seen: &[u8],
+        out: &mut Vec<Output>,
+    ) -> Result<(), SessionError> {
+        let conversation = fields::id("conversation", &conversation)?;
+        let command: MessageId = fields::id("command", &command)?;
+        let (sender, message) = fields::target(target.as_ref())?;
+        let wish = wish?;
+        self.site.held(conversation)?;
+        let seen = self.seen(conversation, seen)?;
+        let asked = asked(request, conversation, Some(command));
+        let target = Identity { sender, message };
+        self.submit(asked, Command::Amend { conversation, command, target, wish, seen }, out)
+    }
+
+    /// What the cursor says that the author's device had seen of that conversation.
+    fn seen(&self, conversation: ConversationId, cursor: &[u8]) -> Result<Option<Seen>, SessionError> {
+        if cursor.is_empty() {
+            return Ok(None);
+        }
+        let cursor = open_cursor(&self.site, cursor)?;
+        if cursor.conversation != conversation {
+            let found = cursor.conversation;
+            return Err(CursorError::WrongConversation { expected: conversation, found }.into());
+        }
+        Ok(Some(Seen { cut: cursor.cut, highest: cursor.highest }))
     }
 
     fn receipt(

@@ -441,6 +441,9 @@ fn named_by(frame: &Asking) -> (String, String) {
         Asking::AddMember(frame) => (&frame.conversation, &frame.command),
         Asking::Leave(frame) => (&frame.conversation, &frame.command),
         Asking::Send(frame) => (&frame.conversation, &frame.message),
+        Asking::Edit(frame) => (&frame.conversation, &frame.command),
+        Asking::Delete(frame) => (&frame.conversation, &frame.command),
+        Asking::React(frame) => (&frame.conversation, &frame.command),
         Asking::Page(frame) => (&frame.conversation, &none),
         Asking::GetReceipts(frame) => (&frame.conversation, &none),
         Asking::Hello(_)

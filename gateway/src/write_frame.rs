@@ -4,13 +4,13 @@
 //! element is never cut.
 
 use crate::limits;
-use crdt::{ConversationId, Cut};
-use gateway_protocol::fields::{write_cut, write_message_ref};
+use crdt::{ConversationId, Cut, Identity};
+use gateway_protocol::fields::{write_cut, write_message_ref, write_place};
 use gateway_protocol::v1::server_frame::Frame;
 use gateway_protocol::v1::{self, ServerFrame};
 use prost::Message as _;
 use region::command::Done;
-use region::item::{Content, Item};
+use region::item::{Content, Item, Reaction};
 use region::read::{Receipt, Summary};
 
 /// A frame that comes by itself.
@@ -31,11 +31,14 @@ pub(crate) fn item(item: &Item) -> v1::Item {
 
 fn content(content: &Content) -> v1::item::Content {
     match content {
-        Content::Post { body, sent_at_ms, reply_to, seen } => v1::item::Content::Post(v1::Post {
+        Content::Post { body, sent_at_ms, reply_to, seen, became } => v1::item::Content::Post(v1::Post {
             body: body.clone(),
             sent_at_ms: *sent_at_ms,
             reply_to: reply_to.map(write_message_ref),
             seen: seen.as_ref().map(write_cut),
+            deleted: became.deleted,
+            edited: became.edited.map(|place| write_place(place.hlc, place.dot)),
+            reactions: became.reactions.iter().map(reaction).collect(),
         }),
         Content::Created { members, name, direct } => v1::item::Content::Created(v1::Created {
             members: members.iter().map(ToString::to_string).collect(),
@@ -46,6 +49,35 @@ fn content(content: &Content) -> v1::item::Content {
             v1::item::Content::Added(v1::Added { user: user.to_string(), since: Some(write_cut(since)) })
         }
         Content::Left => v1::item::Content::Left(v1::Left {}),
+        Content::Edited { target, body, seen } => v1::item::Content::Edited(v1::Edited {
+            target: Some(reference(*target)),
+            body: body.clone(),
+            seen: seen.as_ref().map(write_cut),
+        }),
+        Content::Deleted { target } => {
+            v1::item::Content::Deleted(v1::Deleted { target: Some(reference(*target)) })
+        }
+        Content::Reacted { target, emoji } => v1::item::Content::Reacted(v1::Reacted {
+            target: Some(reference(*target)),
+            emoji: emoji.to_string(),
+        }),
+        Content::Withdrawn { target, emoji, seen } => v1::item::Content::Withdrawn(v1::Withdrawn {
+            target: Some(reference(*target)),
+            emoji: emoji.to_string(),
+            seen: seen.iter().map(ToString::to_string).collect(),
+        }),
+    }
+}
+
+fn reference(Identity { sender, message }: Identity) -> v1::MessageRef {
+    write_message_ref((sender, message))
+}
+
+fn reaction(reaction: &Reaction) -> v1::Reaction {
+    v1::Reaction {
+        emoji: reaction.emoji.to_string(),
+        count: u32::try_from(reaction.count).unwrap_or(u32::MAX),
+        users: reaction.users.iter().map(ToString::to_string).collect(),
     }
 }
 

@@ -254,6 +254,68 @@ fn refusals_name_what_they_are_about() {
 }
 
 #[test]
+fn what_is_done_to_a_message_is_read_or_refused_by_name() {
+    let mut island = Island::new(1);
+    island.begin(conversation(1));
+    island.post(conversation(1), OTHER, 1);
+    let mut device = Device::welcomed(&island.site);
+    device.sync_all();
+    device.settle(&island);
+    let seen = device.cursors[&conversation(1)].clone();
+    from_here(&mut device);
+    let (conversation, command) = (conversation(1).to_string(), MessageId::new(1, 2).to_string());
+    let target =
+        Some(v1::MessageRef { sender: OTHER.to_string(), message: MessageId::new(1, 1).to_string() });
+    let react = |emoji: &str, withdraw| {
+        let (conversation, command, target) = (conversation.clone(), command.clone(), target.clone());
+        Ask::React(v1::React { conversation, command, target, emoji: emoji.into(), withdraw })
+    };
+    let edit = |seen: &[u8]| {
+        let (conversation, command, target) = (conversation.clone(), command.clone(), target.clone());
+        let (body, seen) = (b"new".to_vec().into(), seen.to_vec().into());
+        Ask::Edit(v1::Edit { conversation, command, target, body, seen })
+    };
+    device.say(edit(&seen));
+    device.say(edit(&[1, 2, 3]));
+    device.say(Ask::Delete(v1::Delete {
+        conversation: conversation.clone(),
+        command: command.clone(),
+        target: target.clone(),
+    }));
+    device.say(Ask::Delete(v1::Delete {
+        conversation: conversation.clone(),
+        command: command.clone(),
+        target: None,
+    }));
+    device.say(react("👍", false));
+    device.say(react("👍", true));
+    device.say(react("👍👍", false));
+    device.say(react(&"👍".repeat(2_500), false));
+    check(
+        &device,
+        &expect![[r#"
+        client Edit
+            watch ticks of c00010000000000000000000000000001
+            submit 4 to p1: edit into 3 bytes: 00000000-0001-7000-8000-000000000001 of u0001000000000002 in c00010000000000000000000000000001
+        client Edit
+            send #7 Error cursor_malformed: the cursor is malformed: send it exactly as it was received
+        client Delete
+            submit 5 to p1: delete: 00000000-0001-7000-8000-000000000001 of u0001000000000002 in c00010000000000000000000000000001
+        client Delete
+            send #7 Error missing_field: field `target` is missing: fill it in
+        client React
+            submit 6 to p1: react 👍: 00000000-0001-7000-8000-000000000001 of u0001000000000002 in c00010000000000000000000000000001
+        client React
+            submit 7 to p1: withdraw 👍: 00000000-0001-7000-8000-000000000001 of u0001000000000002 in c00010000000000000000000000000001
+        client React
+            send #7 Error not_an_emoji: field `emoji`: a reaction is one emoji of at most 64 bytes: send one, as a keyboard gives it
+        client React
+            send #7 Error not_an_emoji: field `emoji`: a reaction is one emoji of at most 64 bytes: send one, as a keyboard gives it
+    "#]],
+    );
+}
+
+#[test]
 fn only_so_much_is_under_way() {
     let island = Island::new(1);
     let mut device = Device::welcomed(&island.site);

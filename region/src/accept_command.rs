@@ -6,6 +6,7 @@
 //! - A refusal changes nothing: every check comes before the first write.
 //! - Windows on ids are judged here, at the door, on `now`, and never again.
 
+use crate::accept_amendment;
 use crate::accept_post;
 use crate::accept_receipt;
 use crate::change_membership;
@@ -72,6 +73,10 @@ pub(crate) fn accept(
             let seen = seen.unwrap_or_default();
             let post = crdt::operation::Post { body, sent_at_ms, reply_to, seen: None };
             accept_post::accept(pending, entropy, author, post, seen)
+        }
+        Command::Amend { conversation, command, target, wish, seen } => {
+            let author = Author { conversation, sender: user, message: command };
+            accept_amendment::accept(pending, entropy, author, (target, wish), seen.unwrap_or_default())
         }
         Command::Receipt { conversation, delivered, read } => {
             let register = (conversation, user, device);

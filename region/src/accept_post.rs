@@ -11,6 +11,7 @@ use crate::accept_command::{self, NotDone};
 use crate::command::{Done, Refusal, Seen};
 use crate::issue_operation::{self, Author};
 use crate::pending::Pending;
+use bytes::Bytes;
 use crdt::Timestamp;
 use crdt::operation::{Body, Post};
 use rand_core::RngCore;
@@ -27,10 +28,7 @@ pub(crate) fn accept(
         return Ok(done);
     }
     let conversation = author.conversation;
-    let limit = pending.config.limits.body_bytes_max;
-    if post.body.len() > limit {
-        return Err(Refusal::BodyTooLarge { bytes: post.body.len(), limit }.into());
-    }
+    fits(pending, &post.body)?;
     accept_command::membership(pending, conversation, author.sender)?;
     accept_command::possible(pending, conversation, &seen.cut)?;
     let held = pending.tables.conversation(conversation)?;
@@ -39,6 +37,12 @@ pub(crate) fn accept(
         post.seen = Some(seen.cut);
     }
     issue(pending, entropy, author, seen.highest, Body::Post(post))
+}
+
+/// Whether a body is within the limit.
+pub(crate) fn fits(pending: &Pending<'_>, body: &Bytes) -> Result<(), Refusal> {
+    let limit = pending.config.limits.body_bytes_max;
+    if body.len() > limit { Err(Refusal::BodyTooLarge { bytes: body.len(), limit }) } else { Ok(()) }
 }
 
 /// Issues an operation at the next place of its conversation.

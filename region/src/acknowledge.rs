@@ -8,6 +8,7 @@
 //!
 //! Bounded: at most one entry a partition waits, so 1,024.
 
+use crate::cut_payloads::Uncut;
 use crate::join_registers::{self, Source};
 use crate::keys::Key;
 use crate::partition;
@@ -133,7 +134,7 @@ pub(crate) fn learn(
 }
 
 /// Believes what can be believed now, and tells if more is stable.
-pub(crate) fn weigh(pending: &mut Pending<'_>) -> Result<(), StoreError> {
+pub(crate) fn weigh(pending: &mut Pending<'_>, uncut: &mut Uncut) -> Result<(), StoreError> {
     let weighed = pending.partitions.iter().filter(|(_, work)| work.weigh_stability);
     for bucket in weighed.map(|(bucket, _)| *bucket).collect::<Vec<_>>() {
         let config = pending.config;
@@ -151,6 +152,7 @@ pub(crate) fn weigh(pending: &mut Pending<'_>) -> Result<(), StoreError> {
         }
         if let Some(cut) = grew {
             pending.tables.put(&Key::Stable(bucket), &cut);
+            uncut.note_stable(bucket);
             let partition = pending.partition_id(bucket);
             pending.tables.effects.push(Effect::Stable { partition, cut });
         }

@@ -228,9 +228,12 @@ fn decode(commit: &Commit) -> Result<Vec<Checked>, CommitRefused> {
         if envelope.conversation.partition() != partition {
             return Err(CommitRefused::WrongPartition { partition, dot });
         }
-        let payload =
-            operation.payload.as_ref().ok_or_else(|| malformed(MalformedOperation::Field("payload")))?;
-        let body = Body::decode(&envelope, payload).map_err(malformed)?;
+        let body = match &operation.payload {
+            // Cut where it comes from, since the message is deleted: the deletion follows, or is here already.
+            None if envelope.kind.may_be_cut() => None,
+            None => return Err(malformed(MalformedOperation::Field("payload"))),
+            Some(payload) => Some(Body::decode(&envelope, payload).map_err(malformed)?),
+        };
         operations.push(Checked { dot, envelope, body });
     }
     Ok(operations)
@@ -242,9 +245,9 @@ fn decode(commit: &Commit) -> Result<Vec<Checked>, CommitRefused> {
 fn note_broken_pins(pending: &mut Pending<'_>, operation: &Checked) {
     let Checked { dot, envelope, body } = operation;
     let named = match body {
-        Body::Create { members, .. } => members.as_slice(),
-        Body::Add { user, .. } => std::slice::from_ref(user),
-        Body::Post(_) | Body::Leave { .. } => &[],
+        Some(Body::Create { members, .. }) => members.as_slice(),
+        Some(Body::Add { user, .. }) => std::slice::from_ref(user),
+        Some(Body::Post(_) | Body::Leave { .. } | Body::Amend { .. }) | None => &[],
     };
     let allowed = &pending.config.allowed_pins;
     let broken = named.iter().chain([&envelope.sender]).filter(|user| !allowed.contains(&user.placement()));

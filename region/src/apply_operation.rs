@@ -5,19 +5,21 @@
 //! - It cannot refuse: whatever could be wrong with an operation was checked before, so a commit is applied whole.
 //! - Every operation gets the next arrival number and an entry of its own, an alias too, so that cuts cover it.
 //! - An identity is shown once, at the lowest place of its aliases.
+//! - Of a message that was deleted nothing is shown from here on, whatever arrives, and all that carries it is noted to be cut.
 //!
 //! Writes per post: dot, identity, timeline and change (about 60, 75, 60 and 70 bytes with their keys); its log record is the commit's.
 
-use crate::item::{Change, Content, Item};
+use crate::item::{Became, Change, Content, Item};
 use crate::keys::Key;
 use crate::partition;
 use crate::record::{ChangeRecord, IdentityRecord, LoggedPlace, MembershipRecord, TimelineRecord};
 use crate::shard::Effect;
 use crate::store::StoreError;
 use crate::tables::Tables;
-use crdt::Dot;
+use crdt::amendments::{Amended, Amendment, AmendmentContent};
 use crdt::operation::{Body, Envelope};
 use crdt::timeline::Inserted;
+use crdt::{Dot, Kind};
 use replication::log::Position;
 use std::sync::Arc;
 
@@ -26,7 +28,8 @@ use std::sync::Arc;
 pub(crate) struct Checked {
     pub(crate) dot: Dot,
     pub(crate) envelope: Envelope,
-    pub(crate) body: Body,
+    /// None if its payload has been cut.
+    pub(crate) body: Option<Body>,
 }
 
 /// Applies an operation that stands at that position of its partition's log.
@@ -39,7 +42,10 @@ pub(crate) fn apply(
     let conversation = envelope.conversation;
     tables.put(&Key::Dot(conversation.partition().bucket, dot), &position);
     let repeated = place(tables, position, dot, &envelope)?;
-    change_members(tables, dot, &envelope, &body)?;
+    let is_deleted = amend(tables, dot, &envelope, body.as_ref())?;
+    if let Some(body) = &body {
+        change_members(tables, dot, &envelope, body)?;
+    }
     let record = tables.change_conversation(conversation)?;
     record.arrival.0 += 1;
     record.cut.raise(dot);
@@ -49,25 +55,83 @@ pub(crate) fn apply(
     let (kind, sender, message) = (envelope.kind, envelope.sender, envelope.message);
     let entry = ChangeRecord { position, dot, kind, sender, message, repeated };
     tables.put(&Key::Change(conversation, arrival), &entry);
-    let item = Arc::new(item(dot, &envelope, body));
+    let item = Arc::new(item(dot, &envelope, body.filter(|_| !is_deleted)));
     tables.effects.push(Effect::Changed(Change { conversation, arrival, cut, highest, item }));
     Ok(())
 }
 
-/// What a device is shown of an operation.
-pub(crate) fn item(dot: Dot, envelope: &Envelope, body: Body) -> Item {
-    let content = match body {
+/// What a device is shown of an operation in the order of arrival. Without a body, or if the message has been deleted since, what is left of it.
+pub(crate) fn item(dot: Dot, envelope: &Envelope, body: Option<Body>) -> Item {
+    let content = match (body, envelope.target) {
+        (Some(body), _) => content(body),
+        (None, Some(target)) => Content::Deleted { target },
+        (None, None) => Content::Post {
+            body: bytes::Bytes::new(),
+            sent_at_ms: i64::try_from(envelope.message.created_ms()).unwrap_or(i64::MAX),
+            reply_to: None,
+            seen: None,
+            became: Became { deleted: true, ..Became::default() },
+        },
+    };
+    Item { sender: envelope.sender, message: envelope.message, dot, hlc: envelope.hlc, content }
+}
+
+fn content(body: Body) -> Content {
+    match body {
         Body::Post(post) => Content::Post {
             body: post.body,
             sent_at_ms: post.sent_at_ms,
             reply_to: post.reply_to,
             seen: post.seen,
+            became: Became::default(),
         },
         Body::Create { members, name, direct } => Content::Created { members, name, direct },
         Body::Add { user, since } => Content::Added { user, since },
         Body::Leave { seen: _ } => Content::Left,
-    };
-    Item { sender: envelope.sender, message: envelope.message, dot, hlc: envelope.hlc, content }
+        Body::Amend { target, content } => match content {
+            AmendmentContent::Edit { body, seen } => Content::Edited { target, body, seen },
+            AmendmentContent::Delete => Content::Deleted { target },
+            AmendmentContent::React(emoji) => Content::Reacted { target, emoji },
+            AmendmentContent::Withdraw { emoji, seen } => Content::Withdrawn { target, emoji, seen },
+        },
+    }
+}
+
+/// Takes what an operation does to a message, and says whether it carries one that is deleted: a post or an edit that is not to be shown.
+fn amend(
+    tables: &mut Tables<'_>,
+    dot: Dot,
+    envelope: &Envelope,
+    body: Option<&Body>,
+) -> Result<bool, StoreError> {
+    let conversation = envelope.conversation;
+    if envelope.kind == Kind::Post {
+        let is_deleted = tables.conversation(conversation)?.amended > 0
+            && partition::amendments(tables.view(), conversation, envelope.identity())?
+                .is_some_and(|amendments| amendments.is_deleted());
+        if is_deleted {
+            crate::sometimes::DELETED_BEFORE_IT_CAME.reach();
+            tables.uncut.insert((conversation, envelope.identity()));
+        }
+        return Ok(is_deleted);
+    }
+    let Some(amendment) = Amendment::of(dot, envelope, body) else { return Ok(false) };
+    let message = amendment.target;
+    let known = partition::amendments(tables.view(), conversation, message)?;
+    let is_first = known.is_none();
+    let mut amendments = known.unwrap_or_default();
+    if amendments.apply(&amendment) == Amended::Void {
+        crate::sometimes::AMENDMENT_VOID.reach();
+        return Ok(false);
+    }
+    let key = Key::Amendments(conversation, message.sender, message.message);
+    tables.put_bytes(&key, amendments.encode());
+    tables.change_conversation(conversation)?.amended += u64::from(is_first);
+    let carries = amendments.is_deleted() && matches!(envelope.kind, Kind::Edit | Kind::Delete);
+    if carries {
+        tables.uncut.insert((conversation, message));
+    }
+    Ok(carries && envelope.kind == Kind::Edit)
 }
 
 /// Puts an operation among the aliases of its identity, and moves what is shown if it is the lowest now. Says whether the
@@ -108,7 +172,7 @@ fn change_members(
     body: &Body,
 ) -> Result<(), StoreError> {
     match body {
-        Body::Post(_) => return Ok(()),
+        Body::Post(_) | Body::Amend { .. } => return Ok(()),
         Body::Create { .. } | Body::Add { .. } | Body::Leave { .. } => {}
     }
     let conversation = envelope.conversation;

@@ -3,7 +3,9 @@
 //! What must always hold: every command carries an id and is done once, however often it is sent; a refusal changes nothing.
 
 use bytes::Bytes;
-use crdt::{ConversationId, Cut, Dot, MessageId, Timestamp, UserId};
+use crdt::amendments::NotAmended;
+use crdt::emoji::Emoji;
+use crdt::{ConversationId, Cut, Dot, Identity, MessageId, RegionId, Timestamp, UserId};
 
 /// A command of one user's device, already signed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +61,19 @@ pub enum Command {
         /// What this device has been shown of the conversation, from its authenticated cursor.
         seen: Option<Seen>,
     },
+    /// Changes a message, or reacts to it.
+    Amend {
+        /// Where.
+        conversation: ConversationId,
+        /// The command's id.
+        command: MessageId,
+        /// The message.
+        target: Identity,
+        /// What is to be done to it.
+        wish: Wish,
+        /// As of a post.
+        seen: Option<Seen>,
+    },
     /// What this device has been given, or its user has read, from its authenticated cursors.
     Receipt {
         /// Where.
@@ -68,6 +83,19 @@ pub enum Command {
         /// Read by the user up to here.
         read: Option<Cut>,
     },
+}
+
+/// What is to be done to a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// Its body becomes this one, of at most 65,536 bytes.
+    Edit(Bytes),
+    /// It is deleted for everyone.
+    Delete,
+    /// The user reacts to it.
+    React(Emoji),
+    /// The user withdraws a reaction.
+    Withdraw(Emoji),
 }
 
 /// What a device has seen of a conversation.
@@ -182,6 +210,24 @@ pub enum Refusal {
     /// The cursor is not one this device could have been given.
     #[error("the cursor claims more than this conversation holds: sync again from your last cursor")]
     CursorAhead(ConversationId),
+    /// The message cannot be edited, deleted or reacted to like that.
+    #[error("{why}")]
+    NotAmended {
+        /// Where.
+        conversation: ConversationId,
+        /// Why not.
+        why: NotAmended,
+    },
+    /// A region of the placement does not know this kind of operation yet, or has not said so.
+    #[error(
+        "this can be done in {conversation} only once every region of its placement can, and {region} has not said so yet: try again when it was upgraded and has been reached"
+    )]
+    NotKnownEverywhere {
+        /// Where.
+        conversation: ConversationId,
+        /// Which region.
+        region: RegionId,
+    },
     /// The shard's mailbox is full.
     #[error("the region is busy: send again in {retry_after_ms} ms")]
     Busy {
@@ -209,6 +255,19 @@ impl Refusal {
             Self::Direct(_) => "direct_conversation",
             Self::ClockExhausted(_) => "clock_exhausted",
             Self::CursorAhead(_) => "cursor_ahead",
+            Self::NotAmended { why, .. } => match why {
+                NotAmended::NoSuchMessage => "unknown_message",
+                NotAmended::NotTheSender => "not_the_sender",
+                NotAmended::TooLate { .. } => "too_late",
+                NotAmended::Deleted => "message_deleted",
+                NotAmended::TooManyEdits => "too_many_edits",
+                NotAmended::TooManyEmoji => "too_many_emoji",
+                NotAmended::TooOften => "too_many_reactions",
+                NotAmended::NoSuchReaction => "unknown_reaction",
+                // Never refused with: what stands already needs nothing.
+                NotAmended::AlreadyReacted => "unknown_reaction",
+            },
+            Self::NotKnownEverywhere { .. } => "not_known_everywhere",
             Self::Busy { .. } => "busy",
         }
     }

@@ -5,20 +5,22 @@
 //!
 //! Cost: digests read every message's log entry once; nothing is held in memory beyond one item and one partition's conversations.
 
+use crate::item::Content;
 use crate::keys::{Key, KeyRange};
 use crate::partition;
 use crate::read;
 use crate::record::{
-    self, ConversationRecord, IdentityRecord, MembershipRecord, RegisterRecord, TimelineRecord,
+    self, ConversationRecord, IdentityRecord, MembershipRecord, OpaqueRecord, RegisterRecord, TimelineRecord,
 };
 use crate::register_key::RegisterKey;
 use crate::store::{Direction, StoreError, View};
+use crdt::amendments::Amendments;
 use crdt::operation::{Body, Envelope};
 use crdt::timeline::Entry;
 use crdt::{
-    Bucket, ChainHead, ConversationId, Cut, DeviceId, DigestBuilder, Dot, Identity, Kind, Membership,
-    MessageId, PartitionId, Place, PlacementId, Receipt, ReplicaId, StateDigest, Timestamp, UserId,
-    VersionVector,
+    Bucket, ChainHead, ConversationId, Cut, DeviceId, DigestBuilder, Dot, Identity, Kind, MalformedState,
+    Membership, MessageId, PartitionId, Place, PlacementId, Receipt, ReplicaId, StateDigest, Timestamp,
+    UserId, VersionVector,
 };
 use replication::log::Position;
 use std::collections::BTreeMap;
@@ -54,8 +56,8 @@ pub struct ExportedPost {
     pub dot: Dot,
     /// Every operation that carried it, that one first.
     pub aliases: Vec<Dot>,
-    /// BLAKE3 of its body.
-    pub body_digest: [u8; 32],
+    /// BLAKE3 of the body that it shows; none if it was deleted for everyone.
+    pub body_digest: Option<[u8; 32]>,
 }
 
 /// One member of one conversation.
@@ -226,6 +228,15 @@ fn digest(
         }
         Ok(ControlFlow::Continue(()))
     })?;
+    let amended = KeyRange::amendments(conversation);
+    record::scan(view, &amended, Direction::Ascending, |key, OpaqueRecord(bytes)| {
+        if let Key::Amendments(_, sender, message) = key {
+            let damaged = |error: MalformedState| record::damaged(&key.encode(), &error.to_string());
+            let amendments = Amendments::decode(&bytes).map_err(damaged)?;
+            digest.amendments(Identity { sender, message }, &amendments).map_err(|_| unordered(key))?;
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
     Ok(digest.finish())
 }
 
@@ -238,15 +249,16 @@ fn exported_post(
     if entry.kind != Kind::Post {
         return Ok(None);
     }
-    let (envelope, body) = logged(view, conversation, entry.position)?;
-    let Body::Post(post) = body else {
-        return Err(record::damaged(&key.encode(), "it calls a post what the log does not"));
-    };
+    let (envelope, _) = logged(view, conversation, entry.position)?;
     let (sender, message) = (envelope.sender, envelope.message);
     let of = Key::Identity(conversation, sender, message);
     let identity: IdentityRecord = record::load_named(view, &of, "the timeline")?;
     let aliases = identity.places.iter().map(|logged| logged.place.dot).collect();
-    let body_digest = *blake3::hash(&post.body).as_bytes();
+    let Content::Post { body, became, .. } = read::message_at(view, conversation, entry.position)?.content
+    else {
+        return Err(record::damaged(&key.encode(), "it calls a post what the log does not"));
+    };
+    let body_digest = (!became.deleted).then(|| *blake3::hash(&body).as_bytes());
     Ok(Some(ExportedPost { conversation, sender, message, hlc, dot, aliases, body_digest }))
 }
 
@@ -254,7 +266,7 @@ fn logged(
     view: &dyn View,
     conversation: ConversationId,
     position: Position,
-) -> Result<(Envelope, Body), StoreError> {
+) -> Result<(Envelope, Option<Body>), StoreError> {
     let bucket = conversation.partition().bucket;
     let entry = partition::entry(view, bucket, position, "the timeline")?;
     partition::decode(bucket, position, &entry)

@@ -48,9 +48,10 @@ pub(crate) fn issue(
     }
     let payload_digest = crdt::operation::digest(&payload);
     work.own.push(OperationBytes { envelope, payload: Some(payload) });
-    let kind = draft.body.kind();
-    let envelope = Envelope { conversation, hlc, kind, sender, message, payload_digest };
-    apply_operation::apply(&mut pending.tables, position, Checked { dot, envelope, body: draft.body })?;
+    let (kind, target) = (draft.body.kind(), draft.body.target());
+    let envelope = Envelope { conversation, hlc, kind, sender, message, payload_digest, target };
+    let body = Some(draft.body);
+    apply_operation::apply(&mut pending.tables, position, Checked { dot, envelope, body })?;
     Ok(dot)
 }
 

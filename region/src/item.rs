@@ -5,7 +5,9 @@
 //! every operation after its causes, whatever happened to the same message later (decision 0004).
 
 use bytes::Bytes;
-use crdt::{ConversationId, Cut, Dot, MessageId, Timestamp, UserId};
+use crdt::emoji::Emoji;
+use crdt::{ConversationId, Cut, Dot, Identity, MessageId, Place, Timestamp, UserId};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The number of an operation in the order in which its conversation's operations were applied in this region, from 1.
@@ -42,6 +44,8 @@ pub enum Content {
         /// Present if its author's device had seen more than its region had: until the reader has been shown all of
         /// this cut, the message carries the mark of promise 4.
         seen: Option<Cut>,
+        /// What became of it.
+        became: Became,
     },
     /// The conversation began.
     Created {
@@ -61,6 +65,59 @@ pub enum Content {
     },
     /// The sender left.
     Left,
+    /// A message's body is another.
+    Edited {
+        /// Which message.
+        target: Identity,
+        /// As of a post.
+        body: Bytes,
+        /// As of a post.
+        seen: Option<Cut>,
+    },
+    /// A message is deleted for everyone; also given in place of an edit of it, whose body is nobody's to see any more.
+    Deleted {
+        /// Which message.
+        target: Identity,
+    },
+    /// The sender reacts to a message.
+    Reacted {
+        /// Which message.
+        target: Identity,
+        /// How.
+        emoji: Emoji,
+    },
+    /// The sender withdraws a reaction.
+    Withdrawn {
+        /// Of which message.
+        target: Identity,
+        /// Which.
+        emoji: Emoji,
+        /// The commands that gave it, as far as they were known where it was withdrawn.
+        seen: BTreeSet<MessageId>,
+    },
+}
+
+/// What became of a message. In the order of arrival that is told by entries of their own, so there a message is as it was sent, unless it has been
+/// deleted since; where messages are read by their place, it is as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Became {
+    /// It was deleted for everyone: nothing else of it is shown.
+    pub deleted: bool,
+    /// The edit whose body it shows.
+    pub edited: Option<Place>,
+    /// Its reactions, in the order in which they began.
+    pub reactions: Vec<Reaction>,
+}
+
+/// One emoji under a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reaction {
+    /// Which.
+    pub emoji: Emoji,
+    /// How many users gave it.
+    pub count: usize,
+    /// The first [`REACTION_USERS_SHOWN_MAX`](crate::limits::REACTION_USERS_SHOWN_MAX) of them by their numbers.
+    pub users: Vec<UserId>,
 }
 
 /// One change of a conversation, as fanned out to the devices that are live in it.

@@ -40,6 +40,8 @@ pub(crate) enum Table {
     Meta = 15,
     PeerStarts = 16,
     Present = 18,
+    Amendments = 19,
+    Uncut = 20,
 }
 
 /// The key of one record.
@@ -77,10 +79,14 @@ pub(crate) enum Key {
     Membership(UserId, ConversationId),
     /// What this store is.
     Meta,
-    /// The highest start number seen of a peer's replica.
+    /// What a peer's replica said of itself.
     PeerStart(ReplicaId),
     /// The region's present when the store was last written.
     Present,
+    /// What became of a message that was amended.
+    Amendments(ConversationId, UserId, MessageId),
+    /// That a message is deleted for everyone, and payloads of it are still there.
+    Uncut(ConversationId, UserId, MessageId),
 }
 
 /// Keys from one, included, to another, excluded.
@@ -92,7 +98,7 @@ pub(crate) struct KeyRange {
 
 impl Table {
     /// By number, from 1.
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 20] = [
         Self::Log,
         Self::Dots,
         Self::Chains,
@@ -111,6 +117,8 @@ impl Table {
         Self::PeerStarts,
         Self::Stable,
         Self::Present,
+        Self::Amendments,
+        Self::Uncut,
     ];
 
     /// As it is named in errors.
@@ -134,6 +142,8 @@ impl Table {
             Self::Meta => "meta",
             Self::PeerStarts => "peer_starts",
             Self::Present => "present",
+            Self::Amendments => "amendments",
+            Self::Uncut => "uncut",
         }
     }
 
@@ -168,6 +178,8 @@ impl Key {
             Self::Meta => Table::Meta,
             Self::PeerStart(..) => Table::PeerStarts,
             Self::Present => Table::Present,
+            Self::Amendments(..) => Table::Amendments,
+            Self::Uncut(..) => Table::Uncut,
         }
     }
 
@@ -179,6 +191,8 @@ impl Key {
             | Self::Timeline(conversation, ..)
             | Self::Identity(conversation, ..)
             | Self::Change(conversation, _)
+            | Self::Amendments(conversation, ..)
+            | Self::Uncut(conversation, ..)
             | Self::Membership(_, conversation)
             | Self::Register(_, RegisterKey::Receipt(conversation, ..)) => Some(*conversation),
             Self::Log(..)
@@ -220,7 +234,9 @@ impl Key {
                 out.extend(hlc.0.to_be_bytes());
                 push_dot(out, *dot);
             }
-            Self::Identity(conversation, sender, message) => {
+            Self::Identity(conversation, sender, message)
+            | Self::Amendments(conversation, sender, message)
+            | Self::Uncut(conversation, sender, message) => {
                 let out = in_conversation(&mut out, *conversation, self);
                 out.extend(sender.0.to_be_bytes());
                 out.extend(message.0.to_be_bytes());
@@ -267,9 +283,14 @@ impl Key {
             Table::Timeline => {
                 Self::Timeline(fields.conversation()?, Timestamp(fields.u64()?), fields.dot()?)
             }
-            Table::Identity => {
+            Table::Identity | Table::Amendments | Table::Uncut => {
                 let (conversation, sender) = (fields.conversation()?, UserId(fields.u64()?));
-                Self::Identity(conversation, sender, MessageId(fields.u128()?))
+                let message = MessageId(fields.u128()?);
+                match table {
+                    Table::Amendments => Self::Amendments(conversation, sender, message),
+                    Table::Uncut => Self::Uncut(conversation, sender, message),
+                    _ => Self::Identity(conversation, sender, message),
+                }
             }
             Table::Changes => Self::Change(fields.conversation()?, ArrivalNumber(fields.u64()?)),
             Table::Membership => Self::Membership(UserId(fields.u64()?), fields.conversation()?),
@@ -294,7 +315,7 @@ impl KeyRange {
     }
 
     /// The tables of a bucket that follow from its log; the rows of members follow too, but stand in their own buckets.
-    pub(crate) fn derived(bucket: Bucket) -> [Self; 7] {
+    pub(crate) fn derived(bucket: Bucket) -> [Self; 8] {
         [
             Table::Dots,
             Table::Chains,
@@ -303,6 +324,7 @@ impl KeyRange {
             Table::Timeline,
             Table::Identity,
             Table::Changes,
+            Table::Amendments,
         ]
         .map(|table| Self::table(bucket, table))
     }
@@ -379,6 +401,16 @@ impl KeyRange {
     /// The identities of a conversation.
     pub(crate) fn identities(conversation: ConversationId) -> Self {
         Self::of_conversation(conversation, Table::Identity)
+    }
+
+    /// The amended messages of a conversation.
+    pub(crate) fn amendments(conversation: ConversationId) -> Self {
+        Self::of_conversation(conversation, Table::Amendments)
+    }
+
+    /// The deleted messages of a partition of which there are still payloads.
+    pub(crate) fn uncut(bucket: Bucket) -> Self {
+        Self::table(bucket, Table::Uncut)
     }
 
     /// What arrived in a conversation after that number.

@@ -9,6 +9,7 @@
 
 #![deny(clippy::float_arithmetic, clippy::iter_over_hash_type)]
 
+mod accept_amendment;
 mod accept_command;
 mod accept_post;
 mod accept_receipt;
@@ -19,6 +20,7 @@ mod change_membership;
 pub mod cluster;
 pub mod command;
 mod create_conversation;
+mod cut_payloads;
 mod encoding;
 pub mod epoch;
 pub mod export;

@@ -2,6 +2,8 @@
 //!
 //! What must always hold: everything that input can grow is bounded by one of these, or by what an operator provides (disk).
 
+use crdt::amendments::Windows;
+
 /// What a shard accepts. Each is a setting; the defaults are the design's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -21,6 +23,8 @@ pub struct Limits {
     /// Milliseconds for which a partition's acknowledgement may wait for more to acknowledge: an acknowledgement costs every region a write and every
     /// bridge some 70 bytes, so one a second and busy partition. Stability comes at most that much later: it lets clients forget, and nobody waits for it.
     pub acknowledge_after_ms: u64,
+    /// How long after it was sent a message may be edited, and deleted for everyone: later it has been read and answered. Beyond them `too_late`.
+    pub windows: Windows,
 }
 
 impl Default for Limits {
@@ -33,6 +37,7 @@ impl Default for Limits {
             ahead_ms_max: DAY_MS,
             receipt_devices_max: 32,
             acknowledge_after_ms: 1_000,
+            windows: Windows::default(),
         }
     }
 }
@@ -46,6 +51,13 @@ pub(crate) const PRESENT_EVERY_MS: u64 = 1_000;
 
 /// Entries that an unread count looks at, newest first: it counts the unread among these, and a list of many conversations stays quick.
 pub const UNREAD_LOOKED_AT_MAX: usize = 1_000;
+
+/// Users whom a reaction names where messages are read by their place; of the others it has the number. Twenty emoji of a thousand users each would be
+/// 340 KB under one message.
+pub const REACTION_USERS_SHOWN_MAX: usize = 16;
+
+/// Deleted messages whose payloads are cut in one step; what is left is cut in the next, at once. Each is a log record read and written, of up to 68 KiB.
+pub const CUT_A_STEP_MAX: usize = 64;
 
 /// Bytes after which a commit of this region's own ends, though the step has more to issue: a commit is carried and applied whole, so
 /// it is kept well below what a peer takes. A step that issues more makes several commits, one behind the other.

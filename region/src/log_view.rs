@@ -9,7 +9,7 @@
 use crate::acknowledge;
 use crate::keys::{Key, KeyRange};
 use crate::partition;
-use crate::record::{self, ChainRecord, OpaqueRecord, RegisterRecord};
+use crate::record::{self, ChainRecord, OpaqueRecord, PeerRecord, RegisterRecord};
 use crate::register_key::RegisterKey;
 use crate::store::{Direction, StoreError, View};
 use bytes::Bytes;
@@ -235,7 +235,9 @@ impl LogView for StoreLog<'_> {
     fn start_number(&self, placement: PlacementId, peer: ReplicaId) -> Result<u64, LogUnreadable> {
         // A start number belongs to no partition; the placement's first stands for its store.
         let partition = PartitionId { placement, bucket: FIRST };
-        self.read_in(partition, |view| Ok(record::load(view, &Key::PeerStart(peer))?.unwrap_or_default()))
+        self.read_in(partition, |view| {
+            Ok(record::load::<PeerRecord>(view, &Key::PeerStart(peer))?.unwrap_or_default().start_number)
+        })
     }
 
     fn region(&self) -> RegionId {

@@ -14,7 +14,7 @@ use crate::store::{Batch, StoreError, View};
 use crdt::{Incarnation, PlacementId, RegionId, ReplicaId};
 
 /// The format this version writes. Grows when records or keys change in a way that an older version would misread.
-pub const FORMAT: u64 = 1;
+pub const FORMAT: u64 = 2;
 
 /// What a store says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,6 +159,7 @@ pub fn check(view: &dyn View, expected: &Expected) -> Result<Option<StoreMeta>, 
 #[must_use]
 pub fn advance(mut meta: StoreMeta) -> (StoreMeta, Batch) {
     meta.start_number += 1;
+    meta.format = FORMAT;
     let batch = batch(&meta);
     (meta, batch)
 }

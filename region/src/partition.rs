@@ -7,9 +7,13 @@
 use crate::keys::{Key, KeyRange};
 use crate::record::{self, ChainRecord, LogRecord, OpaqueRecord, ReachRecord};
 use crate::store::{Direction, StoreError, View};
+use crdt::amendments::Amendments;
 use crdt::id::BUCKETS;
 use crdt::operation::{Body, Envelope, MalformedOperation};
-use crdt::{Bucket, ConversationId, Dot, Membership, PartitionId, ReplicaId, Sequence, VersionVector};
+use crdt::{
+    Bucket, ConversationId, Dot, Identity, MalformedState, Membership, PartitionId, ReplicaId, Sequence,
+    VersionVector,
+};
 use replication::commit::{Commit, OperationBytes};
 use replication::log::{LoggedCommit, PartitionState, Position};
 use std::collections::BTreeMap;
@@ -87,17 +91,32 @@ pub(crate) fn entry(
     record::load_named(view, &Key::Log(bucket, position), named_by)
 }
 
-/// What a log entry says, checked again against the digest that its envelope names.
+/// What became of a message that was amended; none if it was not.
+pub(crate) fn amendments(
+    view: &dyn View,
+    conversation: ConversationId,
+    message: Identity,
+) -> Result<Option<Amendments>, StoreError> {
+    let key = Key::Amendments(conversation, message.sender, message.message);
+    let Some(OpaqueRecord(bytes)) = record::load(view, &key)? else { return Ok(None) };
+    let wrong = |error: MalformedState| record::damaged(&key.encode(), &error.to_string());
+    Amendments::decode(&bytes).map(Some).map_err(wrong)
+}
+
+/// What a log entry says, checked again against the digest that its envelope names; no body if its payload has been cut.
 pub(crate) fn decode(
     bucket: Bucket,
     position: Position,
     entry: &LogRecord,
-) -> Result<(Envelope, Body), StoreError> {
+) -> Result<(Envelope, Option<Body>), StoreError> {
     let wrong =
         |error: MalformedOperation| record::damaged(&Key::Log(bucket, position).encode(), &error.to_string());
     let envelope = Envelope::decode(&entry.envelope).map_err(wrong)?;
-    let payload = entry.payload.as_ref().ok_or_else(|| wrong(MalformedOperation::Field("payload")))?;
-    let body = Body::decode(&envelope, payload).map_err(wrong)?;
+    let body = match &entry.payload {
+        None if envelope.kind.may_be_cut() => None,
+        None => return Err(wrong(MalformedOperation::Field("payload"))),
+        Some(payload) => Some(Body::decode(&envelope, payload).map_err(wrong)?),
+    };
     Ok((envelope, body))
 }
 

@@ -1,7 +1,7 @@
 //! What may be read of a region: conversations, changes since a cursor, pages of history, receipts. Pure functions over a durable view.
 //!
 //! What must always hold: a user reads only conversations they are a member of, and nothing that their membership hides (what the
-//! conversation held where they were added). A read ends at a limit, and says how to go on.
+//! conversation held where they were added). A read ends at a limit, and says how to go on. Nothing of a deleted message is read but that there was one.
 //!
 //! Cost: a read costs what it shows and what lies between, not what a conversation holds (see `read/origins.rs`).
 
@@ -12,13 +12,21 @@ mod summary;
 
 use crate::acknowledge;
 use crate::apply_operation;
-use crate::item::{ArrivalNumber, Content, Item};
+use crate::item::{ArrivalNumber, Content, Item, Reaction};
 use crate::keys::{Key, KeyRange};
+use crate::limits::REACTION_USERS_SHOWN_MAX;
 use crate::partition;
 use crate::record::{self, ConversationRecord, MembershipRecord, RegisterRecord};
 use crate::register_key::RegisterKey;
 use crate::store::{Direction, StoreError, View};
-use crdt::{ConversationId, Cut, DeviceId, Dot, PartitionId, PlacementId, Timestamp, UserId, VersionVector};
+use bytes::Bytes;
+use crdt::amendments::AmendmentContent;
+use crdt::emoji::Emoji;
+use crdt::operation::Body;
+use crdt::{
+    Bucket, ConversationId, Cut, DeviceId, Dot, Identity, PartitionId, PlacementId, Timestamp, UserId,
+    VersionVector,
+};
 use replication::log::Position;
 use std::cmp::Reverse;
 use std::ops::ControlFlow;
@@ -215,19 +223,85 @@ pub(crate) fn held(view: &dyn View, conversation: ConversationId) -> Result<Conv
     Ok(record::load(view, &Key::Conversation(conversation))?.unwrap_or_default())
 }
 
-/// What the operation at that position of the log shows.
-fn item_at(view: &dyn View, conversation: ConversationId, position: Position) -> Result<Item, StoreError> {
+/// What the operation at that position of the log shows in the order of arrival.
+fn item_at(
+    view: &dyn View,
+    held: &ConversationRecord,
+    conversation: ConversationId,
+    position: Position,
+) -> Result<Item, StoreError> {
     let bucket = conversation.partition().bucket;
     let entry = partition::entry(view, bucket, position, "its conversation")?;
     let (envelope, body) = partition::decode(bucket, position, &entry)?;
-    Ok(apply_operation::item(entry.dot, &envelope, body))
+    let carried = if envelope.kind.amends() { envelope.target } else { Some(envelope.identity()) };
+    let is_gone = held.amended > 0 && envelope.kind.may_be_cut() && is_deleted(view, conversation, carried)?;
+    Ok(apply_operation::item(entry.dot, &envelope, body.filter(|_| !is_gone)))
+}
+
+/// Whether a message was deleted for everyone.
+fn is_deleted(
+    view: &dyn View,
+    conversation: ConversationId,
+    message: Option<Identity>,
+) -> Result<bool, StoreError> {
+    let Some(message) = message else { return Ok(false) };
+    Ok(partition::amendments(view, conversation, message)?.is_some_and(|amendments| amendments.is_deleted()))
+}
+
+/// The message whose canonical operation stands at that position of the log, as it stands now.
+pub(crate) fn message_at(
+    view: &dyn View,
+    conversation: ConversationId,
+    position: Position,
+) -> Result<Item, StoreError> {
+    let bucket = conversation.partition().bucket;
+    let entry = partition::entry(view, bucket, position, "the timeline")?;
+    let (envelope, body) = partition::decode(bucket, position, &entry)?;
+    let amendments = partition::amendments(view, conversation, envelope.identity())?.unwrap_or_default();
+    if amendments.is_deleted() {
+        return Ok(apply_operation::item(entry.dot, &envelope, None));
+    }
+    let mut item = apply_operation::item(entry.dot, &envelope, body);
+    if let Content::Post { body, became, .. } = &mut item.content {
+        if let Some(edited) = amendments.edited() {
+            match edited_body(view, bucket, edited.dot)? {
+                Some(newest) => *body = newest,
+                // Cut where this region has it from, so the message is deleted, though that has not arrived yet.
+                None => return Ok(apply_operation::item(entry.dot, &envelope, None)),
+            }
+            became.edited = Some(edited);
+        }
+        became.reactions = amendments.reactions().into_iter().map(reaction).collect();
+    }
+    Ok(item)
+}
+
+fn edited_body(view: &dyn View, bucket: Bucket, edit: Dot) -> Result<Option<Bytes>, StoreError> {
+    let key = Key::Dot(bucket, edit);
+    let position: Position = record::load_named(view, &key, "an edited message")?;
+    let entry = partition::entry(view, bucket, position, "a dot")?;
+    Ok(match partition::decode(bucket, position, &entry)?.1 {
+        Some(Body::Amend { content: AmendmentContent::Edit { body, .. }, .. }) => Some(body),
+        _ => None,
+    })
+}
+
+fn reaction((emoji, mut users): (&Emoji, Vec<UserId>)) -> Reaction {
+    let count = users.len();
+    users.truncate(REACTION_USERS_SHOWN_MAX);
+    Reaction { emoji: emoji.clone(), count, users }
 }
 
 /// The bytes of an item that count towards [`READ_BYTES_MAX`].
 fn body_bytes(item: &Item) -> usize {
     match &item.content {
-        Content::Post { body, .. } => body.len(),
+        Content::Post { body, became, .. } => {
+            let reactions = became.reactions.iter();
+            body.len() + reactions.map(|reaction| reaction.users.len() * 8).sum::<usize>()
+        }
         Content::Created { members, name, .. } => members.len() * 8 + name.len(),
-        Content::Added { .. } | Content::Left => 0,
+        Content::Edited { body, .. } => body.len(),
+        Content::Withdrawn { seen, .. } => seen.len() * 16,
+        Content::Added { .. } | Content::Left | Content::Deleted { .. } | Content::Reacted { .. } => 0,
     }
 }

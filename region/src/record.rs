@@ -17,6 +17,7 @@ use bytes::Bytes;
 use crdt::timeline::Inserted;
 use crdt::{Aliases, ChainHead, Cut, Dot, Kind, MessageId, Place, ReplicaId, Sequence, Timestamp, UserId};
 use replication::log::{ChangeNumber, PeerCursor, Position};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
 
@@ -87,6 +88,8 @@ pub(crate) struct ConversationRecord {
     pub(crate) cut: Cut,
     /// Operations that are not the first of their identity to arrive. Zero spares readers a look-up a message.
     pub(crate) aliases: u64,
+    /// Messages that were amended. Zero spares readers another; it is not written then, as no store of an earlier version has it.
+    pub(crate) amended: u64,
 }
 
 /// What stands at a place of the display order.
@@ -125,6 +128,15 @@ pub(crate) struct ChangeRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct MembershipRecord {
     pub(crate) since: Cut,
+}
+
+/// What a peer's replica said when it introduced itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct PeerRecord {
+    /// The highest start number seen of it.
+    pub(crate) start_number: u64,
+    /// The operation kinds that it knew last, by number; none before it was asked for them.
+    pub(crate) kinds: BTreeSet<u32>,
 }
 
 /// The value's bytes under that key, checksum at the end.
@@ -191,7 +203,7 @@ pub(crate) fn check(key: &Key, bytes: &[u8], value: &[u8]) -> Result<(), StoreEr
         Table::Reach => unseal::<ReachRecord>(bytes, value).map(drop),
         Table::Cursors => unseal::<PeerCursor>(bytes, value).map(drop),
         Table::Registers => unseal::<RegisterRecord>(bytes, value).map(drop),
-        Table::Feed | Table::Acknowledgements | Table::Members => {
+        Table::Feed | Table::Acknowledgements | Table::Members | Table::Amendments => {
             unseal::<OpaqueRecord>(bytes, value).map(drop)
         }
         Table::Stable => unseal::<Cut>(bytes, value).map(drop),
@@ -201,7 +213,9 @@ pub(crate) fn check(key: &Key, bytes: &[u8], value: &[u8]) -> Result<(), StoreEr
         Table::Changes => unseal::<ChangeRecord>(bytes, value).map(drop),
         Table::Membership => unseal::<MembershipRecord>(bytes, value).map(drop),
         Table::Meta => unseal::<StoreMeta>(bytes, value).map(drop),
-        Table::PeerStarts | Table::Present => unseal::<u64>(bytes, value).map(drop),
+        Table::PeerStarts => unseal::<PeerRecord>(bytes, value).map(drop),
+        Table::Present => unseal::<u64>(bytes, value).map(drop),
+        Table::Uncut => unseal::<()>(bytes, value).map(drop),
     }
 }
 
@@ -304,7 +318,7 @@ impl Record for Position {
     }
 }
 
-/// A start number.
+/// A time.
 impl Record for u64 {
     fn write(&self, out: &mut Writer) {
         out.number(*self);
@@ -356,6 +370,9 @@ impl Record for ConversationRecord {
         out.timestamp(self.highest);
         out.cut(&self.cut);
         out.number(self.aliases);
+        if self.amended > 0 {
+            out.number(self.amended);
+        }
     }
 
     fn read(fields: &mut Reader) -> Option<Self> {
@@ -364,6 +381,10 @@ impl Record for ConversationRecord {
             highest: fields.timestamp()?,
             cut: fields.cut()?,
             aliases: fields.number()?,
+            amended: match fields.end() {
+                Some(()) => 0,
+                None => fields.number().filter(|amended| *amended > 0)?,
+            },
         })
     }
 }
@@ -443,6 +464,35 @@ impl Record for ChangeRecord {
     }
 }
 
+/// What says all by standing there.
+impl Record for () {
+    fn write(&self, _: &mut Writer) {}
+
+    fn read(_: &mut Reader) -> Option<Self> {
+        Some(())
+    }
+}
+
+impl Record for PeerRecord {
+    fn write(&self, out: &mut Writer) {
+        out.number(self.start_number);
+        self.kinds.iter().for_each(|kind| out.number(u64::from(*kind)));
+    }
+
+    fn read(fields: &mut Reader) -> Option<Self> {
+        let start_number = fields.number()?;
+        let mut kinds = BTreeSet::new();
+        while fields.end().is_none() {
+            let kind = u32::try_from(fields.number()?).ok()?;
+            if kinds.last().is_some_and(|before| *before >= kind) {
+                return None;
+            }
+            kinds.insert(kind);
+        }
+        Some(Self { start_number, kinds })
+    }
+}
+
 impl Record for MembershipRecord {
     fn write(&self, out: &mut Writer) {
         out.cut(&self.since);
@@ -482,6 +532,8 @@ mod tests {
                     Key::Meta,
                     Key::PeerStart(replica),
                     Key::Present,
+                    Key::Amendments(conversation, UserId(1), MessageId(1)),
+                    Key::Uncut(conversation, UserId(1), MessageId(1)),
                 ]
             })
             .collect()
@@ -506,12 +558,12 @@ mod tests {
 
         #[test]
         fn a_record_comes_back_and_a_changed_byte_or_key_does_not(
-            arrival: u64, highest: u64, aliases: u64, at: prop::sample::Index, sequence in 1_u64..
+            arrival: u64, highest: u64, aliases: u64, amended: u64, at: prop::sample::Index, sequence in 1_u64..
         ) {
             let replica = ReplicaId { region: RegionId(7), incarnation: Incarnation(8) };
             let cut = Cut::from_iter([Dot { replica, sequence: Sequence(sequence) }]);
             let (arrival, highest) = (ArrivalNumber(arrival), Timestamp(highest));
-            let record = ConversationRecord { arrival, highest, cut, aliases };
+            let record = ConversationRecord { arrival, highest, cut, aliases, amended };
             let key = Key::Conversation(ConversationId(1)).encode();
             let value = seal(&key, &record);
             prop_assert_eq!(unseal::<ConversationRecord>(&key, value.clone()), Ok(record));

@@ -18,6 +18,7 @@ use crate::accept_command;
 use crate::acknowledge::{self, Unacknowledged};
 use crate::apply_commit;
 use crate::command::{Command, Done, Refusal};
+use crate::cut_payloads::{self, Uncut};
 use crate::issue_operation;
 use crate::item::Change;
 use crate::join_registers;
@@ -79,6 +80,7 @@ pub enum OpenError {
 pub struct Shard {
     config: ShardConfig,
     unacknowledged: Unacknowledged,
+    uncut: Uncut,
     kept: Kept,
 }
 
@@ -93,7 +95,7 @@ impl Shard {
         }
         recover::check(view, config.placement.id)?;
         let unacknowledged = Unacknowledged::load(&config, view)?;
-        Ok(Self { config, unacknowledged, kept: Kept::new() })
+        Ok(Self { config, unacknowledged, uncut: Uncut::load(view)?, kept: Kept::new() })
     }
 
     /// Decides what the inputs do.
@@ -120,8 +122,8 @@ impl Shard {
                 Input::Registers { peer, partition, registers, cursor } => {
                     join_registers::join(&mut pending, peer, partition, &registers, cursor)?;
                 }
-                Input::PeerStarted { peer, start_number } => {
-                    note_peer::note(&mut pending, peer, start_number)?
+                Input::PeerStarted { peer, start_number, kinds } => {
+                    note_peer::note(&mut pending, peer, start_number, kinds)?;
                 }
                 // What is due is done in every step, so a tick only has to make one.
                 Input::Tick => {}
@@ -132,9 +134,11 @@ impl Shard {
             self.unacknowledged.note(bucket, now, &self.config);
         }
         acknowledge::acknowledge(&mut pending, &mut self.unacknowledged)?;
-        acknowledge::weigh(&mut pending)?;
+        acknowledge::weigh(&mut pending, &mut self.uncut)?;
+        cut_payloads::cut(&mut pending, &mut self.uncut)?;
         let (batch, effects) = pending.finish();
-        Ok(Outcome { batch, effects, next_tick: self.unacknowledged.due() })
+        let next_tick = if self.uncut.is_due() { Some(now) } else { self.unacknowledged.due() };
+        Ok(Outcome { batch, effects, next_tick })
     }
 }
 
@@ -178,12 +182,14 @@ pub enum Input {
         /// Everything up to here in the peer's feed is now had.
         cursor: ChangeNumber,
     },
-    /// A peer introduced itself: its start number is to be remembered.
+    /// A peer introduced itself: what it said is to be remembered.
     PeerStarted {
         /// Which replica.
         peer: ReplicaId,
         /// The number of this start of its store.
         start_number: u64,
+        /// The operation kinds that it knows, by number.
+        kinds: BTreeSet<u32>,
     },
     /// Time has passed.
     Tick,

@@ -27,6 +27,11 @@ crdt::marks! {
     ALIAS = "a duplicate of what is shown arrives, and changes no place";
     ALIAS_MOVES = "a duplicate of what is shown arrives, and moves it to an earlier place";
     MEMBERSHIP_TURNED = "an operation of another region makes or ends a membership here";
+    DELETED_BEFORE_IT_CAME = "a message arrives that is deleted already";
+    AMENDMENT_VOID = "a peer's operation edits or deletes somebody else's message";
+    NOT_AMENDED = "an edit, a deletion or a reaction is refused";
+    NOT_KNOWN_EVERYWHERE = "a command whose kind of operation some region of the placement does not know";
+    CUT_LATER = "more deleted messages are to be cut than a step cuts";
     REGISTER_STANDS = "a register arrives that says nothing new";
     REGISTER_NOT_SENT_BACK = "a register is not sent to the peer that brought it";
     REGISTERS_REFUSED = "a peer's registers are refused";

@@ -10,15 +10,17 @@ use crate::record::{self, ConversationRecord, OpaqueRecord, Record};
 use crate::shard::Effect;
 use crate::store::{Batch, StoreError, View};
 use bytes::Bytes;
-use crdt::ConversationId;
-use std::collections::BTreeMap;
+use crdt::{ConversationId, Identity};
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The tables of a store and what is to be written to them.
 pub(crate) struct Tables<'a> {
     overlay: Overlay<'a>,
     conversations: BTreeMap<ConversationId, Conversation>,
     pub(crate) effects: Vec<Effect>,
+    /// Deleted messages of which an operation with a payload was applied.
+    pub(crate) uncut: BTreeSet<(ConversationId, Identity)>,
     writer: Writer,
 }
 
@@ -32,7 +34,7 @@ struct Conversation {
 impl<'a> Tables<'a> {
     pub(crate) fn over(view: &'a dyn View) -> Self {
         let (conversations, effects, writer) = (BTreeMap::new(), Vec::new(), Writer::default());
-        Self { overlay: Overlay::new(view), conversations, effects, writer }
+        Self { overlay: Overlay::new(view), conversations, effects, uncut: BTreeSet::new(), writer }
     }
 
     /// The state as of now within the step, except for conversations' records: those are read by

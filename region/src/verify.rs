@@ -5,13 +5,15 @@
 //! - every record decodes, bears its checksum, and belongs to this placement;
 //! - the log has no gap and nothing beyond its end, commits are whole, and every chain head is the hash of the envelopes before it;
 //! - every table that follows from the log holds exactly what the log says, no more and no less;
-//! - the feed names each register once, under its latest change.
+//! - the feed names each register once, under its latest change;
+//! - of a deleted message whose payloads are still there, it is written down that they are to be cut.
 //!
 //! It changes nothing and goes on after damage, up to a limit, so an operator sees how far it reaches. Memory: the
 //! derived records of one partition at a time, about 350 bytes an operation.
 
 use crate::acknowledge;
 use crate::apply_operation::{self, Checked};
+use crate::cut_payloads;
 use crate::export;
 use crate::keys::{Key, KeyRange};
 use crate::partition::{self, Chains};
@@ -49,7 +51,7 @@ pub fn verify(view: &dyn View, placement: PlacementId, damaged_max: usize) -> Re
             break;
         }
         let partition = PartitionId { placement, bucket };
-        for check in [verify_log, verify_feed, verify_memberships] {
+        for check in [verify_log, verify_feed, verify_memberships, verify_cuts] {
             match check(view, partition, &mut verified) {
                 Err(damage @ StoreError::Damaged { .. }) if !verified.damaged.contains(&damage) => {
                     verified.damaged.push(damage);
@@ -105,6 +107,7 @@ fn verify_log(view: &dyn View, partition: PartitionId, verified: &mut Verified) 
         }
         apply_operation::apply(&mut tables, position, Checked { dot: entry.dot, envelope, body })?;
         tables.effects.clear();
+        tables.uncut.clear();
         verified.operations += 1;
     }
     if replay.commit.is_some() {
@@ -219,6 +222,12 @@ fn verify_feed(view: &dyn View, partition: PartitionId, _: &mut Verified) -> Res
         let register: RegisterRecord = record::load_named(view, &Key::Register(bucket, name), "the feed")?;
         if register.change == change { Ok(ControlFlow::Continue(())) } else { Err(wrong()) }
     })
+}
+
+/// What is written down of payloads that are still to be cut.
+fn verify_cuts(view: &dyn View, partition: PartitionId, _: &mut Verified) -> Result<(), StoreError> {
+    let conversations = export::conversations_of(view, partition.bucket)?;
+    conversations.into_keys().try_for_each(|conversation| cut_payloads::verify(view, conversation))
 }
 
 /// The rows of the members of a partition's conversations, and the rows that stand in its bucket.

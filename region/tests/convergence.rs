@@ -4,10 +4,11 @@
 //! The twin is `crdt::Conversation`, which holds a whole conversation in memory by the slow obvious way. Not looked at here: what
 //! devices are shown on the way, which `histories.rs` and `reading.rs` do.
 use crate::rig::{WORLD, World, create, group, message, post, user};
+use bytes::Bytes;
 use crdt::conversation::Conversation;
-use crdt::{ConversationId, Dot, MessageId, Operation, UserId};
+use crdt::{ConversationId, Dot, Identity, MessageId, Operation, UserId};
 use proptest::prelude::*;
-use region::command::{Command, Done};
+use region::command::{Command, Done, Wish};
 use region::shard::Input;
 use region::{export, read, verify};
 use replication::log::{LogView as _, Position};
@@ -58,6 +59,7 @@ enum Ask {
     Leave { group: u128 },
     Post { group: u128 },
     Read { group: u128, upto: usize },
+    Amend { group: u128, sender: u64, message: u128, wish: Wish },
 }
 
 const REGIONS: usize = 3;
@@ -72,6 +74,8 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (0_u128..3).prop_map(|group| Ask::Leave { group }),
         8 => (0_u128..3).prop_map(|group| Ask::Post { group }),
         2 => (0_u128..3, 0_usize..20).prop_map(|(group, upto)| Ask::Read { group, upto }),
+        8 => (user.clone(), number.clone(), wish())
+            .prop_map(|(sender, message, wish)| Ask::Amend { group: 0, sender, message, wish }),
     ];
     prop_oneof![
         8 => (at.clone(), user.clone(), ask, number.clone())
@@ -83,6 +87,16 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (at.clone(), user, number).prop_map(|(at, user, number)| Act::Crash { at, user, number }),
         1 => at.clone().prop_map(|at| Act::Restart { at }),
         1 => at.prop_map(|at| Act::Tick { at }),
+    ]
+}
+
+fn wish() -> impl Strategy<Value = Wish> {
+    let emoji = || prop::sample::select(vec!["👍", "❤"]).prop_map(|emoji| emoji.parse().unwrap());
+    prop_oneof![
+        3 => Just(Wish::Edit(Bytes::from_static(b"an edit"))),
+        1 => Just(Wish::Delete),
+        3 => emoji().prop_map(Wish::React),
+        2 => emoji().prop_map(Wish::Withdraw),
     ]
 }
 
@@ -108,6 +122,10 @@ fn command(world: &World, at: usize, by: u64, what: &Ask, number: u128) -> Comma
         }
         Ask::Leave { group: id } => Command::Leave { conversation: group(*id), command },
         Ask::Post { group: id } => post(group(*id), number, "a message"),
+        Ask::Amend { group: id, sender, message, wish } => {
+            let target = Identity { sender: user(*sender), message: crate::rig::message(*message) };
+            Command::Amend { conversation: group(*id), command, target, wish: wish.clone(), seen: None }
+        }
         Ask::Read { group: id, upto } => {
             let (view, standing) = (&world.regions[at].store, read::Standing::default());
             let given = read::changes(view, group(*id), user(by), &standing, *upto).unwrap();
@@ -206,6 +224,7 @@ fn check(world: &World, told: &Told) {
                 assert_eq!(held, Some(&(*conversation, identity)), "what was acknowledged is there");
             }
         }
+        check_cuts(world, at, &twins);
         let mut shown = BTreeMap::new();
         export::posts(&region.store, |post| {
             let identity = (post.conversation, post.sender, post.message);
@@ -213,6 +232,24 @@ fn check(world: &World, told: &Told) {
             ControlFlow::Continue(())
         })
         .unwrap();
+    }
+}
+
+/// At rest the payloads of what was deleted are gone, and no others.
+fn check_cuts(world: &World, at: usize, twins: &BTreeMap<ConversationId, Conversation>) {
+    let log = world.log(at);
+    for (partition, _) in log.partitions().unwrap() {
+        for logged in log.read(partition, Position(0), usize::MAX).unwrap() {
+            for operation in logged.commit.operations {
+                let envelope = crdt::operation::Envelope::decode(&operation.envelope).unwrap();
+                let message = envelope.target.unwrap_or_else(|| envelope.identity());
+                let amendments = twins[&envelope.conversation].amendments_of(message);
+                let is_deleted = amendments.is_some_and(crdt::amendments::Amendments::is_deleted);
+                // An edit that is void is none of the message's.
+                let is_of_it = envelope.sender == message.sender && envelope.kind.may_be_cut();
+                assert_eq!(operation.payload.is_none(), is_deleted && is_of_it, "{envelope:?} at {at}");
+            }
+        }
     }
 }
 
@@ -224,6 +261,7 @@ proptest! {
     ) {
         let mut world = World::new(REGIONS);
         let mut told = Told::default();
+        world.greet();
         world.ask(0, 1, create(group(0), 1_000, &[1, 2])).unwrap();
         for act in &acts {
             perform(&mut world, &mut told, act);

@@ -20,6 +20,7 @@ fn bodies<'a>(items: impl IntoIterator<Item = &'a Item>) -> Vec<String> {
         Content::Created { .. } => "(created)".to_owned(),
         Content::Added { user, .. } => format!("(added {})", user.0 & 0xff),
         Content::Left => "(left)".to_owned(),
+        _ => "(amended)".to_owned(),
     };
     items.into_iter().map(body).collect()
 }

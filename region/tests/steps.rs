@@ -2,9 +2,9 @@
 //!
 //! The expected text is rewritten by `UPDATE_EXPECT=1`, one test at a time; read the difference before it is kept, since what a step
 //! writes is what a disk costs and what older stores hold.
-use crate::rig::{WORLD, World, create, group, post, replica, user};
+use crate::rig::{WORLD, World, create, group, message, post, replica, user};
 use expect_test::{Expect, expect};
-use region::command::Command;
+use region::command::{Command, Wish};
 use region::shard::{Effect, Input, Outcome};
 use region::{meta, read};
 use replication::log::LogView as _;
@@ -225,7 +225,8 @@ fn what_posts_cost_is_counted() {
 #[test]
 fn a_peers_start_number_only_grows() {
     let mut world = World::new(2);
-    let started = |start_number| vec![Input::PeerStarted { peer: replica(1), start_number }];
+    let kinds = || [0, 1].into();
+    let started = |start_number| vec![Input::PeerStarted { peer: replica(1), start_number, kinds: kinds() }];
     assert_eq!(world.step(0, started(4)).batch.writes().count(), 1);
     assert!(world.step(0, started(3)).batch.is_empty());
     assert_eq!(world.log(0).start_number(WORLD, replica(1)).unwrap(), 4);
@@ -260,7 +261,7 @@ fn a_store_of_another_kind_is_refused_by_name() {
     ];
     // A later format, with fields that this version cannot know, under a checksum of its own.
     let (key, _) = store.records().next().map(|(key, value)| (key.clone(), value.clone())).unwrap();
-    let mut later = vec![2, 0xee, 0xee];
+    let mut later = vec![3, 0xee, 0xee];
     let sum = crc32c::crc32c_append(crc32c::crc32c(&key), &later);
     later.extend(sum.to_be_bytes());
     let mut batch = Batch::default();
@@ -272,28 +273,36 @@ fn a_store_of_another_kind_is_refused_by_name() {
         the store belongs to region eu-central, not to us-east: give region us-east a data folder of its own
         the store holds placement global, not eu: the folders in the data folder were exchanged; put them back
         the store is incarnation 000000000000000a of region eu-central, but the placement's epoch admits 0000000000000001: a restored or replaced store returns by a new epoch
-        the store has format 2, this version reads up to 1: run the version that wrote it, or a later one"#]].assert_eq(&refusals.join("\n"));
+        the store has format 3, this version reads up to 2: run the version that wrote it, or a later one"#]].assert_eq(&refusals.join("\n"));
 }
 
 /// Whoever changes this has changed what older stores hold: `meta::FORMAT` grows, and old stores are read or refused by name.
 #[test]
-fn the_bytes_on_disks_are_those_of_format_1() {
+fn the_bytes_on_disks_are_those_of_format_2() {
     let mut world = World::new(2);
     world.ask(0, 1, create(group(1), 1, &[1, 2])).unwrap();
     world.ask(1, 2, create(group(2), 2, &[1])).unwrap();
     world.calm();
     world.ask(1, 2, post(group(1), 3, "golden")).unwrap();
+    world.greet();
+    let target = crdt::Identity { sender: user(2), message: message(3) };
+    for (number, wish) in
+        [(4, Wish::Edit("new".into())), (5, Wish::React("❤".parse().unwrap())), (6, Wish::Delete)]
+    {
+        let (conversation, command) = (group(1), message(number));
+        world.ask(1, 2, Command::Amend { conversation, command, target, wish, seen: None }).unwrap();
+    }
     let given = read::changes(&world.regions[1].store, group(1), user(1), &read::Standing::default(), 9);
     let read = given.unwrap().map(|given| given.cut);
     world.ask(1, 1, Command::Receipt { conversation: group(1), delivered: None, read }).unwrap();
     world.calm();
-    assert_eq!(meta::FORMAT, 1);
+    assert_eq!(meta::FORMAT, 2);
     let mut hasher = blake3::Hasher::new();
     for (key, value) in world.regions[0].store.records() {
         hasher.update(key).update(value);
     }
     let digest = hasher.finalize().to_hex().to_string();
-    expect!["46 records, ead9ecfae0136d228e44cd15cb785ddb"].assert_eq(&format!(
+    expect!["63 records, edf321b82cea18b2a339ef7995bb6886"].assert_eq(&format!(
         "{} records, {}",
         world.regions[0].store.records().count(),
         &digest[..32]

@@ -7,6 +7,7 @@ use crate::commit::Commit;
 use crate::log::{ChangeNumber, Position};
 use crate::register::Register;
 use crdt::{PartitionId, PlacementId, ReplicaId};
+use std::collections::BTreeSet;
 
 /// What a bridge delivers to a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub enum Delivery {
         peer: ReplicaId,
         /// The number of this start of its store.
         start_number: u64,
+        /// The operation kinds that it knows, by number.
+        kinds: BTreeSet<u32>,
     },
     /// Entries of the peer's log, in its order, all of whose causes are durable here or were delivered before by this bridge.
     ///

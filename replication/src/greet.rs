@@ -69,8 +69,8 @@ impl Bridge {
         self.phase = Phase::Resuming;
         for (shared, theirs) in self.shared.iter().zip(&hello.placements) {
             let (placement, peer) = (shared.id, shared.peer);
-            let start_number = theirs.start_number;
-            turn.out.push(Output::Deliver(Delivery::PeerStarted { placement, peer, start_number }));
+            let (start_number, kinds) = (theirs.start_number, hello.kinds.iter().copied().collect());
+            turn.out.push(Output::Deliver(Delivery::PeerStarted { placement, peer, start_number, kinds }));
         }
         self.agreed = Some((VERSION_MAX.min(hello.version_max), hello.kinds.clone()));
         // A reading that was on its way can only look slow, so only a fast one says anything yet.

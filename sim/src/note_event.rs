@@ -1,7 +1,7 @@
 //! What a client says, as a line of its history: the same for the clients of a replay and for those of a simulated world.
 //!
 //! What must always hold: a line says what the client said and nothing else. What concerns connections and lists alone has no line; nor has a
-//! command that needed nothing to be done, for it has no place.
+//! command that needed nothing to be done, for it has no place. Histories are of messages, not of what became of them.
 
 use crate::history::{Author, Event, Identity, Own, Place, Tick};
 use gateway_client::{Content, Event as Said};
@@ -20,6 +20,10 @@ pub fn note_event(said: Said) -> Option<Event> {
                 Content::Created { members, .. } => Event::Created { conversation, members },
                 Content::Added { user, since } => Event::Added { conversation, user, since },
                 Content::Left => Event::Left { conversation, user: sender },
+                Content::Edited { .. }
+                | Content::Deleted { .. }
+                | Content::Reacted { .. }
+                | Content::Withdrawn { .. } => return None,
             }
         }
         Said::Moved { conversation, sender, message, to, .. } => {
@@ -47,6 +51,7 @@ pub fn note_event(said: Said) -> Option<Event> {
         Said::Acknowledged { place: None, .. }
         | Said::Redirected { .. }
         | Said::CaughtUp { .. }
+        | Said::Amended { .. }
         | Said::Membership { .. }
         | Said::Listed { .. } => return None,
     })

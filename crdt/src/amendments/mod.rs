@@ -7,19 +7,17 @@
 //! - Windows are judged once, at the door ([`Amendments::check`]). An operation in a log was in time.
 //! - An edit or deletion by another than the sender is void everywhere.
 //! - The same emoji are shown everywhere, and at most [`EMOJI_DISTINCT_MAX`].
-//!
-//! Nothing in `region` uses this yet.
 
-mod payload;
+mod content;
 
-pub use payload::{AmendmentContent, AmendmentPayload};
+pub use content::AmendmentContent;
 
 use crate::canonical::{Decoder, Encoder, MalformedState, ascending};
 use crate::clock::Now;
 use crate::emoji::Emoji;
-use crate::id::{MessageId, UserId};
+use crate::id::{Dot, MessageId, UserId};
 use crate::limits::{COMMANDS_A_REACTION_MAX, EDITS_MAX, EMOJI_DISTINCT_MAX};
-use crate::operation::DIGEST_BYTES;
+use crate::operation::{Body, DIGEST_BYTES, Envelope, Kind};
 use crate::timeline::{Aliases, Identity, Place};
 use crate::version_vector::Cut;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,11 +25,15 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The digest of an operation's payload.
 type Digest = [u8; DIGEST_BYTES];
 
+/// The bytes that an operation which edits takes at least.
+const EDIT_BYTES_MIN: usize = 8 + Decoder::DOT_BYTES_MIN + DIGEST_BYTES;
+
 /// What amends one message.
 ///
 /// | concurrent | outcome |
 /// | --- | --- |
 /// | two edits | the newest by (hlc, dot) is shown, everywhere the same one |
+/// | an edit, a later one, and a resend of the first | one edit is sent twice: the later one stays the newest |
 /// | an edit and a deletion | deleted, whatever the order |
 /// | a deletion and a resend of the message | deleted: the resend is an alias of what was deleted |
 /// | an edit where the message was resent, after the window of the original that arrives later | it stays: it was in time where it was judged |
@@ -42,11 +44,12 @@ type Digest = [u8; DIGEST_BYTES];
 /// | more than 20 different emoji | those 20 are shown whose reactions began first; if one goes the next is shown |
 /// | a reaction and a deletion | deleted, and all reactions with it |
 ///
-/// Cost: `O(log n)` an operation. Growth: 40 bytes an edit, at most [`EDITS_MAX`] let in by each region; per reaction 16 bytes for each time
+/// Cost: `O(log n)` an operation, `O(n)` to know which of n edits is shown. Growth: 57 bytes an edit, at most [`EDITS_MAX`] let in by each region; per reaction 16 bytes for each time
 /// it was given, at most [`COMMANDS_A_REACTION_MAX`] let in by each region, 20 more while it is, and the emoji.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Amendments {
-    edits: BTreeMap<Place, Digest>,
+    /// By command, every operation that carries it; the lowest counts.
+    edits: BTreeMap<MessageId, BTreeMap<Place, Digest>>,
     deleted: Option<Place>,
     reactions: BTreeMap<(Emoji, UserId), Commands>,
 }
@@ -67,6 +70,20 @@ pub struct Amendment {
     pub target: Identity,
     /// What it does.
     pub act: AmendmentAct,
+}
+
+impl Amendment {
+    /// What that operation does to a message, if it is one that amends. The payload of an edit may have been cut.
+    #[must_use]
+    pub fn of(dot: Dot, envelope: &Envelope, body: Option<&Body>) -> Option<Self> {
+        let act = match (envelope.kind, body) {
+            (Kind::Edit, _) => AmendmentAct::Edit(envelope.payload_digest),
+            (_, Some(Body::Amend { content, .. })) => content.clone().into_act(envelope.payload_digest),
+            _ => return None,
+        };
+        let (sender, command, target) = (envelope.sender, envelope.message, envelope.target?);
+        Some(Self { place: envelope.place(dot), sender, command, target, act })
+    }
 }
 
 /// What an operation does to a message.
@@ -118,13 +135,13 @@ impl Default for Windows {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotAmended {
     /// There is no such message here.
-    #[error("there is no such message here")]
+    #[error("there is no such message here: it may not have arrived yet, wait until it is shown")]
     NoSuchMessage,
     /// It is somebody else's.
-    #[error("only who sent a message may edit it or delete it for everyone")]
+    #[error("only who sent a message may edit it or delete it for everyone: ask them")]
     NotTheSender,
     /// It is too late.
-    #[error("the message was sent {age_ms} ms ago: that is possible for {window_ms} ms")]
+    #[error("the message was sent {age_ms} ms ago, that is possible for {window_ms} ms: send another")]
     TooLate {
         /// How old it is.
         age_ms: u64,
@@ -132,7 +149,7 @@ pub enum NotAmended {
         window_ms: u64,
     },
     /// There is nothing left to amend.
-    #[error("the message was deleted")]
+    #[error("the message was deleted: nothing is left to change")]
     Deleted,
     /// It was edited too often.
     #[error("a message can be edited {EDITS_MAX} times: send another")]
@@ -144,10 +161,10 @@ pub enum NotAmended {
     #[error("this reaction was given {COMMANDS_A_REACTION_MAX} times already: choose another")]
     TooOften,
     /// There is no such reaction of that user.
-    #[error("there is no such reaction of yours")]
+    #[error("there is no such reaction of yours here: it may not have arrived yet")]
     NoSuchReaction,
     /// There is such a reaction of that user.
-    #[error("that reaction is yours already")]
+    #[error("that reaction is yours already: nothing is left to do")]
     AlreadyReacted,
 }
 
@@ -172,9 +189,9 @@ impl Amendments {
         let changed = match &amendment.act {
             AmendmentAct::Edit(_) | AmendmentAct::Delete if !own => return Amended::Void,
             AmendmentAct::Edit(digest) => {
-                let newest = self.edits.keys().next_back().is_none_or(|newest| *newest < place);
-                self.edits.insert(place, *digest);
-                newest && self.deleted.is_none()
+                let before = self.edited();
+                self.edits.entry(amendment.command).or_default().insert(place, *digest);
+                self.edited() != before
             }
             AmendmentAct::Delete => {
                 let before = self.deleted;
@@ -198,7 +215,8 @@ impl Amendments {
     /// The operation whose payload is the body, if the message was edited.
     #[must_use]
     pub fn edited(&self) -> Option<Place> {
-        self.edits.keys().next_back().copied().filter(|_| self.deleted.is_none())
+        let edits = self.edits.values().filter_map(|places| places.keys().next().copied());
+        edits.max().filter(|_| self.deleted.is_none())
     }
 
     /// Whether it was deleted for everyone.
@@ -276,13 +294,13 @@ impl Amendments {
     /// that none of them is needed by anybody who lacks it.
     #[must_use]
     pub fn is_to_be_cut(&self, aliases: &Aliases, stable: &Cut) -> bool {
-        let places = aliases.iter().chain(self.edits.keys().copied());
+        let places = aliases.iter().chain(self.edits());
         self.deleted.is_some_and(|deleted| places.chain([deleted]).all(|place| stable.covers(place.dot)))
     }
 
-    /// The edits, whose payloads a deletion cuts too, in the order of places.
+    /// Every operation that edits it: a deletion cuts their payloads too.
     pub fn edits(&self) -> impl Iterator<Item = Place> + '_ {
-        self.edits.keys().copied()
+        self.edits.values().flat_map(|places| places.keys().copied())
     }
 
     fn may_react(&self, emoji: &Emoji, user: UserId) -> Result<(), NotAmended> {
@@ -312,9 +330,13 @@ impl Amendments {
     pub fn encode(&self) -> Vec<u8> {
         let mut encoder = Encoder::default();
         encoder.count(self.edits.len());
-        for (place, digest) in &self.edits {
-            place.write(&mut encoder);
-            encoder.fixed(digest);
+        for (command, places) in &self.edits {
+            encoder.message(*command);
+            encoder.count(places.len());
+            for (place, digest) in places {
+                place.write(&mut encoder);
+                encoder.fixed(digest);
+            }
         }
         encoder.byte(u8::from(self.deleted.is_some()));
         if let Some(place) = self.deleted {
@@ -343,8 +365,15 @@ impl Amendments {
     /// [`MalformedState`] for any other bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, MalformedState> {
         let mut decoder = Decoder::new(bytes);
-        let edits = decoder.map(8 + Decoder::DOT_BYTES_MIN + DIGEST_BYTES, |decoder| {
-            Ok((Place::read(decoder)?, decoder.array()?))
+        let edits = decoder.map(16 + 1 + EDIT_BYTES_MIN, |decoder| {
+            let command = decoder.message()?;
+            let places =
+                decoder.map(EDIT_BYTES_MIN, |decoder| Ok((Place::read(decoder)?, decoder.array()?)))?;
+            if places.is_empty() {
+                Err(MalformedState("an edit of no operation"))
+            } else {
+                Ok((command, places))
+            }
         })?;
         let deleted = decoder.flag()?.then(|| Place::read(&mut decoder)).transpose()?;
         let mut reactions = BTreeMap::new();

@@ -51,7 +51,9 @@ impl Twin<'_> {
 
     fn edited(&self) -> Option<Place> {
         let edit = |it: &&Amendment| matches!(it.act, AmendmentAct::Edit(_)) && it.sender == it.target.sender;
-        self.0.iter().filter(edit).map(|it| it.place).max().filter(|_| !self.deleted())
+        let first =
+            |command| self.0.iter().filter(edit).filter(|it| it.command == command).map(|it| it.place).min();
+        self.0.iter().filter(edit).filter_map(|it| first(it.command)).max().filter(|_| !self.deleted())
     }
 
     /// When that reaction began, by any command that no withdrawal has seen.

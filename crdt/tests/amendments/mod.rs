@@ -3,6 +3,6 @@
 //! What must always hold: the twin reads the rules over the whole set of operations and shares no code with what it judges.
 
 mod concurrent_cases;
+mod content;
 mod emoji;
 mod laws;
-mod payload;

@@ -8,6 +8,8 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use bytes::Bytes;
+use crdt::amendments::{AmendmentContent, AmendmentWish, Windows};
+use crdt::emoji::Emoji;
 use crdt::operation::{Body, Draft, Post};
 use crdt::*;
 use proptest::prelude::*;
@@ -38,10 +40,27 @@ pub enum Step {
 
 #[derive(Debug, Clone)]
 pub enum Act {
-    Create { direct: bool, members: Vec<u64> },
-    Add { user: u64 },
+    Create {
+        direct: bool,
+        members: Vec<u64>,
+    },
+    Add {
+        user: u64,
+    },
     Leave,
-    Post { reply: bool },
+    Post {
+        reply: bool,
+    },
+    /// Something is done to one of the messages that the replica has.
+    Amend {
+        which: usize,
+        wish: AmendmentWish,
+    },
+}
+
+/// One of three emoji.
+pub fn face(number: u32) -> Emoji {
+    char::from_u32(0x1f600 + number % 3).unwrap().to_string().parse().unwrap()
 }
 
 pub fn user(number: u64) -> UserId {
@@ -60,6 +79,7 @@ pub fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => (0..USERS).prop_map(|user| Act::Add { user }),
         4 => Just(Act::Leave),
         3 => any::<bool>().prop_map(|reply| Act::Post { reply }),
+        5 => (any::<usize>(), wish()).prop_map(|(which, wish)| Act::Amend { which, wish }),
     ];
     let step = prop_oneof![
         6 => (replica(), 0..USERS, act).prop_map(|(replica, user, act)| Step::Act { replica, user, act }),
@@ -79,6 +99,16 @@ pub fn steps() -> impl Strategy<Value = Vec<Step>> {
         rest.insert(0, first);
         rest
     })
+}
+
+fn wish() -> impl Strategy<Value = AmendmentWish> {
+    let faces = || 0..3_u32;
+    prop_oneof![
+        4 => Just(AmendmentWish::Edit),
+        1 => Just(AmendmentWish::Delete),
+        4 => faces().prop_map(|number| AmendmentWish::React(face(number))),
+        3 => faces().prop_map(|number| AmendmentWish::Withdraw(face(number))),
+    ]
 }
 
 struct Region {
@@ -172,10 +202,23 @@ impl History {
             Act::Create { direct: true, .. } => vec![user(0), user(1)],
             Act::Create { direct: false, .. } => Vec::new(),
             Act::Add { .. } => membership.creator().into_iter().collect(),
-            Act::Leave | Act::Post { .. } => membership.members().collect(),
+            // Edits and deletions of another's message are void everywhere, so the door lets one in now and then.
+            Act::Amend { which, wish: AmendmentWish::Edit | AmendmentWish::Delete }
+                if !number.is_multiple_of(4) =>
+            {
+                self.message(replica, *which).map(|message| message.sender).into_iter().collect()
+            }
+            Act::Leave | Act::Post { .. } | Act::Amend { .. } => membership.members().collect(),
         };
         let chosen = (number as usize).checked_rem(allowed.len()).map(|index| allowed[index]);
         chosen.unwrap_or_else(|| user(number))
+    }
+
+    /// One of the messages that the replica has.
+    fn message(&self, replica: usize, which: usize) -> Option<Identity> {
+        let entries = self.regions[replica].state.timeline().entries();
+        let posts: Vec<_> = entries.filter(|(_, entry)| entry.kind == Kind::Post).collect();
+        which.checked_rem(posts.len()).map(|index| posts[index].1.identity)
     }
 
     /// What the act is to the door of that replica; none if it is refused there.
@@ -209,7 +252,30 @@ impl History {
                 let body = Bytes::from_static(b"text");
                 member.then_some(Body::Post(Post { body, sent_at_ms: 1_000_000, reply_to, seen: None }))
             }
+            Act::Amend { which, wish } => {
+                let target = self.message(replica, *which)?;
+                self.amend(replica, sender, target, wish)
+            }
         }
+    }
+
+    fn amend(&self, replica: usize, sender: UserId, target: Identity, wish: &AmendmentWish) -> Option<Body> {
+        let state = &self.regions[replica].state;
+        let aliases = state.timeline().aliases(target)?;
+        let held = state.amendments_of(target).cloned().unwrap_or_default();
+        // Times are a few seconds here, so every window is open.
+        let judged = held.check((target, aliases), target.sender, wish, Now(0), Windows::default());
+        let content = match wish {
+            AmendmentWish::Edit => AmendmentContent::Edit { body: Bytes::from_static(b"edited"), seen: None },
+            AmendmentWish::Delete => AmendmentContent::Delete,
+            AmendmentWish::React(emoji) => AmendmentContent::React(emoji.clone()),
+            AmendmentWish::Withdraw(emoji) => {
+                let seen = held.seen(emoji, sender);
+                let content = AmendmentContent::Withdraw { emoji: emoji.clone(), seen };
+                return (!held.seen(emoji, sender).is_empty()).then_some(Body::Amend { target, content });
+            }
+        };
+        judged.is_ok().then_some(Body::Amend { target, content })
     }
 
     fn resend(&mut self, replica: usize, which: usize, changed: bool) {
@@ -227,6 +293,7 @@ impl History {
             (Body::Create { members, name, direct }, _) => {
                 Body::Create { members: members.clone(), name: name.clone(), direct: *direct }
             }
+            (Body::Amend { target, content }, _) => Body::Amend { target: *target, content: content.clone() },
             (Body::Post(post), false) => Body::Post(post.clone()),
             (Body::Post(post), true) => {
                 Body::Post(Post { body: Bytes::from_static(b"another"), ..post.clone() })

@@ -161,6 +161,7 @@ impl Client {
     fn act(&mut self, step: &mut Step<'_>, act: Act) {
         match act {
             Act::Send { .. }
+            | Act::Amend { .. }
             | Act::CreateGroup { .. }
             | Act::OpenDirect { .. }
             | Act::Add { .. }

@@ -3,6 +3,7 @@
 //! What must always hold: the cursor stands after exactly what was given; it is replaced only together with the items it
 //! stands after.
 
+use crate::amended::Amended;
 use crate::identities::Identities;
 use crate::mark::Given;
 use crate::ticks::Ticks;
@@ -35,6 +36,8 @@ pub(crate) struct Conversation {
     pub(crate) given: Given,
     /// Which messages have been shown, and where.
     pub(crate) identities: Identities,
+    /// What became of them.
+    pub(crate) amended: Amended,
     /// Own messages and the receipts of others.
     pub(crate) ticks: Ticks,
     /// What the present connection has told to be stable.

@@ -48,6 +48,17 @@ pub enum Act {
         /// The sender and id of the message it answers.
         reply_to: Option<(UserId, MessageId)>,
     },
+    /// Does something to a message.
+    Amend {
+        /// Where.
+        conversation: ConversationId,
+        /// The command's id; drawn if not given.
+        command: Option<MessageId>,
+        /// The sender and id of the message.
+        target: (UserId, MessageId),
+        /// What.
+        what: Amend,
+    },
     /// Begins a group.
     CreateGroup {
         /// Its id, drawn by the application: [`ConversationId::group`].
@@ -109,6 +120,19 @@ pub enum Act {
         /// The token.
         token: String,
     },
+}
+
+/// What is done to a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Amend {
+    /// The user's own message gets another body: text or ciphertext.
+    Edit(Bytes),
+    /// The user's own message is deleted for everyone.
+    Delete,
+    /// The user reacts: one emoji.
+    React(String),
+    /// The user withdraws a reaction.
+    Withdraw(String),
 }
 
 /// From where a page goes, and which way.

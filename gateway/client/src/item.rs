@@ -4,8 +4,10 @@
 //! ([`MalformedFrame`]), and nothing of that frame is taken: a region that talks nonsense is left, not guessed at.
 
 use bytes::Bytes;
+use crdt::emoji::Emoji;
 use crdt::{ConversationId, Cut, Dot, MessageId, Timestamp, UserId};
 use gateway_protocol::v1;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -44,6 +46,8 @@ pub enum Content {
         reply_to: Option<(UserId, MessageId)>,
         /// What its author's device had seen, if that was more than its region had.
         seen: Option<Cut>,
+        /// What became of it. In what is shown as it is delivered, no more than whether it was deleted: edits and reactions follow.
+        became: Became,
     },
     /// The conversation began.
     Created {
@@ -63,6 +67,72 @@ pub enum Content {
     },
     /// The sender left.
     Left,
+    /// A message is edited.
+    Edited {
+        /// The sender and id of the message.
+        target: (UserId, MessageId),
+        /// Text or ciphertext.
+        body: Bytes,
+        /// As of a post.
+        seen: Option<Cut>,
+    },
+    /// A message is deleted for everyone.
+    Deleted {
+        /// The sender and id of the message.
+        target: (UserId, MessageId),
+    },
+    /// The sender reacts to a message.
+    Reacted {
+        /// The sender and id of the message.
+        target: (UserId, MessageId),
+        /// How.
+        emoji: Emoji,
+    },
+    /// The sender withdraws a reaction.
+    Withdrawn {
+        /// The sender and id of the message.
+        target: (UserId, MessageId),
+        /// Which.
+        emoji: Emoji,
+        /// The commands that gave it, as far as they were known where it is withdrawn.
+        seen: BTreeSet<MessageId>,
+    },
+}
+
+impl Content {
+    /// The sender and id of the message that it is about, if it does something to one.
+    #[must_use]
+    pub const fn target(&self) -> Option<(UserId, MessageId)> {
+        match self {
+            Self::Edited { target, .. }
+            | Self::Deleted { target }
+            | Self::Reacted { target, .. }
+            | Self::Withdrawn { target, .. } => Some(*target),
+            Self::Post { .. } | Self::Created { .. } | Self::Added { .. } | Self::Left => None,
+        }
+    }
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Became {
+    /// It was deleted for everyone: that there was one is all that is to be shown.
+    pub deleted: bool,
+    /// Where the edit stands whose body it shows.
+    pub edited: Option<Place>,
+    /// Its reactions, in the order in which they began.
+    pub reactions: Vec<Reaction>,
+}
+
+/// One emoji under a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reaction {
+    /// Which.
+    pub emoji: String,
+    /// How many users gave it.
+    pub count: usize,
+    /// Who they are; of a page the first 16.
+    pub users: Vec<UserId>,
 }
 
 /// A conversation, as its list shows it.
@@ -106,6 +176,24 @@ pub(crate) fn read_cut(field: &'static str, cut: Option<&v1::Cut>) -> Result<Cut
     dots.iter().map(|text| read_id::<Dot>(field, text)).collect()
 }
 
+/// Reads the message that an item is about.
+fn read_target(target: Option<&v1::MessageRef>) -> Result<(UserId, MessageId), MalformedFrame> {
+    read_reference(target.ok_or(MalformedFrame { field: "target" })?)
+}
+
+fn read_became(post: &v1::Post) -> Result<Became, MalformedFrame> {
+    let place = |place: &v1::Place| Ok(Place::new(read_id("hlc", &place.hlc)?, read_id("dot", &place.dot)?));
+    let reaction = |reaction: &v1::Reaction| {
+        let count = usize::try_from(reaction.count).unwrap_or(usize::MAX);
+        Ok(Reaction { emoji: reaction.emoji.clone(), count, users: read_ids("users", &reaction.users)? })
+    };
+    Ok(Became {
+        deleted: post.deleted,
+        edited: post.edited.as_ref().map(place).transpose()?,
+        reactions: post.reactions.iter().map(reaction).collect::<Result<_, _>>()?,
+    })
+}
+
 /// Reads a reference to a message.
 fn read_reference(reference: &v1::MessageRef) -> Result<(UserId, MessageId), MalformedFrame> {
     Ok((read_id("sender", &reference.sender)?, read_id("message", &reference.message)?))
@@ -121,6 +209,7 @@ impl TryFrom<&v1::Item> for Item {
                 sent_at_ms: post.sent_at_ms,
                 reply_to: post.reply_to.as_ref().map(read_reference).transpose()?,
                 seen: post.seen.as_ref().map(|cut| read_cut("seen", Some(cut))).transpose()?,
+                became: read_became(post)?,
             },
             v1::item::Content::Created(created) => Content::Created {
                 members: read_ids("members", &created.members)?,
@@ -132,6 +221,23 @@ impl TryFrom<&v1::Item> for Item {
                 since: read_cut("since", added.since.as_ref())?,
             },
             v1::item::Content::Left(v1::Left {}) => Content::Left,
+            v1::item::Content::Edited(edited) => Content::Edited {
+                target: read_target(edited.target.as_ref())?,
+                body: edited.body.clone(),
+                seen: edited.seen.as_ref().map(|cut| read_cut("seen", Some(cut))).transpose()?,
+            },
+            v1::item::Content::Deleted(deleted) => {
+                Content::Deleted { target: read_target(deleted.target.as_ref())? }
+            }
+            v1::item::Content::Reacted(reacted) => Content::Reacted {
+                target: read_target(reacted.target.as_ref())?,
+                emoji: read_id("emoji", &reacted.emoji)?,
+            },
+            v1::item::Content::Withdrawn(withdrawn) => Content::Withdrawn {
+                target: read_target(withdrawn.target.as_ref())?,
+                emoji: read_id("emoji", &withdrawn.emoji)?,
+                seen: read_ids("seen", &withdrawn.seen)?.into_iter().collect(),
+            },
         };
         let place = Place::new(read_id("hlc", &item.hlc)?, read_id("dot", &item.dot)?);
         Ok(Self {

@@ -8,6 +8,7 @@
 #![deny(clippy::float_arithmetic, clippy::iter_over_hash_type)]
 
 mod acknowledge;
+mod amended;
 mod ask;
 mod client;
 mod conversation;
@@ -32,6 +33,6 @@ mod timers;
 
 pub use client::Client;
 pub use error::LocalRefusal;
-pub use input::{Act, Address, Config, ConnectionId, Input, PageFrom};
-pub use item::{Content, Item, MalformedFrame, Place, Summary};
+pub use input::{Act, Address, Amend, Config, ConnectionId, Input, PageFrom};
+pub use item::{Became, Content, Item, MalformedFrame, Place, Reaction, Summary};
 pub use output::{Event, Output};

@@ -41,6 +41,14 @@ pub const CONVERSATIONS_MAX: usize = 10_000;
 /// keeps more messages than that keeps them under their identity and notices.
 pub const IDENTITIES_MAX: usize = 65_536;
 
+/// Messages per conversation of which it is kept what became of them. At it, what was done to the oldest is forgotten, and what is done to them
+/// afterwards is told by itself.
+pub const AMENDED_MAX: usize = 4_096;
+
+/// Bytes of the bodies of edits kept per conversation, so that a device that holds many conversations stays small: a thousand ordinary texts. At it, the
+/// same happens.
+pub const AMENDED_BYTES_MAX: usize = 1 << 20;
+
 /// Own messages per conversation whose delivered and read ticks are followed: what a screen can show, many times over. At it, the
 /// oldest are not followed further.
 pub const OWN_MESSAGES_MAX: usize = 1_024;

@@ -51,7 +51,11 @@ impl Given {
     pub(crate) fn take(&mut self, me: UserId, item: &Item) {
         self.cut.raise(item.place.dot);
         match &item.content {
-            Content::Post { .. } => {}
+            Content::Post { .. }
+            | Content::Edited { .. }
+            | Content::Deleted { .. }
+            | Content::Reacted { .. }
+            | Content::Withdrawn { .. } => {}
             Content::Created { members, .. } => {
                 if members.contains(&me) {
                     self.begin_membership(item.place.dot, Cut::new());
@@ -76,7 +80,7 @@ impl Given {
         seen.iter().all(|dot| self.cut.covers(dot) || hidden.covers(dot))
     }
 
-    /// Marks a message until its cut is settled.
+    /// Marks a message, or an edit of one, until its cut is settled.
     pub(crate) fn mark(&mut self, sender: UserId, message: MessageId, seen: Cut) {
         if self.marked.len() < limits::MARKED_MAX {
             self.marked.insert((sender, message), seen);
@@ -130,7 +134,7 @@ impl Given {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::item::Place;
+    use crate::item::{Became, Place};
     use crdt::{PlacementId, Timestamp};
 
     fn user(number: u64) -> UserId {
@@ -147,7 +151,13 @@ mod tests {
     }
 
     fn post(region: u16, sequence: u64) -> Item {
-        let content = Content::Post { body: "x".into(), sent_at_ms: 0, reply_to: None, seen: None };
+        let content = Content::Post {
+            body: "x".into(),
+            sent_at_ms: 0,
+            reply_to: None,
+            seen: None,
+            became: Became::default(),
+        };
         item(9, dot(region, sequence), content)
     }
 

@@ -12,6 +12,7 @@
 //! - A dot counts only as told on the present connection. A store put back to an old state gives out a dot a second time before its peers
 //!   fence it, and what another region then says of that dot is true of something else. Asked again, each region tells what it has itself.
 
+use crate::input::Amend;
 use crate::limits;
 use bytes::Bytes;
 use crdt::{ConversationId, Cut, Dot, MessageId, UserId};
@@ -26,6 +27,13 @@ pub(crate) enum Wish {
         reply_to: Option<(UserId, MessageId)>,
         sent_at_ms: i64,
         /// The cursor of what the device had been shown when it was written.
+        seen: Option<Bytes>,
+    },
+    /// Do something to a message.
+    Amend {
+        target: (UserId, MessageId),
+        what: Amend,
+        /// Of an edit, as of a post.
         seen: Option<Bytes>,
     },
     /// Begin a group.
@@ -81,6 +89,9 @@ impl Wish {
     fn bytes(&self) -> usize {
         match self {
             Self::Post { body, .. } => body.len(),
+            Self::Amend { what: Amend::Edit(body), .. } => body.len(),
+            Self::Amend { what: Amend::React(emoji) | Amend::Withdraw(emoji), .. } => emoji.len(),
+            Self::Amend { what: Amend::Delete, .. } => 0,
             Self::Create { members, name } => members.len() * 8 + name.len(),
             Self::Direct { .. } | Self::Add { .. } | Self::Leave => 0,
         }
@@ -187,11 +198,11 @@ impl Outbox {
         Some(conversation)
     }
 
-    /// The region did not take the cursor of that post: it is sent again with this one, or without.
+    /// The region did not take the cursor of that post or edit: it is sent again with this one, or without.
     pub(crate) fn send_again_with(&mut self, number: u64, newer: Option<Bytes>) {
         let Some(entry) = self.entries.get_mut(&number) else { return };
         let conversation = entry.conversation;
-        if let Wish::Post { seen, .. } = &mut entry.wish {
+        if let Wish::Post { seen, .. } | Wish::Amend { seen, .. } = &mut entry.wish {
             *seen = newer;
         }
         if let Some(queue) = self.queues.get_mut(&conversation) {

@@ -4,7 +4,8 @@
 //! [`Connected`](crate::Input::Connected) and its end.
 
 use crate::input::ConnectionId;
-use crate::item::{Item, Place, Summary};
+use crate::item::{Became, Item, Place, Summary};
+use bytes::Bytes;
 use crdt::{ConversationId, DeviceId, Dot, MessageId, PlacementId, Timestamp, UserId};
 use gateway_protocol::v1::ClientFrame;
 
@@ -58,7 +59,8 @@ pub enum Event {
         /// Why.
         reason: String,
     },
-    /// Something new in a conversation, once per identity, after everything it depends on.
+    /// Something new in a conversation, once per identity, after everything it depends on. What is done to a message is such an item too; what the
+    /// message looks like then is told by [`Event::Amended`].
     Shown {
         /// Where.
         conversation: ConversationId,
@@ -88,6 +90,20 @@ pub enum Event {
         sender: UserId,
         /// The item's id.
         message: MessageId,
+    },
+    /// A message looks different now: it was edited, deleted for everyone, or has other reactions. Follows the item that did it. It may be about a message
+    /// that is hidden from this user, and then shows nothing.
+    Amended {
+        /// Where.
+        conversation: ConversationId,
+        /// The message's sender.
+        sender: UserId,
+        /// The message's id.
+        message: MessageId,
+        /// The body of the edit that it shows; none if it is as it was sent, or deleted.
+        body: Option<Bytes>,
+        /// How it stands.
+        became: Became,
     },
     /// All that was waiting in this conversation has been shown; from here on it is live.
     CaughtUp {

@@ -8,7 +8,7 @@
 
 use crate::client::{Client, Step};
 use crate::error::LocalRefusal;
-use crate::input::Act;
+use crate::input::{Act, Amend};
 use crate::item::{MalformedFrame, Place, read_cut, read_id};
 use crate::limits;
 use crate::line::LineKey;
@@ -17,6 +17,7 @@ use crate::output::Event;
 use crate::timers::Timer;
 use bytes::Bytes;
 use crdt::{ConversationId, MessageId};
+use gateway_protocol::fields::write_message_ref;
 use gateway_protocol::v1::{self, client_frame::Frame};
 
 impl Client {
@@ -48,6 +49,12 @@ impl Client {
                 let sent_at_ms = i64::try_from(step.now.ms()).unwrap_or(i64::MAX);
                 Some((conversation, message, Wish::Post { body, reply_to, sent_at_ms, seen }))
             }
+            Act::Amend { conversation, command, target, what } => {
+                let known = self.conversations.get(&conversation);
+                let seen =
+                    known.and_then(|known| known.cursor.clone()).filter(|_| matches!(what, Amend::Edit(_)));
+                Some((conversation, command, Wish::Amend { target, what, seen }))
+            }
             Act::CreateGroup { conversation, command, members, name } => {
                 Some((conversation, command, Wish::Create { members, name }))
             }
@@ -67,7 +74,7 @@ impl Client {
     }
 
     fn admit(&self, conversation: ConversationId, wish: &Wish) -> Result<(), LocalRefusal> {
-        if let Wish::Post { body, .. } = wish
+        if let Wish::Post { body, .. } | Wish::Amend { what: Amend::Edit(body), .. } = wish
             && body.len() > self.body_bytes
         {
             return Err(LocalRefusal::BodyTooLarge { bytes: body.len(), limit: self.body_bytes });
@@ -238,7 +245,7 @@ impl Wish {
     /// The cursor it was written on.
     fn seen(&self) -> Option<Bytes> {
         match self {
-            Self::Post { seen, .. } => seen.clone(),
+            Self::Post { seen, .. } | Self::Amend { seen, .. } => seen.clone(),
             Self::Create { .. } | Self::Direct { .. } | Self::Add { .. } | Self::Leave => None,
         }
     }
@@ -250,6 +257,10 @@ impl Wish {
                 Self::Post { body, reply_to, .. },
                 Self::Post { body: other_body, reply_to: other_reply, .. },
             ) => body == other_body && reply_to == other_reply,
+            (
+                Self::Amend { target, what, .. },
+                Self::Amend { target: other_target, what: other_what, .. },
+            ) => target == other_target && what == other_what,
             (one, other) => one == other,
         }
     }
@@ -263,13 +274,24 @@ fn write_command(entry: &Entry) -> Frame {
             conversation,
             message: command,
             body: body.clone(),
-            reply_to: reply_to.map(|(sender, message)| v1::MessageRef {
-                sender: sender.to_string(),
-                message: message.to_string(),
-            }),
+            reply_to: reply_to.map(write_message_ref),
             sent_at_ms: *sent_at_ms,
             seen: seen.clone().unwrap_or_default(),
         }),
+        Wish::Amend { target, what, seen } => {
+            let target = Some(write_message_ref(*target));
+            let react = |emoji: &String, withdraw| (emoji.clone(), withdraw);
+            let (emoji, withdraw) = match what {
+                Amend::Edit(body) => {
+                    let (body, seen) = (body.clone(), seen.clone().unwrap_or_default());
+                    return Frame::Edit(v1::Edit { conversation, command, target, body, seen });
+                }
+                Amend::Delete => return Frame::Delete(v1::Delete { conversation, command, target }),
+                Amend::React(emoji) => react(emoji, false),
+                Amend::Withdraw(emoji) => react(emoji, true),
+            };
+            Frame::React(v1::React { conversation, command, target, emoji, withdraw })
+        }
         Wish::Create { members, name } => Frame::CreateGroup(v1::CreateGroup {
             conversation,
             command,

@@ -5,6 +5,7 @@
 //! - One identity is shown once; a duplicate at an earlier place moves it.
 //! - The cursor is taken with the items and not before; what is delivered twice is shown once.
 
+use crate::amended::Look;
 use crate::client::{Client, Step};
 use crate::conversation::Conversation;
 use crate::error::LocalRefusal;
@@ -72,14 +73,29 @@ impl Client {
             _ if !new => {}
             Content::Left if sender != me => conversation.ticks.note_left(sender),
             Content::Added { .. } | Content::Left => conversation.ticks.forget_members(),
-            Content::Post { .. } => {}
+            Content::Post { .. }
+            | Content::Edited { .. }
+            | Content::Deleted { .. }
+            | Content::Reacted { .. }
+            | Content::Withdrawn { .. } => {}
         }
+        // Of a message that appears, what was done to it may have been given while it was hidden itself.
+        let look = match sighting {
+            Sighting::New => conversation.amended.look((sender, message)),
+            Sighting::Moves { .. } | Sighting::Known => None,
+        };
+        let look = conversation.amended.take(&item).or(look);
         let is_post = matches!(item.content, Content::Post { .. });
         match sighting {
             Sighting::New => {
                 let seen = match &item.content {
-                    Content::Post { seen, .. } => seen.clone(),
-                    Content::Created { .. } | Content::Added { .. } | Content::Left => None,
+                    Content::Post { seen, .. } | Content::Edited { seen, .. } => seen.clone(),
+                    Content::Created { .. }
+                    | Content::Added { .. }
+                    | Content::Left
+                    | Content::Deleted { .. }
+                    | Content::Reacted { .. }
+                    | Content::Withdrawn { .. } => None,
                 };
                 let unsettled = seen.filter(|seen| !conversation.given.settles(seen));
                 let marked = unsettled.is_some();
@@ -94,6 +110,10 @@ impl Client {
                 step.show(Event::Moved { conversation: id, sender, message, from, to: place });
             }
             Sighting::Known => crate::sometimes::DUPLICATE_HIDDEN.reach(),
+        }
+        if let Some(Look { of, body, became }) = look {
+            let (sender, message) = of;
+            step.show(Event::Amended { conversation: id, sender, message, body, became });
         }
         if sender == me {
             if is_post {
@@ -214,7 +234,11 @@ impl Client {
 
 fn note_membership(conversation: &mut Conversation, me: UserId, item: &Item) {
     match &item.content {
-        Content::Post { .. } => {}
+        Content::Post { .. }
+        | Content::Edited { .. }
+        | Content::Deleted { .. }
+        | Content::Reacted { .. }
+        | Content::Withdrawn { .. } => {}
         Content::Created { members, .. } => {
             if members.contains(&me) {
                 conversation.member = Some(true);

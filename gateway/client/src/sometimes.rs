@@ -20,6 +20,7 @@ crdt::marks! {
     MARKED = "a message is shown with the mark";
     MARK_CLEARED = "a mark goes";
     MARKS_FULL = "a further mark is not followed";
+    AMENDED_FORGOTTEN = "what became of the oldest message is forgotten";
     IDENTITY_FORGOTTEN = "the oldest identity is forgotten";
     MEMBERSHIP_FORGOTTEN = "a membership's hiding is not followed";
     RECEIPT_WAITS = "a receipt covers what has not been given";

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod amending;
 mod keeping_connected;
 mod protocol_page;
 mod sending_and_showing;

@@ -49,6 +49,9 @@ const fn asked(frame: &Asked) -> &'static str {
         Asked::Acknowledge(_) => "acknowledge",
         Asked::Read(_) => "read",
         Asked::GetReceipts(_) => "get_receipts",
+        Asked::Edit(_) => "edit",
+        Asked::Delete(_) => "delete",
+        Asked::React(_) => "react",
     }
 }
 
@@ -80,7 +83,7 @@ fn every_example_of_a_client_is_a_frame_and_every_frame_has_one() {
         let written = std::str::from_utf8(written.bytes()).unwrap();
         assert_eq!(tokens(&example), tokens(written), "not as it is written");
     }
-    assert_eq!(shown.len(), 13, "{shown:?}");
+    assert_eq!(shown.len(), 16, "{shown:?}");
 }
 
 #[test]

@@ -188,7 +188,10 @@ impl FanOut {
 /// What an effect holds in memory, roughly.
 fn weight(effect: &Effect) -> usize {
     let body = if let Effect::Changed(change) = effect {
-        if let Content::Post { body, .. } = &change.item.content { body.len() } else { 0 }
+        match &change.item.content {
+            Content::Post { body, .. } | Content::Edited { body, .. } => body.len(),
+            _ => 0,
+        }
     } else {
         0
     };
@@ -286,7 +289,7 @@ mod tests {
     use gateway::cursor::{CursorKey, CursorKeys};
     use gateway::site::HeldPlacement;
     use gateway_protocol::Subprotocol;
-    use region::item::{ArrivalNumber, Change, Item};
+    use region::item::{ArrivalNumber, Became, Change, Item};
 
     const TALK: ConversationId = ConversationId::group(PlacementId(1), 1);
 
@@ -310,7 +313,13 @@ mod tests {
             message: MessageId(1),
             dot: Dot { replica, sequence: Sequence(arrival) },
             hlc: Timestamp(arrival),
-            content: Content::Post { body, sent_at_ms: 0, reply_to: None, seen: None },
+            content: Content::Post {
+                body,
+                sent_at_ms: 0,
+                reply_to: None,
+                seen: None,
+                became: Became::default(),
+            },
         };
         Effect::Changed(Change {
             conversation: TALK,

@@ -136,6 +136,7 @@ pub const CODES: &[Code] = &[
     ),
     code("missing_field", "a field that must be filled is empty", "fill it in"),
     code("contradictory_fields", "two fields are filled of which only one may be", "fill one"),
+    code("not_an_emoji", "a reaction is not one emoji, or has more than 64 bytes", "send one emoji"),
     code("too_many_entries", "a list has more entries than allowed", "split the frame"),
     code("cursor_malformed", "the bytes are not a cursor", "send cursors exactly as they were received"),
     code(
@@ -199,6 +200,31 @@ pub const CODES: &[Code] = &[
         "cursor_ahead",
         "the cursor claims more than the conversation holds here",
         "sync again from the last cursor",
+    ),
+    code(
+        "unknown_message",
+        "there is no such message here, or it is hidden from the user",
+        "wait until this region has heard of it",
+    ),
+    code("not_the_sender", "only who sent a message edits it or deletes it for everyone", "ask them"),
+    code(
+        "too_late",
+        "the message was sent longer ago than it may be edited (15 minutes) or deleted for everyone (48 hours)",
+        "send another",
+    ),
+    code("message_deleted", "the message was deleted for everyone", "nothing is left to change"),
+    code("too_many_edits", "the message was edited 90 times", "send another"),
+    code("too_many_emoji", "the message shows 20 different emoji", "choose one that is there"),
+    code("too_many_reactions", "the user gave this reaction 32 times already", "choose another"),
+    code(
+        "unknown_reaction",
+        "there is no such reaction of the user here",
+        "wait until this region has heard of it",
+    ),
+    code(
+        "not_known_everywhere",
+        "a region of the placement does not know this kind of command yet, or has not been met",
+        "try again when it was upgraded and has been reached",
     ),
     temporary(code(
         "busy",
@@ -273,6 +299,7 @@ mod tests {
             FieldError::Missing("dot").code(),
             FieldError::Unsorted("cut").code(),
             FieldError::Contradiction("before", "after").code(),
+            FieldError::Emoji { field: "emoji", source: crdt::emoji::NotAnEmoji }.code(),
             FieldError::TooMany { field: "members", count: 2, limit: 1 }.code(),
         ];
         for code in frames {

@@ -4,6 +4,7 @@
 //! a cut has one encoding (dots strictly sorted by replica); an absent field is not an empty id.
 
 use crate::v1;
+use crdt::emoji::{Emoji, NotAnEmoji};
 use crdt::id::ParseIdError;
 use crdt::{Cut, Dot, MessageId, Timestamp, UserId};
 use std::str::FromStr;
@@ -28,6 +29,14 @@ pub enum FieldError {
     /// Two fields of which only one may be filled.
     #[error("fields `{0}` and `{1}` exclude each other: fill one")]
     Contradiction(&'static str, &'static str),
+    /// Not one emoji.
+    #[error("field `{field}`: {source}: send one, as a keyboard gives it")]
+    Emoji {
+        /// Which field.
+        field: &'static str,
+        /// What it should be.
+        source: NotAnEmoji,
+    },
     /// More entries than the field may have.
     #[error("field `{field}` has {count} entries, the limit is {limit}: split the frame")]
     TooMany {
@@ -49,6 +58,7 @@ impl FieldError {
             Self::Missing(_) => "missing_field",
             Self::Unsorted(_) => "malformed_cut",
             Self::Contradiction(..) => "contradictory_fields",
+            Self::Emoji { .. } => "not_an_emoji",
             Self::TooMany { .. } => "too_many_entries",
         }
     }
@@ -130,6 +140,22 @@ pub fn write_place(hlc: Timestamp, dot: Dot) -> v1::Place {
 /// [`FieldError`] naming the part of it that is malformed.
 pub fn message_ref(message: &v1::MessageRef) -> Result<(UserId, MessageId), FieldError> {
     Ok((id("sender", &message.sender)?, id("message", &message.message)?))
+}
+
+/// Reads the message that a frame is about.
+///
+/// # Errors
+/// [`FieldError`] when it is absent, or a part of it is malformed.
+pub fn target(target: Option<&v1::MessageRef>) -> Result<(UserId, MessageId), FieldError> {
+    message_ref(target.ok_or(FieldError::Missing("target"))?)
+}
+
+/// Reads an emoji.
+///
+/// # Errors
+/// [`FieldError::Emoji`] when it is not exactly one.
+pub fn emoji(field: &'static str, text: &str) -> Result<Emoji, FieldError> {
+    text.parse().map_err(|source| FieldError::Emoji { field, source })
 }
 
 /// Writes the sender and id of a message.

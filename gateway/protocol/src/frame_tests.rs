@@ -32,6 +32,7 @@ fn deliver() -> ServerFrame {
         sent_at_ms: 1_700_000_000_000,
         reply_to: None,
         seen: Some(v1::Cut { dots: vec!["r1.00000000000000ff:12".into()] }),
+        ..v1::Post::default()
     };
     let item = v1::Item {
         sender: "u0001000000000abc".into(),
@@ -98,6 +99,63 @@ fn a_delivery_has_these_bytes_and_this_json() {
         &expect![[
             r#"{"deliver":{"conversation":"c00010000000000000000000000000abc","items":[{"sender":"u0001000000000abc","message":"01890a5d-ac96-774b-bcce-b302099a8057","dot":"r1.00000000000000ff:12","hlc":"1732500000000.3","post":{"body":"aGk=","sentAtMs":"1700000000000","seen":{"dots":["r1.00000000000000ff:12"]}}}],"cursor":"AP8="}}"#
         ]],
+    );
+}
+
+#[test]
+fn what_is_done_to_a_message_has_these_bytes_and_this_json() {
+    let (conversation, command) =
+        ("c00010000000000000000000000000abc", "01890a5d-ac96-774b-bcce-b302099a8057");
+    let target = || {
+        let message = "01890a5d-ac96-774b-bcce-b302099a8056".into();
+        Some(v1::MessageRef { sender: "u0001000000000abc".into(), message })
+    };
+    let (conversation, command) = (|| conversation.to_owned(), || command.to_owned());
+    let edit = v1::Edit {
+        conversation: conversation(),
+        command: command(),
+        target: target(),
+        body: Bytes::from_static(b"new"),
+        seen: Bytes::from_static(&[1]),
+    };
+    let delete = v1::Delete { conversation: conversation(), command: command(), target: target() };
+    let react = v1::React {
+        conversation: conversation(),
+        command: command(),
+        target: target(),
+        emoji: "❤".into(),
+        withdraw: true,
+    };
+    let frames = [Client::Edit(edit), Client::Delete(delete), Client::React(react)];
+    let written = frames.into_iter().map(|frame| {
+        let frame = ClientFrame { request: 1, frame: Some(frame) };
+        for subprotocol in Subprotocol::ALL {
+            assert_eq!(subprotocol.decode_client(&subprotocol.encode_client(&frame)).unwrap(), frame);
+        }
+        let bytes = hexadecimal(&Subprotocol::Proto.encode_client(&frame));
+        format!("{bytes}\n{}", text(&Subprotocol::Json.encode_client(&frame)))
+    });
+    check(
+        &written.collect::<Vec<_>>().join("\n"),
+        &expect![[r#"
+        08017a8c010a2163303030313030303030303030303030303030303030303030
+        3030303030616263122430313839306135642d616339362d373734622d626363
+        652d6233303230393961383035371a390a117530303031303030303030303030
+        616263122430313839306135642d616339362d373734622d626363652d623330
+        32303939613830353622036e65772a0101
+        {"request":"1","edit":{"conversation":"c00010000000000000000000000000abc","command":"01890a5d-ac96-774b-bcce-b302099a8057","target":{"sender":"u0001000000000abc","message":"01890a5d-ac96-774b-bcce-b302099a8056"},"body":"bmV3","seen":"AQ=="}}
+        0801820184010a21633030303130303030303030303030303030303030303030
+        303030303030616263122430313839306135642d616339362d373734622d6263
+        63652d6233303230393961383035371a390a1175303030313030303030303030
+        30616263122430313839306135642d616339362d373734622d626363652d6233
+        30323039396138303536
+        {"request":"1","delete":{"conversation":"c00010000000000000000000000000abc","command":"01890a5d-ac96-774b-bcce-b302099a8057","target":{"sender":"u0001000000000abc","message":"01890a5d-ac96-774b-bcce-b302099a8056"}}}
+        08018a018b010a21633030303130303030303030303030303030303030303030
+        303030303030616263122430313839306135642d616339362d373734622d6263
+        63652d6233303230393961383035371a390a1175303030313030303030303030
+        30616263122430313839306135642d616339362d373734622d626363652d6233
+        303230393961383035362203e29da42801
+        {"request":"1","react":{"conversation":"c00010000000000000000000000000abc","command":"01890a5d-ac96-774b-bcce-b302099a8057","target":{"sender":"u0001000000000abc","message":"01890a5d-ac96-774b-bcce-b302099a8056"},"emoji":"❤","withdraw":true}}"#]],
     );
 }
 

@@ -20,7 +20,7 @@ use gateway_protocol::v1::server_frame::Frame;
 use gateway_protocol::v1::{self, ClientFrame};
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng as _;
-use region::item::{ArrivalNumber, Change, Content, Item};
+use region::item::{ArrivalNumber, Became, Change, Content, Item};
 use region::read::{Changes, Membership, PageFrom};
 use region::store::StoreError;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -173,7 +173,13 @@ pub fn item(sender: UserId, dot: Dot, hlc: Timestamp, body: usize) -> Item {
         message: MessageId(u128::from(dot.sequence.0)),
         dot,
         hlc,
-        content: Content::Post { body: vec![b'x'; body].into(), sent_at_ms: 0, reply_to: None, seen: None },
+        content: Content::Post {
+            body: vec![b'x'; body].into(),
+            sent_at_ms: 0,
+            reply_to: None,
+            seen: None,
+            became: Became::default(),
+        },
     }
 }
 

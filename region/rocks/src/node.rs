@@ -20,7 +20,7 @@ use crate::mailbox::{Inbox, Letter, mailbox};
 use crate::port::Port;
 use crate::shard_thread::ShardThread;
 use crate::store::RocksStore;
-use crdt::{Now, PlacementId, RegionId, ReplicaId};
+use crdt::{Kind, Now, PlacementId, RegionId, ReplicaId};
 use ed25519_dalek::SigningKey;
 use rand_core::RngCore as _;
 use region::cluster::{Cluster, ClusterPlacement};
@@ -38,9 +38,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use tokio::runtime::Handle;
-
-/// The operation kinds that this version knows, by their number in the schema.
-const KINDS: [u32; 4] = [0, 1, 2, 3];
 
 /// What a region is started with.
 #[derive(Debug)]
@@ -349,7 +346,7 @@ fn start_bridges(
             peer,
             placements: config.placements.clone(),
             stores: stores.clone(),
-            kinds: KINDS.to_vec(),
+            kinds: Kind::ALL.map(|kind| u32::from(kind.code())).to_vec(),
         });
         let entropy = Box::new(fresh_entropy()?);
         peers.insert(peer, PeerConfig { address, bridge, notices, entropy });

@@ -48,6 +48,13 @@ fn key() -> impl Strategy<Value = Key> {
         )),
         (conversation.clone(), user.clone(), any::<u128>())
             .prop_map(|(conversation, user, id)| Key::Identity(conversation, user, MessageId(id))),
+        (conversation.clone(), user.clone(), any::<u128>())
+            .prop_map(|(conversation, user, id)| Key::Amendments(conversation, user, MessageId(id))),
+        (conversation.clone(), user.clone(), any::<u128>()).prop_map(|(conversation, user, id)| Key::Uncut(
+            conversation,
+            user,
+            MessageId(id)
+        )),
         (conversation.clone(), number)
             .prop_map(|(conversation, number)| Key::Change(conversation, ArrivalNumber(number))),
         (user, conversation).prop_map(|(user, conversation)| Key::Membership(user, conversation)),
@@ -119,6 +126,8 @@ fn golden_keys_stay_as_they_are_on_disks() {
         Key::Membership(UserId(8), conversation),
         Key::Meta,
         Key::PeerStart(replica),
+        Key::Amendments(conversation, UserId(9), MessageId(7)),
+        Key::Uncut(conversation, UserId(9), MessageId(7)),
         Key::Present,
     ];
     let hexadecimal =
@@ -137,5 +146,7 @@ fn golden_keys_stay_as_they_are_on_disks() {
         membership   03d20e000000000000000800010000000000000000000000000005
         meta         ffff0f
         peer_starts  ffff100002000000000000abcd
+        amendments   008b1300010000000000000000000000000005000000000000000900000000000000000000000000000007
+        uncut        008b1400010000000000000000000000000005000000000000000900000000000000000000000000000007
         present      ffff12"#]].assert_eq(&lines.join("\n"));
 }

@@ -37,7 +37,7 @@ pub(super) fn changes(
             return Ok(ControlFlow::Break(()));
         }
         if !standing.cut.covers(entry.dot) && !since.covers(entry.dot) {
-            let item = item_at(view, conversation, entry.position)?;
+            let item = item_at(view, &held, conversation, entry.position)?;
             bytes += body_bytes(&item);
             highest = highest.max(item.hlc);
             items.push((arrival, item));

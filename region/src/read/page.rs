@@ -4,7 +4,7 @@
 //! is hidden from the reader.
 
 use super::origins::Origins;
-use super::{PageFrom, READ_BYTES_MAX, body_bytes, held, item_at};
+use super::{PageFrom, READ_BYTES_MAX, body_bytes, held, message_at};
 use crate::item::Item;
 use crate::keys::{Key, KeyRange};
 use crate::record::{self, IdentityRecord, TimelineRecord};
@@ -46,7 +46,7 @@ pub(super) fn page(
         if entry.kind != Kind::Post {
             return Ok(ControlFlow::Continue(()));
         }
-        let item = item_at(view, conversation, entry.position)?;
+        let item = message_at(view, conversation, entry.position)?;
         if !covered || shown_by_alias(view, conversation, &item, since)? {
             bytes += body_bytes(&item);
             items.push(item);

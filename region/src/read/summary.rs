@@ -1,17 +1,17 @@
 //! A conversation as its list shows it: members, last message, unread count.
 //!
 //! What must always hold: a message counts as unread once, whatever carried it, unless any of what carried it was read; what is
-//! hidden from the member never counts. The count looks at a bounded number of entries.
+//! hidden from the member never counts, nor what was deleted. The count looks at a bounded number of entries.
 
 use super::origins::Origins;
-use super::{PageFrom, Summary, held, membership, page, receipts_in};
+use super::{PageFrom, Summary, held, is_deleted, membership, page, receipts_in};
 use crate::item::ArrivalNumber;
 use crate::keys::{Key, KeyRange};
 use crate::limits::UNREAD_LOOKED_AT_MAX;
 use crate::partition;
 use crate::record::{self, ChangeRecord, ConversationRecord, IdentityRecord};
 use crate::store::{Direction, StoreError, View};
-use crdt::{ConversationId, Cut, Kind, UserId};
+use crdt::{ConversationId, Cut, Identity, Kind, UserId};
 use std::ops::ControlFlow;
 
 /// The summary that a member is shown.
@@ -60,7 +60,9 @@ fn unread(
             origins.met_covered(entry.dot);
         } else if entry.kind == Kind::Post && entry.sender != user && !entry.repeated {
             let read_otherwise = held.aliases > 0 && any_read(view, conversation, &entry, &read)?;
-            unread += u64::from(!read_otherwise);
+            let message = Identity { sender: entry.sender, message: entry.message };
+            let is_gone = held.amended > 0 && is_deleted(view, conversation, Some(message))?;
+            unread += u64::from(!read_otherwise && !is_gone);
         }
         let stop = origins.is_done() || looked_at == UNREAD_LOOKED_AT_MAX;
         Ok(if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })

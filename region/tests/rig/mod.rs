@@ -20,7 +20,7 @@ use region::store::{MemoryStore, Store, StoreError};
 use replication::log::LogView;
 use replication::placement::{Epoch, Placement};
 use replication::signature::Ed25519;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The placement of the world.
@@ -65,6 +65,11 @@ pub fn message(number: u128) -> MessageId {
     MessageId::new(START.ms(), number)
 }
 
+/// What a region of this version knows.
+pub fn kinds() -> BTreeSet<u32> {
+    crdt::Kind::ALL.map(|kind| u32::from(kind.code())).into()
+}
+
 pub fn config(region: usize, regions: usize) -> ShardConfig {
     let active = (0..regions).map(|region| (replica(region), key(region).verifying_key())).collect();
     ShardConfig {
@@ -106,6 +111,13 @@ impl World {
             entropy: ChaCha20Rng::from_seed([7; 32]),
             effects: Vec::new(),
             tickets: 0,
+        }
+    }
+
+    /// Every region says hello to every other one.
+    pub fn greet(&mut self) {
+        for (from, to) in self.pairs() {
+            self.step(to, vec![Input::PeerStarted { peer: replica(from), start_number: 1, kinds: kinds() }]);
         }
     }
 

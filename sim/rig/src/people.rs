@@ -184,7 +184,11 @@ impl Person {
                     }
                     Content::Created { .. } => _ = state.unopened.remove(conversation),
                     Content::Added { user, .. } => _ = state.waiting_added.remove(&(*conversation, *user)),
-                    Content::Left => {}
+                    Content::Left
+                    | Content::Edited { .. }
+                    | Content::Deleted { .. }
+                    | Content::Reacted { .. }
+                    | Content::Withdrawn { .. } => {}
                 }
             }
             Event::Acknowledged { command, .. } | Event::Stable { command, .. }
@@ -205,6 +209,7 @@ impl Person {
             | Event::Read { .. }
             | Event::Redirected { .. }
             | Event::CaughtUp { .. }
+            | Event::Amended { .. }
             | Event::Membership { .. }
             | Event::Listed { .. } => {}
         }

@@ -67,8 +67,8 @@ pub struct ExportedPost {
     /// Its duplicates.
     #[serde(with = "texts")]
     pub aliases: Vec<Dot>,
-    /// A digest of its body.
-    pub body_blake3: String,
+    /// A digest of its body; none if it was deleted.
+    pub body_blake3: Option<String>,
 }
 
 /// What one region holds.

@@ -193,6 +193,7 @@ impl Watch {
             | Event::SignedOut { .. }
             | Event::Refused { .. }
             | Event::CaughtUp { .. }
+            | Event::Amended { .. }
             | Event::Stable { .. }
             | Event::Delivered { .. }
             | Event::Read { .. }
@@ -268,6 +269,7 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use crdt::{ConversationId, Dot, Incarnation, PlacementId, ReplicaId, Sequence, Timestamp};
+    use gateway_client::Became;
     use gateway_client::Place;
 
     const AUTHOR: DeviceId = DeviceId(1);
@@ -306,7 +308,13 @@ mod tests {
             sender: UserId::new(PlacementId(1), 1),
             message: MessageId(id),
             place: Place { hlc: Timestamp(1), dot: Dot { replica, sequence: Sequence(1) } },
-            content: Content::Post { body: Bytes::new(), sent_at_ms: 0, reply_to: None, seen: None },
+            content: Content::Post {
+                body: Bytes::new(),
+                sent_at_ms: 0,
+                reply_to: None,
+                seen: None,
+                became: Became::default(),
+            },
         };
         watch.told(at, device, &Event::Shown { conversation: conversation(), item, marked });
     }

@@ -6,8 +6,8 @@
 use crate::history::{Event, FORMAT, Line, Own};
 use crate::note_event::note_event;
 use crate::world::World;
-use crdt::{DeviceId, MessageId};
-use gateway_client::Act;
+use crdt::{DeviceId, MessageId, UserId};
+use gateway_client::{Act, Event as Said};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The histories.
@@ -15,6 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) struct Histories {
     lines: BTreeMap<DeviceId, Vec<Line>>,
     posted: BTreeSet<MessageId>,
+    /// What was done to messages: no lines.
+    amendments: BTreeSet<(UserId, MessageId)>,
 }
 
 impl Histories {
@@ -52,6 +54,7 @@ impl World {
             }
             Act::Move { region } => self.note(id, Event::Roamed { region: region.region.clone() }),
             Act::Send { .. }
+            | Act::Amend { .. }
             | Act::CreateGroup { .. }
             | Act::OpenDirect { .. }
             | Act::MarkRead { .. }
@@ -64,8 +67,18 @@ impl World {
         }
     }
 
-    pub(crate) fn note_said(&mut self, id: DeviceId, said: &gateway_client::Event) {
-        let Some(histories) = &self.histories else { return };
+    pub(crate) fn note_said(&mut self, id: DeviceId, said: &Said) {
+        let Some(histories) = &mut self.histories else { return };
+        if let Said::Shown { item, .. } = said
+            && item.content.target().is_some()
+        {
+            histories.amendments.insert((item.sender, item.message));
+        }
+        if let Said::Moved { sender, message, .. } | Said::MarkCleared { sender, message, .. } = said
+            && histories.amendments.contains(&(*sender, *message))
+        {
+            return;
+        }
         let Some(event) = note_event(said.clone()) else { return };
         let mut is_of_a_post = true;
         if let Event::Acknowledged { message, .. } | Event::Stable(Own { message, .. }) = &event {

@@ -5,7 +5,7 @@
 
 use crate::script::Script;
 use crate::world::signatures::Seals;
-use crdt::{Incarnation, PlacementId, RegionId, ReplicaId, UserId};
+use crdt::{Incarnation, Kind, PlacementId, RegionId, ReplicaId, UserId};
 use ed25519_dalek::SigningKey;
 use gateway::cursor::{CursorKey, CursorKeys};
 use gateway::site::{HeldPlacement, Site};
@@ -26,8 +26,6 @@ pub const WORLD: PlacementId = PlacementId(1);
 pub const PINNED: PlacementId = PlacementId(2);
 /// When worlds begin, in microseconds since 1970.
 pub const START_US: u64 = 1_732_500_000_000_000;
-/// The operation kinds that this version knows, by their number in the schema.
-const KINDS: [u32; 4] = [0, 1, 2, 3];
 const CLUSTER: &str = "world";
 
 /// The map.
@@ -120,7 +118,8 @@ impl Layout {
         stores: BTreeMap<PlacementId, OwnStore>,
     ) -> Config {
         let placements = self.placements.clone();
-        Config { cluster: CLUSTER.to_owned(), own, peer, placements, stores, kinds: KINDS.to_vec() }
+        let kinds = Kind::ALL.map(|kind| u32::from(kind.code())).to_vec();
+        Config { cluster: CLUSTER.to_owned(), own, peer, placements, stores, kinds }
     }
 
     pub(crate) fn site(&self, region: RegionId) -> Arc<Site> {

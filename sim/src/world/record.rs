@@ -72,6 +72,7 @@ impl World {
             | Event::Moved { .. }
             | Event::MarkCleared { .. }
             | Event::CaughtUp { .. }
+            | Event::Amended { .. }
             | Event::Refused { .. }
             | Event::Membership { .. }
             | Event::Paged { .. }

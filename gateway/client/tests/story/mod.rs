@@ -12,7 +12,7 @@ use rand_core::RngCore;
 use std::fmt::Write as _;
 
 /// Draws the largest numbers, so that jitter is its bound.
-struct Largest;
+pub struct Largest;
 
 impl RngCore for Largest {
     fn next_u32(&mut self) -> u32 {

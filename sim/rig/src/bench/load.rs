@@ -242,7 +242,7 @@ impl Person {
                     }
                 }
                 Content::Created { .. } => notes.opened += 1,
-                Content::Added { .. } | Content::Left => {}
+                _ => {}
             },
             Event::Refused { code, .. } => *notes.refused.entry(code).or_default() += 1,
             Event::SignedOut { .. }
@@ -250,6 +250,7 @@ impl Person {
             | Event::Moved { .. }
             | Event::MarkCleared { .. }
             | Event::CaughtUp { .. }
+            | Event::Amended { .. }
             | Event::Delivered { .. }
             | Event::Read { .. }
             | Event::Membership { .. }

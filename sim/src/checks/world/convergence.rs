@@ -104,7 +104,8 @@ impl Oracle {
             self.says(at, region, format_args!("{conversation} {user}"));
         }
         for ExportedPost { conversation, sender, message, body_digest, .. } in posts {
-            let digest = blake3::Hash::from_bytes(*body_digest).to_hex();
+            let digest = body_digest.map(|digest| blake3::Hash::from_bytes(digest).to_hex());
+            let digest = digest.as_ref().map_or("nothing", |digest| digest.as_str());
             self.says(at, region, format_args!("{conversation} {sender} {message} {digest}"));
         }
     }

@@ -123,6 +123,7 @@ impl Oracle {
             Event::Refused { command: None, .. }
             | Event::Moved { .. }
             | Event::MarkCleared { .. }
+            | Event::Amended { .. }
             | Event::Delivered { .. }
             | Event::Read { .. }
             | Event::SignedIn { .. }

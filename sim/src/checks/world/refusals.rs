@@ -60,7 +60,12 @@ impl Oracle {
         let let_in: &[UserId] = match &change.item.content {
             Content::Created { members, .. } => members,
             Content::Added { user, .. } => std::slice::from_ref(user),
-            Content::Post { .. } | Content::Left => &[],
+            Content::Post { .. }
+            | Content::Left
+            | Content::Edited { .. }
+            | Content::Deleted { .. }
+            | Content::Reacted { .. }
+            | Content::Withdrawn { .. } => &[],
         };
         let is_world = change.conversation.placement() == WORLD;
         match let_in.iter().find(|user| is_world && user.placement() != WORLD) {

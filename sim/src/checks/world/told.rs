@@ -42,6 +42,7 @@ impl Oracle {
                 }
             }
             Act::Send { .. }
+            | Act::Amend { .. }
             | Act::CreateGroup { .. }
             | Act::OpenDirect { .. }
             | Act::Add { .. }
@@ -100,6 +101,7 @@ impl Oracle {
             | Event::SignedOut { .. }
             | Event::Redirected { .. }
             | Event::CaughtUp { .. }
+            | Event::Amended { .. }
             | Event::Membership { .. }
             | Event::Paged { .. }
             | Event::Listed { .. } => Ok(()),

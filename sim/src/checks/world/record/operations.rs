@@ -84,6 +84,8 @@ pub(crate) enum Kind {
     Created,
     Added,
     Left,
+    /// Something is done to a message.
+    Amended,
 }
 
 /// A post, as its author's device sent it.
@@ -137,6 +139,10 @@ impl Facts {
                 self.leaves.entry(item.sender).or_default().push(number);
                 Kind::Left
             }
+            Content::Edited { .. }
+            | Content::Deleted { .. }
+            | Content::Reacted { .. }
+            | Content::Withdrawn { .. } => Kind::Amended,
         };
         let branch = self.branch(region);
         // `branch` made it.
@@ -250,7 +256,7 @@ impl Facts {
         let new = applied.sequence.push(number);
         if new {
             applied.times.push(at);
-            if self.operations[number].kind != Kind::Post {
+            if !matches!(self.operations[number].kind, Kind::Post | Kind::Amended) {
                 applied.members.add(number);
             }
         }

@@ -13,7 +13,7 @@ use super::{Checker, Oracle};
 use crate::world::{Moment, PINNED};
 use bytes::Bytes;
 use crdt::{ConversationId, DeviceId, PlacementId, RegionId, UserId};
-use gateway_client::Act;
+use gateway_client::{Act, Amend};
 use gateway_protocol::v1::{ClientFrame, ServerFrame};
 use gateway_protocol::{Payload, Subprotocol};
 use std::collections::BTreeMap;
@@ -53,6 +53,12 @@ impl Oracle {
             Act::Send { conversation, message: Some(message), body, .. } => {
                 taint.watch_conversation(*conversation);
                 taint.watch_message(*conversation, *message, body);
+            }
+            Act::Amend { conversation, command, what, .. } => {
+                taint.watch_conversation(*conversation);
+                if let (Some(command), Amend::Edit(body)) = (command, what) {
+                    taint.watch_message(*conversation, *command, body);
+                }
             }
             Act::CreateGroup { conversation, .. } => taint.watch_conversation(*conversation),
             Act::OpenDirect { placement, peer } => {

@@ -1,0 +1,181 @@
+//! Cuts the payloads of messages that were deleted for everyone, once nobody needs them any more.
+//!
+//! A deletion hides a message at once; its text lies on until the deletion, every edit and every operation that carries the message are stable. Then
+//! every region has applied all of them, so none will ask for a payload again. The envelope stays: a peer that comes later learns from it that there was a message, and nothing
+//! of what it said, since the digest in it is salted.
+//!
+//! What must always hold:
+//! - A body is stored once, in the log, so cutting it there cuts it everywhere.
+//! - That there is something to be cut is written in the batch that makes it so, and goes in the batch that cuts it: a crash forgets nothing.
+//!
+//! Bounded: [`CUT_A_STEP_MAX`] messages a step; while more are left, the next step is due at once.
+
+use crate::keys::{Key, KeyRange};
+use crate::limits::CUT_A_STEP_MAX;
+use crate::partition;
+use crate::pending::Pending;
+use crate::record::{self, IdentityRecord, LogRecord, OpaqueRecord};
+use crate::store::{Direction, StoreError, View};
+use crdt::amendments::Amendments;
+use crdt::{Bucket, ConversationId, Cut, Identity};
+use replication::log::Position;
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+/// The partitions in which something may be cut now.
+#[derive(Debug, Default)]
+pub(crate) struct Uncut(BTreeSet<Bucket>);
+
+impl Uncut {
+    /// What a store holds: all of it is looked at once.
+    pub(crate) fn load(view: &dyn View) -> Result<Self, StoreError> {
+        let mut waiting = BTreeSet::new();
+        for bucket in partition::buckets(view)? {
+            if !uncut(view, bucket, 1)?.is_empty() {
+                waiting.insert(bucket);
+            }
+        }
+        Ok(Self(waiting))
+    }
+
+    /// Whether there is something left to look at.
+    pub(crate) fn is_due(&self) -> bool {
+        !self.0.is_empty()
+    }
+
+    /// More is stable in that partition.
+    pub(crate) fn note_stable(&mut self, bucket: Bucket) {
+        self.0.insert(bucket);
+    }
+}
+
+/// Writes down what was deleted in this step, and cuts what may be cut by now.
+pub(crate) fn cut(pending: &mut Pending<'_>, waiting: &mut Uncut) -> Result<(), StoreError> {
+    for (conversation, message) in std::mem::take(&mut pending.tables.uncut) {
+        pending.tables.put(&Key::Uncut(conversation, message.sender, message.message), &());
+    }
+    let mut room = CUT_A_STEP_MAX;
+    while let Some(bucket) = waiting.0.pop_first() {
+        let found = uncut(pending.tables.view(), bucket, usize::MAX)?;
+        if found.is_empty() {
+            continue;
+        }
+        let stable = pending.acknowledged(bucket)?.1.clone();
+        for (conversation, message) in found {
+            let Some(positions) = positions(pending, (conversation, message), &stable)? else { continue };
+            if room == 0 {
+                crate::sometimes::CUT_LATER.reach();
+                waiting.0.insert(bucket);
+                return Ok(());
+            }
+            room -= 1;
+            for position in positions {
+                cut_at(pending, bucket, position, message)?;
+            }
+            pending.tables.delete(&Key::Uncut(conversation, message.sender, message.message));
+        }
+    }
+    Ok(())
+}
+
+/// The deleted messages of a partition of which there are still payloads.
+fn uncut(
+    view: &dyn View,
+    bucket: Bucket,
+    limit: usize,
+) -> Result<Vec<(ConversationId, Identity)>, StoreError> {
+    let mut found = Vec::new();
+    record::scan(view, &KeyRange::uncut(bucket), Direction::Ascending, |key, ()| {
+        if let Key::Uncut(conversation, sender, message) = key {
+            found.push((conversation, Identity { sender, message }));
+        }
+        Ok(if found.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    })?;
+    Ok(found)
+}
+
+/// Where in the log everything stands that carries the message or an edit of it; none while some of that is not stable.
+fn positions(
+    pending: &Pending<'_>,
+    (conversation, message): (ConversationId, Identity),
+    stable: &Cut,
+) -> Result<Option<Vec<Position>>, StoreError> {
+    let view = pending.tables.view();
+    let Some(amendments) = partition::amendments(view, conversation, message)? else { return Ok(None) };
+    let identity = identity(view, conversation, message)?;
+    if !amendments.is_to_be_cut(&identity.aliases(), stable) {
+        return Ok(None);
+    }
+    carriers(view, conversation, &identity, &amendments).map(Some)
+}
+
+fn identity(
+    view: &dyn View,
+    conversation: ConversationId,
+    message: Identity,
+) -> Result<IdentityRecord, StoreError> {
+    let key = Key::Identity(conversation, message.sender, message.message);
+    Ok(record::load(view, &key)?.unwrap_or_default())
+}
+
+fn carriers(
+    view: &dyn View,
+    conversation: ConversationId,
+    identity: &IdentityRecord,
+    amendments: &Amendments,
+) -> Result<Vec<Position>, StoreError> {
+    let mut positions: Vec<Position> = identity.places.iter().map(|logged| logged.position).collect();
+    for edit in amendments.edits() {
+        let key = Key::Dot(conversation.partition().bucket, edit.dot);
+        positions.push(record::load_named(view, &key, "an amended message")?);
+    }
+    Ok(positions)
+}
+
+/// Whether that log entry carries the message or an edit of it, and not something that has the same id by a client's mistake, and whether its payload is
+/// still there.
+fn is_uncut(
+    bucket: Bucket,
+    position: Position,
+    entry: &LogRecord,
+    message: Identity,
+) -> Result<bool, StoreError> {
+    let (envelope, _) = partition::decode(bucket, position, entry)?;
+    let carries = envelope.target.unwrap_or_else(|| envelope.identity()) == message;
+    Ok(entry.payload.is_some() && carries && envelope.kind.may_be_cut())
+}
+
+fn cut_at(
+    pending: &mut Pending<'_>,
+    bucket: Bucket,
+    position: Position,
+    message: Identity,
+) -> Result<(), StoreError> {
+    let entry = partition::entry(pending.tables.view(), bucket, position, "a deleted message")?;
+    if is_uncut(bucket, position, &entry, message)? {
+        pending.tables.put(&Key::Log(bucket, position), &LogRecord { payload: None, ..entry });
+    }
+    Ok(())
+}
+
+/// Checks that it is written down of every deleted message whether there is still something of it to be cut.
+pub(crate) fn verify(view: &dyn View, conversation: ConversationId) -> Result<(), StoreError> {
+    let bucket = conversation.partition().bucket;
+    let range = KeyRange::amendments(conversation);
+    record::scan(view, &range, Direction::Ascending, |key, _: OpaqueRecord| {
+        let Key::Amendments(_, sender, id) = key else { return Ok(ControlFlow::Continue(())) };
+        let message = Identity { sender, message: id };
+        let amendments = partition::amendments(view, conversation, message)?.unwrap_or_default();
+        if !amendments.is_deleted() {
+            return Ok(ControlFlow::Continue(()));
+        }
+        for position in carriers(view, conversation, &identity(view, conversation, message)?, &amendments)? {
+            let entry = partition::entry(view, bucket, position, "a deleted message")?;
+            if is_uncut(bucket, position, &entry, message)? {
+                let uncut = Key::Uncut(conversation, sender, id);
+                record::load_named::<()>(view, &uncut, "a deleted message")?;
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    })
+}
