@@ -231,6 +231,8 @@ pub struct Workload {
     pub offline_s: Amount,
     /// So many are another application's, which sends one of everything that must be refused.
     pub misuse_percent: Amount,
+    /// So many do something to a message: edit it, delete it for everyone, react to it, or take a reaction back.
+    pub amend_percent: Amount,
     /// A real conversation, by the name under which the caller gives it ([`Scenario::give_log`]), instead of drawn acts.
     pub log: Option<String>,
 }
@@ -396,6 +398,7 @@ impl Default for Workload {
             move_percent: Amount::of(0),
             offline_percent: Amount::of(0),
             misuse_percent: Amount::of(0),
+            amend_percent: Amount::of(0),
             offline_s: Amount::range(1, 30),
             log: None,
         }

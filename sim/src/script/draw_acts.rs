@@ -7,7 +7,7 @@
 use super::draw::{Lot, draw_weighted};
 use super::draw_log::acts_of_log;
 use super::draw_people::{Users, draw_direct, draw_group};
-use super::{Act, Conversation, Device, Script, What};
+use super::{Act, Conversation, Device, How, Script, What};
 use crate::scenario::{Arrival, Scenario, Workload};
 use crate::world::dice::Dice;
 use crdt::RegionId;
@@ -25,6 +25,7 @@ enum Kind {
     Move,
     Offline,
     Misuse,
+    Amend,
 }
 
 /// What acts are drawn from.
@@ -77,7 +78,8 @@ fn plan<'a>(lot: &mut Lot, scenario: &'a Scenario, script: &Script) -> Plan<'a> 
     let moves = lot.share("move_percent", &workload.move_percent);
     let offline = lot.share("offline_percent", &workload.offline_percent);
     let misuse = lot.share("misuse_percent", &workload.misuse_percent);
-    let others = read + begin + change + moves + offline + misuse;
+    let amend = lot.share("amend_percent", &workload.amend_percent);
+    let others = read + begin + change + moves + offline + misuse + amend;
     let kinds = vec![
         (Kind::Write, 100_u64.saturating_sub(others).max(1)),
         (Kind::Read, read),
@@ -86,6 +88,7 @@ fn plan<'a>(lot: &mut Lot, scenario: &'a Scenario, script: &Script) -> Plan<'a> 
         (Kind::Move, moves),
         (Kind::Offline, offline),
         (Kind::Misuse, misuse),
+        (Kind::Amend, amend),
     ];
     Plan {
         workload,
@@ -179,6 +182,7 @@ impl Plan<'_> {
             Kind::Move => self.somebody_moves(at_us, dice),
             Kind::Offline => self.somebody_goes_offline(at_us, dice),
             Kind::Misuse => self.somebody_misuses(at_us, dice),
+            Kind::Amend => self.somebody_amends(at_us, dice),
         }
     }
 
@@ -200,6 +204,22 @@ impl Plan<'_> {
         let reply = dice.percent(self.reply_percent);
         let what = What::Write { conversation, count, bytes, reply, text: None };
         self.act(at_us, device.number, what, dice);
+    }
+
+    /// One thing, or several right after each other: so that what is done in two places crosses.
+    fn somebody_amends(&mut self, at_us: u64, dice: &mut Dice) {
+        let Some((conversation, device)) = self.somewhere(dice) else { return };
+        let mut at_us = at_us;
+        for _ in 0..dice.between(1, 3) {
+            let how = match dice.below(8) {
+                0 => How::Delete,
+                1..=3 => How::Edit,
+                4..=6 => How::React,
+                _ => How::Withdraw,
+            };
+            self.act(at_us, device.number, What::Amend { conversation, how }, dice);
+            at_us += dice.below(400_000);
+        }
     }
 
     fn somebody_reads(&mut self, at_us: u64, dice: &mut Dice) {

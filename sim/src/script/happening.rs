@@ -49,6 +49,13 @@ pub enum What {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         text: Option<String>,
     },
+    /// Something is done to a message: to one of the last that the device's user wrote on it, or, if that is a reaction, that it was shown.
+    Amend {
+        /// Where.
+        conversation: u64,
+        /// What.
+        how: How,
+    },
     /// A conversation has been read.
     Read {
         /// Which.
@@ -78,6 +85,20 @@ pub enum What {
     GoOffline,
     /// It has it again.
     ComeOnline,
+}
+
+/// What is done to a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum How {
+    /// It gets another text.
+    Edit,
+    /// It is deleted for everyone.
+    Delete,
+    /// A reaction is given.
+    React,
+    /// A reaction is withdrawn.
+    Withdraw,
 }
 
 /// A fault and its time.

@@ -139,6 +139,7 @@ mod tests {
             What::Leave { conversation } => Some((*conversation, act.device, act.at_us)),
             What::Begin { .. }
             | What::Write { .. }
+            | What::Amend { .. }
             | What::Read { .. }
             | What::Add { .. }
             | What::Move { .. }

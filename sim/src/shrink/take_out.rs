@@ -100,6 +100,7 @@ pub(super) fn clear(script: &mut Script) {
             && match &act.what {
                 What::Begin { conversation }
                 | What::Write { conversation, .. }
+                | What::Amend { conversation, .. }
                 | What::Read { conversation }
                 | What::Leave { conversation } => conversations.contains(conversation),
                 What::Add { conversation, user } => {

@@ -5,7 +5,7 @@
 //! taken out of a script changes no other.
 
 use crate::checks::world::CANARY;
-use crate::script::{Act as Planned, Conversation, Device, Script, What};
+use crate::script::{Act as Planned, Conversation, Device, How, Script, What};
 use crate::world::World;
 use crate::world::devices::NewDevice;
 use crate::world::dice::Dice;
@@ -13,11 +13,15 @@ use crate::world::layout::{PINNED, WORLD, address};
 use crate::world::queue::Event;
 use bytes::Bytes;
 use crdt::{ConversationId, DeviceId, MessageId, RegionId, UserId};
-use gateway_client::{Act, Event as Told};
+use gateway_client::{Act, Amend, Content, Event as Told};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Of what a device was shown, so much is remembered to be answered.
+/// Of what a device was shown, so much is remembered to be answered; so much of the messages that it was shown, and that were written on it.
 const SHOWN_LAST_MAX: usize = 5;
+/// Emoji that people use most.
+const FACES: u64 = 3;
+/// Emoji that they use at all: more than a message shows.
+const FACES_IN_ALL: u64 = 24;
 
 /// Who is in a world, and what they are going to do.
 #[derive(Debug, Default)]
@@ -28,6 +32,10 @@ pub(crate) struct People {
     conversations: BTreeMap<u64, (ConversationId, Conversation)>,
     /// What each device was shown last, by conversation: what it can write in and answer.
     known: BTreeMap<(DeviceId, ConversationId), VecDeque<(UserId, MessageId)>>,
+    /// The messages among that.
+    messages: BTreeMap<(DeviceId, ConversationId), VecDeque<(UserId, MessageId)>>,
+    /// What was written last on each device.
+    wrote: BTreeMap<(DeviceId, ConversationId), VecDeque<(UserId, MessageId)>>,
     /// Conversations that somebody has begun.
     begun: BTreeSet<ConversationId>,
     /// Messages written, for their texts.
@@ -37,12 +45,14 @@ pub(crate) struct People {
 impl People {
     /// A device tells its user something.
     pub(crate) fn is_told(&mut self, id: DeviceId, event: &Told) {
-        if let Told::Shown { conversation, item, .. } = event {
-            let last = self.known.entry((id, *conversation)).or_default();
-            if last.len() >= SHOWN_LAST_MAX {
-                last.pop_front();
-            }
-            last.push_back((item.sender, item.message));
+        let Told::Shown { conversation, item, .. } = event else { return };
+        if item.content.target().is_some() {
+            return;
+        }
+        let (at, one) = ((id, *conversation), (item.sender, item.message));
+        remember(self.known.entry(at).or_default(), one);
+        if matches!(item.content, Content::Post { .. }) {
+            remember(self.messages.entry(at).or_default(), one);
         }
     }
 
@@ -51,6 +61,14 @@ impl People {
         let acts = self.acts.front().map(|act| act.at_us);
         joins.into_iter().chain(acts).min()
     }
+}
+
+/// One more, in place of the oldest.
+fn remember(last: &mut VecDeque<(UserId, MessageId)>, one: (UserId, MessageId)) {
+    if last.len() >= SHOWN_LAST_MAX {
+        last.pop_front();
+    }
+    last.push_back(one);
 }
 
 impl World {
@@ -82,6 +100,8 @@ impl World {
             acts: acts.into(),
             users,
             known: BTreeMap::new(),
+            messages: BTreeMap::new(),
+            wrote: BTreeMap::new(),
             begun: BTreeSet::new(),
             written: 0,
         };
@@ -134,6 +154,7 @@ impl World {
                     self.write(id, conversation, bytes, reply, text.as_deref(), &mut dice);
                 }
             }
+            What::Amend { conversation, how } => self.amend(id, conversation, how, &mut dice),
             What::Read { conversation } => {
                 if let Some(conversation) = self.known_to(id, conversation) {
                     self.act(id, Act::MarkRead { conversation });
@@ -222,7 +243,33 @@ impl World {
                 format!("{canary}{number} {padding}")
             }
         };
+        if let Some(user) = self.devices.get(&id).map(|device| device.user) {
+            remember(self.people.wrote.entry((id, conversation)).or_default(), (user, message));
+        }
         self.act(id, Act::Send { conversation, message: Some(message), body: Bytes::from(body), reply_to });
+    }
+
+    /// Something is done to a message that the device could offer it for.
+    fn amend(&mut self, id: DeviceId, conversation: u64, how: How, dice: &mut Dice) {
+        let Some(conversation) = self.known_to(id, conversation) else { return };
+        let (command, at) = (MessageId::new(self.device_wall(id).ms(), dice.wide()), (id, conversation));
+        let from = match how {
+            How::Edit | How::Delete => &self.people.wrote,
+            How::React | How::Withdraw => &self.people.messages,
+        };
+        let last: Vec<_> = from.get(&at).into_iter().flatten().copied().collect();
+        let Some(target) = dice.pick(&last) else { return };
+        let faces = if dice.one_in(4) { FACES_IN_ALL } else { FACES };
+        let face = u32::try_from(dice.below(faces)).ok().and_then(|face| char::from_u32(0x1f600 + face));
+        let emoji = face.map(String::from).unwrap_or_default();
+        let canary = if conversation.placement() == PINNED { CANARY } else { "" };
+        let what = match how {
+            How::Edit => Amend::Edit(format!("{canary}edited by {command}").into()),
+            How::Delete => Amend::Delete,
+            How::React => Amend::React(emoji),
+            How::Withdraw => Amend::Withdraw(emoji),
+        };
+        self.act(id, Act::Amend { conversation, command: Some(command), target, what });
     }
 
     /// Nobody does anything any more, and whoever is away comes back.

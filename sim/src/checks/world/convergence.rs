@@ -39,6 +39,7 @@ impl Oracle {
             let partitions = export::partitions(*view, placement)?;
             let state = (partitions, export::memberships(*view)?, export::receipts(*view)?, posts);
             self.says_what_it_exports(at, *region, &state.0, &state.1, &state.3);
+            self.search_for_deleted(at, *region, placement, *view)?;
             self.look_at(Checker::Replayed);
             let verified = verify::verify(*view, placement, BUCKETS_AT_ONCE)?;
             if !verified.damaged.is_empty() {
@@ -70,9 +71,7 @@ impl Oracle {
         effects: &[Effect],
     ) -> Result<(), StoreError> {
         let changed = effects.iter().filter_map(|effect| match effect {
-            Effect::Changed(change) if !matches!(change.item.content, Content::Post { .. }) => {
-                Some(change.conversation)
-            }
+            Effect::Changed(change) if changes_members(&change.item.content) => Some(change.conversation),
             _ => None,
         });
         for conversation in changed.collect::<BTreeSet<ConversationId>>() {
@@ -113,6 +112,17 @@ impl Oracle {
     /// Whether nobody has said that something is missing when nothing should be any more.
     const fn is_whole(&mut self) -> bool {
         self.tallies.of(Checker::Whole).violations == 0
+    }
+}
+
+const fn changes_members(content: &Content) -> bool {
+    match content {
+        Content::Created { .. } | Content::Added { .. } | Content::Left => true,
+        Content::Post { .. }
+        | Content::Edited { .. }
+        | Content::Deleted { .. }
+        | Content::Reacted { .. }
+        | Content::Withdrawn { .. } => false,
     }
 }
 

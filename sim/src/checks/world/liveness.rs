@@ -143,6 +143,7 @@ impl Oracle {
         self.judge_lost(at);
         self.judge_causal_order(at);
         self.judge_display_order(at);
+        self.judge_amended(at);
         let identities = self.record.conversations.values().flat_map(|facts| &facts.aliases);
         let aliases: usize = identities.map(|aliases| aliases.len().saturating_sub(1)).sum();
         self.marks.aliases += aliases as u64;

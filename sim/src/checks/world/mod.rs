@@ -5,6 +5,7 @@
 //! | `lost.rs` | 1 | nothing acknowledged is lost; what is stable is everywhere |
 //! | `durable.rs` | 2 | no acknowledgement, delivery or byte on a bridge before the batch is durable |
 //! | `convergence.rs` | 3 | regions are equal, byte for byte, and are what their logs give |
+//! | `amended.rs` | 3 | a message looks everywhere as what was done to it says; what a deleted one said is on no disk |
 //! | `causal_order.rs`, `receipts.rs` | 4 | causes before effects, in regions, on devices, in ticks; marks |
 //! | `clients.rs` | 4 | the devices' own histories, judged as those of a replay are |
 //! | `display_order.rs` | 5 | one order on all screens |
@@ -20,6 +21,7 @@
 //! off, only what people know of their screens is kept.
 
 mod alone;
+mod amended;
 mod bounded;
 mod causal_order;
 mod clients;

@@ -11,13 +11,23 @@ use crdt::{DeviceId, MessageId, UserId};
 use region::item::{Change, Content};
 
 /// Codes with which a command may be refused for good in these worlds.
-const REFUSALS: [&str; 6] = [
+const REFUSALS: [&str; 14] = [
     "unknown_conversation",
     "not_a_member",
     "not_creator",
     "placement_fixed",
     "direct_conversation",
     "conversation_exists",
+    // What people do to messages crosses with what others do, and with their own moves.
+    "unknown_message",
+    "message_deleted",
+    "too_late",
+    "too_many_edits",
+    "too_many_emoji",
+    "too_many_reactions",
+    "unknown_reaction",
+    // Before the regions of a placement have met.
+    "not_known_everywhere",
 ];
 
 /// The code with which a device is told that its region cannot read its store.

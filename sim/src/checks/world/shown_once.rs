@@ -26,7 +26,7 @@ pub(super) fn is_what_was_issued(facts: &Facts, shown: &Appearance<'_>) -> Fault
 pub(super) fn is_what_was_sent(facts: &Facts, shown: &Appearance<'_>) -> Fault {
     let item = shown.item;
     match (&item.content, facts.sent.get(&(item.sender, item.message))) {
-        (Content::Post { body, .. }, Some(sent)) if *body != sent.body => {
+        (Content::Post { body, became, .. }, Some(sent)) if !became.deleted && *body != sent.body => {
             Err((Checker::Identity, "its body is not what was sent".to_owned()))
         }
         (Content::Post { .. }, None) => Err((Checker::Identity, "nobody sent it".to_owned())),

@@ -2,11 +2,11 @@
 //!
 //! What must always hold: the record is brought up to date whatever a checker finds, so that one breach is not reported again as another.
 
-use super::record::{Facts, Number, Screen, Sent};
-use super::{Checker, Fault, Oracle, causal_order, shown_once};
+use super::record::{Facts, Look, Number, Screen, Sent};
+use super::{Checker, Fault, Oracle, amended, causal_order, shown_once};
 use crate::world::Moment;
 use crdt::{ConversationId, DeviceId, UserId};
-use gateway_client::{Act, Event, Item};
+use gateway_client::{Act, Content, Event, Item};
 
 /// An item as it appears on a screen.
 pub(super) struct Appearance<'a> {
@@ -72,6 +72,9 @@ impl Oracle {
                 self.marks.moved += 1;
                 self.is_moved(id, conversation, (sender, message), from, to)
             }
+            Event::Amended { conversation, sender, message, body, became } => {
+                self.is_amended(id, conversation, (sender, message), body, became)
+            }
             Event::MarkCleared { conversation, sender, message } => {
                 self.marks.unmarked += 1;
                 self.mark_goes(id, conversation, (sender, message))
@@ -101,7 +104,6 @@ impl Oracle {
             | Event::SignedOut { .. }
             | Event::Redirected { .. }
             | Event::CaughtUp { .. }
-            | Event::Amended { .. }
             | Event::Membership { .. }
             | Event::Paged { .. }
             | Event::Listed { .. } => Ok(()),
@@ -146,7 +148,7 @@ impl Oracle {
         conversation: ConversationId,
         screen: &mut Screen,
         shown: &Appearance<'_>,
-    ) -> [Fault; 5] {
+    ) -> [Fault; 6] {
         for checker in
             [Checker::Durable, Checker::Identity, Checker::Hidden, Checker::ShownOnce, Checker::CausesFirst]
         {
@@ -174,12 +176,18 @@ impl Oracle {
             causal_order::lacks_causes(facts, screen, shown),
             causal_order::lacks_what_its_author_saw(facts, unseen, shown.marked),
         ];
+        let gone = amended::is_gone(facts, shown.item);
         let new = screen.show(identity, shown.item.place);
+        if let Content::Post { became, .. } = &shown.item.content
+            && became.deleted
+        {
+            screen.looks.insert((shown.item.sender, shown.item.message), Look::gone());
+        }
         if shown.marked {
             screen.marked.insert(identity);
         }
         let [issued, sent, hidden, causes, seen] = faults;
         let once = if new { Ok(()) } else { Err((Checker::ShownOnce, "again".to_owned())) };
-        [issued.and(sent), hidden, once, causes, seen]
+        [issued.and(sent), hidden, once, causes, seen, gone]
     }
 }

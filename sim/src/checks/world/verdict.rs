@@ -31,6 +31,10 @@ pub enum Checker {
     Equal,
     /// 3: what a region holds is what a replay of its log gives.
     Replayed,
+    /// 3: a message looks on every device as what was done to it says.
+    Amended,
+    /// 3: what a deleted message said is on no disk once that is stable.
+    Gone,
     /// 4: a region applies operations after their causes, in one order.
     AppliedInOrder,
     /// 4: a device is shown nothing before its causes, or it is marked.
@@ -77,13 +81,15 @@ pub enum Checker {
 
 impl Checker {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::Lost,
         Self::StableEverywhere,
         Self::RefusedAfterAcknowledged,
         Self::Durable,
         Self::Equal,
         Self::Replayed,
+        Self::Amended,
+        Self::Gone,
         Self::AppliedInOrder,
         Self::CausesFirst,
         Self::SenderInOrder,
@@ -113,7 +119,7 @@ impl Checker {
         match self {
             Self::Lost | Self::StableEverywhere | Self::RefusedAfterAcknowledged | Self::Whole => 1,
             Self::Durable => 2,
-            Self::Equal | Self::Replayed => 3,
+            Self::Equal | Self::Replayed | Self::Amended | Self::Gone => 3,
             Self::AppliedInOrder
             | Self::CausesFirst
             | Self::SenderInOrder
@@ -142,6 +148,8 @@ impl Checker {
             | Self::Durable
             | Self::Equal
             | Self::Replayed
+            | Self::Amended
+            | Self::Gone
             | Self::AppliedInOrder
             | Self::CausesFirst
             | Self::SenderInOrder
@@ -173,6 +181,8 @@ impl Checker {
             Self::Durable => "visible only when durable",
             Self::Equal => "regions are equal",
             Self::Replayed => "a region holds what its log gives",
+            Self::Amended => "messages look as what was done to them says",
+            Self::Gone => "what was deleted is gone",
             Self::AppliedInOrder => "operations are applied after their causes",
             Self::CausesFirst => "causes before effects",
             Self::SenderInOrder => "one sender in order",

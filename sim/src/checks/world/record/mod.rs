@@ -9,10 +9,12 @@
 //!
 //! What must always hold: no vector, cut or digest of the product is taken for true; a number that stands in one list here is one of the other.
 
+mod amendments;
 mod operations;
 mod screens;
 mod sequence;
 
+pub(crate) use amendments::Look;
 pub(crate) use operations::{Facts, IdentityNumber, Number, Sent};
 pub(crate) use screens::{DeviceFacts, Screen};
 

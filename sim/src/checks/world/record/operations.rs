@@ -3,6 +3,7 @@
 //! What must always hold: an operation's causes are a beginning of the order of the region that issued it, as long as that was when it took it; orders only grow, so
 //! what was a cause once stays one.
 
+use super::amendments::AmendmentFacts;
 use super::screens::Screen;
 use super::sequence::Sequence;
 use crate::world::Moment;
@@ -33,6 +34,8 @@ pub(crate) struct Facts {
     present: BTreeMap<RegionId, Branch>,
     /// How much of what a life applied holds all that a region takes for stable.
     stable: BTreeMap<(RegionId, Branch), usize>,
+    /// What was done to messages.
+    pub(crate) amendments: AmendmentFacts,
     /// What was posted, by whom, on what.
     pub(crate) sent: BTreeMap<(UserId, MessageId), Sent>,
     /// Operations that made a user a member.
@@ -142,7 +145,10 @@ impl Facts {
             Content::Edited { .. }
             | Content::Deleted { .. }
             | Content::Reacted { .. }
-            | Content::Withdrawn { .. } => Kind::Amended,
+            | Content::Withdrawn { .. } => {
+                self.amendments.add(identity, item);
+                Kind::Amended
+            }
         };
         let branch = self.branch(region);
         // `branch` made it.

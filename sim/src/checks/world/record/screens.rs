@@ -3,6 +3,7 @@
 //! What must always hold: a screen only grows, so what an author had seen is a beginning of it; what a receipt was held against once is not looked at
 //! again.
 
+use super::amendments::Look;
 use super::operations::{Branch, Facts, IdentityNumber, Number, Sent};
 use super::sequence::Sequence;
 use crdt::{ConversationId, Cut, DeviceId, Dot, MessageId, UserId};
@@ -41,6 +42,8 @@ pub(crate) struct Screen {
     shown: Sequence<Against>,
     pub(crate) places: BTreeMap<IdentityNumber, Place>,
     pub(crate) marked: BTreeSet<IdentityNumber>,
+    /// How the device said last that messages look, of those that do not look as they were sent.
+    pub(crate) looks: BTreeMap<(UserId, MessageId), Look>,
     /// How much had been shown when its user last marked it as read.
     read: usize,
     /// How far each of its receipts has been held against that: delivered, read.
