@@ -75,7 +75,11 @@ impl VersionVector {
     /// The greatest vector that both cover.
     #[must_use]
     pub fn meet(&self, other: &Self) -> Self {
-        self.iter().map(|dot| Dot { sequence: dot.sequence.min(other.get(dot.replica)), ..dot }).collect()
+        let least = |(replica, sequence): &(ReplicaId, Sequence)| {
+            let least = other.get(*replica).min(*sequence);
+            (least != Sequence::NONE).then_some((*replica, least))
+        };
+        Self(self.0.iter().filter_map(least).collect())
     }
 
     /// Its entries in replica order, each as the last dot covered.
@@ -164,7 +168,8 @@ impl VersionVector {
 
 impl FromIterator<Dot> for VersionVector {
     fn from_iter<I: IntoIterator<Item = Dot>>(dots: I) -> Self {
-        let mut vector = Self::new();
+        let dots = dots.into_iter();
+        let mut vector = Self(Vec::with_capacity(dots.size_hint().0));
         for dot in dots {
             vector.raise(dot);
         }

@@ -142,11 +142,14 @@ pub(crate) fn weigh(pending: &mut Pending<'_>, uncut: &mut Uncut) -> Result<(), 
         let work = pending.partition(bucket)?;
         let (applied, mut changed) = (work.vector(), std::mem::take(&mut work.grown));
         let (all, stable) = pending.acknowledged(bucket)?;
-        changed.extend(all.believe(placement.epoch, &applied));
+        let believed = all.believe(placement.epoch, &applied);
+        // What is stable follows from what is believed alone.
+        let grew = !believed.is_empty()
+            && stable.join(&all.stable(placement.epoch, placement.active.keys().copied()));
+        let grew = grew.then(|| stable.clone());
+        changed.extend(believed);
         let changed: Vec<_> =
             changed.into_iter().map(|replica| (replica, all.of(replica).encode())).collect();
-        let grew = stable.join(&all.stable(placement.epoch, placement.active.keys().copied()));
-        let grew = grew.then(|| stable.clone());
         for (replica, state) in changed {
             pending.tables.put_bytes(&Key::Acknowledgement(bucket, replica), state);
         }
