@@ -194,10 +194,10 @@ impl LogView for StoreLog<'_> {
         from: ChangeNumber,
         peer: ReplicaId,
         bytes_max: usize,
-    ) -> Result<Vec<(ChangeNumber, Register)>, LogUnreadable> {
+    ) -> Result<(Vec<(ChangeNumber, Register)>, ChangeNumber), LogUnreadable> {
         self.read_in(partition, |view| {
             let mut registers = Vec::new();
-            let mut bytes = 0_usize;
+            let (mut bytes, mut read) = (0_usize, from);
             let range = KeyRange::feed_after(partition.bucket, from);
             record::scan(view, &range, Direction::Ascending, |key, OpaqueRecord(name)| {
                 let Key::Feed(bucket, change) = key else { return Ok(ControlFlow::Continue(())) };
@@ -207,6 +207,7 @@ impl LogView for StoreLog<'_> {
                     record::load_named(view, &Key::Register(bucket, register), "the feed")?;
                 if stored.had_by.contains(&peer) {
                     crate::sometimes::REGISTER_NOT_SENT_BACK.reach();
+                    read = change;
                     return Ok(ControlFlow::Continue(()));
                 }
                 bytes = bytes.saturating_add(name.len() + stored.value.len());
@@ -214,9 +215,10 @@ impl LogView for StoreLog<'_> {
                     return Ok(ControlFlow::Break(()));
                 }
                 registers.push((change, Register { key: name, value: stored.value }));
+                read = change;
                 Ok(ControlFlow::Continue(()))
             })?;
-            Ok(registers)
+            Ok((registers, read))
         })
     }
 

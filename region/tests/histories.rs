@@ -51,7 +51,7 @@ fn what_is_acknowledged_is_applied_and_logged_in_the_same_batch_or_before() {
     world.step(1, inputs);
     world.reopen(1);
     world.step(1, vec![Input::Tick]);
-    let registers = world
+    let (registers, _) = world
         .log(1)
         .registers(partition, Default::default(), world.regions[0].config.replica, usize::MAX)
         .unwrap();

@@ -73,7 +73,7 @@ fn registers_are_read_in_parts_that_follow_on_each_other() {
     }
     let log = world.log(0);
     let read = |from, bytes_max| {
-        log.registers(group(1).partition(), ChangeNumber(from), replica(1), bytes_max).unwrap()
+        log.registers(group(1).partition(), ChangeNumber(from), replica(1), bytes_max).unwrap().0
     };
     let all = read(0, usize::MAX);
     assert_eq!(all.len(), 4);

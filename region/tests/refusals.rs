@@ -471,7 +471,7 @@ fn a_rolled_back_store_refuses_the_feed_that_knows_its_first_life() {
     world.reopen(0);
     // To the region itself its own acknowledgement does not come back from whom it told; by way of others it does.
     let partition = group(1).partition();
-    let heard = world.log(1).registers(partition, Default::default(), replica(7), usize::MAX).unwrap();
+    let (heard, _) = world.log(1).registers(partition, Default::default(), replica(7), usize::MAX).unwrap();
     let cursor = heard.last().unwrap().0;
     let registers = heard.into_iter().map(|(_, register)| register).collect();
     world.step(0, vec![Input::Registers { peer: replica(1), partition, registers, cursor }]);
@@ -491,10 +491,13 @@ fn a_register_is_not_sent_back_to_whom_it_came_from() {
     let partition = group(1).partition();
     let told = |world: &World, peer: usize| {
         let registers = world.log(0).registers(partition, Default::default(), replica(peer), usize::MAX);
-        registers.unwrap().into_iter().map(|(_, register)| register.key[1..3].to_vec()).collect::<Vec<_>>()
+        registers.unwrap().0.into_iter().map(|(_, register)| register.key[1..3].to_vec()).collect::<Vec<_>>()
     };
     assert_eq!(told(&world, 1), [[0, 1]], "its own alone: the other's came from there");
     assert_eq!(told(&world, 7), [[0, 1], [0, 2]], "whoever else there is is told of both");
+    let (_, read) = world.log(0).registers(partition, Default::default(), replica(1), usize::MAX).unwrap();
+    let end = world.log(0).state(partition).unwrap().feed_end;
+    assert_eq!(read, end, "what is not for a peer is read past, or it would be read again and again");
 }
 
 #[test]

@@ -41,13 +41,14 @@ impl Partition {
             return Ok(None);
         }
         let budget = TURN_BYTES_MAX.min(filling.room());
-        let changed = turn.log.registers(may_send.partition(), outgoing.feed_sent, peer, budget)?;
+        let (changed, read) = turn.log.registers(may_send.partition(), outgoing.feed_sent, peer, budget)?;
         let Some((through, _)) = changed.last() else {
             // The peer has it all, or what changed last has changed again since, and the next `Advanced` tells.
             outgoing.feed_sent = outgoing.feed_end;
             return Ok(None);
         };
-        outgoing.feed_sent = *through;
+        // Past what the peer has already, or the timer would be set for that alone, and it read again.
+        outgoing.feed_sent = read;
         let (keys, values) =
             changed.iter().map(|(_, register)| (register.key.clone(), register.value.clone())).unzip();
         Ok(Some(proto::Feed { partition: number, through: through.0, keys, values }))

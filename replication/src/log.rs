@@ -93,14 +93,15 @@ pub trait LogView {
     ) -> Result<Option<ChainHead>, LogUnreadable>;
 
     /// The latest value of each register that changed after `from` and that `peer` is not known to have, in the order of their last change,
-    /// with that change's number; until `bytes_max` would be passed (at least one).
+    /// with that change's number; until `bytes_max` would be passed (at least one). And up to where the feed was read: what lies after the last of
+    /// them is nothing for that peer.
     fn registers(
         &self,
         partition: PartitionId,
         from: ChangeNumber,
         peer: ReplicaId,
         bytes_max: usize,
-    ) -> Result<Vec<(ChangeNumber, Register)>, LogUnreadable>;
+    ) -> Result<(Vec<(ChangeNumber, Register)>, ChangeNumber), LogUnreadable>;
 
     /// Where this region stands in the log and feed of the peer's replica.
     fn cursor(&self, peer: ReplicaId, partition: PartitionId) -> Result<PeerCursor, LogUnreadable>;

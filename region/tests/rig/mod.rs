@@ -169,7 +169,7 @@ impl World {
                 let commits = logged.into_iter().map(|logged| logged.commit).collect();
                 inputs.push(Input::Entries { peer, partition, commits, cursor });
             }
-            let changed = source.registers(partition, cursor.feed, own, bytes_max).unwrap();
+            let (changed, _) = source.registers(partition, cursor.feed, own, bytes_max).unwrap();
             if let Some((cursor, _)) = changed.last() {
                 let cursor = *cursor;
                 let registers = changed.into_iter().map(|(_, register)| register).collect();

@@ -235,8 +235,8 @@ impl LogView for Store {
         from: ChangeNumber,
         peer: ReplicaId,
         bytes_max: usize,
-    ) -> Result<Vec<(ChangeNumber, Register)>, LogUnreadable> {
-        let Some(log) = self.partitions.get(&partition) else { return Ok(vec![]) };
+    ) -> Result<(Vec<(ChangeNumber, Register)>, ChangeNumber), LogUnreadable> {
+        let Some(log) = self.partitions.get(&partition) else { return Ok((vec![], from)) };
         let lacks = |key: &Bytes| log.had_by.get(key).is_none_or(|had| !had.contains(&peer));
         let mut changed: Vec<_> = log
             .registers
@@ -245,7 +245,12 @@ impl LogView for Store {
             .map(|(key, (number, value))| (*number, Register { key: key.clone(), value: value.clone() }))
             .collect();
         changed.sort_by_key(|(number, _)| *number);
-        Ok(up_to(changed, bytes_max, |(_, register)| register.key.len() + register.value.len()))
+        let all = changed.len();
+        let changed = up_to(changed, bytes_max, |(_, register)| register.key.len() + register.value.len());
+        let last = changed.last().map_or(from, |(number, _)| *number);
+        let newest = log.registers.values().map(|(number, _)| *number).max().unwrap_or(from);
+        let read = if changed.len() == all { newest.max(from) } else { last };
+        Ok((changed, read))
     }
 
     fn cursor(&self, peer: ReplicaId, partition: PartitionId) -> Result<PeerCursor, LogUnreadable> {

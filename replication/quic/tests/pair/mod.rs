@@ -343,11 +343,11 @@ impl LogView for MadeUpRegion {
     fn registers(
         &self,
         _partition: PartitionId,
-        _from: ChangeNumber,
+        from: ChangeNumber,
         _peer: ReplicaId,
         _bytes_max: usize,
-    ) -> Result<Vec<(ChangeNumber, Register)>, LogUnreadable> {
-        Ok(Vec::new())
+    ) -> Result<(Vec<(ChangeNumber, Register)>, ChangeNumber), LogUnreadable> {
+        Ok((Vec::new(), from))
     }
 
     fn acknowledged(&self, _: PartitionId, _: ReplicaId) -> Result<Sequence, LogUnreadable> {
