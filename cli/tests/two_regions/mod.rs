@@ -18,12 +18,24 @@ pub struct TwoRegions {
 
 impl TwoRegions {
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Regions that clients reach without TLS.
+    pub fn start_plainly() -> Self {
+        Self::start_with(&["--insecure-loopback"])
+    }
+
+    fn start_with(options: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut started = Self { folder, regions: Vec::new(), urls: Vec::new() };
-        started.run(&["init", "demo", "--regions", "east,west", "--placement", "local=east"]);
+        started.run(
+            &[&["init", "demo", "--regions", "east,west", "--placement", "local=east"], options].concat(),
+        );
         for region in ["east", "west"] {
             let mut process = Command::new(PROGRAM)
                 .args(["region", region, "--cluster", "demo", "--data", &format!("data/{region}")])
+                .args(options)
                 .current_dir(started.path())
                 .stdout(Stdio::piped())
                 .spawn()
@@ -43,9 +55,14 @@ impl TwoRegions {
 
     /// Tells a region to end, as a service manager does, and waits until it has.
     pub fn end(&mut self, number: usize) -> Option<i32> {
-        let region = &mut self.regions[number];
-        assert!(Command::new("kill").args(["-TERM", &region.id().to_string()]).status().unwrap().success());
-        region.wait().unwrap().code()
+        self.signal(number, "TERM");
+        self.regions[number].wait().unwrap().code()
+    }
+
+    /// Sends a region's process a signal.
+    pub fn signal(&self, number: usize, signal: &str) {
+        let id = self.regions[number].id().to_string();
+        assert!(Command::new("kill").args([&format!("-{signal}"), &id]).status().unwrap().success());
     }
 
     /// Runs the program in the folder and gives what it printed.

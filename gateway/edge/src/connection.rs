@@ -59,6 +59,8 @@ struct Connection {
     outgoing: Arc<Outgoing>,
     answers: FuturesUnordered<Answer>,
     deadline: Option<Instant>,
+    /// That timer was put off once, since it was late.
+    put_off: bool,
     /// The last level of unsent bytes that the session was told.
     told: usize,
     closed: bool,
@@ -83,6 +85,7 @@ where
         outgoing,
         answers: FuturesUnordered::new(),
         deadline: None,
+        put_off: false,
         told: 0,
         closed: false,
         shared,
@@ -98,9 +101,11 @@ where
             () = connection.entry.inbox.filled() => connection.take_inbox(),
             Some(input) = connection.answers.next(), if !connection.answers.is_empty() => connection.drive(input),
             () = sleep_until(connection.deadline) => {
+                if connection.stood_still() {
+                    continue;
+                }
                 connection.deadline = None;
-                // A region that stood still finds its timers over and what came meanwhile unread: that goes first. One message, lest a
-                // device that never ceases to send had no timers at all.
+                // One message that has come goes first: one, lest a device that never ceases to send had no timers at all.
                 match stream.next().now_or_never().map(|message| connection.heard(message)) {
                     Some(Heard::Frame(input)) => connection.drive(input),
                     Some(Heard::Nothing) | None => {}
@@ -181,6 +186,18 @@ impl Connection {
         }
     }
 
+    /// A region that stood still finds its timers over and what came meanwhile unread. The runtime hears of the timers first, so the timer is
+    /// put off, once, until it has looked at its sockets.
+    fn stood_still(&mut self) -> bool {
+        let is_late = self.deadline.is_some_and(|deadline| deadline.elapsed() > limits::TIMER_LATE);
+        if !is_late || self.put_off {
+            return false;
+        }
+        self.put_off = true;
+        self.deadline = Some(Instant::now() + limits::READ_FIRST);
+        true
+    }
+
     /// One input, and whatever follows from it at once.
     fn drive(&mut self, input: Input) {
         let mut inputs = VecDeque::from([input]);
@@ -232,6 +249,7 @@ impl Connection {
                 Output::SetTimer(at) => {
                     let wait = at.0.saturating_sub(self.shared.region.now().0);
                     self.deadline = Some(Instant::now() + Duration::from_micros(wait));
+                    self.put_off = false;
                 }
                 Output::Close(code) => {
                     self.shared.metrics.closed(code);

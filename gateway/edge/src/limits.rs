@@ -14,6 +14,10 @@ pub const REFUSALS_MAX: usize = 64;
 pub const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// How long a closing connection may take to read what was queued for it and to say goodbye.
 pub const GOODBYE_MAX: Duration = Duration::from_secs(3);
+/// A timer that is later than this says that the process stood still, or that the machine has far too much to do.
+pub const TIMER_LATE: Duration = Duration::from_millis(500);
+/// How long such a timer then waits, once, for what had come meanwhile. The runtime looks at its sockets as soon as it has nothing else to do.
+pub const READ_FIRST: Duration = Duration::from_millis(100);
 /// Bytes of a connection's read and write buffers. With the usual 128 KiB an idle connection would hold 135 KiB, with these 7.
 pub const SOCKET_BUFFER_BYTES: usize = 4_096;
 /// Events that wait for one session. Beyond it they are dropped and the session is told that it missed some.
