@@ -135,6 +135,20 @@ fn a_count_of_more_than_there_is_is_refused_before_anything_is_reserved() {
     }
 }
 
+/// One less would fit.
+#[test]
+fn a_count_is_held_against_the_least_that_so_many_take() {
+    let two_and_room_for_one = [[2, 0, 1].as_slice(), &[0; 8], &[7]].concat();
+    // No edits, no deletion, and thirteen reactions of at least 27 bytes each.
+    let thirteen_and_room_for_twelve = [[0, 0, 13].as_slice(), &[0; 13 * 27 - 1]].concat();
+    for error in [
+        VersionVector::decode(&two_and_room_for_one).unwrap_err(),
+        amendments::Amendments::decode(&thirteen_and_room_for_twelve).unwrap_err(),
+    ] {
+        assert_eq!(error.to_string(), "not a canonical encoding: a count of more than there is");
+    }
+}
+
 #[test]
 fn a_number_has_one_encoding() {
     // Zero entries, padded; and a sequence that does not fit 64 bits.

@@ -572,6 +572,10 @@ mod tests {
             prop_assert_eq!(unseal::<ConversationRecord>(&key, value.clone()), Ok(record));
             let other = Key::Conversation(ConversationId(2)).encode();
             prop_assert!(unseal::<ConversationRecord>(&other, value.clone()).is_err());
+            // Bytes behind its end, under a checksum that fits.
+            let longer = [&value[..value.len() - 4], &[0]].concat();
+            let sum = crc32c::crc32c_append(crc32c::crc32c(&key), &longer).to_be_bytes();
+            prop_assert!(unseal::<ConversationRecord>(&key, [longer.as_slice(), &sum].concat().into()).is_err());
             let mut harmed = value.to_vec();
             harmed[at.index(value.len())] ^= 4;
             prop_assert!(unseal::<ConversationRecord>(&key, harmed.into()).is_err());

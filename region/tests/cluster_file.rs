@@ -326,6 +326,16 @@ fn regions_that_are_named_must_exist() {
 }
 
 #[test]
+fn a_clients_address_has_a_scheme_a_host_and_a_port_that_can_be_connected_to() {
+    for right in ["ws://host:1", "wss://[::1]:65535"] {
+        assert!(ClientAddress::parse(right).is_some(), "{right}");
+    }
+    for wrong in ["ws://host:0", "ws://host:65536", "ws://host", "ws://:7", "ftp://host:7", "ws://a/b:7"] {
+        assert_eq!(ClientAddress::parse(wrong), None, "{wrong}");
+    }
+}
+
+#[test]
 fn what_is_not_toml_or_far_too_much_is_refused() {
     check(
         with("jurisdiction = \"us\"", 0, "jurisdiction = us"),

@@ -419,6 +419,31 @@ fn a_fork_is_told_from_tampering_and_from_a_resend() {
     assert!(world.regions[0].store == before);
 }
 
+/// A replica is accused of a fork only where it signed both: bytes that were changed on their way are a signature that does not hold.
+#[test]
+fn a_fork_is_told_from_tampering_behind_what_both_have_too() {
+    let mut world = world();
+    let partition = group(1).partition();
+    let origin = replica(1);
+    let mut refused = |commits| {
+        world.step(0, vec![Input::Entries { peer: replica(1), partition, commits, cursor: None }]);
+        world.effects.iter().find_map(|effect| match effect {
+            Effect::Refused { reason, .. } => Some(reason.clone()),
+            _ => None,
+        })
+    };
+    let first = signed(partition, 1, vec![next_post(50)]);
+    let head = first.head_after(crdt::ChainHead::genesis(partition, origin));
+    let second = |number| {
+        let operations = vec![next_post(number)];
+        Commit::sign(partition, origin, Sequence(2), operations, head, (&Ed25519, &key(1)))
+    };
+    assert_eq!(refused(vec![first, second(51)]), None);
+    assert_eq!(refused(vec![second(52)]), Some(CommitRefused::Fork { partition, origin, last: 2 }));
+    let tampered = Commit { signature: second(51).signature, ..second(52) };
+    assert_eq!(refused(vec![tampered]), Some(CommitRefused::Signature { partition, origin, last: 2 }));
+}
+
 /// A bridge joins neighbouring commits under the last one's signature, so a region may have the first operations of what comes joined.
 #[test]
 fn the_same_chain_cut_otherwise_is_no_fork() {

@@ -16,6 +16,9 @@ const KEPT: &[&str] = &["target", ".cache", ".git"];
 /// So much memory may a program take that is tried: a broken one may want all there is.
 const MEMORY_KIB_MAX: u64 = 8 << 20;
 
+/// A program that waits for ever is ended after so many times what it may spend.
+const PROCESSOR_SHARED_BY: u64 = 8;
+
 /// The copy.
 #[derive(Debug)]
 pub(crate) struct ScratchTree {
@@ -128,7 +131,7 @@ impl ScratchTree {
         self.try_program(Path::new(&cargo()), arguments, limit)
     }
 
-    /// Whether a program does.
+    /// Whether a program does. What a processor spends counts, for each program that it starts; where many share one, it may take that much longer.
     pub(crate) fn try_program(
         &self,
         program: &Path,
@@ -136,7 +139,8 @@ impl ScratchTree {
         limit: Duration,
     ) -> io::Result<Tried> {
         // `timeout` ends the whole process group, test programs of cargo included.
-        let script = format!("ulimit -v {MEMORY_KIB_MAX}; exec timeout -k 5 {} \"$@\"", limit.as_secs());
+        let (spent, all) = (limit.as_secs(), limit.as_secs() * PROCESSOR_SHARED_BY);
+        let script = format!("ulimit -v {MEMORY_KIB_MAX}; ulimit -t {spent}; exec timeout -k 5 {all} \"$@\"");
         let status = self
             .in_copy(OsStr::new("sh"), &["-c", &script, "sh"])
             .arg(program)
@@ -148,7 +152,8 @@ impl ScratchTree {
             .status()?;
         Ok(match status.code() {
             Some(0) => Tried::Passed,
-            Some(124 | 137) => Tried::Late,
+            // Of `timeout`; and of a program that has spent its time, ended by that signal (24) or the last one (9).
+            Some(124 | 137 | 152) => Tried::Late,
             Some(_) | None => Tried::Failed,
         })
     }
@@ -159,7 +164,9 @@ impl ScratchTree {
             .args(arguments)
             .current_dir(self.tree())
             .env("CARGO_TARGET_DIR", self.target())
-            .env("CARGO_INCREMENTAL", "1");
+            .env("CARGO_INCREMENTAL", "1")
+            // Nobody steps through a copy.
+            .env("CARGO_PROFILE_DEV_DEBUG", "0");
         command
     }
 

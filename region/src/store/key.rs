@@ -119,7 +119,7 @@ mod tests {
         fn keys_are_ordered_as_their_bytes_are(one in key(), other in key()) {
             let (a, b) = (StoreKey::from(&one[..]), StoreKey::from(&other[..]));
             prop_assert_eq!(&a[..], &one[..]);
-            prop_assert_eq!(a.cmp(&b), one.cmp(&other));
+            prop_assert_eq!((a.cmp(&b), a < b), (one.cmp(&other), one < other));
             prop_assert_eq!(a == b, one == other);
         }
     }

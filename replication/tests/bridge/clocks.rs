@@ -4,7 +4,7 @@
 
 use crate::played::Played;
 use replication::limits::DRIFT_MS_MAX;
-use replication::{Alarm, Output, proto};
+use replication::{Alarm, Input, Output, proto};
 
 /// The difference that is told when a probe took so long and the peer's clock was so many milliseconds ahead of the middle of it.
 fn told(played: &mut Played, trip_ms: u64, ahead_ms: i64) -> Option<i64> {
@@ -39,4 +39,18 @@ fn clocks_are_apart_above_the_limit_and_half_the_trip() {
             );
         }
     }
+}
+
+#[test]
+fn a_probe_that_was_lost_with_its_connection_is_sent_again_on_the_next() {
+    let mut played = Played::open();
+    let probes = |played: &mut Played| {
+        let sent = std::iter::repeat_with(|| played.send()).take(8).flatten();
+        sent.filter(|frame| frame.probe.is_some()).count()
+    };
+    assert_eq!(probes(&mut played), 1);
+    played.step(Input::Disconnected { code: None });
+    played.greet(|_| {});
+    played.resume();
+    assert_eq!(probes(&mut played), 1);
 }

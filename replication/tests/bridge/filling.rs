@@ -96,6 +96,19 @@ fn registers_go_when_they_are_due_though_references_wait_on() {
 }
 
 #[test]
+fn registers_wait_for_company_though_entries_go() {
+    let mut played = Played::quiet();
+    register(&mut played, 9);
+    played.issue(9, vec![of_bytes(100)]);
+    let mut sent = frames(&played.advance(9));
+    sent.extend(played.send());
+    played.now = played.now.plus_ms(250);
+    sent.extend(frames(&played.step(Input::Timer(Timer::Registers))));
+    let sent: Vec<_> = sent.iter().map(|frame| (frame.sections.len(), frame.feeds.len())).collect();
+    assert_eq!(sent, [(1, 0), (0, 1)]);
+}
+
+#[test]
 fn a_frame_that_is_full_takes_no_registers() {
     let mut played = Played::quiet();
     // The pipe is busy with this one.
