@@ -78,6 +78,29 @@ fn two_people_talk_across_regions_and_one_moves() {
     assert_eq!(heard, ["alice: shall we?", "you: yes", "alice: now from where you are", "you: welcome"]);
 }
 
+#[test]
+fn what_was_said_is_changed_deleted_and_reacted_to() {
+    let regions = TwoRegions::start();
+    let mut alice = Chat::start(&regions, "east", "alice", "bob", &[]);
+    let mut bob = Chat::start(&regions, "west", "bob", "alice", &["--json"]);
+    alice.type_line("shall we?");
+    assert_eq!(bob.hear(), "alice: shall we?");
+    alice.type_line("/edit shall we, today?");
+    assert_eq!(bob.hear(), "alice: shall we, today? (edited)");
+    bob.type_line("/react 👍");
+    bob.type_line("yes");
+    assert_eq!(alice.hear(), "bob: yes");
+    alice.type_line("/delete #1");
+    alice.type_line("never mind");
+    assert_eq!(bob.hear(), "alice: never mind");
+    assert_eq!(alice.end(), Some(0));
+    assert_eq!(bob.end(), Some(0));
+    // Somebody who comes later is not told what was deleted.
+    let mut later = Chat::start(&regions, "east", "bob", "alice", &["--device", "d0000000000000009"]);
+    let heard: Vec<String> = (0..2).map(|_| later.hear()).collect();
+    assert_eq!(heard, ["you: yes", "alice: never mind"]);
+}
+
 /// A client knows the region that it was told at the start and no other: where to go when that one ends, the region says.
 #[test]
 fn a_region_that_is_told_to_end_sends_its_people_to_one_that_serves_them() {

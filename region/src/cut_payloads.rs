@@ -22,30 +22,40 @@ use replication::log::Position;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-/// The partitions in which something may be cut now.
+/// The partitions that hold something to be cut, and those among them that are to be looked at. Most hold nothing, and cost nothing.
 #[derive(Debug, Default)]
-pub(crate) struct Uncut(BTreeSet<Bucket>);
+pub(crate) struct Uncut {
+    holding: BTreeSet<Bucket>,
+    due: BTreeSet<Bucket>,
+}
 
 impl Uncut {
     /// What a store holds: all of it is looked at once.
     pub(crate) fn load(view: &dyn View) -> Result<Self, StoreError> {
-        let mut waiting = BTreeSet::new();
+        let mut waiting = Self::default();
         for bucket in partition::buckets(view)? {
             if !uncut(view, bucket, 1)?.is_empty() {
-                waiting.insert(bucket);
+                waiting.hold(bucket);
             }
         }
-        Ok(Self(waiting))
+        Ok(waiting)
     }
 
     /// Whether there is something left to look at.
     pub(crate) fn is_due(&self) -> bool {
-        !self.0.is_empty()
+        !self.due.is_empty()
     }
 
     /// More is stable in that partition.
     pub(crate) fn note_stable(&mut self, bucket: Bucket) {
-        self.0.insert(bucket);
+        if self.holding.contains(&bucket) {
+            self.due.insert(bucket);
+        }
+    }
+
+    fn hold(&mut self, bucket: Bucket) {
+        self.holding.insert(bucket);
+        self.due.insert(bucket);
     }
 }
 
@@ -53,11 +63,13 @@ impl Uncut {
 pub(crate) fn cut(pending: &mut Pending<'_>, waiting: &mut Uncut) -> Result<(), StoreError> {
     for (conversation, message) in std::mem::take(&mut pending.tables.uncut) {
         pending.tables.put(&Key::Uncut(conversation, message.sender, message.message), &());
+        waiting.hold(conversation.partition().bucket);
     }
     let mut room = CUT_A_STEP_MAX;
-    while let Some(bucket) = waiting.0.pop_first() {
+    while let Some(bucket) = waiting.due.pop_first() {
         let found = uncut(pending.tables.view(), bucket, usize::MAX)?;
         if found.is_empty() {
+            waiting.holding.remove(&bucket);
             continue;
         }
         let stable = pending.acknowledged(bucket)?.1.clone();
@@ -65,7 +77,7 @@ pub(crate) fn cut(pending: &mut Pending<'_>, waiting: &mut Uncut) -> Result<(), 
             let Some(positions) = positions(pending, (conversation, message), &stable)? else { continue };
             if room == 0 {
                 crate::sometimes::CUT_LATER.reach();
-                waiting.0.insert(bucket);
+                waiting.due.insert(bucket);
                 return Ok(());
             }
             room -= 1;

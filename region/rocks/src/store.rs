@@ -13,7 +13,9 @@ use crate::torn_tail;
 use bytes::Bytes;
 use region::store::{Batch, Direction, Store, StoreError, View, Visit};
 use rocksdb::checkpoint::Checkpoint;
-use rocksdb::{DB, ErrorKind, ReadOptions, WriteBatch, WriteOptions};
+use rocksdb::{
+    BottommostLevelCompaction, CompactOptions, DB, ErrorKind, ReadOptions, WriteBatch, WriteOptions,
+};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -57,6 +59,21 @@ impl RocksStore {
     #[must_use]
     pub fn reader(&self) -> Reader {
         self.reader.clone()
+    }
+
+    /// Rewrites the store's files, so that nothing is left in them of what was overwritten or deleted. Reads all of it and writes all of it: a minute a few
+    /// gigabytes.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the disk fails.
+    pub fn compact(&self) -> Result<(), StoreError> {
+        // What is in memory goes to files first, and with it the write-ahead log that holds it too.
+        let database = &self.reader.database;
+        database.flush().map_err(|error| engine_failure(&self.reader.folder, "flush", error))?;
+        let mut whole = CompactOptions::default();
+        whole.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
+        database.compact_range_opt(None::<&[u8]>, None::<&[u8]>, &whole);
+        Ok(())
     }
 }
 

@@ -6,13 +6,15 @@
 
 mod world;
 
-use crdt::{ConversationId, PlacementId, RegionId};
+use crdt::{ConversationId, Identity, PlacementId, RegionId};
+use region::command::{Command, Done, Wish};
 use region::store::{Batch, Store as _, View as _};
 use region_rocks::engine::SharedMemory;
+use region_rocks::handle::RegionHandle;
 use region_rocks::node::RegionNode;
 use region_rocks::store::RocksStore;
 use std::collections::BTreeSet;
-use world::{World, create, group, post, texts, until, user};
+use world::{World, create, group, post, submit, texts, until, user};
 
 /// Waits until each of these regions holds so many posts of the conversation.
 async fn all_hold(nodes: &[&RegionNode], conversation: ConversationId, posts: usize) {
@@ -99,6 +101,51 @@ async fn a_pinned_partition_reaches_its_own_regions_and_no_other() {
     let held = files_that_hold(&world.data(RegionId(2)), b"a secret of the union");
     assert_eq!(held, Vec::<std::path::PathBuf>::new());
     assert!(!files_that_hold(&world.data(RegionId(3)), b"a secret of the union").is_empty());
+}
+
+/// Show 6 of the issue on deletions: a byte search finds what was said in every region's files before it is deleted for everyone, and in none once the deletion
+/// is stable and the engine has dropped what was overwritten.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_deleted_is_in_no_file_of_any_region_once_that_is_stable() {
+    // Letters in which the engine's compression finds nothing to shorten.
+    let (text, edited) = ("zqxjkvbpygfwmucl", "drhsnioateZQXJKV");
+    let world = World::new(3);
+    let nodes = [1, 2, 3].map(|region| world.start(region).unwrap());
+    all_open(&nodes.each_ref()).await;
+    let [a, b, _] = &nodes;
+    create(&a.handle(), user(1), &[user(2)], group(7)).await;
+    let Done::Operation { command: message, .. } = post(&a.handle(), user(1), group(7), text).await.unwrap()
+    else {
+        panic!("it is posted");
+    };
+    let amend = |handle: &RegionHandle, number, wish| {
+        let (conversation, command) = (group(7), world::message(handle, number));
+        let target = Identity { sender: user(1), message };
+        Command::Amend { conversation, command, target, wish, seen: None }
+    };
+    submit(&a.handle(), user(1), amend(&a.handle(), 1, Wish::Edit(edited.into()))).await.unwrap();
+    let files = |region: u16, text: &str| files_that_hold(&world.data(RegionId(region)), text.as_bytes());
+    let everywhere = || {
+        [1, 2, 3].iter().all(|region| !files(*region, text).is_empty() && !files(*region, edited).is_empty())
+    };
+    until("every region has written it down", everywhere).await;
+    submit(&b.handle(), user(1), amend(&b.handle(), 2, Wish::Delete)).await.unwrap();
+    for node in &nodes {
+        let what = format!("{} has cut it", node.handle().region());
+        until(&what, || texts(&node.handle(), group(7)).is_empty()).await;
+    }
+    for node in nodes {
+        node.stop().await;
+    }
+    for region in [1, 2, 3] {
+        let folder = world.data(RegionId(region)).join("global");
+        let store = RocksStore::open(&folder, &SharedMemory::new()).unwrap();
+        store.compact().unwrap();
+        drop(store);
+        for text in [text, edited] {
+            assert_eq!(files(region, text), Vec::<std::path::PathBuf>::new());
+        }
+    }
 }
 
 fn files_that_hold(folder: &std::path::Path, needle: &[u8]) -> Vec<std::path::PathBuf> {

@@ -167,6 +167,9 @@ impl Oracle {
         });
         // Nothing is added to the conversation here.
         let facts: &Facts = facts;
+        // What is left of a deleted message says nothing that could be misunderstood, so it bears no mark.
+        let is_gone = matches!(&shown.item.content, Content::Post { became, .. } if became.deleted);
+        let sent = sent.filter(|_| !is_gone);
         let unseen =
             sent.zip(author).and_then(|(sent, author)| screen.unseen(facts, sent, author, shown.user));
         let faults = [
