@@ -107,6 +107,9 @@ impl Trace {
                 return;
             }
         }
+        // Or what waits would be hashed for this checkpoint, and once more later.
+        self.hasher.update(&self.unhashed);
+        self.unhashed.clear();
         self.checkpoints.push((self.events, self.hash()));
     }
 
