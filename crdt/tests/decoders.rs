@@ -141,9 +141,13 @@ fn a_count_is_held_against_the_least_that_so_many_take() {
     let two_and_room_for_one = [[2, 0, 1].as_slice(), &[0; 8], &[7]].concat();
     // No edits, no deletion, and thirteen reactions of at least 27 bytes each.
     let thirteen_and_room_for_twelve = [[0, 0, 13].as_slice(), &[0; 13 * 27 - 1]].concat();
+    // One account, to which six things of at least 12 bytes are on their way.
+    let account = [[1, 0, 1].as_slice(), &[0; 8], &[1, 0]].concat();
+    let six_and_room_for_five = [account.as_slice(), &[6], &[0; 6 * 12 - 1]].concat();
     for error in [
         VersionVector::decode(&two_and_room_for_one).unwrap_err(),
         amendments::Amendments::decode(&thirteen_and_room_for_twelve).unwrap_err(),
+        escrow::Escrow::<escrow::Count>::decode(&six_and_room_for_five).unwrap_err(),
     ] {
         assert_eq!(error.to_string(), "not a canonical encoding: a count of more than there is");
     }

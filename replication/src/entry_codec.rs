@@ -319,15 +319,19 @@ mod tests {
 
     #[test]
     fn as_many_operations_are_counted_as_were_packed() {
-        let mut window = EnvelopeWindow::default();
-        for count in 1..12_u8 {
-            let operation = |number| OperationBytes {
-                envelope: [vec![9; 20], vec![number], vec![number % 3; usize::from(number)]].concat().into(),
-                payload: Some(vec![number; 40 * usize::from(number)].into()),
-            };
-            let operations: Vec<OperationBytes> = (0..count).map(operation).collect();
-            let (shapes, _) = pack(&operations, &mut window);
-            assert_eq!(operations_in(&shapes), u64::from(count));
+        let alike = |number: u8| [vec![9; 20], vec![number], vec![number % 3; usize::from(number)]].concat();
+        let unlike = |number: u8| vec![100 + number; 10];
+        for envelope in [&alike as &dyn Fn(u8) -> Vec<u8>, &unlike] {
+            let mut window = EnvelopeWindow::default();
+            for count in 1..12_u8 {
+                let operation = |number| OperationBytes {
+                    envelope: envelope(number).into(),
+                    payload: Some(vec![number; 40 * usize::from(number)].into()),
+                };
+                let operations: Vec<OperationBytes> = (0..count).map(operation).collect();
+                let (shapes, _) = pack(&operations, &mut window);
+                assert_eq!(operations_in(&shapes), u64::from(count));
+            }
         }
     }
 }

@@ -363,6 +363,7 @@ impl fmt::Display for Found {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use std::process::Command;
 
     const PATCH: &str = "promise: 4\nmistake: drops\n  it\nmade by: somebody\ncaught by: one; two\n\ndiff --git a/x b/x\n--- a/x\n+++ b/x\n";
 
@@ -408,6 +409,18 @@ mod tests {
         assert!(matches!(judged(&found("three"), false), Verdict::CaughtByAnother { seeds: 2, .. }));
         assert_eq!(judged(fine, false), Verdict::NotCaught { seeds: 1 });
         assert!(matches!(judged(fine, true), Verdict::CaughtByAnother { seeds: 2, .. }));
+    }
+
+    /// One that does not is a mistake that nobody looks for any more: whoever changes the code makes it again.
+    #[test]
+    fn every_breakage_fits_the_sources() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for Breakage { name, path, .. } in read_all(&root.join(FOLDER)).unwrap() {
+            let path = path.canonicalize().unwrap();
+            let tried =
+                Command::new("git").args(["apply", "--check"]).arg(path).current_dir(&root).output().unwrap();
+            assert!(tried.status.success(), "{name}: {}", String::from_utf8_lossy(&tried.stderr));
+        }
     }
 
     /// That they are found takes long: `cargo xtask breakages`. That each is whole, and that no promise has too few, is looked at here.
