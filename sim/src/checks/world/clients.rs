@@ -6,10 +6,10 @@
 use super::{Checker, Oracle};
 use crate::checks::history::{Verdict, judge};
 use crate::evidence::{Evidence, EvidenceError, HistoryCollector, RegionFacts};
-use crate::history::Line;
+use crate::history::{Event, Line};
 use crate::world::Moment;
-use crdt::DeviceId;
-use std::collections::BTreeMap;
+use crdt::{DeviceId, MessageId};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The verdicts that take histories alone.
 const VERDICTS: [Verdict; 5] = [
@@ -33,8 +33,15 @@ impl Oracle {
             return;
         }
         let mut evidence = Evidence::new(regions);
+        // What is left of a deleted message says nothing and bears no mark, which histories cannot tell: it is left out of all of them alike.
+        let facts = self.record.conversations.values();
+        let deleted = facts.flat_map(|facts| {
+            let messages = facts.amendments.messages();
+            messages.filter(|message| facts.amendments.is_deleted(*message)).map(|(_, message)| message)
+        });
+        let deleted: BTreeSet<MessageId> = deleted.collect();
         for lines in histories.values() {
-            if let Err(error) = collect(&mut evidence, lines) {
+            if let Err(error) = collect(&mut evidence, lines, &deleted) {
                 self.violate(at, Checker::Clients, error.to_string());
             }
         }
@@ -50,10 +57,28 @@ impl Oracle {
     }
 }
 
-fn collect(evidence: &mut Evidence, lines: &[Line]) -> Result<(), EvidenceError> {
+fn collect(
+    evidence: &mut Evidence,
+    lines: &[Line],
+    deleted: &BTreeSet<MessageId>,
+) -> Result<(), EvidenceError> {
     let Some((first, rest)) = lines.split_first() else { return Ok(()) };
     let mut collector = HistoryCollector::begin(evidence, first)?;
-    rest.iter().try_for_each(|line| collector.take(line.clone()))
+    let is_deleted = |line: &&Line| message_of(&line.event).is_some_and(|message| deleted.contains(&message));
+    rest.iter().filter(|line| !is_deleted(line)).try_for_each(|line| collector.take(line.clone()))
+}
+
+/// The message that a line is about, if it is about one.
+const fn message_of(event: &Event) -> Option<MessageId> {
+    match event {
+        Event::Posted(own) | Event::Stable(own) => Some(own.message),
+        Event::Delivered(tick) | Event::Read(tick) => Some(tick.message),
+        Event::MarkCleared(identity) => Some(identity.message),
+        Event::Acknowledged { message, .. } | Event::Shown { message, .. } | Event::Moved { message, .. } => {
+            Some(*message)
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
