@@ -8,7 +8,8 @@
 //! - A body is stored once, in the log, so cutting it there cuts it everywhere.
 //! - That there is something to be cut is written in the batch that makes it so, and goes in the batch that cuts it: a crash forgets nothing.
 //!
-//! Bounded: [`CUT_A_STEP_MAX`] messages a step; while more are left, the next step is due at once.
+//! Bounded: [`CUT_A_STEP_MAX`] messages are looked at in a step, whether they can be cut or not; while more are left to look at, the next step is due
+//! at once and goes on behind them.
 
 use crate::keys::{Key, KeyRange};
 use crate::limits::CUT_A_STEP_MAX;
@@ -19,14 +20,24 @@ use crate::store::{Direction, StoreError, View};
 use crdt::amendments::Amendments;
 use crdt::{Bucket, ConversationId, Cut, Identity};
 use replication::log::Position;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 /// The partitions that hold something to be cut, and those among them that are to be looked at. Most hold nothing, and cost nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Uncut {
     holding: BTreeSet<Bucket>,
-    due: BTreeSet<Bucket>,
+    due: BTreeMap<Bucket, Pass>,
+}
+
+/// How far a partition has been looked through.
+#[derive(Debug, Default)]
+struct Pass {
+    after: Option<(ConversationId, Identity)>,
+    /// Whether something was left that cannot be cut yet.
+    left: bool,
+    /// Whether more has become stable meanwhile, so that another pass is due behind this one.
+    again: bool,
 }
 
 impl Uncut {
@@ -34,7 +45,7 @@ impl Uncut {
     pub(crate) fn load(view: &dyn View) -> Result<Self, StoreError> {
         let mut waiting = Self::default();
         for bucket in partition::buckets(view)? {
-            if !uncut(view, bucket, 1)?.is_empty() {
+            if !uncut(view, bucket, None, 1)?.is_empty() {
                 waiting.hold(bucket);
             }
         }
@@ -49,13 +60,18 @@ impl Uncut {
     /// More is stable in that partition.
     pub(crate) fn note_stable(&mut self, bucket: Bucket) {
         if self.holding.contains(&bucket) {
-            self.due.insert(bucket);
+            self.look(bucket);
         }
     }
 
     fn hold(&mut self, bucket: Bucket) {
         self.holding.insert(bucket);
-        self.due.insert(bucket);
+        self.look(bucket);
+    }
+
+    fn look(&mut self, bucket: Bucket) {
+        // A pass that has not begun will come to all of it.
+        self.due.entry(bucket).and_modify(|pass| pass.again |= pass.after.is_some()).or_default();
     }
 }
 
@@ -66,38 +82,45 @@ pub(crate) fn cut(pending: &mut Pending<'_>, waiting: &mut Uncut) -> Result<(), 
         waiting.hold(conversation.partition().bucket);
     }
     let mut room = CUT_A_STEP_MAX;
-    while let Some(bucket) = waiting.due.pop_first() {
-        let found = uncut(pending.tables.view(), bucket, usize::MAX)?;
-        if found.is_empty() {
-            waiting.holding.remove(&bucket);
-            continue;
-        }
+    while room > 0
+        && let Some((bucket, mut pass)) = waiting.due.pop_first()
+    {
+        let found = uncut(pending.tables.view(), bucket, pass.after, room)?;
+        let is_whole = found.len() < room;
+        room -= found.len();
         let stable = pending.acknowledged(bucket)?.1.clone();
         for (conversation, message) in found {
-            let Some(positions) = positions(pending, (conversation, message), &stable)? else { continue };
-            if room == 0 {
-                crate::sometimes::CUT_LATER.reach();
-                waiting.due.insert(bucket);
-                return Ok(());
-            }
-            room -= 1;
+            pass.after = Some((conversation, message));
+            let Some(positions) = positions(pending, (conversation, message), &stable)? else {
+                pass.left = true;
+                continue;
+            };
             for position in positions {
                 cut_at(pending, bucket, position, message)?;
             }
             pending.tables.delete(&Key::Uncut(conversation, message.sender, message.message));
         }
+        if !is_whole {
+            crate::sometimes::CUT_LATER.reach();
+            waiting.due.insert(bucket, pass);
+        } else if pass.again {
+            waiting.due.insert(bucket, Pass::default());
+        } else if !pass.left {
+            waiting.holding.remove(&bucket);
+        }
     }
     Ok(())
 }
 
-/// The deleted messages of a partition of which there are still payloads.
+/// The deleted messages of a partition of which there are still payloads, behind that one.
 fn uncut(
     view: &dyn View,
     bucket: Bucket,
+    after: Option<(ConversationId, Identity)>,
     limit: usize,
 ) -> Result<Vec<(ConversationId, Identity)>, StoreError> {
     let mut found = Vec::new();
-    record::scan(view, &KeyRange::uncut(bucket), Direction::Ascending, |key, ()| {
+    record::scan(view, &KeyRange::uncut_after(bucket, after), Direction::Ascending, |key, ()| {
         if let Key::Uncut(conversation, sender, message) = key {
             found.push((conversation, Identity { sender, message }));
         }

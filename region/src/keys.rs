@@ -409,8 +409,10 @@ impl KeyRange {
     }
 
     /// The deleted messages of a partition of which there are still payloads.
-    pub(crate) fn uncut(bucket: Bucket) -> Self {
-        Self::table(bucket, Table::Uncut)
+    pub(crate) fn uncut_after(bucket: Bucket, after: Option<(ConversationId, crdt::Identity)>) -> Self {
+        let whole = Self::table(bucket, Table::Uncut);
+        let Some((conversation, crdt::Identity { sender, message })) = after else { return whole };
+        Self::from(Key::Uncut(conversation, sender, MessageId(message.0.saturating_add(1))), whole)
     }
 
     /// What arrived in a conversation after that number.

@@ -56,7 +56,7 @@ pub const UNREAD_LOOKED_AT_MAX: usize = 1_000;
 /// 340 KB under one message.
 pub const REACTION_USERS_SHOWN_MAX: usize = 16;
 
-/// Deleted messages whose payloads are cut in one step; what is left is cut in the next, at once. Each is a log record read and written, of up to 68 KiB.
+/// Deleted messages that are looked at in one step, and cut if they may be; the others follow in the next steps, at once. Each is a log record read and written, of up to 68 KiB.
 pub const CUT_A_STEP_MAX: usize = 64;
 
 /// Bytes after which a commit of this region's own ends, though the step has more to issue: a commit is carried and applied whole, so

@@ -366,6 +366,32 @@ fn more_deletions_than_a_step_cuts_are_cut_in_the_next_ones_at_once() {
     assert!(!holds(&world.regions[0].store, "gone soon"));
 }
 
+/// A region that was away leaves thousands that wait for it; no step looks at all of them.
+#[test]
+fn deletions_that_are_not_stable_yet_are_looked_at_a_few_a_step() {
+    let mut world = world(2);
+    let many = 3 * CUT_A_STEP_MAX as u128 + 1;
+    let posts =
+        (0..many).map(|number| world.command(ANN, post(group(1), 1_000 + number, "gone soon"))).collect();
+    world.step(0, posts);
+    world.calm();
+    let deletions = (0..many)
+        .map(|number| world.command(ANN, amend(5_000 + number, of(1_000 + number), Wish::Delete)))
+        .collect();
+    let mut steps = 1;
+    let mut outcome = world.step(0, deletions);
+    while outcome.next_tick == Some(world.now) {
+        steps += 1;
+        outcome = world.step(0, vec![Input::Tick]);
+    }
+    assert_eq!(steps, 4, "each looks at {CUT_A_STEP_MAX} of {many}");
+    assert!(holds(&world.regions[0].store, "gone soon"), "the other region has not heard of the deletions");
+    world.calm();
+    for at in 0..2 {
+        assert!(!holds(&world.regions[at].store, "gone soon"), "{at} still holds it");
+    }
+}
+
 /// What only a broken region lets in: everywhere void, and nothing of it is shown.
 #[test]
 fn an_edit_by_another_in_a_peers_log_is_void() {
