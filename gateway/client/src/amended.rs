@@ -71,6 +71,11 @@ impl Amended {
         self.messages.get(&key).map(|message| message.look(key))
     }
 
+    /// How many messages, and how many bytes of bodies.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        (self.messages.len(), self.bytes)
+    }
+
     fn forget_oldest(&mut self) {
         while self.messages.len() > limits::AMENDED_MAX || self.bytes > limits::AMENDED_BYTES_MAX {
             let Some((_, oldest)) = self.messages.pop_first() else { return };

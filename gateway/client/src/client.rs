@@ -132,11 +132,14 @@ impl Client {
         self.outbox.size().0
     }
 
-    /// What it holds, beside what it may; of its connections, what the fullest one holds.
+    /// What it holds, beside what it may; of its connections and conversations, what the fullest one holds.
     #[must_use]
-    pub fn held(&self) -> [Held; 6] {
+    pub fn held(&self) -> [Held; 8] {
         let (entries, bytes) = self.outbox.size();
         let most = |count: fn(&Line) -> usize| self.lines.values().map(|line| count(line)).max().unwrap_or(0);
+        let amended = self.conversations.values().map(|conversation| conversation.amended.size());
+        let (messages, bodies) =
+            amended.fold((0, 0), |most, size| (usize::max(most.0, size.0), usize::max(most.1, size.1)));
         [
             Held::new("commands in the outbox", entries, limits::OUTBOX_ENTRIES_MAX),
             Held::new("bytes in the outbox", bytes, limits::OUTBOX_BYTES_MAX),
@@ -144,6 +147,8 @@ impl Client {
             Held::new("commands in flight", most(|line| line.commands.len()), limits::IN_FLIGHT_MAX),
             Held::new("questions", most(Line::questions), limits::QUESTIONS_MAX),
             Held::new("receipts in flight", most(|line| line.receipts.len()), limits::RECEIPTS_IN_FLIGHT_MAX),
+            Held::new("amended messages", messages, limits::AMENDED_MAX),
+            Held::new("bytes of edits", bodies, limits::AMENDED_BYTES_MAX),
         ]
     }
 

@@ -6,7 +6,7 @@ use crate::story::{ME, Story, conversation, error};
 use bytes::Bytes;
 use crdt::{MessageId, PlacementId, UserId};
 use expect_test::{Expect, expect};
-use gateway_client::{Act, Amend, Became, Event, Input, Output};
+use gateway_client::{Act, Amend, Became, Event, Input, Output, limits};
 use gateway_protocol::v1;
 use gateway_protocol::v1::item::Content;
 use gateway_protocol::v1::server_frame::Frame as Told;
@@ -128,6 +128,44 @@ fn an_edit_of_anothers_message_and_what_is_done_to_what_is_hidden_show_nothing()
             shown 2
             shown 3"#]],
     );
+}
+
+/// At each limit the oldest goes, and what is held is watched.
+#[test]
+fn what_became_of_messages_is_kept_within_its_limits() {
+    let of = |message: u128| {
+        let target = v1::MessageRef { sender: OTHER.to_string(), message: MessageId(message).to_string() };
+        Some(target)
+    };
+    let react = |message: u128| Content::Reacted(v1::Reacted { target: of(message), emoji: "👍".into() });
+    let long = |message: u128| {
+        Content::Edited(v1::Edited { target: of(message), body: Bytes::from(vec![b'x'; 65_536]), seen: None })
+    };
+    let held = |story: &Story, what: &str| {
+        let held = story.client.held().into_iter().find(|held| held.what == what);
+        held.map(|held| (held.held, held.limit))
+    };
+    let give = |story: &mut Story, items: Vec<v1::Item>| {
+        let frame = v1::ServerFrame { request: 0, frame: Some(deliver(items)) };
+        let input = Input::Frame { connection: gateway_client::ConnectionId(1), frame };
+        story.client.step(story.now, &mut crate::story::Largest, input);
+    };
+    let mut story = Story::live();
+    let places = 1..=limits::AMENDED_MAX as u64 + 5;
+    give(
+        &mut story,
+        places.map(|at| item(ME, 100_000 + u128::from(at), (at, 1), react(at.into()))).collect(),
+    );
+    let most = limits::AMENDED_MAX;
+    assert_eq!(held(&story, "amended messages"), Some((most, most)));
+    let mut story = Story::live();
+    give(
+        &mut story,
+        (1..=20).map(|at| item(OTHER, 100 + u128::from(at), (at, 1), long(at.into()))).collect(),
+    );
+    let most = limits::AMENDED_BYTES_MAX;
+    assert_eq!(held(&story, "bytes of edits"), Some((most, most)), "sixteen of twenty");
+    assert_eq!(held(&story, "amended messages").map(|held| held.0), Some(16));
 }
 
 /// Of two edits the later one is shown; then it turns out to have been taken elsewhere before the other one.
