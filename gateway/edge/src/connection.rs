@@ -1,7 +1,8 @@
 //! One connection: the task that drives a session with a socket, an inbox, answers and one timer.
 //!
 //! What must always hold: it decides nothing and waits for nothing but its next event; whatever the session puts out is carried out in order
-//! before the next input. When it ends, nothing of it is left in any table.
+//! before the next input. What came while the process stood still goes before the timers that are over by then. When it ends, nothing of it is left
+//! in any table.
 
 use crate::fan_out::{Entry, FanOut};
 use crate::limits;
