@@ -5,7 +5,7 @@
 //! of what it said, since the digest in it is salted.
 //!
 //! What must always hold:
-//! - A body is stored once, in the log, so cutting it there cuts it everywhere.
+//! - A body is stored once, in the log, so cutting it there cuts it everywhere. A storage engine's older files hold it until it compacts them.
 //! - That there is something to be cut is written in the batch that makes it so, and goes in the batch that cuts it: a crash forgets nothing.
 //!
 //! Bounded: [`CUT_A_STEP_MAX`] messages are looked at in a step, whether they can be cut or not; while more are left to look at, the next step is due
