@@ -1,4 +1,4 @@
-//! What one more change costs in a large, old group: `cargo bench -p crdt`.
+//! What one more change costs in a large, old group: `cargo bench -p crdt --bench speed`.
 //!
 //! A roster of 1,024 members with 100,000 changes behind it takes changes that follow all others, and changes that are concurrent with so many
 //! unfolded ones. The first is what a group sees day by day; the second what a healed cut brings. What must hold: a further change is

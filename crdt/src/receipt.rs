@@ -15,6 +15,15 @@ use crate::timeline::Aliases;
 use crate::version_vector::Cut;
 
 /// The register of one member's device in one conversation.
+///
+/// | concurrent | outcome |
+/// | --- | --- |
+/// | two devices, or one device in two regions, read on | joined pointwise; read implies delivered |
+/// | a late message of a cut-off region sorts before what was read | not read: it is in no cut given before it came |
+/// | the copy of a message that was read becomes an alias | it stays read |
+/// | a message from before the reader was added | does not count |
+///
+/// Cost: a join takes time in the entries of the cuts, one for each replica.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Receipt {
     delivered: Cut,

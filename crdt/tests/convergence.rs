@@ -150,55 +150,8 @@ proptest! {
     }
 
     #[test]
-    fn the_timeline_says_what_a_slow_reading_of_the_rule_says(steps in steps()) {
-        let history = History::play(&steps);
-        let state = state(&history, history.operations());
-        let mut expected: Vec<(Place, Identity, &[u8])> = Vec::new();
-        for issued in &history.issued {
-            let same = |other: &&Issued| identity(&other.draft) == identity(&issued.draft);
-            let lowest = history.issued.iter().filter(same).map(place).min().unwrap();
-            if place(issued) == lowest {
-                expected.push((lowest, identity(&issued.draft), issued.operation.payload.as_ref().unwrap()));
-            }
-        }
-        expected.sort();
-        let entries: Vec<_> = state.timeline().entries().collect();
-        prop_assert_eq!(entries.len(), expected.len());
-        for ((place, entry), (expected_place, identity, payload)) in entries.into_iter().zip(expected) {
-            prop_assert_eq!(place, expected_place);
-            prop_assert_eq!(entry.identity, identity);
-            prop_assert_eq!(entry.payload_digest, operation::digest(payload));
-        }
-    }
-
-    #[test]
-    fn membership_says_what_a_slow_reading_of_the_rule_says(steps in steps()) {
-        let history = History::play(&steps);
-        let state = state(&history, history.operations());
-        let membership = state.membership();
-        let slow = SlowMembership(&history);
-        prop_assert_eq!(membership.exists(), slow.creation().is_some());
-        prop_assert_eq!(membership.creator(), slow.creation().map(|creation| creation.draft.sender));
-        for number in 0..USERS {
-            prop_assert_eq!(membership.member(user(number)), slow.member(user(number)));
-        }
-        let members: Vec<UserId> = membership.members().collect();
-        let expected: Vec<UserId> = (0..USERS).map(user).filter(|user| slow.member(*user).is_some()).collect();
-        prop_assert_eq!(members, expected);
-    }
-
-    #[test]
-    fn amendments_say_what_a_slow_reading_of_the_rules_says(steps in steps()) {
-        let history = History::play(&steps);
-        let state = state(&history, history.operations());
-        let slow = SlowAmendments(&history);
-        for (identity, _) in state.timeline().identities() {
-            let held = state.amendments_of(identity).cloned().unwrap_or_default();
-            prop_assert_eq!(held.is_deleted(), slow.deleted(identity));
-            prop_assert_eq!(held.edited(), slow.edited(identity));
-            let shown: Vec<_> = held.reactions().into_iter().map(|(emoji, users)| (emoji.clone(), users)).collect();
-            prop_assert_eq!(shown, slow.reactions(identity));
-        }
+    fn a_conversation_says_what_slow_readings_of_the_rules_say(steps in steps()) {
+        says_what_slow_readings_say(&History::play(&steps))?;
     }
 
     #[test]
@@ -209,6 +162,61 @@ proptest! {
             prop_assert_eq!(&Membership::decode(&bytes).unwrap(), state.membership());
         }
     }
+}
+
+/// Whether the timeline, the membership and what became of messages are what the tables say, read word for word.
+pub(crate) fn says_what_slow_readings_say(history: &History) -> Result<(), TestCaseError> {
+    let state = state(history, history.operations());
+    timeline_agrees(history, &state)?;
+    membership_agrees(history, &state)?;
+    amendments_agree(history, &state)
+}
+
+fn timeline_agrees(history: &History, state: &Conversation) -> Result<(), TestCaseError> {
+    let mut expected: Vec<(Place, Identity, &[u8])> = Vec::new();
+    for issued in &history.issued {
+        let same = |other: &&Issued| identity(&other.draft) == identity(&issued.draft);
+        let lowest = history.issued.iter().filter(same).map(place).min().unwrap();
+        if place(issued) == lowest {
+            expected.push((lowest, identity(&issued.draft), issued.operation.payload.as_ref().unwrap()));
+        }
+    }
+    expected.sort();
+    let entries: Vec<_> = state.timeline().entries().collect();
+    prop_assert_eq!(entries.len(), expected.len());
+    for ((place, entry), (expected_place, identity, payload)) in entries.into_iter().zip(expected) {
+        prop_assert_eq!(place, expected_place);
+        prop_assert_eq!(entry.identity, identity);
+        prop_assert_eq!(entry.payload_digest, operation::digest(payload));
+    }
+    Ok(())
+}
+
+fn membership_agrees(history: &History, state: &Conversation) -> Result<(), TestCaseError> {
+    let membership = state.membership();
+    let slow = SlowMembership(history);
+    prop_assert_eq!(membership.exists(), slow.creation().is_some());
+    prop_assert_eq!(membership.creator(), slow.creation().map(|creation| creation.draft.sender));
+    for number in 0..USERS {
+        prop_assert_eq!(membership.member(user(number)), slow.member(user(number)));
+    }
+    let members: Vec<UserId> = membership.members().collect();
+    let expected: Vec<UserId> = (0..USERS).map(user).filter(|user| slow.member(*user).is_some()).collect();
+    prop_assert_eq!(members, expected);
+    Ok(())
+}
+
+fn amendments_agree(history: &History, state: &Conversation) -> Result<(), TestCaseError> {
+    let slow = SlowAmendments(history);
+    for (identity, _) in state.timeline().identities() {
+        let held = state.amendments_of(identity).cloned().unwrap_or_default();
+        prop_assert_eq!(held.is_deleted(), slow.deleted(identity));
+        prop_assert_eq!(held.edited(), slow.edited(identity));
+        let shown: Vec<_> =
+            held.reactions().into_iter().map(|(emoji, users)| (emoji.clone(), users)).collect();
+        prop_assert_eq!(shown, slow.reactions(identity));
+    }
+    Ok(())
 }
 
 fn place(issued: &Issued) -> Place {

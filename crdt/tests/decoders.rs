@@ -3,6 +3,7 @@
 //!
 //! Bytes come from peers and disks, so both are tried: any bytes at all, and right ones with something changed.
 
+use crate::decoder_checks::CHECKS;
 use crate::histories::{History, replica, steps, user};
 use bytes::Bytes;
 use crdt::conversation::NotApplied;
@@ -31,49 +32,14 @@ fn damaged(bytes: &[u8], at: usize, byte: u8, edit: u8) -> Vec<u8> {
     bytes
 }
 
-fn check_canonical(bytes: &[u8]) -> Result<(), TestCaseError> {
-    if let Ok(vector) = VersionVector::decode(bytes) {
-        prop_assert_eq!(vector.encode(), bytes);
-    }
-    if let Ok(aliases) = Aliases::decode(bytes) {
-        prop_assert_eq!(aliases.encode(), bytes);
-    }
-    if let Ok(receipt) = Receipt::decode(bytes) {
-        prop_assert_eq!(receipt.encode(), bytes);
-    }
-    if let Ok(membership) = Membership::decode(bytes) {
-        prop_assert_eq!(membership.encode(), bytes);
-        // Whatever it says, it can be asked.
-        prop_assert!(membership.members().count() <= bytes.len());
-    }
-    Ok(())
-}
-
-fn check_operation(envelope: Vec<u8>, payload: Vec<u8>) {
-    let _ = Envelope::decode(&Bytes::from(envelope));
-    let named = Envelope {
-        conversation: ConversationId(0),
-        hlc: Timestamp(1),
-        kind: Kind::Post,
-        sender: user(0),
-        message: MessageId(0),
-        payload_digest: operation::digest(&payload),
-        target: None,
-    };
-    for kind in Kind::ALL {
-        let target = kind.amends().then_some(Identity { sender: user(0), message: MessageId(1) });
-        let envelope = Envelope { kind, target, ..named.clone() };
-        if let Ok(body) = Body::decode(&envelope, &Bytes::from(payload.clone())) {
-            assert_eq!(body.kind(), kind);
-        }
-    }
+fn check(bytes: &[u8]) {
+    CHECKS.iter().for_each(|(_, check)| check(bytes));
 }
 
 proptest! {
     #[test]
     fn random_bytes_give_a_value_or_an_error(noise in noise()) {
-        check_canonical(&noise)?;
-        check_operation(noise.clone(), noise);
+        check(&noise);
     }
 
     #[test]
@@ -84,18 +50,18 @@ proptest! {
         let history = History::play(&steps);
         for (_, state) in history.states() {
             let membership = state.membership().encode();
-            check_canonical(&damaged(&membership, at, byte, edit))?;
+            check(&damaged(&membership, at, byte, edit));
             let receipt = Receipt::new(state.cut().clone(), Cut::new());
             for bytes in [state.cut().encode(), receipt.encode()] {
-                check_canonical(&damaged(&bytes, at, byte, edit))?;
+                check(&damaged(&bytes, at, byte, edit));
             }
             for (_, aliases) in state.timeline().identities() {
-                check_canonical(&damaged(&aliases.encode(), at, byte, edit))?;
+                check(&damaged(&aliases.encode(), at, byte, edit));
             }
         }
         for operation in history.operations() {
-            let damaged = |bytes: &Bytes| damaged(bytes, at, byte, edit);
-            check_operation(damaged(&operation.envelope), damaged(operation.payload.as_ref().unwrap()));
+            check(&damaged(&operation.envelope, at, byte, edit));
+            check(&damaged(operation.payload.as_ref().unwrap(), at, byte, edit));
         }
     }
 
@@ -117,8 +83,23 @@ proptest! {
     }
 
     #[test]
-    fn texts_of_any_sort_are_vectors_or_refused(text in any::<String>()) {
-        let _ = text.parse::<VersionVector>();
+    fn texts_of_any_sort_are_identifiers_or_refused(text in any::<String>()) {
+        check(text.as_bytes());
+    }
+}
+
+/// What fuzzing has found worth keeping: each file reaches code that no other of its target does.
+#[test]
+fn the_corpus_of_every_fuzz_target_passes_its_check() {
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    for (target, check) in CHECKS {
+        let mut inputs = 0;
+        for entry in std::fs::read_dir(corpus.join(target)).unwrap() {
+            #[allow(clippy::disallowed_methods, reason = "a test's own data")]
+            check(&std::fs::read(entry.unwrap().path()).unwrap());
+            inputs += 1;
+        }
+        assert!(inputs > 0, "{target} has a corpus");
     }
 }
 

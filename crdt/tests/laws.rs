@@ -56,7 +56,106 @@ fn check_join_laws<T: Clone + PartialEq + std::fmt::Debug + Default>(
     Ok(())
 }
 
+/// What is done to one of a few vectors.
+#[derive(Debug, Clone)]
+pub(crate) enum VectorStep {
+    Raise(usize, Dot),
+    Join(usize, usize),
+    Meet(usize, usize),
+}
+
+/// What is done to one of a few receipts.
+#[derive(Debug, Clone)]
+pub(crate) enum ReceiptStep {
+    /// A device is given and has read up to there.
+    Give(usize, VersionVector, VersionVector),
+    /// One region hears of what another knows.
+    Join(usize, usize),
+}
+
+const REGISTERS: usize = 4;
+
+pub(crate) fn vector_steps() -> impl Strategy<Value = Vec<VectorStep>> {
+    let step = prop_oneof![
+        4 => (0..REGISTERS, dot()).prop_map(|(at, dot)| VectorStep::Raise(at, dot)),
+        2 => (0..REGISTERS, 0..REGISTERS).prop_map(|(at, with)| VectorStep::Join(at, with)),
+        1 => (0..REGISTERS, 0..REGISTERS).prop_map(|(at, with)| VectorStep::Meet(at, with)),
+    ];
+    prop::collection::vec(step, 0..100)
+}
+
+pub(crate) fn receipt_steps() -> impl Strategy<Value = Vec<ReceiptStep>> {
+    let step = prop_oneof![
+        2 => (0..REGISTERS, vector(), vector()).prop_map(|(at, given, read)| ReceiptStep::Give(at, given, read)),
+        1 => (0..REGISTERS, 0..REGISTERS).prop_map(|(at, with)| ReceiptStep::Join(at, with)),
+    ];
+    prop::collection::vec(step, 0..60)
+}
+
+/// Vectors beside sets of dots, compared after each step.
+pub(crate) fn vectors_are_sets(steps: &[VectorStep]) -> Result<(), TestCaseError> {
+    let mut vectors = vec![VersionVector::new(); REGISTERS];
+    let mut sets = vec![BTreeSet::new(); REGISTERS];
+    for step in steps {
+        let (at, changed, set) = match step {
+            VectorStep::Raise(at, dot) => {
+                let changed = vectors[*at].raise(*dot);
+                let up_to = (1..=dot.sequence.0).map(|number| Dot { sequence: Sequence(number), ..*dot });
+                (*at, Some(changed), sets[*at].iter().copied().chain(up_to).collect())
+            }
+            VectorStep::Join(at, with) => {
+                let other = vectors[*with].clone();
+                (*at, Some(vectors[*at].join(&other)), &sets[*at] | &sets[*with])
+            }
+            VectorStep::Meet(at, with) => {
+                vectors[*at] = vectors[*at].meet(&vectors[*with]);
+                (*at, None, &sets[*at] & &sets[*with])
+            }
+        };
+        prop_assert_eq!(changed.unwrap_or(sets[at] != set), sets[at] != set);
+        sets[at] = set;
+        prop_assert_eq!(&dots(&vectors[at]), &sets[at]);
+        for (vector, set) in vectors.iter().zip(&sets) {
+            prop_assert_eq!(vector.covers_all(&vectors[at]), set.is_superset(&sets[at]));
+        }
+        prop_assert_eq!(&VersionVector::decode(&vectors[at].encode()), &Ok(vectors[at].clone()));
+    }
+    Ok(())
+}
+
+/// Receipts beside pairs of sets of dots, compared after each step.
+pub(crate) fn receipts_are_two_sets(steps: &[ReceiptStep]) -> Result<(), TestCaseError> {
+    let mut receipts = vec![Receipt::default(); REGISTERS];
+    let mut sets = vec![(BTreeSet::new(), BTreeSet::new()); REGISTERS];
+    for step in steps {
+        let (at, other, twin) = match step {
+            ReceiptStep::Give(at, given, read) => {
+                (*at, Receipt::new(given.clone(), read.clone()), (&dots(given) | &dots(read), dots(read)))
+            }
+            ReceiptStep::Join(at, with) => (*at, receipts[*with].clone(), sets[*with].clone()),
+        };
+        let changed = receipts[at].join(&other);
+        let (delivered, read) = (&sets[at].0 | &twin.0, &sets[at].1 | &twin.1);
+        prop_assert_eq!(changed, (&delivered, &read) != (&sets[at].0, &sets[at].1));
+        prop_assert_eq!(&dots(receipts[at].delivered()), &delivered);
+        prop_assert_eq!(&dots(receipts[at].read()), &read);
+        sets[at] = (delivered, read);
+        prop_assert_eq!(&Receipt::decode(&receipts[at].encode()), &Ok(receipts[at].clone()));
+    }
+    Ok(())
+}
+
 proptest! {
+    #[test]
+    fn vectors_stay_the_sets_they_stand_for(steps in vector_steps()) {
+        vectors_are_sets(&steps)?;
+    }
+
+    #[test]
+    fn receipts_stay_the_sets_they_stand_for(steps in receipt_steps()) {
+        receipts_are_two_sets(&steps)?;
+    }
+
     #[test]
     fn version_vectors_obey_the_join_laws(a in vector(), b in vector(), c in vector()) {
         check_join_laws((&a, &b, &c), VersionVector::join)?;

@@ -5,4 +5,4 @@
 mod concurrent_cases;
 mod content;
 mod emoji;
-mod laws;
+pub(crate) mod laws;

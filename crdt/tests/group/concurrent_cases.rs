@@ -364,6 +364,38 @@ fn a_transfer_to_a_replica_that_is_ended_meanwhile_is_its_heirs() {
 }
 
 #[test]
+fn two_replicas_that_spend_their_last_have_both_spent_it() {
+    let spendings = [movement(A, 1, &[], Act::Spend(Count(1))), movement(B, 1, &[], Act::Spend(Count(1)))];
+    for order in [[0, 1], [1, 0_usize]] {
+        let mut escrow = two(1, 1);
+        for at in order {
+            assert_eq!(escrow.apply(&spendings[at]), Moved::Done);
+        }
+        assert_eq!(escrow.holders().count(), 0);
+        assert_eq!(escrow.check(replica(A), &Count(1)), Err(NoneLeft::Anywhere));
+    }
+}
+
+#[test]
+fn a_new_incarnation_holds_nothing_until_somebody_gives_it_something() {
+    let again = ReplicaId { incarnation: Incarnation(0xffff), ..replica(A) };
+    let spending = |sequence, cut| {
+        let dot = Dot { replica: again, sequence: Sequence(sequence) };
+        Movement { dot, cut, act: Act::Spend(Count(1)) }
+    };
+    let gift = movement(B, 1, &[], Act::Transfer { to: again, part: Count(1) });
+    let mut escrow = two(3, 3);
+    assert_eq!(escrow.apply(&spending(1, Cut::new())), Moved::NotHeld);
+    assert_eq!(escrow.apply(&gift), Moved::Done);
+    assert_eq!(escrow.apply(&spending(2, Cut::from_iter([gift.dot]))), Moved::Done);
+    assert_eq!(
+        escrow.held(replica(A)),
+        Count(3),
+        "what the old one held stays its own, until an heir is named"
+    );
+}
+
+#[test]
 fn two_transfers_to_each_other_both_stand() {
     let mut escrow = two(1, 2);
     escrow.apply(&movement(A, 1, &[], Act::Transfer { to: replica(B), part: Count(1) }));

@@ -10,17 +10,22 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
+/// Whether, once all is folded, each right of the limit is a member's or free, and every region holds the same.
+pub(crate) fn every_right_is_held_or_free(history: &mut History, limit: u64) -> Result<(), TestCaseError> {
+    history.heal();
+    let states: Vec<&Group> = history.outcomes().map(|(_, group)| group).collect();
+    for group in &states {
+        prop_assert_eq!(group.spent(), group.roster().size() as u64);
+        prop_assert_eq!(group.limit(), limit);
+        prop_assert_eq!(group.canonical_bytes(), states[0].canonical_bytes());
+    }
+    Ok(())
+}
+
 proptest! {
     #[test]
     fn when_all_is_folded_every_right_is_held_by_a_member_or_free_to_be_spent(steps in steps(80), limit in 3..6_u64) {
-        let mut history = History::play(limit, &steps);
-        history.heal();
-        let states: Vec<&Group> = history.outcomes().map(|(_, group)| group).collect();
-        for group in &states {
-            prop_assert_eq!(group.spent(), group.roster().size() as u64);
-            prop_assert_eq!(group.limit(), limit);
-            prop_assert_eq!(group.canonical_bytes(), states[0].canonical_bytes());
-        }
+        every_right_is_held_or_free(&mut History::play(limit, &steps), limit)?;
     }
 
     #[test]

@@ -5,6 +5,6 @@
 
 mod bytes;
 mod concurrent_cases;
-mod escrow_laws;
+pub(crate) mod escrow_laws;
 pub(crate) mod histories;
-mod laws;
+pub(crate) mod laws;

@@ -4,5 +4,5 @@
 
 mod bytes;
 mod concurrent_cases;
-mod laws;
+pub(crate) mod laws;
 mod model;
