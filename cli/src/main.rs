@@ -25,7 +25,7 @@ use std::process::ExitCode;
 
 /// Regions, and worlds of them above all, allocate much that is small and lives for a step (docs/decisions/dependencies.md).
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: allocator::Allocator = allocator::Allocator::new();
 
 /// A messaging store that lives in many regions at once.
 #[derive(Debug, Parser)]

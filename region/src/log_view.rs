@@ -14,6 +14,7 @@ use crate::register_key::RegisterKey;
 use crate::store::{Direction, StoreError, View};
 use bytes::Bytes;
 use crdt::{Bucket, ChainHead, Dot, PartitionId, PlacementId, RegionId, ReplicaId, Sequence};
+use replication::StoreStart;
 use replication::commit::Commit;
 use replication::log::{
     ChangeNumber, LogUnreadable, LogView, LoggedCommit, PartitionState, PeerCursor, Position,
@@ -234,11 +235,15 @@ impl LogView for StoreLog<'_> {
         })
     }
 
-    fn start_number(&self, placement: PlacementId, peer: ReplicaId) -> Result<u64, LogUnreadable> {
-        // A start number belongs to no partition; the placement's first stands for its store.
+    fn seen_start(
+        &self,
+        placement: PlacementId,
+        peer: ReplicaId,
+    ) -> Result<Option<StoreStart>, LogUnreadable> {
+        // A start belongs to no partition; the placement's first stands for its store.
         let partition = PartitionId { placement, bucket: FIRST };
         self.read_in(partition, |view| {
-            Ok(record::load::<PeerRecord>(view, &Key::PeerStart(peer))?.unwrap_or_default().start_number)
+            Ok(record::load::<PeerRecord>(view, &Key::PeerStart(peer))?.map(|record| record.start))
         })
     }
 

@@ -2,8 +2,8 @@
 //!
 //! What must always hold:
 //! - A store of a newer format, of another region or placement, or of another incarnation than the epoch admits is refused by name.
-//! - Each start of a store has a number, which grows by one and is durable before the region meets a peer: so a store that was rolled
-//!   back behind its owner's back shows at its first Hello (history 11).
+//! - A store has an id, drawn when it was made, and each start of it a number, which grows by one and is durable before the region meets a peer: so one that was
+//!   rolled back behind its owner's back, or made anew, shows at its first Hello (history 11).
 //!
 //! Pure: the driver reads the record, asks these functions, and commits what they give.
 
@@ -12,6 +12,7 @@ use crate::keys::Key;
 use crate::record::{self, Record};
 use crate::store::{Batch, StoreError, View};
 use crdt::{Incarnation, PlacementId, RegionId, ReplicaId};
+use replication::{StoreId, StoreStart};
 
 /// The format this version writes. Grows when records or keys change in a way that an older version would misread.
 pub const FORMAT: u64 = 2;
@@ -21,8 +22,8 @@ pub const FORMAT: u64 = 2;
 pub struct StoreMeta {
     /// The format of its records.
     pub format: u64,
-    /// Drawn at random when it was made: two copies of a store show the same, two stores never.
-    pub store_id: u128,
+    /// Which store it is.
+    pub store_id: StoreId,
     /// Whose it is.
     pub replica: ReplicaId,
     /// The region's name, for people.
@@ -33,6 +34,14 @@ pub struct StoreMeta {
     pub placement_name: String,
     /// How often it has been started.
     pub start_number: u64,
+}
+
+impl StoreMeta {
+    /// Its latest start.
+    #[must_use]
+    pub const fn start(&self) -> StoreStart {
+        StoreStart { id: self.store_id, number: self.start_number }
+    }
 }
 
 /// Whose store a region expects to find.
@@ -100,7 +109,7 @@ pub enum MetaRefused {
 
 /// The meta record of a new store, to be committed before anything else is written to it. Its first start follows by [`advance`].
 #[must_use]
-pub fn create(expected: &Expected, store_id: u128) -> (StoreMeta, Batch) {
+pub fn create(expected: &Expected, store_id: StoreId) -> (StoreMeta, Batch) {
     let Expected { replica, region_name, placement, placement_name } = expected.clone();
     let meta = StoreMeta {
         format: FORMAT,
@@ -190,7 +199,7 @@ impl Record for FormatRecord {
 impl Record for StoreMeta {
     fn write(&self, out: &mut Writer) {
         out.number(self.format);
-        out.fixed(&self.store_id.to_be_bytes());
+        out.fixed(&self.store_id.0.to_be_bytes());
         out.number(u64::from(self.replica.region.0));
         out.fixed(&self.replica.incarnation.0.to_be_bytes());
         out.bytes(self.region_name.as_bytes());
@@ -201,7 +210,7 @@ impl Record for StoreMeta {
 
     fn read(fields: &mut Reader) -> Option<Self> {
         let format = fields.number()?;
-        let store_id = u128::from_be_bytes(fields.array()?);
+        let store_id = StoreId(u128::from_be_bytes(fields.array()?));
         let region = RegionId(u16::try_from(fields.number()?).ok()?);
         let incarnation = Incarnation(u64::from_be_bytes(fields.array()?));
         let region_name = fields.text()?;

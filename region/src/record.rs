@@ -17,6 +17,7 @@ use bytes::Bytes;
 use crdt::timeline::Inserted;
 use crdt::{Aliases, ChainHead, Cut, Dot, Kind, MessageId, Place, ReplicaId, Sequence, Timestamp, UserId};
 use replication::log::{ChangeNumber, PeerCursor, Position};
+use replication::{StoreId, StoreStart};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
@@ -131,10 +132,10 @@ pub(crate) struct MembershipRecord {
 }
 
 /// What a peer's replica said when it introduced itself.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PeerRecord {
-    /// The highest start number seen of it.
-    pub(crate) start_number: u64,
+    /// The latest start seen of its store.
+    pub(crate) start: StoreStart,
     /// The operation kinds that it knew last, by number; none before it was asked for them.
     pub(crate) kinds: BTreeSet<u32>,
 }
@@ -478,12 +479,14 @@ impl Record for () {
 
 impl Record for PeerRecord {
     fn write(&self, out: &mut Writer) {
-        out.number(self.start_number);
+        out.fixed(&self.start.id.0.to_be_bytes());
+        out.number(self.start.number);
         self.kinds.iter().for_each(|kind| out.number(u64::from(*kind)));
     }
 
     fn read(fields: &mut Reader) -> Option<Self> {
-        let start_number = fields.number()?;
+        let id = StoreId(u128::from_be_bytes(fields.array()?));
+        let start = StoreStart { id, number: fields.number()? };
         let mut kinds = BTreeSet::new();
         while fields.end().is_none() {
             let kind = u32::try_from(fields.number()?).ok()?;
@@ -492,7 +495,7 @@ impl Record for PeerRecord {
             }
             kinds.insert(kind);
         }
-        Some(Self { start_number, kinds })
+        Some(Self { start, kinds })
     }
 }
 

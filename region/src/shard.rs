@@ -32,6 +32,7 @@ use crdt::{
 };
 use ed25519_dalek::SigningKey;
 use rand_core::RngCore;
+use replication::StoreStart;
 use replication::commit::{Commit, CommitRefused};
 use replication::log::{ChangeNumber, PartitionState, Position};
 use replication::placement::Placement;
@@ -122,8 +123,8 @@ impl Shard {
                 Input::Registers { peer, partition, registers, cursor } => {
                     join_registers::join(&mut pending, peer, partition, &registers, cursor)?;
                 }
-                Input::PeerStarted { peer, start_number, kinds } => {
-                    note_peer::note(&mut pending, peer, start_number, kinds)?;
+                Input::PeerStarted { peer, start, kinds } => {
+                    note_peer::note(&mut pending, peer, start, kinds)?;
                 }
                 // What is due is done in every step, so a tick only has to make one.
                 Input::Tick => {}
@@ -186,8 +187,8 @@ pub enum Input {
     PeerStarted {
         /// Which replica.
         peer: ReplicaId,
-        /// The number of this start of its store.
-        start_number: u64,
+        /// This start of its store.
+        start: StoreStart,
         /// The operation kinds that it knows, by number.
         kinds: BTreeSet<u32>,
     },

@@ -3,7 +3,7 @@
 //! What must always hold: what a deleted message said is read out nowhere from the moment a region has the deletion, and stands in no value of its store
 //! once that is stable. The store here is in memory; `region/rocks` has its own.
 
-use crate::rig::{START, WORLD, World, create, group, key, kinds, message, post, replica, user};
+use crate::rig::{START, WORLD, World, create, group, key, kinds, message, post, replica, start, user};
 use bytes::Bytes;
 use crdt::amendments::AmendmentContent;
 use crdt::operation::{Body, Draft};
@@ -191,7 +191,7 @@ fn a_kind_is_issued_only_once_every_region_has_said_that_it_knows_it() {
     world.ask(0, ANN, create(group(1), 1, &[ANN, BEN])).unwrap();
     world.ask(0, ANN, post(group(1), 2, "text")).unwrap();
     let hello = |from: usize, known: std::collections::BTreeSet<u32>| {
-        vec![Input::PeerStarted { peer: replica(from), start_number: 1, kinds: known }]
+        vec![Input::PeerStarted { peer: replica(from), start: start(1), kinds: known }]
     };
     let older = || (0..4).collect();
     let refused =

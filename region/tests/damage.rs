@@ -2,7 +2,7 @@
 //!
 //! The store under test has records in every table. What a verification cannot miss is stated by the test that deletes each
 //! record once; the few tables that nothing else in a store repeats are listed there.
-use crate::rig::{WORLD, World, create, group, kinds, message, post, replica, user};
+use crate::rig::{WORLD, World, create, group, kinds, message, post, replica, start, user};
 use bytes::Bytes;
 use crdt::{Dot, Identity};
 use region::command::{Command, Wish};
@@ -32,7 +32,7 @@ fn store() -> MemoryStore {
     world.ask(0, 1, amend(4, Wish::Edit("hello again".into()))).unwrap();
     world.step(
         0,
-        vec![region::shard::Input::PeerStarted { peer: replica(1), start_number: 4, kinds: kinds() }],
+        vec![region::shard::Input::PeerStarted { peer: replica(1), start: start(4), kinds: kinds() }],
     );
     world.calm();
     world.ask(0, 1, amend(5, Wish::Delete)).unwrap();
@@ -43,7 +43,7 @@ fn store() -> MemoryStore {
         placement_name: "global".to_owned(),
     };
     let mut store = world.regions[0].store.clone();
-    let (made, batch) = meta::create(&expected, 42);
+    let (made, batch) = meta::create(&expected, replication::StoreId(42));
     store.commit(&batch).unwrap();
     let (started, batch) = meta::advance(made);
     store.commit(&batch).unwrap();

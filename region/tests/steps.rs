@@ -2,11 +2,12 @@
 //!
 //! The expected text is rewritten by `UPDATE_EXPECT=1`, one test at a time; read the difference before it is kept, since what a step
 //! writes is what a disk costs and what older stores hold.
-use crate::rig::{WORLD, World, create, group, message, post, replica, user};
+use crate::rig::{WORLD, World, create, group, message, post, replica, start, user};
 use expect_test::{Expect, expect};
 use region::command::{Command, Wish};
 use region::shard::{Effect, Input, Outcome};
 use region::{meta, read};
+use replication::StoreId;
 use replication::log::LogView as _;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -226,10 +227,11 @@ fn what_posts_cost_is_counted() {
 fn a_peers_start_number_only_grows() {
     let mut world = World::new(2);
     let kinds = || [0, 1].into();
-    let started = |start_number| vec![Input::PeerStarted { peer: replica(1), start_number, kinds: kinds() }];
+    let started =
+        |number| vec![Input::PeerStarted { peer: replica(1), start: start(number), kinds: kinds() }];
     assert_eq!(world.step(0, started(4)).batch.writes().count(), 1);
     assert!(world.step(0, started(3)).batch.is_empty());
-    assert_eq!(world.log(0).start_number(WORLD, replica(1)).unwrap(), 4);
+    assert_eq!(world.log(0).seen_start(WORLD, replica(1)).unwrap(), Some(start(4)));
 }
 
 #[test]
@@ -243,7 +245,7 @@ fn a_store_of_another_kind_is_refused_by_name() {
     };
     let mut store = MemoryStore::new();
     assert_eq!(meta::check(&store, &expected), Ok(None), "a new store says nothing yet");
-    let (made, batch) = meta::create(&expected, 7);
+    let (made, batch) = meta::create(&expected, StoreId(7));
     store.commit(&batch).unwrap();
     let (started, batch) = meta::advance(made);
     store.commit(&batch).unwrap();

@@ -18,10 +18,11 @@ use crate::log::{LogUnreadable, LogView, PartitionState};
 use crate::output::{Alarm, Output};
 use crate::partition::Partition;
 use crate::placement::Placements;
-use crate::reason::{CODE_ROLLED_BACK, CODE_STOPPING, Reason, name_of};
+use crate::reason::{CODE_STOPPING, Reason, name_of};
 use crate::send_frame::Outbox;
 use crate::sent::Sent;
 use crate::shared::Shared;
+use crate::store_start::StoreStart;
 use crate::timers::Timer;
 use crate::{frame, proto};
 use bytes::Bytes;
@@ -52,8 +53,8 @@ pub struct Config {
 pub struct OwnStore {
     /// The replica that the store is bound to.
     pub replica: ReplicaId,
-    /// How often it has been started, this time included.
-    pub start_number: u64,
+    /// This start of it.
+    pub start: StoreStart,
 }
 
 /// The region cannot go on.
@@ -312,9 +313,7 @@ impl Bridge {
             crate::sometimes::REFUSED_BY_PEER.reach();
             let peer = self.config.peer;
             turn.out.push(Output::Alarm(Alarm::RefusedByPeer { peer, code, name: name_of(code) }));
-            if code == CODE_ROLLED_BACK {
-                return self.fence_as_rolled_back();
-            }
+            return self.fence_if_found_out(code);
         }
         Ok(())
     }

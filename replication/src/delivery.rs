@@ -6,6 +6,7 @@
 use crate::commit::Commit;
 use crate::log::{ChangeNumber, Position};
 use crate::register::Register;
+use crate::store_start::StoreStart;
 use crdt::{PartitionId, PlacementId, ReplicaId};
 use std::collections::BTreeSet;
 
@@ -18,8 +19,8 @@ pub enum Delivery {
         placement: PlacementId,
         /// Which replica.
         peer: ReplicaId,
-        /// The number of this start of its store.
-        start_number: u64,
+        /// This start of its store.
+        start: StoreStart,
         /// The operation kinds that it knows, by number.
         kinds: BTreeSet<u32>,
     },

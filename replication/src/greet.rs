@@ -1,15 +1,17 @@
 //! Hello: who the two regions are, and whether they may speak.
 //!
 //! What must always hold: nothing is sent or taken before the peer's Hello was accepted; a refusal names its reason; a store that was
-//! rolled back behind its owner's back is fenced here, before any other region sees its second life. Either side notices it: the
-//! peer by the start number it remembers, the store itself by being told that number.
+//! rolled back behind its owner's back, or made anew in another's place, is fenced here, before any other region sees its second life. Either side notices it:
+//! the peer by the start that it remembers (`store_start.rs`), the store itself by being told that.
 
 use crate::bridge::{Bridge, Phase, Stop, Turn};
 use crate::delivery::Delivery;
 use crate::output::Output;
 use crate::proto;
-use crate::reason::Reason;
+use crate::reason::{CODE_OTHER_STORE, CODE_ROLLED_BACK, Reason};
 use crate::shared::SharedPlacement;
+use crate::store_start::{NotLater, StoreId, StoreStart};
+use bytes::Bytes;
 use crdt::{Incarnation, PlacementId, RegionId, ReplicaId};
 
 /// The lowest version of the bridge protocol that this program speaks.
@@ -28,13 +30,16 @@ impl Bridge {
         let mut placements = Vec::new();
         for shared in self.shared.iter() {
             let store = self.config.stores.get(&shared.id);
+            let seen = turn.log.seen_start(shared.id, shared.peer)?;
             placements.push(proto::SharedPlacement {
                 placement: shared.id.0.into(),
                 incarnation: store.map_or(shared.own, |store| store.replica).incarnation.0,
                 epoch: shared.epoch.0,
                 fingerprint: shared.fingerprint.to_vec().into(),
-                start_number: store.map_or(0, |store| store.start_number),
-                remembered_start: turn.log.start_number(shared.id, shared.peer)?,
+                start_number: store.map_or(0, |store| store.start.number),
+                remembered_start: seen.map_or(0, |seen| seen.number),
+                store: store.map_or(Bytes::new(), |store| store.start.id.to_wire()),
+                remembered_store: seen.map_or(Bytes::new(), |seen| seen.id.to_wire()),
             });
         }
         Ok(proto::Hello {
@@ -69,8 +74,8 @@ impl Bridge {
         self.phase = Phase::Resuming;
         for (shared, theirs) in self.shared.iter().zip(&hello.placements) {
             let (placement, peer) = (shared.id, shared.peer);
-            let (start_number, kinds) = (theirs.start_number, hello.kinds.iter().copied().collect());
-            turn.out.push(Output::Deliver(Delivery::PeerStarted { placement, peer, start_number, kinds }));
+            let (start, kinds) = (start_of(theirs)?, hello.kinds.iter().copied().collect());
+            turn.out.push(Output::Deliver(Delivery::PeerStarted { placement, peer, start, kinds }));
         }
         self.agreed = Some((VERSION_MAX.min(hello.version_max), hello.kinds.clone()));
         // A reading that was on its way can only look slow, so only a fast one says anything yet.
@@ -129,28 +134,66 @@ impl Bridge {
             crate::sometimes::UNKNOWN_INCARNATION.reach();
             return Err(Reason::UnknownIncarnation { placement, replica }.into());
         }
-        let seen = turn.log.start_number(placement, replica)?;
-        if theirs.start_number < seen {
-            let start = theirs.start_number;
+        let start = start_of(theirs)?;
+        let seen = turn.log.seen_start(placement, replica)?;
+        if let Some((seen, not_later)) = seen.and_then(|seen| Some((seen, start.comes_after(seen).err()?))) {
             crate::sometimes::PEER_ROLLED_BACK.reach();
-            return Err(Reason::RolledBack { placement, replica, start, seen }.into());
+            return Err(not_later.as_reason(placement, replica, (start, seen)).into());
         }
-        let own = self.config.stores.get(&placement);
-        let start = own.map_or(0, |store| store.start_number);
-        if theirs.remembered_start > start {
-            let (replica, seen) = (shared.own, theirs.remembered_start);
+        let Some(start) = self.config.stores.get(&placement).map(|store| store.start) else { return Ok(()) };
+        let remembered = remembered_by(theirs)?;
+        if let Some((seen, not_later)) =
+            remembered.and_then(|seen| Some((seen, start.comes_after(seen).err()?)))
+        {
             crate::sometimes::FENCED_AT_HELLO.reach();
-            return Err(Stop::Fence(Reason::RolledBack { placement, replica, start, seen }));
+            return Err(Stop::Fence(not_later.as_reason(placement, shared.own, (start, seen))));
         }
         Ok(())
     }
 
-    /// A peer closed the connection because this region's store was rolled back.
-    pub(crate) fn fence_as_rolled_back(&self) -> Result<(), Stop> {
+    /// A peer closed the connection with that code: whether because it has found out that this region's store is not the one that it was.
+    pub(crate) fn fence_if_found_out(&self, code: u32) -> Result<(), Stop> {
         // The peer names no placement in a code; the first shared one stands for all, since the region stops whole.
         let Some(shared) = self.shared.iter().next() else { return Ok(()) };
-        let start = self.config.stores.get(&shared.id).map_or(0, |store| store.start_number);
+        let start = self.config.stores.get(&shared.id).map_or(0, |store| store.start.number);
         let (placement, replica) = (shared.id, shared.own);
-        Err(Stop::Fence(Reason::RolledBack { placement, replica, start, seen: start + 1 }))
+        match code {
+            CODE_ROLLED_BACK => {
+                Err(Stop::Fence(Reason::RolledBack { placement, replica, start, seen: start + 1 }))
+            }
+            CODE_OTHER_STORE => Err(Stop::Fence(Reason::OtherStore { placement, replica })),
+            _ => Ok(()),
+        }
     }
+}
+
+impl NotLater {
+    const fn as_reason(
+        self,
+        placement: PlacementId,
+        replica: ReplicaId,
+        (start, seen): (StoreStart, StoreStart),
+    ) -> Reason {
+        match self {
+            Self::OtherStore => Reason::OtherStore { placement, replica },
+            Self::RolledBack => {
+                Reason::RolledBack { placement, replica, start: start.number, seen: seen.number }
+            }
+        }
+    }
+}
+
+/// At which start the sender's store is.
+fn start_of(theirs: &proto::SharedPlacement) -> Result<StoreStart, Reason> {
+    let id = StoreId::from_wire(&theirs.store).ok_or(Reason::Malformed("hello"))?;
+    Ok(StoreStart { id, number: theirs.start_number })
+}
+
+/// At which start the sender has last seen the receiver's store; none if it never has.
+fn remembered_by(theirs: &proto::SharedPlacement) -> Result<Option<StoreStart>, Reason> {
+    if theirs.remembered_store.is_empty() {
+        return Ok(None);
+    }
+    let id = StoreId::from_wire(&theirs.remembered_store).ok_or(Reason::Malformed("hello"))?;
+    Ok(Some(StoreStart { id, number: theirs.remembered_start }))
 }

@@ -39,6 +39,7 @@ mod shared;
 pub mod signature;
 pub mod sometimes;
 pub mod stability;
+mod store_start;
 pub mod timers;
 
 /// Generated from `proto/bridge.proto`.
@@ -53,4 +54,5 @@ pub use input::Input;
 pub use output::{Alarm, Output};
 pub use reason::Reason;
 pub use sent::Sent;
+pub use store_start::{StoreId, StoreStart};
 pub use timers::Timer;

@@ -5,6 +5,7 @@
 
 use crate::commit::Commit;
 use crate::register::Register;
+use crate::store_start::StoreStart;
 use crdt::{ChainHead, PartitionId, PlacementId, RegionId, ReplicaId, Sequence, VersionVector};
 
 /// A place in a region's log of a partition: the number of the entry, from 1. Zero is before the first.
@@ -109,8 +110,12 @@ pub trait LogView {
     /// The highest of its own operations that `replica` has acknowledged, as far as this region knows.
     fn acknowledged(&self, partition: PartitionId, replica: ReplicaId) -> Result<Sequence, LogUnreadable>;
 
-    /// The highest start number this region has seen of that replica's store in that placement; zero if none.
-    fn start_number(&self, placement: PlacementId, peer: ReplicaId) -> Result<u64, LogUnreadable>;
+    /// The latest start that this region has seen of that replica's store in that placement; none if it has seen none.
+    fn seen_start(
+        &self,
+        placement: PlacementId,
+        peer: ReplicaId,
+    ) -> Result<Option<StoreStart>, LogUnreadable>;
 
     /// The region this log belongs to.
     fn region(&self) -> RegionId;

@@ -100,6 +100,16 @@ pub enum Reason {
         /// The highest seen.
         seen: u64,
     },
+    /// Another store stands for a replica than a peer has seen.
+    #[error(
+        "placement {placement}: the store of {replica} is not the one that was seen before: a store that was lost must return as a new incarnation"
+    )]
+    OtherStore {
+        /// Which.
+        placement: PlacementId,
+        /// Whose store.
+        replica: ReplicaId,
+    },
     /// Not a frame, or a field out of range.
     #[error("malformed frame ({}): {}", .0, BROKEN)]
     Malformed(&'static str),
@@ -195,7 +205,7 @@ pub enum Reason {
 }
 
 /// Codes with their names, for peers' codes. The names are stable.
-const NAMES: [(u32, &str); 22] = [
+const NAMES: [(u32, &str); 23] = [
     (CODE_STOPPING, "stopping"),
     (1, "wrong_cluster"),
     (2, "unknown_region"),
@@ -205,6 +215,7 @@ const NAMES: [(u32, &str); 22] = [
     (6, "wrong_certificate"),
     (7, "no_common_version"),
     (CODE_ROLLED_BACK, "rolled_back"),
+    (CODE_OTHER_STORE, "other_store"),
     (20, "malformed"),
     (21, "oversized"),
     (22, "unknown_frame"),
@@ -224,6 +235,8 @@ const NAMES: [(u32, &str); 22] = [
 pub const CODE_STOPPING: u32 = 0;
 /// See [`Reason::RolledBack`].
 pub const CODE_ROLLED_BACK: u32 = 8;
+/// See [`Reason::OtherStore`].
+pub const CODE_OTHER_STORE: u32 = 9;
 
 impl Reason {
     /// The number on the wire.
@@ -238,6 +251,7 @@ impl Reason {
             Self::WrongCertificate { .. } => 6,
             Self::NoCommonVersion { .. } => 7,
             Self::RolledBack { .. } => CODE_ROLLED_BACK,
+            Self::OtherStore { .. } => CODE_OTHER_STORE,
             Self::Malformed(_) => 20,
             Self::Oversized { .. } => 21,
             Self::Unknown => 22,

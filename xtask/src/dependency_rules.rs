@@ -60,10 +60,12 @@ pub(crate) const PACKAGES: &[Package] = &[
             "sim-wan",
         ],
     ),
+    driver("allocator", "cli/allocator", &[]),
     driver(
         "archipelago",
         "cli",
         &[
+            "allocator",
             "crdt",
             "gateway",
             "gateway-client",

@@ -32,6 +32,7 @@ use region::store::{Store as _, StoreError};
 use replication::bridge::{Bridge, Config, OwnStore};
 use replication::placement::{Placement, Placements};
 use replication::signature::Ed25519;
+use replication::{StoreId, StoreStart};
 use replication_quic::{BridgeIdentity, BridgeSettings, Bridges, BridgesConfig, EndpointRefused, PeerConfig};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -133,7 +134,7 @@ pub struct RegionNode {
 struct Opened {
     id: PlacementId,
     replica: ReplicaId,
-    start_number: u64,
+    start: StoreStart,
     /// The present that the store remembers.
     floor: Now,
     store: RocksStore,
@@ -184,8 +185,8 @@ impl RegionNode {
         for placement in opened {
             let (mailbox, inbox) = mailbox();
             let reader = placement.store.reader();
-            let Opened { id, replica, start_number, .. } = placement;
-            stores.insert(id, OwnStore { replica, start_number });
+            let Opened { id, replica, start, .. } = placement;
+            stores.insert(id, OwnStore { replica, start });
             for_bridges.insert(id, (reader.clone(), mailbox.clone()));
             let counters = Arc::new(ShardCounters::default());
             let handle = PlacementHandle { replica, reader, mailbox, counters: Arc::clone(&counters) };
@@ -298,7 +299,7 @@ fn open_placement(
         None => {
             let mut entropy = fresh_entropy()?;
             let store_id = u128::from(entropy.next_u64()) << 64 | u128::from(entropy.next_u64());
-            let (created, batch) = meta::create(&expected, store_id);
+            let (created, batch) = meta::create(&expected, StoreId(store_id));
             store.commit(&batch).map_err(failed)?;
             created
         }
@@ -322,7 +323,7 @@ fn open_placement(
     };
     let shard = Shard::open(shard, &store);
     let shard = shard.map_err(|error| StartRefused::Shard { placement: name(), error })?;
-    Ok(Opened { id: placement.id, replica, start_number: started.start_number, floor, store, shard })
+    Ok(Opened { id: placement.id, replica, start: started.start(), floor, store, shard })
 }
 
 fn start_bridges(

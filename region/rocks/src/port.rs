@@ -42,8 +42,8 @@ impl RegionPort for Port {
         // The core delivers only for placements that both regions share.
         let Some((_, mailbox)) = self.placements.get(&delivery.placement()) else { return };
         let (input, bytes) = match delivery {
-            Delivery::PeerStarted { peer, start_number, kinds, .. } => {
-                (Input::PeerStarted { peer, start_number, kinds }, None)
+            Delivery::PeerStarted { peer, start, kinds, .. } => {
+                (Input::PeerStarted { peer, start, kinds }, None)
             }
             Delivery::Entries { peer, partition, commits, cursor, bytes } => {
                 (Input::Entries { peer, partition, commits, cursor }, Some(bytes))

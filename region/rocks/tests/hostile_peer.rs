@@ -15,10 +15,10 @@ use region::limits::Limits;
 use region::log_view::StoreLog;
 use region::shard::{Input, Shard, ShardConfig, Ticket};
 use region::store::{MemoryStore, Store as _, View};
-use replication::Delivery;
 use replication::bridge::{Bridge, Config, OwnStore};
 use replication::log::LogView;
 use replication::signature::Ed25519;
+use replication::{Delivery, StoreId, StoreStart};
 use replication_quic::{BridgeSettings, Bridges, BridgesConfig, Notices, PeerConfig, RegionPort};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -82,7 +82,7 @@ impl Liar {
     /// Its bridges to both other regions, with region 2's own certificate.
     fn start(self: &Arc<Self>, world: &World) -> Bridges {
         let cluster = &world.cluster;
-        let own = OwnStore { replica: replica(LIAR), start_number: 1 };
+        let own = OwnStore { replica: replica(LIAR), start: StoreStart { id: StoreId(1), number: 1 } };
         let peer = |(id, notices): (&RegionId, &Arc<Notices>)| {
             let bridge = Bridge::new(Config {
                 cluster: cluster.name.clone(),

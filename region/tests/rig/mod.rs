@@ -20,6 +20,7 @@ use region::store::{MemoryStore, Store, StoreError};
 use replication::log::LogView;
 use replication::placement::{Epoch, Placement};
 use replication::signature::Ed25519;
+use replication::{StoreId, StoreStart};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -47,6 +48,11 @@ pub struct World {
 
 pub fn replica(region: usize) -> ReplicaId {
     ReplicaId { region: RegionId(region as u16 + 1), incarnation: Incarnation(0xa + region as u64) }
+}
+
+/// A start of the store that a region has.
+pub fn start(number: u64) -> StoreStart {
+    StoreStart { id: StoreId(7), number }
 }
 
 pub fn key(region: usize) -> SigningKey {
@@ -117,7 +123,7 @@ impl World {
     /// Every region says hello to every other one.
     pub fn greet(&mut self) {
         for (from, to) in self.pairs() {
-            self.step(to, vec![Input::PeerStarted { peer: replica(from), start_number: 1, kinds: kinds() }]);
+            self.step(to, vec![Input::PeerStarted { peer: replica(from), start: start(1), kinds: kinds() }]);
         }
     }
 

@@ -3,7 +3,7 @@
 //! Region 1 has a bridge to region 2, which shares placement 1 with it, and holds two operations of its own in partition 7. What must always hold: nothing happens
 //! unless the test gives an input; the time is the test's.
 
-use crate::store::{Store, key, placement, replica};
+use crate::store::{Store, key, placement, replica, start};
 use crate::world::{operation, partition, region};
 use bytes::Bytes;
 use crdt::{Now, Sequence};
@@ -32,7 +32,7 @@ impl Played {
     pub(crate) fn new() -> Self {
         let mut store = Store::new(1, placements());
         store.issue(partition(1, 7), vec![operation("own 1"), operation("own 2")]);
-        let own = OwnStore { replica: replica(1), start_number: 4 };
+        let own = OwnStore { replica: replica(1), start: start(1, 4) };
         let bridge = Bridge::new(Config {
             cluster: "test".into(),
             own: region(1),
@@ -130,6 +130,8 @@ pub(crate) fn hello() -> proto::Hello {
             fingerprint: shared.fingerprint().to_vec().into(),
             start_number: 1,
             remembered_start: 4,
+            store: 2_u128.to_be_bytes().to_vec().into(),
+            remembered_store: 1_u128.to_be_bytes().to_vec().into(),
         }],
     }
 }

@@ -3,7 +3,8 @@
 //! What must always hold: an attempt follows within a limit that doubles with each failure, at any time below it, so that regions that lost each other together do
 //! not come back together; after a refusal it waits at least half of a longer time; one side of a pair alone dials.
 
-use crate::store::{Store, placement, replica};
+use crate::store::{Store, placement, replica, start};
+use bytes::Bytes;
 use crdt::{Now, RegionId};
 use prost::Message as _;
 use rand_chacha::rand_core::{RngCore, impls};
@@ -42,7 +43,7 @@ impl Caller {
         let store = Store::new(own, placements.clone());
         let stores: BTreeMap<_, _> = placements
             .iter()
-            .map(|placement| (placement.id, OwnStore { replica: replica(own), start_number: 1 }))
+            .map(|placement| (placement.id, OwnStore { replica: replica(own), start: start(own, 1) }))
             .collect();
         let bridge = Bridge::new(Config {
             cluster: "test".into(),
@@ -70,6 +71,8 @@ impl Caller {
             fingerprint: placement(1, &[1, 2]).fingerprint().to_vec().into(),
             start_number: 1,
             remembered_start: 1,
+            store: u128::from(peer.0).to_be_bytes().to_vec().into(),
+            remembered_store: Bytes::new(),
         };
         let hello = proto::Hello {
             cluster: "test".into(),

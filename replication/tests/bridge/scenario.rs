@@ -60,6 +60,7 @@ impl Stage {
             ["start"] => self.world.start_all(),
             ["start", who] => self.world.start(at(who)),
             ["kill", who] => self.world.kill(at(who)),
+            ["make", who, "a", "new", "store"] => self.world.make_anew(at(who)),
             ["cut", one, other] => self.world.set_link(at(one), at(other), false),
             ["heal", one, other] => self.world.set_link(at(one), at(other), true),
             ["quietly", "run", ms] => {
@@ -109,10 +110,10 @@ impl Stage {
     /// The store as it was saved, as if from a backup; its start number goes on unless the backup was put back behind its owner's back.
     fn restore(&mut self, who: RegionId, rolled_back: bool) {
         let region = self.world.regions.get_mut(&who).unwrap();
-        let starts = region.store.start_number;
+        let start = region.store.start;
         region.store = self.saved[&who].clone();
         if !rolled_back {
-            region.store.start_number = starts;
+            region.store.start = start;
         }
     }
 
@@ -168,6 +169,7 @@ scenarios! {
     two_regions_meet_and_exchange
     restored_store_is_fenced_by_peer_ahead
     rolled_back_store_is_fenced_by_its_start_number
+    new_store_in_the_place_of_one_that_is_gone_is_fenced_by_its_id
     restored_feed_is_fenced
     fork_behind_a_reference
     fork_of_an_own_chain_is_fenced

@@ -16,6 +16,7 @@ use replication::placement::{Placement, Placements};
 use replication::register::Register;
 use replication::signature::Ed25519;
 use replication::stability::{Pair, register_key};
+use replication::{StoreId, StoreStart};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One partition.
@@ -39,8 +40,8 @@ pub(crate) struct Store {
     pub(crate) replica: ReplicaId,
     pub(crate) placements: Placements,
     pub(crate) partitions: BTreeMap<PartitionId, PartitionLog>,
-    pub(crate) starts: BTreeMap<ReplicaId, u64>,
-    pub(crate) start_number: u64,
+    pub(crate) starts: BTreeMap<ReplicaId, StoreStart>,
+    pub(crate) start: StoreStart,
 }
 
 pub(crate) fn key(replica: ReplicaId) -> SigningKey {
@@ -51,6 +52,11 @@ pub(crate) fn key(replica: ReplicaId) -> SigningKey {
 
 pub(crate) fn replica(region: u16) -> ReplicaId {
     ReplicaId { region: RegionId(region), incarnation: Incarnation(u64::from(region) * 17) }
+}
+
+/// A start of the store that a region had first.
+pub(crate) fn start(region: u16, number: u64) -> StoreStart {
+    StoreStart { id: StoreId(u128::from(region)), number }
 }
 
 pub(crate) fn placement(id: u16, regions: &[u16]) -> Placement {
@@ -132,7 +138,7 @@ impl Store {
             placements,
             partitions: BTreeMap::new(),
             starts: BTreeMap::new(),
-            start_number: 1,
+            start: start(region, 1),
         }
     }
 
@@ -263,8 +269,8 @@ impl LogView for Store {
         Ok(value.map_or(Sequence::NONE, |value| Pair::decode(value).unwrap().applied.get(replica)))
     }
 
-    fn start_number(&self, _: PlacementId, peer: ReplicaId) -> Result<u64, LogUnreadable> {
-        Ok(self.starts.get(&peer).copied().unwrap_or_default())
+    fn seen_start(&self, _: PlacementId, peer: ReplicaId) -> Result<Option<StoreStart>, LogUnreadable> {
+        Ok(self.starts.get(&peer).copied())
     }
 
     fn region(&self) -> RegionId {

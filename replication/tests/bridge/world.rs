@@ -13,7 +13,7 @@ use replication::log::{ChangeNumber, LogView as _, Position};
 use replication::placement::{Epoch, Placements};
 use replication::register::Register;
 use replication::stability::{Acknowledgements, Pair, register_key, replica_of_key};
-use replication::{Bridge, Config, Delivery, Input, Output, OwnStore, Timer};
+use replication::{Bridge, Config, Delivery, Input, Output, OwnStore, StoreId, StoreStart, Timer};
 use std::collections::{BTreeMap, VecDeque};
 
 /// What waits for a region's shard.
@@ -23,7 +23,7 @@ enum Mail {
     Acknowledge(PartitionId),
     Entries(RegionId, ReplicaId, PartitionId, Vec<Commit>, Option<Position>, usize),
     Registers(RegionId, ReplicaId, PartitionId, Vec<Register>, ChangeNumber, usize),
-    Started(ReplicaId, u64),
+    Started(ReplicaId, StoreStart),
 }
 
 #[derive(Debug, Clone)]
@@ -105,7 +105,7 @@ pub(crate) fn pair(one: RegionId, other: RegionId) -> (RegionId, RegionId) {
 }
 
 fn config(store: &Store, peer: RegionId) -> Config {
-    let own = OwnStore { replica: store.replica, start_number: store.start_number };
+    let own = OwnStore { replica: store.replica, start: store.start };
     Config {
         cluster: "test".into(),
         own: store.region,
@@ -182,11 +182,19 @@ impl World {
         region.mailbox.clear();
         region.paused.clear();
         region.bridges.clear();
-        region.store.start_number += 1;
+        region.store.start.number += 1;
         let peers: Vec<RegionId> = self.regions.keys().copied().filter(|peer| *peer != at).collect();
         for peer in peers {
             self.drop_connection(at, peer, None);
         }
+    }
+
+    /// The store is gone, and another one made in its place, which has been started as often.
+    pub(crate) fn make_anew(&mut self, at: RegionId) {
+        let region = self.regions.get_mut(&at).unwrap();
+        let number = region.store.start.number;
+        region.store = Store::new(at.0, region.store.placements.clone());
+        region.store.start = StoreStart { id: StoreId(0xfeed), number };
     }
 
     pub(crate) fn set_link(&mut self, one: RegionId, other: RegionId, up: bool) {
@@ -309,8 +317,8 @@ impl World {
     /// What a bridge delivers goes into its region's mail.
     fn deliver(&mut self, at: RegionId, peer: RegionId, delivery: Delivery) {
         match delivery {
-            Delivery::PeerStarted { peer: replica, start_number, .. } => {
-                self.mail(at, Mail::Started(replica, start_number));
+            Delivery::PeerStarted { peer: replica, start, .. } => {
+                self.mail(at, Mail::Started(replica, start));
             }
             Delivery::Entries { peer: replica, partition, commits, cursor, bytes } => {
                 let texts: Vec<String> = commits
@@ -440,8 +448,8 @@ impl World {
                     region.join_pair(id, own, &pair, None);
                     changed.insert(id, ());
                 }
-                Mail::Started(replica, number) => {
-                    region.store.starts.insert(replica, number);
+                Mail::Started(replica, start) => {
+                    region.store.starts.insert(replica, start);
                 }
                 Mail::Entries(from, peer, id, commits, cursor, bytes) => {
                     told.push((from, Input::Taken { bytes }));

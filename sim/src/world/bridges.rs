@@ -223,8 +223,8 @@ impl World {
 
     fn deliver_to_shard(&mut self, life: Life, peer: RegionId, delivery: Delivery) {
         match delivery {
-            Delivery::PeerStarted { placement, peer, start_number, kinds } => {
-                self.deliver(life, placement, ShardInput::PeerStarted { peer, start_number, kinds }, None);
+            Delivery::PeerStarted { placement, peer, start, kinds } => {
+                self.deliver(life, placement, ShardInput::PeerStarted { peer, start, kinds }, None);
             }
             Delivery::Entries { peer: replica, partition, commits, cursor, bytes } => {
                 self.record_commits(peer, life.region, partition, &commits);

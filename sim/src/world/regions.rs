@@ -23,6 +23,7 @@ use gateway::site::Site;
 use region::shard::Shard;
 use region::store::{StoreError, View};
 use region::{meta, present};
+use replication::StoreId;
 use replication::bridge::{Bridge, OwnStore};
 use replication::input::Input;
 use std::collections::BTreeMap;
@@ -241,7 +242,7 @@ fn open(region: &mut Region, layout: &Layout, dice: &mut Dice) -> Result<Opened,
         let found = match found {
             Some(found) => found,
             None => {
-                let (created, batch) = meta::create(&expected, dice.wide());
+                let (created, batch) = meta::create(&expected, StoreId(dice.wide()));
                 write_now(disk, batch).map_err(|error| error.to_string())?;
                 created
             }
@@ -251,8 +252,7 @@ fn open(region: &mut Region, layout: &Layout, dice: &mut Dice) -> Result<Opened,
         floor = floor.max(present::floor(disk.view()).map_err(|error| error.to_string())?);
         let config = layout.shard(region.id, *placement).ok_or("the placement is not on the map")?;
         let shard = Shard::open(config, disk.view()).map_err(|error| error.to_string())?;
-        let start_number = started.start_number;
-        stores.insert(*placement, OwnStore { replica: expected.replica, start_number });
+        stores.insert(*placement, OwnStore { replica: expected.replica, start: started.start() });
         shards.insert(*placement, ShardTask::new(shard, dice.split()));
     }
     Ok(Opened { stores, shards, floor, torn_tails })

@@ -14,7 +14,6 @@ use quinn::{ClientConfig, Connection, Endpoint};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use replication::Delivery;
 use replication::bridge::{Bridge, Config, OwnStore};
 use replication::commit::{Commit, OperationBytes};
 use replication::input::Input;
@@ -24,6 +23,7 @@ use replication::log::{
 use replication::output::Output;
 use replication::placement::{Epoch, Placement, Placements};
 use replication::register::Register;
+use replication::{Delivery, StoreId, StoreStart};
 use replication_quic::{
     BridgeIdentity, BridgeSettings, Bridges, BridgesConfig, EndpointRefused, Notices, PeerConfig, RegionPort,
 };
@@ -157,7 +157,10 @@ pub fn core(own: u16, peer: u16) -> Bridge {
         own: RegionId(own),
         peer: RegionId(peer),
         placements: Placements::new([Placement { id: PLACEMENT, epoch: Epoch(1), active }]),
-        stores: BTreeMap::from([(PLACEMENT, OwnStore { replica: replica(own), start_number: 1 })]),
+        stores: BTreeMap::from([(
+            PLACEMENT,
+            OwnStore { replica: replica(own), start: StoreStart { id: StoreId(own.into()), number: 1 } },
+        )]),
         kinds: vec![0],
     })
 }
@@ -358,8 +361,12 @@ impl LogView for MadeUpRegion {
         Ok(PeerCursor::default())
     }
 
-    fn start_number(&self, _placement: PlacementId, _peer: ReplicaId) -> Result<u64, LogUnreadable> {
-        Ok(0)
+    fn seen_start(
+        &self,
+        _placement: PlacementId,
+        _peer: ReplicaId,
+    ) -> Result<Option<StoreStart>, LogUnreadable> {
+        Ok(None)
     }
 
     fn region(&self) -> RegionId {

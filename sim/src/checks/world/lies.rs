@@ -9,6 +9,8 @@
 //! - *misled* devices, those that spoke with a second life, or were shown what nobody else held when it began, may show what they were shown. What they
 //!   send is judged, as something that follows from nothing; so is what no region that counts holds of what they had sent before: the cursor that it was
 //!   written on names what a second life has not got, and it goes on without;
+//! - somebody *may have left by* what a second life issued, and whom it added may be kept from anything: what that followed from is not known. And what a second life that
+//!   had not heard of a leave took from a misled device of who left stays in that device's outbox: the regions that count know better, and refuse it;
 //! - with a region lost for good nothing more becomes stable in its placements until an epoch closes it, so nobody waits for that, for ticks, or for a mark
 //!   to go. What is told to be stable must still be so.
 
@@ -134,6 +136,13 @@ impl Oracle {
             | Event::Paged { .. }
             | Event::Listed { .. } => {}
         }
+    }
+
+    /// Whether the regions that count may rightly refuse for good what that device was told to be acknowledged: a second life took it, and its user has left.
+    pub(super) fn was_taken_after_a_leave(&self, id: DeviceId, facts: &Facts) -> bool {
+        let user = self.record.devices.get(&id).map(|device| device.user);
+        self.lies.have_misled(id)
+            && user.is_some_and(|user| facts.leaves.contains_key(&user) && !facts.is_member(user))
     }
 
     /// How many of a conversation's operations are held by a region that counts: those must come to all that do.

@@ -91,7 +91,8 @@ impl Oracle {
             let identity = facts.identities.get(&(known.user, command));
             identity.is_some_and(|number| regions.iter().all(|region| facts.stands_in(*region, *number)))
         });
-        let needless = known.needless.contains(&command);
+        let needless = known.needless.contains(&command)
+            || facts.is_some_and(|facts| self.was_taken_after_a_leave(device, facts));
         (!stands && !needless).then(|| format!("{command} of {device} in {id}"))
     }
 }

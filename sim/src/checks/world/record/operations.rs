@@ -326,9 +326,13 @@ impl Facts {
 
     /// Whether that operation may be hidden from that user for good: one of their adds was made on top of it, or might have been.
     pub(crate) fn is_excused(&self, operation: Number, user: UserId) -> bool {
-        let unknown = |add: Number| self.operations.get(add).is_some_and(|add| add.of_second_life);
-        let hides = |add: Number| add != operation && (self.is_cause(operation, add) || unknown(add));
+        let hides =
+            |add: Number| add != operation && (self.is_cause(operation, add) || self.is_of_second_life(add));
         self.adds.get(&user).into_iter().flatten().any(|add| hides(*add))
+    }
+
+    fn is_of_second_life(&self, number: Number) -> bool {
+        self.operations.get(number).is_some_and(|operation| operation.of_second_life)
     }
 
     /// Whether any operation of that identity may be.
@@ -345,7 +349,7 @@ impl Facts {
         })
     }
 
-    /// Whether that user is a member once everything has arrived: a leave undoes the joins among its causes.
+    /// Whether that user is surely a member once everything has arrived: a leave undoes the joins among its causes, and one of a second life may undo any.
     pub(crate) fn is_member(&self, user: UserId) -> bool {
         let leaves = || self.leaves.get(&user).into_iter().flatten();
         // Of a join that was asked for twice, one that was seen undoes both: it was one act.
@@ -354,7 +358,11 @@ impl Facts {
             identity.and_then(|identity| self.aliases.get(identity)).into_iter().flatten()
         };
         let mut joins = self.joins.get(&user).into_iter().flatten();
-        joins.any(|join| !leaves().any(|leave| aliases(join).any(|alias| self.is_cause(*alias, *leave))))
+        joins.any(|join| {
+            !leaves().any(|leave| {
+                self.is_of_second_life(*leave) || aliases(join).any(|alias| self.is_cause(*alias, *leave))
+            })
+        })
     }
 
     /// Whether that identity must be shown to a member in the end: one of its operations is hidden by none of their adds.
