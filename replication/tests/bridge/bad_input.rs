@@ -5,7 +5,7 @@
 //! Every refusal of the protocol has a row; bytes at random and sound frames with bytes changed stand for what nobody thought of.
 
 use crate::played::{self, Played, hello};
-use crate::store::replica;
+use crate::store::{replica, start};
 use crate::world::{operation, partition, region};
 use bytes::Bytes;
 use expect_test::expect;
@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 use replication::commit::CommitRefused;
 use replication::limits::COMMIT_BYTES_MAX;
-use replication::{Delivery, Input, Output, proto};
+use replication::{Delivery, Input, Output, StoreId, StoreStart, proto};
 
 /// What the bridge said; nothing may have been delivered.
 fn verdict(outputs: &[Output]) -> String {
@@ -61,6 +61,11 @@ fn a_hello_is_refused_by_name() {
     });
     case("unknown incarnation", &|hello| hello.placements[0].incarnation = 99);
     case("we were rolled back", &|hello| hello.placements[0].remembered_start = 5);
+    case("another store of ours was seen", &|hello| {
+        hello.placements[0].remembered_store = 77_u128.to_be_bytes().to_vec().into();
+    });
+    case("no store", &|hello| hello.placements[0].store = Bytes::new());
+    case("half a store", &|hello| hello.placements[0].remembered_store = vec![0; 8].into());
     case("endless name", &|hello| hello.cluster = "x".repeat(1_000));
     expect![[r#"
         as it should be: not closed
@@ -82,12 +87,15 @@ fn a_hello_is_refused_by_name() {
 }
 
 #[test]
-fn a_peer_that_was_rolled_back_is_refused() {
-    let mut played = Played::new();
-    played.store.starts.insert(replica(2), 6);
-    played.step(Input::Connected { certified: region(2) });
-    let outputs = played.frame(&proto::Frame { hello: Some(hello()), ..Default::default() });
-    assert!(verdict(&outputs).starts_with(" 8 "), "{outputs:?}");
+fn a_peer_that_was_rolled_back_or_made_anew_is_refused() {
+    let another = StoreStart { id: StoreId(77), number: 1 };
+    for (seen, code) in [(start(2, 6), " 8 "), (another, " 9 ")] {
+        let mut played = Played::new();
+        played.store.starts.insert(replica(2), seen);
+        played.step(Input::Connected { certified: region(2) });
+        let outputs = played.frame(&proto::Frame { hello: Some(hello()), ..Default::default() });
+        assert!(verdict(&outputs).starts_with(code), "{outputs:?}");
+    }
 }
 
 #[test]

@@ -266,8 +266,7 @@ impl BenchFigures {
     pub(super) fn allocated(&mut self, counts: &Counts, messages: usize) {
         // Less than one a message: the shim does not stand before what the regions allocate with, and zero would be a lie.
         let sees = counts.get("allocations").is_some_and(|all| all >= messages as u64);
-        let each =
-            |name: &str| counts.get(name).filter(|_| sees).map(|value| value as f64 / messages as f64);
+        let each = |name: &str| counts.get(name).filter(|_| sees).map(|value| value as f64 / messages as f64);
         let what = "allocations a message, all regions together";
         self.line("allocations", what, each("allocations"), "", None);
         self.line("allocated_bytes", "bytes allocated a message", each("allocated bytes"), "B", None);
