@@ -82,6 +82,9 @@ fn a_hello_is_refused_by_name() {
         another statement of the same epoch:  4 placement p1: the peer stands in epoch 1, this region in 1, or they name different replicas: give both the same epoch files
         unknown incarnation:  5 placement p1: the epoch does not name replica r2.0000000000000063: that store needs a new epoch
         we were rolled back:  8 placement p1: r1.0000000000000011 is at start 4 but was seen at start 5: its store was rolled back and must return as a new incarnation (fenced)
+        another store of ours was seen:  9 placement p1: the store of r1.0000000000000011 is not the one that was seen before: a store that was lost must return as a new incarnation (fenced)
+        no store: 20 malformed frame (hello): if it comes again, run the same release in both regions
+        half a store: 20 malformed frame (hello): if it comes again, run the same release in both regions
         endless name: 20 malformed frame (hello): if it comes again, run the same release in both regions
     "#]].assert_eq(&table);
 }

@@ -189,12 +189,11 @@ impl World {
         }
     }
 
-    /// The store is gone, and another one made in its place, which has been started as often.
+    /// The store is gone, and another one made in its place, at its first start.
     pub(crate) fn make_anew(&mut self, at: RegionId) {
         let region = self.regions.get_mut(&at).unwrap();
-        let number = region.store.start.number;
         region.store = Store::new(at.0, region.store.placements.clone());
-        region.store.start = StoreStart { id: StoreId(0xfeed), number };
+        region.store.start.id = StoreId(0xfeed);
     }
 
     pub(crate) fn set_link(&mut self, one: RegionId, other: RegionId, up: bool) {
