@@ -15,7 +15,7 @@ use crdt::{Incarnation, PlacementId, RegionId, ReplicaId};
 use replication::{StoreId, StoreStart};
 
 /// The format this version writes. Grows when records or keys change in a way that an older version would misread.
-pub const FORMAT: u64 = 2;
+pub const FORMAT: u64 = 3;
 
 /// What a store says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -142,11 +142,11 @@ async fn a_store_of_a_newer_format_is_refused_and_left_as_it_is() {
     world.start(1).unwrap().stop().await;
     let folder = world.data(RegionId(1)).join("global");
     let mut store = RocksStore::open(&folder, &SharedMemory::new()).unwrap();
-    // Format 3, with fields that this version cannot know, under a checksum of its own.
+    // A later format, with fields that this version cannot know, under a checksum of its own.
     let (_, batch) = meta::advance(meta::read(&store.reader()).unwrap().unwrap());
     let (key, _) = batch.writes().next().unwrap();
     let key = key.clone();
-    let mut later = vec![3, 0xee, 0xee];
+    let mut later = vec![meta::FORMAT as u8 + 1, 0xee, 0xee];
     later.extend(crc32c::crc32c_append(crc32c::crc32c(&key), &later).to_be_bytes());
     let mut batch = Batch::default();
     batch.put(key.clone(), later.clone().into());
@@ -155,7 +155,7 @@ async fn a_store_of_a_newer_format_is_refused_and_left_as_it_is() {
 
     let refused = world.start(1).unwrap_err().to_string();
     assert!(
-        refused.contains("has format 3, this version reads up to 2: run the version that wrote it"),
+        refused.contains("has format 4, this version reads up to 3: run the version that wrote it"),
         "{refused}"
     );
     let store = RocksStore::open(&folder, &SharedMemory::new()).unwrap();
