@@ -153,10 +153,10 @@ impl Conversation {
         let mut encoder = Encoder::default();
         header(&mut encoder, self.id, &self.cut, self.highest, &self.membership);
         for (place, entry) in self.timeline.entries() {
-            entry_item(&mut encoder, place, entry);
+            entry_item(&mut encoder, place, &entry);
         }
         for (identity, aliases) in self.timeline.identities() {
-            aliases_item(&mut encoder, identity, aliases);
+            aliases_item(&mut encoder, identity, &aliases);
         }
         for (identity, amendments) in self.amendments() {
             amendments_item(&mut encoder, identity, amendments);

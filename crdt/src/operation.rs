@@ -9,6 +9,8 @@
 //! Cost of a post of 1,024 bytes: 76 bytes of envelope and 24 of payload around the body (2 to 6 more when its local time is not the one in
 //! its message id, 29 when it is a reply), one allocation each.
 
+mod plain_post;
+
 use crate::Timestamp;
 use crate::amendments::AmendmentContent;
 use crate::id::{ConversationId, Dot, MessageId, UserId};
@@ -247,6 +249,11 @@ impl Body {
         if digest(payload) != envelope.payload_digest {
             return Err(MalformedOperation::Digest);
         }
+        if envelope.kind == Kind::Post
+            && let Some(post) = plain_post::post(envelope.message, payload)
+        {
+            return Ok(Self::Post(post));
+        }
         let source = |source| MalformedOperation::Encoding { what: "payload", source };
         let decoded = proto::Payload::decode(payload.clone()).map_err(source)?;
         let body = Self::from_proto(envelope, decoded.body.ok_or(MalformedOperation::Field("body"))?)?;
@@ -336,6 +343,9 @@ impl Envelope {
     /// # Errors
     /// [`MalformedOperation`] when the bytes are not an envelope of a kind this version knows.
     pub fn decode(bytes: &Bytes) -> Result<Self, MalformedOperation> {
+        if let Some(envelope) = plain_post::envelope(bytes) {
+            return Ok(envelope);
+        }
         let source = |source| MalformedOperation::Encoding { what: "envelope", source };
         let decoded = proto::Envelope::decode(bytes.clone()).map_err(source)?;
         let kind = match proto::Kind::try_from(decoded.kind) {

@@ -15,16 +15,16 @@
 //!
 //! [`Aliases`] is the rule as a small value, which a shard loads and writes for one identity at a time: a region that
 //! has an identity issues no second operation for it, so there are at most as many aliases as replicas ever had the
-//! conversation. [`Timeline`] is the same rule over a whole conversation in memory: for tests, the simulator
-//! and the checker.
-//!
-//! Cost: `O(log n)` an operation; about 100 bytes a message in memory, bodies apart.
+//! conversation. [`Timeline`] is the same rule over a whole conversation in memory (`timeline/in_memory.rs`).
+
+mod in_memory;
+
+pub use in_memory::Timeline;
 
 use crate::Timestamp;
 use crate::canonical::{Decoder, Encoder, MalformedState, ascending};
 use crate::id::{Dot, MessageId, UserId};
 use crate::operation::{DIGEST_BYTES, Envelope, Kind};
-use std::collections::BTreeMap;
 
 /// What a message is, within its conversation, however often it was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -188,45 +188,5 @@ impl Entry {
         self.identity.write(encoder);
         encoder.byte(self.kind.code());
         encoder.fixed(&self.payload_digest);
-    }
-}
-
-/// A whole conversation's timeline in memory.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Timeline {
-    entries: BTreeMap<Place, Entry>,
-    identities: BTreeMap<Identity, Aliases>,
-}
-
-impl Timeline {
-    /// Takes an operation.
-    pub fn apply(&mut self, dot: Dot, envelope: &Envelope) -> Inserted {
-        let place = envelope.place(dot);
-        let inserted = self.identities.entry(envelope.identity()).or_default().insert(place);
-        match inserted {
-            Inserted::First => {}
-            Inserted::Moved { from } => {
-                self.entries.remove(&from);
-            }
-            Inserted::AliasOnly | Inserted::AlreadyThere => return inserted,
-        }
-        self.entries.insert(place, Entry::of(envelope));
-        inserted
-    }
-
-    /// What is shown, in the display order.
-    pub fn entries(&self) -> impl DoubleEndedIterator<Item = (Place, &Entry)> {
-        self.entries.iter().map(|(place, entry)| (*place, entry))
-    }
-
-    /// All identities with their operations, sorted by identity.
-    pub fn identities(&self) -> impl Iterator<Item = (Identity, &Aliases)> {
-        self.identities.iter().map(|(identity, aliases)| (*identity, aliases))
-    }
-
-    /// The operations of one identity, if it is known. A reply's target is where these have their canonical place.
-    #[must_use]
-    pub fn aliases(&self, identity: Identity) -> Option<&Aliases> {
-        self.identities.get(&identity)
     }
 }

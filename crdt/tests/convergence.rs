@@ -97,15 +97,15 @@ proptest! {
         let state = state(&history, history.operations());
         let mut builder = DigestBuilder::new(state.id(), state.cut(), state.highest(), state.membership());
         for (place, entry) in state.timeline().entries() {
-            builder.entry(place, entry).unwrap();
-            prop_assert!(builder.entry(place, entry).is_err(), "not the same place twice");
+            builder.entry(place, &entry).unwrap();
+            prop_assert!(builder.entry(place, &entry).is_err(), "not the same place twice");
         }
         for (identity, aliases) in state.timeline().identities() {
-            builder.aliases(identity, aliases).unwrap();
-            prop_assert!(builder.aliases(identity, aliases).is_err(), "not the same identity twice");
+            builder.aliases(identity, &aliases).unwrap();
+            prop_assert!(builder.aliases(identity, &aliases).is_err(), "not the same identity twice");
         }
         if let Some((place, entry)) = state.timeline().entries().next_back() {
-            prop_assert!(builder.entry(place, entry).is_err(), "no entries after aliases");
+            prop_assert!(builder.entry(place, &entry).is_err(), "no entries after aliases");
         }
         for (identity, amendments) in state.amendments() {
             builder.amendments(identity, amendments).unwrap();

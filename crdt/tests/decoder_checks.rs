@@ -48,6 +48,13 @@ pub(crate) fn operation(bytes: &[u8]) {
     };
     let given = Bytes::copy_from_slice(bytes);
     if let Ok(envelope) = Envelope::decode(&given) {
+        let general = proto::Envelope::decode(bytes).unwrap();
+        assert_eq!(general.conversation[..], envelope.conversation.0.to_be_bytes());
+        assert_eq!(general.message[..], envelope.message.0.to_be_bytes());
+        assert_eq!(general.payload_digest[..], envelope.payload_digest);
+        assert_eq!((general.hlc, general.sender), (envelope.hlc.0, envelope.sender.0));
+        assert_eq!(general.kind, i32::from(envelope.kind.code()));
+        assert_eq!(general.target.is_some(), envelope.target.is_some());
         let operation = Operation { dot, envelope: given.clone(), payload: None };
         let mut state = Conversation::new(envelope.conversation);
         match state.apply(&operation) {
@@ -68,6 +75,15 @@ pub(crate) fn operation(bytes: &[u8]) {
         };
         let Ok(body) = Body::decode(&envelope, &given) else { continue };
         assert_eq!(body.kind(), kind);
+        if let (Body::Post(post), Some(proto::payload::Body::Post(general))) =
+            (&body, proto::Payload::decode(bytes).unwrap().body)
+        {
+            assert_eq!((&post.body, post.sent_at_ms), (&general.body, general.sent_after_ms));
+            assert_eq!(
+                (post.reply_to.is_some(), post.seen.is_some()),
+                (general.reply_to.is_some(), general.seen.is_some())
+            );
+        }
         sealed_again(dot, &envelope, body);
     }
 }

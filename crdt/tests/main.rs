@@ -20,3 +20,4 @@ mod identifiers;
 mod laws;
 mod roster;
 mod semantics_tables;
+mod timeline;

@@ -1,7 +1,7 @@
 //! Random lives of three regions: whatever is done, carried, resent and lost in crashes, in the end all hold the same, nothing that was
 //! acknowledged is missing, and no dot was issued twice.
 //!
-//! The twin is `crdt::Conversation`, which holds a whole conversation in memory by the slow obvious way. Not looked at here: what
+//! The twin is `crdt::Conversation`, which holds a whole conversation in memory and shares no table with a shard. Not looked at here: what
 //! devices are shown on the way, which `histories.rs` and `reading.rs` do.
 use crate::rig::{WORLD, World, create, group, message, post, user};
 use bytes::Bytes;

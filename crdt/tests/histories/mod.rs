@@ -264,7 +264,7 @@ impl History {
         let aliases = state.timeline().aliases(target)?;
         let held = state.amendments_of(target).cloned().unwrap_or_default();
         // Times are a few seconds here, so every window is open.
-        let judged = held.check((target, aliases), target.sender, wish, Now(0), Windows::default());
+        let judged = held.check((target, &aliases), target.sender, wish, Now(0), Windows::default());
         let content = match wish {
             AmendmentWish::Edit => AmendmentContent::Edit { body: Bytes::from_static(b"edited"), seen: None },
             AmendmentWish::Delete => AmendmentContent::Delete,
