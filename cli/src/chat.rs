@@ -11,7 +11,8 @@ use crate::token;
 use clap::Args;
 use crdt::{ConversationId, DeviceId, MessageId, PlacementId, UserId};
 use gateway_client_net::{
-    Act, Address, Amend, ClientHandle, Config, Event, Events, PageFrom, Settings, Stopped, Subprotocol, trust,
+    Act, Address, Amend, ClientHandle, Config, Event, Events, MembersWish, PageFrom, Settings, Stopped,
+    Subprotocol, trust,
 };
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -28,7 +29,7 @@ Examples:
   archipelago chat --cluster demo --region eu-central --as alice --to bob
   archipelago chat --cluster demo --region us-east --as bob --to alice
   archipelago chat --cluster demo --region us-east --as alice --group picnic --invite bob --invite carol
-While talking: /edit /delete /react /unreact /read /who /history /move REGION /help /quit";
+While talking: /edit /delete /react /unreact /read /members /add /remove /promote /demote /claim /leave /history /move REGION /help /quit";
 
 /// Talk in a terminal
 #[derive(Debug, Args)]
@@ -206,7 +207,7 @@ impl Talk {
             "" => {}
             "/quit" => return Ok(Next::Quit),
             "/read" => self.client.act(Act::MarkRead { conversation }).await?,
-            "/who" => self.client.act(Act::List).await?,
+            "/members" => self.client.act(Act::List).await?,
             "/history" => {
                 let from = self.screen.earliest().map_or(PageFrom::Newest, PageFrom::Before);
                 self.client.act(Act::Page { conversation, from, limit: 20 }).await?;
@@ -217,6 +218,12 @@ impl Talk {
                 }
                 Err(why) => eprintln!("{why}"),
             },
+            "/add" | "/remove" | "/promote" | "/demote" | "/claim" | "/leave" => {
+                match self.change_members(verb, rest.trim()) {
+                    Ok(wish) => self.client.act(Act::ChangeMembers { conversation, wish }).await?,
+                    Err(failure) => eprintln!("{failure}"),
+                }
+            }
             "/move" => match address(&self.folder, rest.trim()) {
                 Ok(region) => self.client.act(Act::Move { region }).await?,
                 Err(failure) => eprintln!("{failure}"),
@@ -226,7 +233,11 @@ impl Talk {
                  /delete        delete it for everyone; /delete #2: your second one\n\
                  /react EMOJI   react to the others' latest message; /unreact EMOJI takes it back\n\
                  /read          tell the others that you have read everything\n\
-                 /who           show the members\n\
+                 /members       show who is in the group, and who of them are admins\n\
+                 /add NAME      add a member; /remove NAME: remove one. Admins may\n\
+                 /promote NAME  make a member an admin; /demote NAME takes that back\n\
+                 /claim         become the admin of a group that has none left\n\
+                 /leave         leave the group\n\
                  /history       show earlier messages\n\
                  /move NAME     go to another region, and take along what is not everywhere yet\n\
                  /quit          leave"
@@ -238,6 +249,23 @@ impl Talk {
             }
         }
         Ok(Next::More)
+    }
+
+    /// How the members are to be changed.
+    fn change_members(&mut self, verb: &str, name: &str) -> Result<MembersWish, Failure> {
+        match verb {
+            "/claim" => return Ok(MembersWish::Claim),
+            "/leave" => return Ok(MembersWish::Leave),
+            _ => {}
+        }
+        let who = user(self.conversation.placement(), name)?;
+        self.screen.learn(who, name);
+        Ok(match verb {
+            "/add" => MembersWish::Add(who),
+            "/remove" => MembersWish::Remove(who),
+            "/promote" => MembersWish::Promote(who),
+            _ => MembersWish::Demote(who),
+        })
     }
 
     /// Waits until what was typed is acknowledged.

@@ -109,6 +109,11 @@ impl Screen {
         found.map(|(message, _)| (self.names.me, *message))
     }
 
+    /// A user is called this.
+    pub(crate) fn learn(&mut self, user: UserId, name: &str) {
+        self.names.learn(user, name);
+    }
+
     /// The latest message of somebody else.
     pub(crate) fn latest(&self) -> Option<(UserId, MessageId)> {
         self.latest
@@ -177,8 +182,9 @@ impl Screen {
             Event::Listed { conversations, .. } => {
                 let here = conversations.iter().find(|summary| summary.conversation == self.conversation);
                 here.map_or_else(Vec::new, |summary| {
-                    let members: Vec<String> =
-                        summary.members.iter().map(|user| self.names.of(*user)).collect();
+                    let role = |user: &UserId| if summary.admins.contains(user) { " (admin)" } else { "" };
+                    let member = |user: &UserId| format!("{}{}", self.names.of(*user), role(user));
+                    let members: Vec<String> = summary.members.iter().map(member).collect();
                     notice(format!("here are {}; {} unread", members.join(", "), summary.unread))
                 })
             }
@@ -275,6 +281,18 @@ impl Screen {
                 Some(Line::Notice(format!("{elsewhere}{sender} added {}", self.names.of(*user))))
             }
             Content::Left => Some(Line::Notice(format!("{elsewhere}{sender} left"))),
+            Content::Removed { user } => {
+                Some(Line::Notice(format!("{elsewhere}{sender} removed {}", self.names.of(*user))))
+            }
+            Content::Promoted { user } => {
+                Some(Line::Notice(format!("{elsewhere}{sender} made {} an admin", self.names.of(*user))))
+            }
+            Content::Demoted { user } => {
+                Some(Line::Notice(format!("{elsewhere}{sender} made {} no admin", self.names.of(*user))))
+            }
+            Content::Claimed => {
+                Some(Line::Notice(format!("{elsewhere}{sender} is the admin now: there was none left")))
+            }
             Content::Edited { .. } if marked => Some(Line::Notice(format!(
                 "{elsewhere}* {sender} had seen something that has not come here yet, and changed a message"
             ))),

@@ -90,7 +90,8 @@ impl Conversation {
         let inserted = self.timeline.apply(operation.dot, &envelope);
         let amendment = Amendment::of(operation.dot, &envelope, body.as_ref());
         let amended = amendment.map(|amendment| self.amend(&amendment));
-        let members = body.map(|body| self.membership.apply(operation.dot, &envelope, &body));
+        // Nothing is folded here, so nothing can come behind a fold.
+        let members = body.and_then(|body| self.membership.apply(operation.dot, &envelope, &body).ok());
         self.cut.raise(operation.dot);
         self.highest = self.highest.max(envelope.hlc);
         Ok(Applied { inserted, members: members.unwrap_or_default(), amended })
@@ -268,7 +269,7 @@ fn header(encoder: &mut Encoder, id: ConversationId, cut: &Cut, highest: Timesta
     encoder.fixed(&id.0.to_be_bytes());
     cut.write(encoder);
     encoder.fixed(&highest.0.to_be_bytes());
-    encoder.fixed(&membership.encode());
+    encoder.fixed(&membership.canonical_bytes());
 }
 
 // Items begin with a byte that says which they are, so that no list of one kind reads as another.

@@ -1,70 +1,42 @@
-//! Membership by a plain rule: whoever created a group adds members, anyone leaves. An observed-remove structure.
+//! Who is in a conversation: the two users of a direct one for ever, or the roster of a group, its name, and who was in it before.
 //!
-//! What must always hold: the state is a function of the set of operations. So everything that later operations
-//! could still change a verdict on is kept: which creation stands, which adds stand, what each leave had seen.
+//! What must always hold: the canonical bytes are a function of the set of operations, whatever has been folded. A record holds no more than later
+//! operations could still change a verdict on.
 //!
 //! | concurrent | outcome |
 //! | --- | --- |
-//! | two creations of one id | a valid direct one first, else the lowest (hlc, dot) stands; the other's members, name and adds are void |
-//! | a creation taken by two regions (resent) | one creation |
-//! | add and leave of one user | the user is a member: the leave undoes only what it had seen |
-//! | an add and its resend, the first of which a leave has seen | undone: seeing one alias is seeing the add |
-//! | two adds of one user, or one resent to another region | one membership, hidden from which is what either hides: the join of the `since` cuts |
-//! | an add by somebody else than the standing creator | void |
-//! | a creator's leave and a creator's add | both stand |
+//! | a valid direct creation, and a group's of the same id | the direct one stands |
 //! | anything in a direct conversation | nothing: its two users are its members for ever |
+//! | two creations of one group | the lowest (hlc, dot) stands; the other's members, name and changes are void |
+//! | a creation taken by two regions (resent) | one creation |
+//! | anything else in a group | what the table of `Roster` says |
 //!
-//! A first member sees everything; an added one what their `since` cut does not cover. Of several cuts it is the join, because devices are
-//! streamed a conversation in the order of arrival: were it the meet, an add that arrives later would owe them what their stream has passed. A direct creation is valid when the
-//! conversation's id is the one of its two members and one of them created it; another is void.
+//! A direct creation is valid when the conversation's id is the one of its two members and one of them created it; another is void. A first member sees
+//! everything; an added one what their adds do not cover.
 //!
-//! Growth: per member 8 bytes (first) or 46 and a cut (added); per add that was undone 33 bytes, because a resend of it must stay undone; per
-//! user who ever left one cut; per replica that took the creation 46 bytes. A cut is 1 byte and about 13 a replica.
-//! Time: an add or leave `O(log n)` and that user's adds; a creation `O(members)`. Kept as one record, all of it is read and written for each change
-//! of membership (90 KB in a group of 1,000 added members and three replicas), and none of it for a post.
+//! Growth: the roster's; per user who ever left or was removed 8 bytes; per creation of the id that is not folded its name. Kept as one record, all of it is read and
+//! written for each change of membership (about 60 KB in a group of 1,024 added members and three replicas), and none of it for a post.
 
 use crate::canonical::{Decoder, Encoder, MalformedState};
-use crate::id::{ConversationId, Dot, MessageId, UserId};
+use crate::id::{ConversationId, Dot, UserId};
 use crate::operation::{Body, Envelope};
-use crate::timeline::{Identity, Place};
+use crate::roster::{Action, BehindFold, Change, Roster, RosterOperation, StandingChange};
 use crate::version_vector::Cut;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The members of one conversation, and what operations still to come may need.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Membership {
-    /// All creations; the first stands.
-    creations: BTreeMap<Rank, Identity>,
-    /// First members and name under the creation that stands.
-    members: BTreeSet<UserId>,
-    name: String,
-    adds: BTreeMap<AddIdentity, Add>,
-    /// Per user, the join of what their leaves had seen.
-    left: BTreeMap<UserId, Cut>,
+    /// The users of a direct conversation, the lower first.
+    pair: Option<[UserId; 2]>,
+    roster: Roster,
+    /// What each creation of a group named it.
+    names: BTreeMap<Dot, String>,
+    /// Whoever a leave or a removal was about, whether it stands or not.
+    left: BTreeSet<UserId>,
 }
 
-/// The order in which creations of one id stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Rank {
-    group: bool,
-    place: Place,
-}
-
-/// What an add is, however often it was sent. By user first, so that one user's adds are a range.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct AddIdentity {
-    user: UserId,
-    command: Identity,
-}
-
-/// Undone is final, so an undone add keeps nothing else.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Add {
-    Undone,
-    Live { dots: BTreeSet<Dot>, since: Cut },
-}
-
-/// One user whose standing an operation changed.
+/// One user whom an operation made a member, or no member, or from whom it hides more or less.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberChange {
     /// Who.
@@ -76,185 +48,140 @@ pub struct MemberChange {
 }
 
 impl Membership {
-    /// Takes an operation; a message and what amends one change nothing. Returns every user whose standing changed, sorted.
-    pub fn apply(&mut self, dot: Dot, envelope: &Envelope, body: &Body) -> Vec<MemberChange> {
-        match body {
-            Body::Post(_) | Body::Amend { .. } => Vec::new(),
-            Body::Create { members, name, direct } => {
-                let before = self.standings();
-                self.create(dot, envelope, members, name, *direct);
-                changes(&before, &self.standings())
+    /// Takes an operation, once or again; a message and what amends one change nothing. Returns every user whose membership changed, sorted.
+    ///
+    /// # Errors
+    /// [`BehindFold`] as [`Roster::apply`]: nothing was changed.
+    pub fn apply(
+        &mut self,
+        dot: Dot,
+        envelope: &Envelope,
+        body: &Body,
+    ) -> Result<Vec<MemberChange>, BehindFold> {
+        let change = match body {
+            Body::Post(_) | Body::Amend { .. } => return Ok(Vec::new()),
+            Body::Create { members, direct: true, .. } => {
+                return Ok(self.open(envelope, members));
             }
-            Body::Add { user, since } => {
-                let before = self.member(*user);
-                self.add(dot, AddIdentity { user: *user, command: envelope.identity() }, since);
-                self.change(*user, before)
+            Body::Create { members, direct: false, .. } => {
+                let action =
+                    Action::Create { members: members.iter().copied().collect(), shares: BTreeMap::new() };
+                Change { cut: Cut::new(), action }
             }
-            Body::Leave { seen } => {
-                let before = self.member(envelope.sender);
-                self.leave(envelope.sender, seen);
-                self.change(envelope.sender, before)
-            }
+            Body::Change(change) => change.clone(),
+        };
+        let place = envelope.place(dot);
+        let (sender, command) = (envelope.sender, envelope.message);
+        let operation = RosterOperation { place, sender, command, change };
+        let gone = match operation.change.action {
+            Action::Leave | Action::Remove { .. } => Some(operation.target()),
+            _ => None,
+        };
+        let changes = self.roster.apply(operation)?;
+        self.left.extend(gone);
+        if let Body::Create { name, .. } = body {
+            self.names.insert(dot, name.clone());
+        }
+        if self.pair.is_some() {
+            return Ok(Vec::new());
+        }
+        Ok(changes.into_iter().filter_map(member_change).collect())
+    }
+
+    /// Folds what no operation to come is concurrent with, as [`Roster::fold`]: `stable` is what every active region has acknowledged.
+    pub fn fold(&mut self, stable: &Cut) {
+        // What rights that frees is nobody's yet: groups are limited by count (`group`).
+        self.roster.fold(stable);
+        if let Some(creation) = self.roster.folded_creation() {
+            self.names.retain(|dot, _| *dot == creation);
         }
     }
 
     /// Whether any creation of it is known; without one there are no members.
     #[must_use]
     pub fn exists(&self) -> bool {
-        !self.creations.is_empty()
-    }
-
-    /// Who created it, under the creation that stands. Of a group, only they add members.
-    #[must_use]
-    pub fn creator(&self) -> Option<UserId> {
-        self.creations.values().next().map(|identity| identity.sender)
+        self.pair.is_some() || self.roster.exists()
     }
 
     /// Whether it is the conversation of two users.
     #[must_use]
-    pub fn direct(&self) -> bool {
-        self.creations.keys().next().is_some_and(|rank| !rank.group)
+    pub const fn direct(&self) -> bool {
+        self.pair.is_some()
     }
 
-    /// The group's name; empty for a direct conversation.
+    /// Who may do what in it, if it is a group.
+    #[must_use]
+    pub const fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
+    /// The group's name, as the creation that stands gave it; empty for a direct conversation.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        if self.pair.is_some() {
+            return "";
+        }
+        self.roster.creation().and_then(|creation| self.names.get(&creation)).map_or("", String::as_str)
     }
 
     /// What is hidden from that member: the operations this cut covers. None if they are not a member; empty if they see all.
     #[must_use]
     pub fn member(&self, user: UserId) -> Option<Cut> {
-        if self.members.contains(&user) && (self.direct() || !self.has_left_creation(user)) {
-            return Some(Cut::new());
+        match &self.pair {
+            Some(pair) => pair.contains(&user).then(Cut::new),
+            None => self.roster.member(user).map(|member| member.since),
         }
-        if self.direct() {
-            return None;
-        }
-        let creator = self.creator()?;
-        let first = |message| AddIdentity { user, command: Identity { sender: creator, message } };
-        let own = self.adds.range(first(MessageId(0))..=first(MessageId(u128::MAX)));
-        let live = own.filter_map(|(_, add)| match add {
-            Add::Undone => None,
-            Add::Live { since, .. } => Some(since),
-        });
-        live.fold(None, |hidden: Option<Cut>, since| {
-            let mut hidden = hidden.unwrap_or_default();
-            hidden.join(since);
-            Some(hidden)
-        })
     }
 
-    /// The operations of the standing adds that made them a member, duplicates included; none for who was there from the start.
+    /// The earliest of the adds that keep that user in the group, or the creation; none if they are no member of a group.
     #[must_use]
-    pub fn added_by(&self, user: UserId) -> BTreeSet<Dot> {
-        let Some(creator) = self.creator() else { return BTreeSet::new() };
-        let first = |message| AddIdentity { user, command: Identity { sender: creator, message } };
-        let own = self.adds.range(first(MessageId(0))..=first(MessageId(u128::MAX)));
-        let dots = own.filter_map(|(_, add)| match add {
-            Add::Undone => None,
-            Add::Live { dots, .. } => Some(dots),
-        });
-        dots.flatten().copied().collect()
+    pub fn added_by(&self, user: UserId) -> Option<Dot> {
+        if self.pair.is_some() { None } else { self.roster.right(user).map(|right| right.dot) }
     }
 
-    /// Whether the user has ever left; they may be a member again.
+    /// Whether the user has ever left or been removed; they may be a member again.
     #[must_use]
     pub fn has_left(&self, user: UserId) -> bool {
-        self.left.contains_key(&user)
+        self.left.contains(&user)
     }
 
     /// The members, sorted.
     pub fn members(&self) -> impl Iterator<Item = UserId> + '_ {
-        self.candidates().into_iter().filter(|user| self.member(*user).is_some())
+        let group = self.pair.is_none().then(|| self.roster.members());
+        self.pair.into_iter().flatten().chain(group.into_iter().flatten())
     }
 
-    fn create(&mut self, dot: Dot, envelope: &Envelope, members: &[UserId], name: &str, direct: bool) {
-        if direct && !is_pair(envelope.conversation, envelope.sender, members) {
-            return;
-        }
-        let rank = Rank { group: !direct, place: envelope.place(dot) };
-        self.creations.insert(rank, envelope.identity());
-        let is_first = self.creations.keys().next() == Some(&rank);
-        if self.creations.len() > 1 {
-            let mark = if is_first {
-                &crate::sometimes::CREATED_AGAIN_EARLIER
-            } else {
-                &crate::sometimes::CREATED_AGAIN_LATER
-            };
-            mark.reach();
-        }
-        if is_first {
-            self.members = members.iter().copied().chain([envelope.sender]).collect();
-            self.name = if direct { String::new() } else { name.to_owned() };
-        }
+    /// The members who are admins, sorted.
+    pub fn admins(&self) -> impl Iterator<Item = UserId> + '_ {
+        let group = self.pair.is_none().then(|| self.roster.admins());
+        group.into_iter().flatten()
     }
 
-    fn add(&mut self, dot: Dot, identity: AddIdentity, since: &Cut) {
-        let undone = self.left.get(&identity.user).is_some_and(|seen| seen.covers(dot));
-        let add = self
-            .adds
-            .entry(identity)
-            .or_insert_with(|| Add::Live { dots: BTreeSet::new(), since: since.clone() });
-        match add {
-            Add::Undone => {}
-            Add::Live { .. } if undone => {
-                crate::sometimes::ADD_AFTER_ITS_LEAVE.reach();
-                *add = Add::Undone;
-            }
-            Add::Live { dots, since: hidden } => {
-                if !dots.is_empty() {
-                    crate::sometimes::ADDED_TWICE.reach();
-                }
-                dots.insert(dot);
-                hidden.join(since);
-            }
-        }
-    }
-
-    fn leave(&mut self, user: UserId, seen: &Cut) {
-        let seen_in_all = self.left.entry(user).or_default();
-        seen_in_all.join(seen);
-        let lowest = Identity { sender: UserId(0), message: MessageId(0) };
-        let highest = Identity { sender: UserId(u64::MAX), message: MessageId(u128::MAX) };
-        let range = AddIdentity { user, command: lowest }..=AddIdentity { user, command: highest };
-        for (_, add) in self.adds.range_mut(range) {
-            if matches!(add, Add::Live { dots, .. } if dots.iter().any(|dot| seen_in_all.covers(*dot))) {
-                crate::sometimes::LEAVE_UNDOES_ADD.reach();
-                *add = Add::Undone;
-            }
-        }
-    }
-
-    /// Whether the user has left, having seen the creation that stands, or an alias of it.
-    fn has_left_creation(&self, user: UserId) -> bool {
-        let (Some(seen), Some(standing)) = (self.left.get(&user), self.creations.values().next()) else {
-            return false;
-        };
-        self.creations.iter().any(|(rank, identity)| identity == standing && seen.covers(rank.place.dot))
-    }
-
-    /// Everybody who could be a member.
-    fn candidates(&self) -> BTreeSet<UserId> {
-        self.members.iter().copied().chain(self.adds.keys().map(|add| add.user)).collect()
+    /// A direct creation.
+    fn open(&mut self, envelope: &Envelope, members: &[UserId]) -> Vec<MemberChange> {
+        let Some(pair) = pair(envelope.conversation, envelope.sender, members) else { return Vec::new() };
+        let before = self.standings();
+        self.pair = Some(pair);
+        changes(&before, &self.standings())
     }
 
     fn standings(&self) -> BTreeMap<UserId, Cut> {
-        let standing = |user| self.member(user).map(|hidden| (user, hidden));
-        self.candidates().into_iter().filter_map(standing).collect()
-    }
-
-    fn change(&self, user: UserId, before: Option<Cut>) -> Vec<MemberChange> {
-        let after = self.member(user);
-        if before == after { Vec::new() } else { vec![MemberChange { user, before, after }] }
+        self.members().filter_map(|user| Some((user, self.member(user)?))).collect()
     }
 }
 
-/// Whether that is the id of the conversation of exactly these two, one of whom is the sender.
-fn is_pair(conversation: ConversationId, sender: UserId, members: &[UserId]) -> bool {
-    let [one, other] = members else { return false };
-    let id = ConversationId::direct(conversation.placement(), *one, *other);
-    one != other && members.contains(&sender) && id == conversation
+/// The two, if that is the id of the conversation of exactly these, one of whom is the sender.
+fn pair(conversation: ConversationId, sender: UserId, members: &[UserId]) -> Option<[UserId; 2]> {
+    let [one, other] = *members else { return None };
+    let id = ConversationId::direct(conversation.placement(), one, other);
+    let valid = one != other && members.contains(&sender) && id == conversation;
+    valid.then(|| [one.min(other), one.max(other)])
+}
+
+fn member_change(change: StandingChange) -> Option<MemberChange> {
+    let StandingChange { user, before, after } = change;
+    let (before, after) = (before.map(|member| member.since), after.map(|member| member.since));
+    (before != after).then_some(MemberChange { user, before, after })
 }
 
 fn changes(before: &BTreeMap<UserId, Cut>, after: &BTreeMap<UserId, Cut>) -> Vec<MemberChange> {
@@ -265,73 +192,57 @@ fn changes(before: &BTreeMap<UserId, Cut>, after: &BTreeMap<UserId, Cut>) -> Vec
 }
 
 impl Membership {
-    /// The canonical encoding.
+    /// The canonical bytes: equal for all who have applied the same operations, whatever each has folded.
     #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
+    pub fn canonical_bytes(&self) -> Vec<u8> {
         let mut encoder = Encoder::default();
-        encoder.count(self.creations.len());
-        for (rank, identity) in &self.creations {
-            encoder.byte(u8::from(rank.group));
-            rank.place.write(&mut encoder);
-            identity.write(&mut encoder);
-        }
-        encoder.text(&self.name);
-        encoder.count(self.members.len());
-        self.members.iter().for_each(|user| encoder.user(*user));
-        encoder.count(self.adds.len());
-        for (identity, add) in &self.adds {
-            encoder.user(identity.user);
-            identity.command.write(&mut encoder);
-            add.write(&mut encoder);
-        }
-        encoder.count(self.left.len());
-        for (user, seen) in &self.left {
-            encoder.user(*user);
-            seen.write(&mut encoder);
-        }
+        self.write_pair(&mut encoder);
+        encoder.text(self.name());
+        self.write_left(&mut encoder);
+        encoder.fixed(&self.roster.canonical_bytes());
         encoder.into_bytes()
     }
 
-    /// Reads the canonical encoding.
+    /// The record that a region keeps.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut encoder = Encoder::default();
+        self.write_pair(&mut encoder);
+        encoder.count(self.names.len());
+        for (dot, name) in &self.names {
+            encoder.dot(*dot);
+            encoder.text(name);
+        }
+        self.write_left(&mut encoder);
+        self.roster.write(&mut encoder);
+        encoder.into_bytes()
+    }
+
+    fn write_pair(&self, encoder: &mut Encoder) {
+        encoder.byte(u8::from(self.pair.is_some()));
+        self.pair.into_iter().flatten().for_each(|user| encoder.user(user));
+    }
+
+    fn write_left(&self, encoder: &mut Encoder) {
+        encoder.count(self.left.len());
+        self.left.iter().for_each(|user| encoder.user(*user));
+    }
+
+    /// Reads a record.
     ///
     /// # Errors
     /// [`MalformedState`] for any other bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, MalformedState> {
         let mut decoder = Decoder::new(bytes);
-        let creations = decoder.map(44, |decoder| {
-            let group = decoder.flag()?;
-            Ok((Rank { group, place: Place::read(decoder)? }, Identity::read(decoder)?))
-        })?;
-        let name = decoder.text()?.to_owned();
-        let members = decoder.map(8, |decoder| Ok((decoder.user()?, ())))?.into_keys().collect();
-        let adds = decoder.map(33, |decoder| {
-            let identity = AddIdentity { user: decoder.user()?, command: Identity::read(decoder)? };
-            Ok((identity, Add::read(decoder)?))
-        })?;
-        let left = decoder.map(9, |decoder| Ok((decoder.user()?, Cut::take(decoder)?)))?;
+        let pair = if decoder.flag()? { Some([decoder.user()?, decoder.user()?]) } else { None };
+        if pair.is_some_and(|[lower, higher]| lower >= higher) {
+            return Err(MalformedState("a pair of users that is none"));
+        }
+        let names = decoder
+            .map(Decoder::DOT_BYTES_MIN + 1, |decoder| Ok((decoder.dot()?, decoder.text()?.to_owned())))?;
+        let left = decoder.map(8, |decoder| Ok((decoder.user()?, ())))?.into_keys().collect();
+        let roster = Roster::take(&mut decoder)?;
         decoder.finish()?;
-        Ok(Self { creations, members, name, adds, left })
-    }
-}
-
-impl Add {
-    fn write(&self, encoder: &mut Encoder) {
-        match self {
-            // A live add has at least one dot, so that zero says undone.
-            Self::Undone => encoder.count(0),
-            Self::Live { dots, since } => {
-                encoder.count(dots.len());
-                dots.iter().for_each(|dot| encoder.dot(*dot));
-                since.write(encoder);
-            }
-        }
-    }
-
-    fn read(decoder: &mut Decoder<'_>) -> Result<Self, MalformedState> {
-        let dots = decoder.map(Decoder::DOT_BYTES_MIN, |decoder| Ok((decoder.dot()?, ())))?;
-        if dots.is_empty() {
-            return Ok(Self::Undone);
-        }
-        Ok(Self::Live { dots: dots.into_keys().collect(), since: Cut::take(decoder)? })
+        Ok(Self { pair, roster, names, left })
     }
 }

@@ -16,6 +16,7 @@ use crate::amendments::AmendmentContent;
 use crate::id::{ConversationId, Dot, MessageId, UserId};
 use crate::limits::{BODY_BYTES_MAX, MEMBERS_MAX, NAME_BYTES_MAX};
 use crate::proto;
+use crate::roster::{Action, Change};
 use crate::timeline::Identity;
 use crate::version_vector::Cut;
 use bytes::Bytes;
@@ -44,7 +45,7 @@ pub enum Kind {
     Post,
     /// The conversation begins, with its first members.
     Create,
-    /// The creator adds a member.
+    /// An admin adds a member.
     Add,
     /// A member leaves.
     Leave,
@@ -56,6 +57,14 @@ pub enum Kind {
     React,
     /// A reaction to a message is withdrawn.
     Withdraw,
+    /// An admin removes a member.
+    Remove,
+    /// An admin makes a member an admin.
+    Promote,
+    /// An admin takes that from an admin below.
+    Demote,
+    /// The most senior member takes the place of admins that are all gone.
+    Claim,
 }
 
 /// A decoded envelope.
@@ -91,18 +100,8 @@ pub enum Body {
         /// Whether it is the conversation of two users, which nobody joins or leaves.
         direct: bool,
     },
-    /// A member is added.
-    Add {
-        /// Who.
-        user: UserId,
-        /// What the conversation held where the member was added: not theirs to see.
-        since: Cut,
-    },
-    /// The sender leaves.
-    Leave {
-        /// The adds this leave undoes: those its region had applied.
-        seen: Cut,
-    },
+    /// Who is in a group, or what they may do, changes. Its action is never a creation, which has a body of its own.
+    Change(Change),
     /// A message is amended.
     Amend {
         /// Which. It stands in the envelope, so that it is known when the payload has been cut.
@@ -164,7 +163,7 @@ pub enum MalformedOperation {
 
 impl Kind {
     /// All that this version knows, by number.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::Post,
         Self::Create,
         Self::Add,
@@ -173,6 +172,10 @@ impl Kind {
         Self::Delete,
         Self::React,
         Self::Withdraw,
+        Self::Remove,
+        Self::Promote,
+        Self::Demote,
+        Self::Claim,
     ];
 
     /// Its number, in the schema and in canonical bytes.
@@ -187,6 +190,10 @@ impl Kind {
             Self::Delete => 5,
             Self::React => 6,
             Self::Withdraw => 7,
+            Self::Remove => 8,
+            Self::Promote => 9,
+            Self::Demote => 10,
+            Self::Claim => 11,
         }
     }
 
@@ -200,8 +207,30 @@ impl Kind {
     #[must_use]
     pub const fn amends(self) -> bool {
         match self {
-            Self::Post | Self::Create | Self::Add | Self::Leave => false,
             Self::Edit | Self::Delete | Self::React | Self::Withdraw => true,
+            Self::Post
+            | Self::Create
+            | Self::Add
+            | Self::Leave
+            | Self::Remove
+            | Self::Promote
+            | Self::Demote
+            | Self::Claim => false,
+        }
+    }
+
+    /// Whether it changes who is in a conversation, or what they may do.
+    #[must_use]
+    pub const fn changes_members(self) -> bool {
+        match self {
+            Self::Create
+            | Self::Add
+            | Self::Leave
+            | Self::Remove
+            | Self::Promote
+            | Self::Demote
+            | Self::Claim => true,
+            Self::Post | Self::Edit | Self::Delete | Self::React | Self::Withdraw => false,
         }
     }
 
@@ -210,7 +239,16 @@ impl Kind {
     pub const fn may_be_cut(self) -> bool {
         match self {
             Self::Post | Self::Edit => true,
-            Self::Create | Self::Add | Self::Leave | Self::Delete | Self::React | Self::Withdraw => false,
+            Self::Create
+            | Self::Add
+            | Self::Leave
+            | Self::Delete
+            | Self::React
+            | Self::Withdraw
+            | Self::Remove
+            | Self::Promote
+            | Self::Demote
+            | Self::Claim => false,
         }
     }
 
@@ -224,6 +262,10 @@ impl Kind {
             Self::Delete => proto::Kind::Delete,
             Self::React => proto::Kind::React,
             Self::Withdraw => proto::Kind::Withdraw,
+            Self::Remove => proto::Kind::Remove,
+            Self::Promote => proto::Kind::Promote,
+            Self::Demote => proto::Kind::Demote,
+            Self::Claim => proto::Kind::Claim,
         }
     }
 }
@@ -235,8 +277,7 @@ impl Body {
         match self {
             Self::Post(_) => Kind::Post,
             Self::Create { .. } => Kind::Create,
-            Self::Add { .. } => Kind::Add,
-            Self::Leave { .. } => Kind::Leave,
+            Self::Change(change) => change.action.kind(),
             Self::Amend { content, .. } => content.kind(),
         }
     }
@@ -273,10 +314,12 @@ impl Body {
                 }
                 Self::Create { members, name: create.name, direct: create.direct }
             }
-            proto::payload::Body::Add(add) => {
-                Self::Add { user: UserId(add.user), since: cut(add.since, "since")? }
-            }
-            proto::payload::Body::Leave(leave) => Self::Leave { seen: cut(leave.seen, "seen")? },
+            proto::payload::Body::Change(change) => match Change::from_proto(change)? {
+                Change { action: Action::Create { .. }, .. } => {
+                    return Err(MalformedOperation::Field("action"));
+                }
+                change => Self::Change(change),
+            },
             proto::payload::Body::Edit(_)
             | proto::payload::Body::Delete(_)
             | proto::payload::Body::React(_)
@@ -295,10 +338,7 @@ impl Body {
                 name: name.clone(),
                 direct: *direct,
             }),
-            Self::Add { user, since } => {
-                proto::payload::Body::Add(proto::Add { user: user.0, since: Some(since.to_proto()) })
-            }
-            Self::Leave { seen } => proto::payload::Body::Leave(proto::Leave { seen: Some(seen.to_proto()) }),
+            Self::Change(change) => proto::payload::Body::Change(change.to_proto()),
             Self::Amend { content, .. } => content.to_proto(),
         }
     }
@@ -308,7 +348,7 @@ impl Body {
     pub const fn target(&self) -> Option<Identity> {
         match self {
             Self::Amend { target, .. } => Some(*target),
-            Self::Post(_) | Self::Create { .. } | Self::Add { .. } | Self::Leave { .. } => None,
+            Self::Post(_) | Self::Create { .. } | Self::Change(_) => None,
         }
     }
 }
@@ -357,6 +397,10 @@ impl Envelope {
             Ok(proto::Kind::Delete) => Kind::Delete,
             Ok(proto::Kind::React) => Kind::React,
             Ok(proto::Kind::Withdraw) => Kind::Withdraw,
+            Ok(proto::Kind::Remove) => Kind::Remove,
+            Ok(proto::Kind::Promote) => Kind::Promote,
+            Ok(proto::Kind::Demote) => Kind::Demote,
+            Ok(proto::Kind::Claim) => Kind::Claim,
             Err(_) => return Err(MalformedOperation::UnknownKind(decoded.kind)),
         };
         let hlc = Timestamp(decoded.hlc);

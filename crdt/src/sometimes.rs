@@ -51,11 +51,9 @@ macro_rules! marks {
 
 marks! {
     CLOCK_BEHIND_CONVERSATION = "a timestamp is issued above the clock, since the conversation or its author is ahead of it";
-    ADD_AFTER_ITS_LEAVE = "an add arrives after a leave that had seen it";
-    LEAVE_UNDOES_ADD = "a leave undoes an add";
-    CREATED_AGAIN_EARLIER = "an earlier creation of a conversation takes the place of a later one";
-    CREATED_AGAIN_LATER = "a later creation of a conversation changes nothing";
-    ADDED_TWICE = "two adds of one user under one command hide what either hid";
+    ROSTER_CONCURRENT = "a change of a roster is concurrent with another one that is not folded yet";
+    ROSTER_UNDONE = "what a change of a roster had done is void by one that was concurrent with it";
+    ROSTER_FOLDED = "changes of a roster are folded";
 }
 
 #[cfg(test)]

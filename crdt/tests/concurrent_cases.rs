@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 use crdt::operation::{Body, Draft, Post};
+use crdt::roster::{Action, Change};
 use crdt::*;
 
 const CREATOR: UserId = UserId(0x0001_0000_0000_0001);
@@ -41,12 +42,21 @@ fn direct(one: UserId, other: UserId) -> Body {
     Body::Create { members: vec![one, other], name: String::new(), direct: true }
 }
 
+/// Under the grant of the creation at `dot(1, 1)`, as all that a case does but creating.
 fn add(user: UserId, since: &[Dot]) -> Body {
-    Body::Add { user, since: cut(since) }
+    under(user, since, dot(1, 1))
+}
+
+fn under(user: UserId, since: &[Dot], under: Dot) -> Body {
+    Body::Change(Change { cut: cut(since), action: Action::Add { user, under } })
 }
 
 fn leave(seen: &[Dot]) -> Body {
-    Body::Leave { seen: cut(seen) }
+    Body::Change(Change { cut: cut(seen), action: Action::Leave })
+}
+
+fn admins(state: &Conversation) -> Vec<UserId> {
+    state.membership().admins().collect()
 }
 
 fn post(text: &'static str) -> Body {
@@ -101,9 +111,9 @@ fn two_creations_of_one_id_the_lower_stands_and_the_other_is_void_with_its_adds(
     let state = after(&[
         by(dot(1, 1), 5, CREATOR, 1, create(&[CREATOR], "first")),
         by(dot(2, 1), 9, ANN, 2, create(&[ANN, BEN], "second")),
-        by(dot(2, 2), 10, ANN, 3, add(UserId(99), &[])),
+        by(dot(2, 2), 10, ANN, 3, under(UserId(99), &[dot(2, 1)], dot(2, 1))),
     ]);
-    assert_eq!(state.membership().creator(), Some(CREATOR));
+    assert_eq!(admins(&state), [CREATOR]);
     assert_eq!(state.membership().name(), "first");
     assert_eq!(members(&state), [CREATOR]);
 }
@@ -114,7 +124,7 @@ fn creations_at_the_same_time_are_told_apart_by_dot() {
         by(dot(2, 1), 5, ANN, 2, create(&[ANN], "second")),
         by(dot(1, 1), 5, CREATOR, 1, create(&[CREATOR], "first")),
     ]);
-    assert_eq!(state.membership().creator(), Some(CREATOR));
+    assert_eq!(admins(&state), [CREATOR]);
 }
 
 #[test]
@@ -179,15 +189,15 @@ fn whoever_left_can_be_added_again_and_is_not_shown_what_was_before() {
 fn two_adds_of_one_user_are_one_membership_that_is_hidden_what_either_hides() {
     let state = after(&[
         begun(),
-        by(dot(1, 2), 2, CREATOR, 2, add(BEN, &[dot(1, 9), dot(2, 3)])),
-        by(dot(2, 4), 3, CREATOR, 3, add(BEN, &[dot(1, 4), dot(2, 3), dot(3, 1)])),
+        by(dot(1, 2), 2, CREATOR, 2, add(BEN, &[dot(1, 1), dot(2, 3), dot(3, 5)])),
+        by(dot(2, 4), 3, CREATOR, 3, add(BEN, &[dot(1, 1), dot(2, 3), dot(3, 9)])),
     ]);
-    assert_eq!(state.membership().member(BEN), Some(cut(&[dot(1, 9), dot(2, 3), dot(3, 1)])));
+    assert_eq!(state.membership().member(BEN), Some(cut(&[dot(1, 1), dot(2, 3), dot(3, 9)])));
 }
 
 #[test]
-fn an_add_by_somebody_else_than_the_creator_is_void() {
-    let state = after(&[begun(), by(dot(1, 2), 2, ANN, 2, add(BEN, &[]))]);
+fn an_add_by_somebody_who_is_no_admin_is_void() {
+    let state = after(&[begun(), by(dot(1, 2), 2, ANN, 2, add(BEN, &[dot(1, 1)]))]);
     assert_eq!(members(&state), [CREATOR, ANN]);
 }
 
@@ -196,20 +206,20 @@ fn a_leave_by_somebody_who_is_no_member_changes_nothing_and_their_later_add_stan
     let state = after(&[
         begun(),
         by(dot(2, 1), 2, BEN, 2, leave(&[dot(1, 1)])),
-        by(dot(1, 2), 3, CREATOR, 3, add(BEN, &[dot(2, 1)])),
+        by(dot(1, 2), 3, CREATOR, 3, add(BEN, &[dot(1, 1), dot(2, 1)])),
     ]);
     assert_eq!(members(&state), [CREATOR, ANN, BEN]);
 }
 
 #[test]
-fn a_creator_who_leaves_is_gone_and_what_they_added_concurrently_stands() {
+fn a_creator_who_leaves_is_gone_and_so_is_whom_they_added_concurrently() {
     let state = after(&[
         begun(),
         by(dot(1, 2), 2, CREATOR, 2, leave(&[dot(1, 1)])),
-        by(dot(2, 1), 2, CREATOR, 3, add(BEN, &[])),
+        by(dot(2, 1), 2, CREATOR, 3, add(BEN, &[dot(1, 1)])),
     ]);
-    assert_eq!(members(&state), [ANN, BEN]);
-    assert_eq!(state.membership().creator(), Some(CREATOR));
+    assert_eq!(members(&state), [ANN]);
+    assert_eq!(admins(&state), []);
 }
 
 #[test]
@@ -218,7 +228,7 @@ fn a_direct_conversation_opened_from_both_sides_is_one_and_nobody_joins_or_leave
     let state = after(&[
         in_conversation(pair, by(dot(1, 1), 1, ANN, 1, direct(ANN, BEN))),
         in_conversation(pair, by(dot(2, 1), 2, BEN, 2, direct(ANN, BEN))),
-        in_conversation(pair, by(dot(1, 2), 3, ANN, 3, add(CREATOR, &[]))),
+        in_conversation(pair, by(dot(1, 2), 3, ANN, 3, add(CREATOR, &[dot(1, 1)]))),
         in_conversation(pair, by(dot(2, 2), 3, BEN, 4, leave(&[dot(1, 1), dot(2, 1)]))),
     ]);
     assert!(state.membership().direct());
@@ -287,7 +297,7 @@ fn an_answer_points_to_its_message_wherever_that_moves() {
     let answer = by(dot(2, 2), 10, BEN, 3, Body::Post(answer));
     let (sender, message) = match &answer.1.body {
         Body::Post(post) => post.reply_to.unwrap(),
-        Body::Create { .. } | Body::Add { .. } | Body::Leave { .. } | Body::Amend { .. } => {
+        Body::Create { .. } | Body::Change(_) | Body::Amend { .. } => {
             unreachable!("a post")
         }
     };

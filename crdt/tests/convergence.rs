@@ -4,12 +4,14 @@
 //! Histories are drawn at random with what depends on what; every order tried extends happened-before, as every region's does.
 
 use crate::histories::{History, Issued, USERS, face, steps, user};
+use crate::roster::model::Model;
 use crdt::amendments::{Amended, AmendmentContent};
 use crdt::emoji::Emoji;
 use crdt::operation::{Body, Draft, Envelope};
+use crdt::roster::{Action, Change, RosterOperation};
 use crdt::*;
 use proptest::prelude::*;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 fn state<'a>(history: &History, order: impl IntoIterator<Item = &'a Operation>) -> Conversation {
     let mut state = Conversation::new(history.conversation);
@@ -194,15 +196,14 @@ fn timeline_agrees(history: &History, state: &Conversation) -> Result<(), TestCa
 
 fn membership_agrees(history: &History, state: &Conversation) -> Result<(), TestCaseError> {
     let membership = state.membership();
-    let slow = SlowMembership(history);
-    prop_assert_eq!(membership.exists(), slow.creation().is_some());
-    prop_assert_eq!(membership.creator(), slow.creation().map(|creation| creation.draft.sender));
-    for number in 0..USERS {
-        prop_assert_eq!(membership.member(user(number)), slow.member(user(number)));
+    let slow = SlowMembership::of(history);
+    prop_assert_eq!(membership.exists(), slow.exists());
+    let members = slow.members();
+    for (user, since) in &members {
+        prop_assert_eq!(&membership.member(*user), since);
     }
-    let members: Vec<UserId> = membership.members().collect();
-    let expected: Vec<UserId> = (0..USERS).map(user).filter(|user| slow.member(*user).is_some()).collect();
-    prop_assert_eq!(members, expected);
+    let expected = members.into_iter().filter(|(_, since)| since.is_some()).map(|(user, _)| user);
+    prop_assert!(membership.members().eq(expected));
     Ok(())
 }
 
@@ -227,64 +228,56 @@ fn identity(draft: &Draft) -> Identity {
     Identity { sender: draft.sender, message: draft.message }
 }
 
-/// The table of `membership.rs`, read word for word over the whole set of operations, every time anew.
-struct SlowMembership<'a>(&'a History);
+/// The head of `membership.rs`, read word for word over the whole set of operations, every time anew; of groups, the table of the roster.
+struct SlowMembership {
+    pair: bool,
+    operations: Vec<RosterOperation>,
+}
 
-impl<'a> SlowMembership<'a> {
-    /// The creation that stands.
-    fn creation(&self) -> Option<&'a crate::histories::Issued> {
-        let pair = BTreeSet::from([user(0), user(1)]);
-        let rank = |issued: &Issued| match &issued.draft.body {
-            Body::Create { direct: false, .. } => Some((1, place(issued))),
+impl SlowMembership {
+    fn of(history: &History) -> Self {
+        let opens = |issued: &Issued| match &issued.draft.body {
             Body::Create { direct: true, members, .. } => {
-                let valid = members.iter().copied().collect::<BTreeSet<_>>() == pair
-                    && pair.contains(&issued.draft.sender);
-                valid.then(|| (0, place(issued)))
+                let pair = BTreeSet::from([user(0), user(1)]);
+                members.iter().copied().collect::<BTreeSet<_>>() == pair
+                    && pair.contains(&issued.draft.sender)
             }
-            Body::Post(_) | Body::Add { .. } | Body::Leave { .. } | Body::Amend { .. } => None,
+            _ => false,
         };
-        let creations = self.0.issued.iter().filter_map(|issued| Some((rank(issued)?, issued)));
-        creations.min_by_key(|(rank, _)| *rank).map(|(_, issued)| issued)
-    }
-
-    /// Whether some leave of the user has seen one of the operations that are this command for this user.
-    fn left_after(&self, who: UserId, same: impl Fn(&Issued) -> bool) -> bool {
-        self.0.issued.iter().filter(|issued| same(issued)).any(|command| {
-            self.0.issued.iter().any(|leave| match &leave.draft.body {
-                Body::Leave { seen } => leave.draft.sender == who && seen.covers(command.operation.dot),
-                Body::Post(_) | Body::Create { .. } | Body::Add { .. } | Body::Amend { .. } => false,
-            })
-        })
-    }
-
-    fn member(&self, who: UserId) -> Option<Cut> {
-        let creation = self.creation()?;
-        let Body::Create { members, direct, .. } = &creation.draft.body else { return None };
-        if *direct {
-            return members.contains(&who).then(Cut::new);
-        }
-        let same_creation = |other: &Issued| {
-            matches!(other.draft.body, Body::Create { direct: false, .. })
-                && identity(&other.draft) == identity(&creation.draft)
-        };
-        if members.contains(&who) && !self.left_after(who, same_creation) {
-            return Some(Cut::new());
-        }
-        let mut hidden: Vec<Cut> = Vec::new();
-        for add in &self.0.issued {
-            let Body::Add { user: added, since } = &add.draft.body else { continue };
-            let same_add = |other: &Issued| {
-                matches!(other.draft.body, Body::Add { user, .. } if user == who)
-                    && identity(&other.draft) == identity(&add.draft)
+        let operation = |issued: &Issued| {
+            let change = match &issued.draft.body {
+                Body::Create { direct: false, members, .. } => {
+                    let (members, shares) = (members.iter().copied().collect(), BTreeMap::new());
+                    Change { cut: Cut::new(), action: Action::Create { members, shares } }
+                }
+                Body::Change(change) => change.clone(),
+                Body::Create { .. } | Body::Post(_) | Body::Amend { .. } => return None,
             };
-            if *added == who && add.draft.sender == creation.draft.sender && !self.left_after(who, same_add) {
-                hidden.push(since.clone());
-            }
+            let (sender, command) = (issued.draft.sender, issued.draft.message);
+            Some(RosterOperation { place: place(issued), sender, command, change })
+        };
+        Self {
+            pair: history.issued.iter().any(opens),
+            operations: history.issued.iter().filter_map(operation).collect(),
         }
-        hidden.into_iter().reduce(|mut one, other| {
-            one.join(&other);
-            one
-        })
+    }
+
+    fn exists(&self) -> bool {
+        let creates = |it: &RosterOperation| matches!(it.change.action, Action::Create { .. });
+        self.pair || self.operations.iter().any(creates)
+    }
+
+    /// What is hidden from each user; none if they are no member.
+    fn members(&self) -> Vec<(UserId, Option<Cut>)> {
+        let model = Model::new(&self.operations);
+        let reading = model.read(|_| true);
+        let member = |user: UserId| {
+            if self.pair {
+                return [crate::histories::user(0), crate::histories::user(1)].contains(&user).then(Cut::new);
+            }
+            reading.is_member(user).then(|| reading.since(user).unwrap_or_default())
+        };
+        (0..USERS).map(user).map(|user| (user, member(user))).collect()
     }
 }
 
@@ -385,7 +378,7 @@ fn the_histories_reach_what_the_rules_are_about() {
             deleted += usize::from(amendments.is_deleted());
             reactions += amendments.reactions().len();
         }
-        let slow = SlowMembership(&history);
+        let slow = SlowMembership::of(&history);
         let creations: BTreeSet<UserId> = history
             .issued
             .iter()
@@ -395,15 +388,14 @@ fn the_histories_reach_what_the_rules_are_about() {
         direct += usize::from(state.membership().direct());
         lost_creations += usize::from(creations.len() > 1);
         let left = |who| {
-            history
-                .issued
-                .iter()
-                .any(|issued| issued.draft.sender == who && matches!(issued.draft.body, Body::Leave { .. }))
+            history.issued.iter().any(|issued| match &issued.draft.body {
+                Body::Change(Change { action: Action::Remove { user, .. }, .. }) => *user == who,
+                body => body.kind() == Kind::Leave && issued.draft.sender == who,
+            })
         };
-        for number in 0..USERS {
-            let since = slow.member(user(number));
+        for (user, since) in slow.members() {
             members_added += usize::from(since.as_ref().is_some_and(|since| !since.is_empty()));
-            readded += usize::from(since.is_some() && left(user(number)) && !state.membership().direct());
+            readded += usize::from(since.is_some() && left(user) && !state.membership().direct());
         }
     }
     for (what, times) in [

@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use crdt::operation::{Body, Draft, Envelope, MalformedOperation, Post};
+use crdt::roster::{Action, Change};
 use crdt::*;
 use expect_test::{Expect, expect};
 
@@ -48,6 +49,14 @@ fn draft(hlc_ms: u64, sender: u64, number: u128, body: Body) -> Draft {
 
 fn post(body: impl Into<Bytes>) -> Post {
     Post { body: body.into(), sent_at_ms: 1_732_500_000_000, reply_to: None, seen: None }
+}
+
+fn add(number: u64, cut: Cut) -> Body {
+    Body::Change(Change { cut, action: Action::Add { user: user(number), under: dot(1, 1) } })
+}
+
+fn leave(cut: Cut) -> Body {
+    Body::Change(Change { cut, action: Action::Leave })
 }
 
 fn create() -> Body {
@@ -104,20 +113,20 @@ fn a_creation_an_add_and_a_leave() {
         0a105a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a1a1a0a1001000000000001000200
         00000000010012064c61676f6f6e"#]],
     );
-    let (_, payload) =
-        draft(1_732_500_000_123, 1, 1, Body::Add { user: user(3), since: cut() }).seal([0x5a; 16]);
+    let (_, payload) = draft(1_732_500_000_123, 1, 1, add(3, cut())).seal([0x5a; 16]);
     check(
         &payload,
         &expect![[r#"
-        0a105a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a222a090300000000000100121f0a
-        0e08011101000df00000000018ac020a0d08021102000df0000000001807"#]],
+            0a105a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a22390a1f0a0e08011101000df000
+            00000018ac020a0d08021102000df0000000001807120d08011101000df00000
+            00001801210300000000000100"#]],
     );
-    let (_, payload) = draft(1_732_500_000_123, 1, 1, Body::Leave { seen: cut() }).seal([0x5a; 16]);
+    let (_, payload) = draft(1_732_500_000_123, 1, 1, leave(cut())).seal([0x5a; 16]);
     check(
         &payload,
         &expect![[r#"
-        0a105a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a2a210a1f0a0e08011101000df000
-        00000018ac020a0d08021102000df0000000001807"#]],
+            0a105a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a22230a1f0a0e08011101000df000
+            00000018ac020a0d08021102000df00000000018074001"#]],
     );
 }
 
@@ -145,15 +154,9 @@ fn conversation() -> Conversation {
     for operation in [
         sealed(&draft(1_000, 1, 1, create()), dot(1, 1)),
         sealed(&draft(1_001, 1, 2, Body::Post(post("hello"))), dot(1, 2)),
-        sealed(
-            &draft(1_002, 1, 3, Body::Add { user: user(3), since: Cut::from_iter([dot(1, 2)]) }),
-            dot(1, 3),
-        ),
-        sealed(&draft(1_003, 3, 4, Body::Leave { seen: Cut::from_iter([dot(1, 3)]) }), dot(1, 4)),
-        sealed(
-            &draft(1_004, 1, 5, Body::Add { user: user(4), since: Cut::from_iter([dot(1, 2)]) }),
-            dot(1, 5),
-        ),
+        sealed(&draft(1_002, 1, 3, add(3, Cut::from_iter([dot(1, 2)]))), dot(1, 3)),
+        sealed(&draft(1_003, 3, 4, leave(Cut::from_iter([dot(1, 3)]))), dot(1, 4)),
+        sealed(&draft(1_004, 1, 5, add(4, Cut::from_iter([dot(1, 4)]))), dot(1, 5)),
         sealed(&draft(1_002, 1, 2, Body::Post(post("hello"))), dot(2, 1)),
     ] {
         state.apply(&operation).unwrap();
@@ -166,44 +169,49 @@ fn a_membership() {
     check(
         &conversation().membership().encode(),
         &expect![[r#"
-        01010000000003e80000000100000000f00d0001010001000000000001019361
-        0c0d0070008000000000000001064c61676f6f6e020001000000000001000100
-        000000000202000100000000000300010000000000010193610c0d0070008000
-        00000000000300000100000000000400010000000000010193610c0d00700080
-        0000000000000501000100000000f00d00010501000100000000f00d00010201
-        000100000000000301000100000000f00d000103"#]],
+            0001000100000000f00d000101064c61676f6f6e010001000000000003000000
+            000000000000000000040000000003e80000000100000000f00d000101000100
+            00000000010193610c0d00700080000000000000010000020001000000000001
+            000100000000000200010000000003ea0000000100000000f00d000103000100
+            00000000010193610c0d007000800000000000000301000100000000f00d0001
+            02010001000000000003000100000000f00d00010102000100000000f00d0001
+            010000000003eb0000000100000000f00d00010400010000000000030193610c
+            0d007000800000000000000401000100000000f00d00010303010000000003ec
+            0000000100000000f00d00010500010000000000010193610c0d007000800000
+            000000000501000100000000f00d000104010001000000000004000100000000
+            f00d00010102000100000000f00d000101"#]],
     );
 }
 
 /// The figures in the head of `membership.rs`.
 #[test]
 fn a_membership_grows_as_stated() {
-    let bytes = |operations: &[Operation]| {
-        let mut state = Conversation::new(ConversationId::group(PlacementId(1), 0xabc));
-        operations.iter().for_each(|operation| drop(state.apply(operation).unwrap()));
-        state.membership().encode().len()
+    let bytes = |changes: Vec<Body>| {
+        let mut state = Membership::default();
+        let stable = Cut::from_iter([dot(1, 100_000), dot(2, 100_000), dot(3, 100_000)]);
+        for (number, body) in (0..).zip(changes) {
+            let draft = draft(1_000 + number, 1, u128::from(number), body);
+            let envelope = Envelope::decode(&draft.seal([0x5a; 16]).0).unwrap();
+            state.apply(dot(1, 10_000 + number), &envelope, &draft.body).unwrap();
+        }
+        state.fold(&stable);
+        state.encode().len()
     };
-    let since = Cut::from_iter([dot(1, 100_000), dot(2, 100_000), dot(3, 100_000)]);
-    let create = |members: u64| {
-        let body =
-            Body::Create { members: (0..members).map(user).collect(), name: String::new(), direct: false };
-        sealed(&draft(1_000, 1, 1, body), dot(1, 10_000))
+    let begin = || Body::Create { members: vec![user(1)], name: String::new(), direct: false };
+    let added = |number: u64| {
+        let cut = [dot(1, 9_998 + number), dot(2, 100_000), dot(3, 100_000)];
+        let action = Action::Add { user: user(number), under: dot(1, 10_000) };
+        Body::Change(Change { cut: Cut::from_iter(cut), action })
     };
-    let add = |number: u64| {
-        let body = Body::Add { user: user(number), since: since.clone() };
-        sealed(&draft(1_001, 1, 10 + u128::from(number), body), dot(1, 20_000 + number))
+    let group = |members: u64| {
+        bytes(std::iter::once(begin()).chain((1..members).map(|number| added(number + 1))).collect())
     };
-    let leave = sealed(&draft(1_002, 7, 2, Body::Leave { seen: since.clone() }), dot(2, 10_000));
-    let begun = bytes(&[create(2)]);
-    assert!(begun <= 46 + 16 + 5, "{begun}");
-    assert_eq!(bytes(&[create(3)]) - begun, 8);
-    assert_eq!(since.encode().len(), 1 + 3 * 13);
-    let added = bytes(&[create(2), add(7)]) - begun;
-    assert_eq!(added, 46 + since.encode().len());
-    let undone = bytes(&[create(2), add(7), leave]) - begun;
-    assert_eq!(undone, 33 + 8 + since.encode().len(), "the undone add, and what the leave had seen");
-    let large: Vec<Operation> = std::iter::once(create(2)).chain((0..1_000).map(add)).collect();
-    assert!(bytes(&large) < 90_000);
+    let removed = {
+        let action = Action::Remove { user: user(2), under: dot(1, 10_000) };
+        Body::Change(Change { cut: Cut::from_iter([dot(1, 10_001)]), action })
+    };
+    assert_eq!(bytes(vec![begin(), added(2), removed]) - group(1), 8, "who was removed is remembered");
+    assert!(group(1_024) < 80_000, "{}", group(1_024));
 }
 
 #[test]
@@ -212,33 +220,33 @@ fn the_state_of_a_conversation() {
     check(
         &state.canonical_bytes(),
         &expect![[r#"
-        00010000000000000000000000000abc02000100000000f00d00010500020000
-        0000f00d0002010000000003ec000001010000000003e80000000100000000f0
-        0d00010100010000000000010193610c0d0070008000000000000001064c6167
-        6f6f6e0200010000000000010001000000000002020001000000000003000100
-        00000000010193610c0d00700080000000000000030000010000000000040001
-        0000000000010193610c0d007000800000000000000501000100000000f00d00
-        010501000100000000f00d00010201000100000000000301000100000000f00d
-        000103010000000003e80000000100000000f00d000101000100000000000101
-        93610c0d007000800000000000000101ec0ae7fc8dc2dc57fa52d49aa41a04c9
-        3bc1bcb6010000000003e90000000100000000f00d0001020001000000000001
-        0193610c0d0070008000000000000002009968130c0c29245e9102f63d725c81
-        a6e24dfa26010000000003ea0000000100000000f00d00010300010000000000
-        010193610c0d00700080000000000000030292c7e6b4bcdd4c7c615571cdd330
-        9d5b107bced9010000000003eb0000000100000000f00d000104000100000000
-        00030193610c0d007000800000000000000403240cecab9341ef45e4bf22884a
-        df8d8152ef328c010000000003ec0000000100000000f00d0001050001000000
-        0000010193610c0d0070008000000000000005025ad48487ec86491bc8eeb989
-        7eeb982330b2d04e0200010000000000010193610c0d00700080000000000000
-        01010000000003e80000000100000000f00d0001010200010000000000010193
-        610c0d0070008000000000000002020000000003e90000000100000000f00d00
-        01020000000003ea0000000200000000f00d0002010200010000000000010193
-        610c0d0070008000000000000003010000000003ea0000000100000000f00d00
-        01030200010000000000010193610c0d00700080000000000000050100000000
-        03ec0000000100000000f00d0001050200010000000000030193610c0d007000
-        8000000000000004010000000003eb0000000100000000f00d000104"#]],
+            00010000000000000000000000000abc02000100000000f00d00010500020000
+            0000f00d0002010000000003ec000000064c61676f6f6e010001000000000003
+            030001000000000001010000000003e80000000100000000f00d000101000100
+            0100000000f00d0001010000000100000000f00d000101000000000003e80000
+            000100000000f00d0001010001000000000002010000000003e8000000010000
+            0000f00d00010100000001000000000004010000000003ec0000000100000000
+            f00d0001050101000100000000f00d00010400010000000003e8000000010000
+            0000f00d00010100010000000000010193610c0d007000800000000000000101
+            ec0ae7fc8dc2dc57fa52d49aa41a04c93bc1bcb6010000000003e90000000100
+            000000f00d00010200010000000000010193610c0d0070008000000000000002
+            009968130c0c29245e9102f63d725c81a6e24dfa26010000000003ea00000001
+            00000000f00d00010300010000000000010193610c0d00700080000000000000
+            030262fbbb11f899b9f85be3126156a8947a5ed8ab89010000000003eb000000
+            0100000000f00d00010400010000000000030193610c0d007000800000000000
+            000403786a119dc58daaba0348c3b6321f448a59688c69010000000003ec0000
+            000100000000f00d00010500010000000000010193610c0d0070008000000000
+            0000050202143e30015bcb27dfcc33dfde57e8f4b3113c650200010000000000
+            010193610c0d0070008000000000000001010000000003e80000000100000000
+            f00d0001010200010000000000010193610c0d00700080000000000000020200
+            00000003e90000000100000000f00d0001020000000003ea0000000200000000
+            f00d0002010200010000000000010193610c0d00700080000000000000030100
+            00000003ea0000000100000000f00d0001030200010000000000010193610c0d
+            0070008000000000000005010000000003ec0000000100000000f00d00010502
+            00010000000000030193610c0d0070008000000000000004010000000003eb00
+            00000100000000f00d000104"#]],
     );
-    expect!["7c3a0790483ddbffa6451f0d3f32aef30819518807d77b795ef5fdda7981dd87"]
+    expect!["af5582cb7b7ce737997658491e557b01c622d8d20956dcd04fe35d4b2f1fcb96"]
         .assert_eq(&state.digest().to_string());
 }
 
@@ -292,13 +300,7 @@ fn what_was_sealed_reads_back() {
         seen: Some(cut()),
         ..post("hello")
     };
-    for body in [
-        Body::Post(post("")),
-        Body::Post(full),
-        create(),
-        Body::Add { user: user(3), since: cut() },
-        Body::Leave { seen: Cut::new() },
-    ] {
+    for body in [Body::Post(post("")), Body::Post(full), create(), add(3, cut()), leave(Cut::new())] {
         let draft = draft(1_732_500_000_123, 1, 1, body);
         let (envelope_bytes, payload) = draft.seal([0x5a; 16]);
         let envelope = Envelope::decode(&envelope_bytes).unwrap();

@@ -147,6 +147,7 @@ impl SessionError {
             | Refusal::NotMember(conversation)
             | Refusal::CursorAhead(conversation)
             | Refusal::NotAmended { conversation, .. }
+            | Refusal::NotAllowed { conversation, .. }
             | Refusal::NotKnownEverywhere { conversation, .. },
         ) = self
         {
@@ -160,6 +161,7 @@ impl SessionError {
 mod tests {
     use super::*;
     use crdt::amendments::NotAmended;
+    use crdt::roster::NotAllowed;
     use crdt::{MessageId, RegionId, UserId};
 
     fn refusals() -> Vec<Refusal> {
@@ -177,13 +179,20 @@ mod tests {
         ];
         let mut refusals: Vec<Refusal> =
             amended.into_iter().map(|why| Refusal::NotAmended { conversation, why }).collect();
+        let not_allowed = [
+            NotAllowed::NotAnAdmin,
+            NotAllowed::NoSuchMember(UserId(1)),
+            NotAllowed::NotAbove(UserId(1)),
+            NotAllowed::AdminsRemain,
+            NotAllowed::NotMostSenior(UserId(1)),
+        ];
+        refusals.extend(not_allowed.map(|why| Refusal::NotAllowed { conversation, why }));
         refusals.extend([
             Refusal::NotKnownEverywhere { conversation, region: RegionId(1) },
             Refusal::WrongPlacement(conversation),
             Refusal::UnknownConversation(conversation),
             Refusal::NotMember(conversation),
             Refusal::PlacementFixed { user: UserId(1), conversation },
-            Refusal::NotCreator(conversation),
             Refusal::ConversationExists(conversation),
             Refusal::BodyTooLarge { bytes: 1, limit: 0 },
             Refusal::TooManyMembers { members: 1, limit: 0 },

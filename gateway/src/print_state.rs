@@ -9,7 +9,7 @@ use crate::stream::Progress;
 use crdt::Cut;
 use gateway_protocol::v1::server_frame::Frame;
 use gateway_protocol::v1::{self, ServerFrame};
-use region::command::{Command, Wish};
+use region::command::{Command, MembersWish, Wish};
 use std::fmt;
 
 impl fmt::Display for Session {
@@ -72,8 +72,14 @@ fn describe_command(command: &Command) -> String {
             format!("create {conversation} with {} members", members.len())
         }
         Command::OpenDirect { peer, .. } => format!("open direct with {peer}"),
-        Command::Add { conversation, user, .. } => format!("add {user} to {conversation}"),
-        Command::Leave { conversation, .. } => format!("leave {conversation}"),
+        Command::ChangeMembers { conversation, wish, .. } => match wish {
+            MembersWish::Add(user) => format!("add {user} to {conversation}"),
+            MembersWish::Remove(user) => format!("remove {user} from {conversation}"),
+            MembersWish::Leave => format!("leave {conversation}"),
+            MembersWish::Promote(user) => format!("promote {user} in {conversation}"),
+            MembersWish::Demote(user) => format!("demote {user} in {conversation}"),
+            MembersWish::Claim => format!("claim {conversation}"),
+        },
         Command::Post { conversation, body, seen, .. } => {
             let seen = cut(&seen.as_ref().map(|seen| seen.cut.clone()));
             format!("post {} bytes in {conversation}, having seen {seen}", body.len())

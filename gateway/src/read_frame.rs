@@ -18,7 +18,7 @@ use gateway_protocol::v1::client_frame::Frame;
 use gateway_protocol::v1::server_frame::Frame as Reply;
 use gateway_protocol::v1::{self, ServerFrame};
 use gateway_protocol::{FieldError, FrameError, fields};
-use region::command::{Command, Refusal, Seen, Wish};
+use region::command::{Command, MembersWish, Refusal, Seen, Wish};
 use region::read::PageFrom;
 
 impl Session {
@@ -39,18 +39,27 @@ impl Session {
             }
             Frame::CreateGroup(create) => self.create_group(request, create, out),
             Frame::OpenDirect(open) => self.open_direct(request, &open, out),
-            Frame::AddMember(add) => {
-                let conversation = fields::id("conversation", &add.conversation)?;
-                let command = fields::id("command", &add.command)?;
-                let user = fields::id("user", &add.user)?;
-                let asked = asked(request, conversation, Some(command));
-                self.submit(asked, Command::Add { conversation, command, user }, out)
+            Frame::AddMember(v1::AddMember { conversation, command, user }) => {
+                let wish = fields::id("user", &user).map(MembersWish::Add);
+                self.change_members(request, (&conversation, &command), wish, out)
             }
-            Frame::Leave(leave) => {
-                let conversation = fields::id("conversation", &leave.conversation)?;
-                let command = fields::id("command", &leave.command)?;
-                let asked = asked(request, conversation, Some(command));
-                self.submit(asked, Command::Leave { conversation, command }, out)
+            Frame::RemoveMember(v1::RemoveMember { conversation, command, user }) => {
+                let wish = fields::id("user", &user).map(MembersWish::Remove);
+                self.change_members(request, (&conversation, &command), wish, out)
+            }
+            Frame::Promote(v1::Promote { conversation, command, user }) => {
+                let wish = fields::id("user", &user).map(MembersWish::Promote);
+                self.change_members(request, (&conversation, &command), wish, out)
+            }
+            Frame::Demote(v1::Demote { conversation, command, user }) => {
+                let wish = fields::id("user", &user).map(MembersWish::Demote);
+                self.change_members(request, (&conversation, &command), wish, out)
+            }
+            Frame::Leave(v1::Leave { conversation, command }) => {
+                self.change_members(request, (&conversation, &command), Ok(MembersWish::Leave), out)
+            }
+            Frame::Claim(v1::Claim { conversation, command }) => {
+                self.change_members(request, (&conversation, &command), Ok(MembersWish::Claim), out)
             }
             Frame::Send(send) => self.post(request, send, out),
             Frame::Edit(v1::Edit { conversation, command, target, body, seen }) => {
@@ -114,6 +123,20 @@ impl Session {
         let conversation = ConversationId::direct(placement, identity.user, peer);
         let asked = asked(request, conversation, Some(command));
         self.submit(asked, Command::OpenDirect { placement, command, peer }, out)
+    }
+
+    /// Who is in a group, or what they may do, is to be changed.
+    fn change_members(
+        &mut self,
+        request: u64,
+        (conversation, command): (&str, &str),
+        wish: Result<MembersWish, FieldError>,
+        out: &mut Vec<Output>,
+    ) -> Result<(), SessionError> {
+        let conversation = fields::id("conversation", conversation)?;
+        let command = fields::id("command", command)?;
+        let asked = asked(request, conversation, Some(command));
+        self.submit(asked, Command::ChangeMembers { conversation, command, wish: wish? }, out)
     }
 
     fn post(&mut self, request: u64, send: v1::Send, out: &mut Vec<Output>) -> Result<(), SessionError> {

@@ -160,6 +160,7 @@ mod tests {
             name: String::new(),
             direct: false,
             members: Vec::new(),
+            admins: Vec::new(),
             last: None,
             unread: 0,
             arrival: ArrivalNumber(0),

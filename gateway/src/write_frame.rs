@@ -49,6 +49,10 @@ fn content(content: &Content) -> v1::item::Content {
             v1::item::Content::Added(v1::Added { user: user.to_string(), since: Some(write_cut(since)) })
         }
         Content::Left => v1::item::Content::Left(v1::Left {}),
+        Content::Removed { user } => v1::item::Content::Removed(v1::Removed { user: user.to_string() }),
+        Content::Promoted { user } => v1::item::Content::Promoted(v1::Promoted { user: user.to_string() }),
+        Content::Demoted { user } => v1::item::Content::Demoted(v1::Demoted { user: user.to_string() }),
+        Content::Claimed => v1::item::Content::Claimed(v1::Claimed {}),
         Content::Edited { target, body, seen } => v1::item::Content::Edited(v1::Edited {
             target: Some(reference(*target)),
             body: body.clone(),
@@ -88,6 +92,7 @@ pub(crate) fn summary(summary: &Summary) -> v1::Conversation {
         name: summary.name.clone(),
         direct: summary.direct,
         members: summary.members.iter().map(ToString::to_string).collect(),
+        admins: summary.admins.iter().map(ToString::to_string).collect(),
         last: summary.last.as_ref().map(item),
         unread: summary.unread,
     }

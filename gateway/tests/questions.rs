@@ -136,6 +136,7 @@ fn a_list_that_does_not_fit_comes_in_parts_of_which_all_but_the_last_say_so() {
         name: "ü".repeat(256),
         direct: false,
         members: (1..=100).map(|user| UserId::new(crate::island::PLACEMENT, user)).collect(),
+        admins: Vec::new(),
         last: None,
         unread: 0,
         arrival: ArrivalNumber(1),

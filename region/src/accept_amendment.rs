@@ -16,7 +16,7 @@ use crate::issue_operation::Author;
 use crate::keys::Key;
 use crate::partition;
 use crate::pending::Pending;
-use crate::record::{IdentityRecord, PeerRecord, TimelineRecord};
+use crate::record::{IdentityRecord, TimelineRecord};
 use crdt::amendments::{AmendmentContent, AmendmentWish, Amendments, NotAmended};
 use crdt::operation::Body;
 use crdt::{Aliases, ConversationId, Identity, Kind, UserId};
@@ -64,7 +64,7 @@ pub(crate) fn accept(
             AmendmentContent::Withdraw { emoji, seen }
         }
     };
-    known_everywhere(pending, conversation, content.kind())?;
+    accept_command::known_everywhere(pending, conversation, content.kind())?;
     accept_post::issue(pending, entropy, author, seen.highest, Body::Amend { target, content })
 }
 
@@ -101,19 +101,4 @@ fn visible(
     let is_message = shown.is_some_and(|shown| shown.kind == Kind::Post);
     let is_hidden = aliases.iter().all(|place| since.covers(place.dot));
     Ok(if is_message && !is_hidden { aliases } else { Aliases::default() })
-}
-
-/// Whether every active replica of the placement has said that it knows this kind.
-fn known_everywhere(pending: &Pending<'_>, conversation: ConversationId, kind: Kind) -> Result<(), NotDone> {
-    let code = u32::from(kind.code());
-    for replica in
-        pending.config.placement.active.keys().filter(|replica| **replica != pending.config.replica)
-    {
-        let known: Option<PeerRecord> = pending.tables.load(&Key::PeerStart(*replica))?;
-        if !known.is_some_and(|known| known.kinds.contains(&code)) {
-            crate::sometimes::NOT_KNOWN_EVERYWHERE.reach();
-            return Err(Refusal::NotKnownEverywhere { conversation, region: replica.region }.into());
-        }
-    }
-    Ok(())
 }

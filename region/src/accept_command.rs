@@ -17,10 +17,10 @@ use crate::keys::Key;
 use crate::limits::DAY_MS;
 use crate::partition;
 use crate::pending::Pending;
-use crate::record::{IdentityRecord, MembershipRecord};
+use crate::record::{IdentityRecord, MembershipRecord, PeerRecord};
 use crate::shard::{Effect, Ticket};
 use crate::store::StoreError;
-use crdt::{ConversationId, Cut, DeviceId, MessageId, UserId};
+use crdt::{ConversationId, Cut, DeviceId, Kind, MessageId, UserId};
 use rand_core::RngCore;
 
 /// Why a command was not done: the user's affair, or the store's.
@@ -60,13 +60,9 @@ pub(crate) fn accept(
             let author = Author { conversation, sender: user, message: command };
             create_conversation::direct(pending, entropy, author, peer)
         }
-        Command::Add { conversation, command, user: added } => {
+        Command::ChangeMembers { conversation, command, wish } => {
             let author = Author { conversation, sender: user, message: command };
-            change_membership::add(pending, entropy, author, added)
-        }
-        Command::Leave { conversation, command } => {
-            let author = Author { conversation, sender: user, message: command };
-            change_membership::leave(pending, entropy, author)
+            change_membership::accept(pending, entropy, author, wish)
         }
         Command::Post { conversation, message, body, reply_to, sent_at_ms, seen } => {
             let author = Author { conversation, sender: user, message };
@@ -168,6 +164,25 @@ pub(crate) fn possible(
     if foreign || cut.get(own) > held {
         crate::sometimes::CURSOR_AHEAD.reach();
         return Err(Refusal::CursorAhead(conversation).into());
+    }
+    Ok(())
+}
+
+/// Whether every active replica of the placement has said that it knows this kind.
+pub(crate) fn known_everywhere(
+    pending: &Pending<'_>,
+    conversation: ConversationId,
+    kind: Kind,
+) -> Result<(), NotDone> {
+    let code = u32::from(kind.code());
+    for replica in
+        pending.config.placement.active.keys().filter(|replica| **replica != pending.config.replica)
+    {
+        let known: Option<PeerRecord> = pending.tables.load(&Key::PeerStart(*replica))?;
+        if !known.is_some_and(|known| known.kinds.contains(&code)) {
+            crate::sometimes::NOT_KNOWN_EVERYWHERE.reach();
+            return Err(Refusal::NotKnownEverywhere { conversation, region: replica.region }.into());
+        }
     }
     Ok(())
 }

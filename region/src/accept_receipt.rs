@@ -57,7 +57,7 @@ fn standing(
     Ok(pending.tables.load(&Key::Register(conversation.partition().bucket, register))?)
 }
 
-/// Whether one of these cuts covers an operation that made the user a member.
+/// Whether one of these cuts covers what made the user a member.
 fn covers_adding(
     pending: &Pending<'_>,
     conversation: ConversationId,
@@ -65,8 +65,8 @@ fn covers_adding(
     cuts: [&Cut; 2],
 ) -> Result<bool, NotDone> {
     let members = partition::members(pending.tables.view(), conversation)?;
-    let covered = |dot: &Dot| cuts.iter().any(|cut| cut.covers(*dot));
-    Ok(members.added_by(user).iter().any(covered))
+    let covered = |dot: Dot| cuts.iter().any(|cut| cut.covers(dot));
+    Ok(members.added_by(user).is_some_and(covered))
 }
 
 /// The device under which the receipt of one more device is kept, if the member has too many already.

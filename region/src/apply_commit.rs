@@ -19,6 +19,7 @@ use crate::shard::Effect;
 use crate::store::StoreError;
 use bytes::Bytes;
 use crdt::operation::{Body, Envelope, MalformedOperation};
+use crdt::roster::{Action, Change};
 use crdt::{ChainHead, Dot, PartitionId, ReplicaId, Sequence, UserId};
 use replication::commit::{Commit, CommitRefused};
 use replication::log::{PeerCursor, Position};
@@ -246,8 +247,8 @@ fn note_broken_pins(pending: &mut Pending<'_>, operation: &Checked) {
     let Checked { dot, envelope, body } = operation;
     let named = match body {
         Some(Body::Create { members, .. }) => members.as_slice(),
-        Some(Body::Add { user, .. }) => std::slice::from_ref(user),
-        Some(Body::Post(_) | Body::Leave { .. } | Body::Amend { .. }) | None => &[],
+        Some(Body::Change(Change { action: Action::Add { user, .. }, .. })) => std::slice::from_ref(user),
+        Some(Body::Post(_) | Body::Change(_) | Body::Amend { .. }) | None => &[],
     };
     let allowed = &pending.config.allowed_pins;
     let broken = named.iter().chain([&envelope.sender]).filter(|user| !allowed.contains(&user.placement()));

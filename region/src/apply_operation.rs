@@ -9,6 +9,7 @@
 //!
 //! Writes per post: dot, identity, timeline and change (about 60, 75, 60 and 70 bytes with their keys); its log record is the commit's.
 
+use crate::acknowledge;
 use crate::item::{Became, Change, Content, Item};
 use crate::keys::Key;
 use crate::partition;
@@ -18,8 +19,9 @@ use crate::store::StoreError;
 use crate::tables::Tables;
 use crdt::amendments::{Amended, Amendment, AmendmentContent};
 use crdt::operation::{Body, Envelope};
+use crdt::roster::{Action, BehindFold, Change as RosterChange};
 use crdt::timeline::Inserted;
-use crdt::{Dot, Kind};
+use crdt::{Cut, Dot, Kind};
 use replication::log::Position;
 use std::sync::Arc;
 
@@ -86,14 +88,28 @@ fn content(body: Body) -> Content {
             became: Became::default(),
         },
         Body::Create { members, name, direct } => Content::Created { members, name, direct },
-        Body::Add { user, since } => Content::Added { user, since },
-        Body::Leave { seen: _ } => Content::Left,
+        Body::Change(RosterChange { cut, action }) => change(cut, action),
         Body::Amend { target, content } => match content {
             AmendmentContent::Edit { body, seen } => Content::Edited { target, body, seen },
             AmendmentContent::Delete => Content::Deleted { target },
             AmendmentContent::React(emoji) => Content::Reacted { target, emoji },
             AmendmentContent::Withdraw { emoji, seen } => Content::Withdrawn { target, emoji, seen },
         },
+    }
+}
+
+fn change(cut: Cut, action: Action) -> Content {
+    match action {
+        Action::Add { user, .. } => Content::Added { user, since: cut },
+        Action::Remove { user, .. } => Content::Removed { user },
+        Action::Leave => Content::Left,
+        Action::Promote { user, .. } => Content::Promoted { user },
+        Action::Demote { user, .. } => Content::Demoted { user },
+        Action::Claim => Content::Claimed,
+        // No body holds one: a creation has a body of its own, with a name.
+        Action::Create { members, .. } => {
+            Content::Created { members: members.into_iter().collect(), name: String::new(), direct: false }
+        }
     }
 }
 
@@ -171,13 +187,21 @@ fn change_members(
     envelope: &Envelope,
     body: &Body,
 ) -> Result<(), StoreError> {
-    match body {
-        Body::Post(_) | Body::Amend { .. } => return Ok(()),
-        Body::Create { .. } | Body::Add { .. } | Body::Leave { .. } => {}
+    if !envelope.kind.changes_members() {
+        return Ok(());
     }
     let conversation = envelope.conversation;
     let mut members = partition::members(tables.view(), conversation)?;
-    let changes = members.apply(dot, envelope, body);
+    // What is folded is done with, so a change costs what is not, whatever the age of the group.
+    members.fold(&acknowledge::stable(tables.view(), conversation.partition().bucket)?);
+    let changes = match members.apply(dot, envelope, body) {
+        Ok(changes) => changes,
+        Err(BehindFold(dot)) => {
+            crate::sometimes::BEHIND_FOLD.reach();
+            tables.effects.push(Effect::BehindFold { dot, conversation });
+            Vec::new()
+        }
+    };
     tables.put_bytes(&Key::Members(conversation), members.encode());
     for change in changes {
         let (user, was, is) = (change.user, change.before.is_some(), change.after.is_some());

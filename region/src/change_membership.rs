@@ -1,66 +1,63 @@
-//! Changes who is in a group by the plain rule: its creator adds, anyone leaves.
+//! Accepts a change of who is in a group, or of what they may do: judged here, at the door, on the roster as this region has it.
 //!
-//! What must always hold: an added member is not shown what the conversation held where they were added (`since`), and a leave undoes
-//! exactly what its region had applied (`seen`); both cuts are this region's own, so they are causally closed.
+//! What must always hold: a change carries the cut of all that this region had applied of the conversation, so an added member is not shown
+//! what it held where they were added, and a removal or leave undoes exactly what was seen. What survives what is concurrent with it is the
+//! roster's affair.
+//!
+//! What happens when it is sent twice: the second finds the identity and is answered with the first one's dot. Whoever is already what they were to be needs
+//! nothing, and is answered so.
 
 use crate::accept_command::{self, NotDone};
 use crate::accept_post;
-use crate::command::{Done, Refusal};
+use crate::command::{Done, MembersWish, Refusal};
 use crate::issue_operation::Author;
 use crate::partition;
 use crate::pending::Pending;
+use crdt::Timestamp;
 use crdt::operation::Body;
-use crdt::{Timestamp, UserId};
+use crdt::roster::{Action, Change, NotAllowed};
 use rand_core::RngCore;
 
-/// Adds a member or refuses to.
-pub(crate) fn add(
+/// Accepts a change of the members or refuses it.
+pub(crate) fn accept(
     pending: &mut Pending<'_>,
     entropy: &mut dyn RngCore,
     author: Author,
-    user: UserId,
+    wish: MembersWish,
 ) -> Result<Done, NotDone> {
     if let Some(done) = accept_command::done_before(pending, author)? {
         return Ok(done);
     }
-    let conversation = author.conversation;
-    accept_command::membership(pending, conversation, author.sender)?;
+    let Author { conversation, sender, .. } = author;
+    accept_command::membership(pending, conversation, sender)?;
     let members = partition::members(pending.tables.view(), conversation)?;
     if members.direct() {
         return Err(Refusal::Direct(conversation).into());
     }
-    if members.creator() != Some(author.sender) {
-        crate::sometimes::NOT_THE_CREATOR.reach();
-        return Err(Refusal::NotCreator(conversation).into());
+    let judged = members.roster().judge_wish(sender, wish);
+    if let (MembersWish::Add(user), Ok(_)) = (wish, &judged) {
+        accept_command::placement_allows(pending, conversation, &[user])?;
+        let (members, limit) = (members.members().count() + 1, pending.config.limits.members_max);
+        if members > limit {
+            crate::sometimes::GROUP_FULL.reach();
+            return Err(Refusal::TooManyMembers { members, limit }.into());
+        }
     }
-    accept_command::placement_allows(pending, conversation, &[user])?;
-    if members.member(user).is_some() {
-        crate::sometimes::ALREADY_A_MEMBER.reach();
-        return Ok(Done::Exists { conversation });
+    let action = match judged {
+        Ok(action) => action,
+        Err(NotAllowed::AlreadyAMember(_) | NotAllowed::AlreadyAnAdmin(_) | NotAllowed::NoSuchAdmin(_)) => {
+            crate::sometimes::MEMBER_ALREADY.reach();
+            return Ok(Done::Exists { conversation });
+        }
+        Err(why) => {
+            crate::sometimes::NOT_ALLOWED.reach();
+            return Err(Refusal::NotAllowed { conversation, why }.into());
+        }
+    };
+    // Adds and leaves are as old as groups.
+    if !matches!(action, Action::Add { .. } | Action::Leave) {
+        accept_command::known_everywhere(pending, conversation, action.kind())?;
     }
-    let (count, limit) = (members.members().count() + 1, pending.config.limits.members_max);
-    if count > limit {
-        crate::sometimes::GROUP_FULL.reach();
-        return Err(Refusal::TooManyMembers { members: count, limit }.into());
-    }
-    let since = pending.tables.conversation(conversation)?.cut.clone();
-    accept_post::issue(pending, entropy, author, Timestamp::ZERO, Body::Add { user, since })
-}
-
-/// Lets a member leave or refuses to.
-pub(crate) fn leave(
-    pending: &mut Pending<'_>,
-    entropy: &mut dyn RngCore,
-    author: Author,
-) -> Result<Done, NotDone> {
-    if let Some(done) = accept_command::done_before(pending, author)? {
-        return Ok(done);
-    }
-    let conversation = author.conversation;
-    accept_command::membership(pending, conversation, author.sender)?;
-    if partition::members(pending.tables.view(), conversation)?.direct() {
-        return Err(Refusal::Direct(conversation).into());
-    }
-    let seen = pending.tables.conversation(conversation)?.cut.clone();
-    accept_post::issue(pending, entropy, author, Timestamp::ZERO, Body::Leave { seen })
+    let cut = pending.tables.conversation(conversation)?.cut.clone();
+    accept_post::issue(pending, entropy, author, Timestamp::ZERO, Body::Change(Change { cut, action }))
 }

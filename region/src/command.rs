@@ -2,9 +2,12 @@
 //!
 //! What must always hold: every command carries an id and is done once, however often it is sent; a refusal changes nothing.
 
+pub use crdt::roster::Wish as MembersWish;
+
 use bytes::Bytes;
 use crdt::amendments::NotAmended;
 use crdt::emoji::Emoji;
+use crdt::roster::NotAllowed;
 use crdt::{ConversationId, Cut, Dot, Identity, MessageId, RegionId, Timestamp, UserId};
 
 /// A command of one user's device, already signed in.
@@ -30,21 +33,14 @@ pub enum Command {
         /// The other.
         peer: UserId,
     },
-    /// The creator adds a member.
-    Add {
+    /// Changes who is in a group, or what they may do.
+    ChangeMembers {
         /// Where.
         conversation: ConversationId,
         /// The command's id.
         command: MessageId,
-        /// Whom.
-        user: UserId,
-    },
-    /// The user leaves.
-    Leave {
-        /// Where.
-        conversation: ConversationId,
-        /// The command's id.
-        command: MessageId,
+        /// How.
+        wish: MembersWish,
     },
     /// Posts a message.
     Post {
@@ -121,7 +117,7 @@ pub enum Done {
         /// Its timestamp.
         hlc: Timestamp,
     },
-    /// Nothing had to be done: the direct conversation exists, or the user is a member already.
+    /// Nothing had to be done: the direct conversation exists, or the user is what they were to be.
     Exists {
         /// Which.
         conversation: ConversationId,
@@ -143,8 +139,8 @@ pub enum Refusal {
         "there is no conversation {0} for you here: check the id, or wait until this region has heard of it"
     )]
     UnknownConversation(ConversationId),
-    /// The user has left it, and this region has not heard that they were added again.
-    #[error("you have left conversation {0}: ask its creator to add you again")]
+    /// The user has left it or was removed, and this region has not heard that they were added again.
+    #[error("you are not in conversation {0} any more: ask an admin to add you again")]
     NotMember(ConversationId),
     /// The user is pinned elsewhere.
     #[error(
@@ -156,9 +152,14 @@ pub enum Refusal {
         /// Where.
         conversation: ConversationId,
     },
-    /// Only the creator adds members.
-    #[error("only the creator of {0} can add members: ask them")]
-    NotCreator(ConversationId),
+    /// The user may not change the group like that.
+    #[error("{why}")]
+    NotAllowed {
+        /// Where.
+        conversation: ConversationId,
+        /// Why not.
+        why: NotAllowed,
+    },
     /// Another group has that id.
     #[error("conversation {0} exists already: draw another id")]
     ConversationExists(ConversationId),
@@ -202,7 +203,7 @@ pub enum Refusal {
     )]
     MessageFromFuture(MessageId),
     /// A direct conversation has its two members for ever.
-    #[error("conversation {0} is between two users, nobody is added to it or leaves it: begin a group")]
+    #[error("conversation {0} is between two users, who are in it for good: begin a group")]
     Direct(ConversationId),
     /// The conversation's clock is at the top of its range.
     #[error("conversation {0} can take no more messages: begin a new one")]
@@ -245,7 +246,18 @@ impl Refusal {
             Self::UnknownConversation(_) => "unknown_conversation",
             Self::NotMember(_) => "not_a_member",
             Self::PlacementFixed { .. } => "placement_fixed",
-            Self::NotCreator(_) => "not_creator",
+            Self::NotAllowed { why, .. } => match why {
+                NotAllowed::NotAMember => "not_a_member",
+                NotAllowed::NotAnAdmin => "not_an_admin",
+                NotAllowed::NoSuchMember(_) => "unknown_member",
+                NotAllowed::NotAbove(_) => "not_above",
+                NotAllowed::AdminsRemain => "admins_remain",
+                NotAllowed::NotMostSenior(_) => "not_most_senior",
+                // Never refused with: whoever is that already needs nothing.
+                NotAllowed::AlreadyAMember(_)
+                | NotAllowed::NoSuchAdmin(_)
+                | NotAllowed::AlreadyAnAdmin(_) => "not_an_admin",
+            },
             Self::ConversationExists(_) => "conversation_exists",
             Self::BodyTooLarge { .. } => "body_too_large",
             Self::TooManyMembers { .. } => "too_many_members",

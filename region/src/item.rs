@@ -30,7 +30,8 @@ pub struct Item {
     pub content: Content,
 }
 
-/// What an item shows.
+/// What an item shows. Of changes of the members that is what somebody did: whether it stands follows from all that is concurrent with it, and who is in
+/// a group is read of the group ([`Summary`](crate::read::Summary)).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
     /// A message. A device that has it under the same identity already moves it to the earlier of the two places.
@@ -65,6 +66,23 @@ pub enum Content {
     },
     /// The sender left.
     Left,
+    /// A member was removed.
+    Removed {
+        /// Who.
+        user: UserId,
+    },
+    /// A member was made an admin.
+    Promoted {
+        /// Who.
+        user: UserId,
+    },
+    /// An admin was made a member as the others.
+    Demoted {
+        /// Who.
+        user: UserId,
+    },
+    /// The sender took the place of admins that were all gone.
+    Claimed,
     /// A message's body is another.
     Edited {
         /// Which message.

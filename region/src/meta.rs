@@ -15,7 +15,10 @@ use crdt::{Incarnation, PlacementId, RegionId, ReplicaId};
 use replication::{StoreId, StoreStart};
 
 /// The format this version writes. Grows when records or keys change in a way that an older version would misread.
-pub const FORMAT: u64 = 3;
+pub const FORMAT: u64 = 4;
+
+/// The oldest format this version reads: before it the members of a group had no admins.
+pub const FORMAT_MIN: u64 = 4;
 
 /// What a store says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +72,16 @@ pub enum MetaRefused {
         found: u64,
         /// The latest this version knows.
         known: u64,
+    },
+    /// Written by a version from before the first release.
+    #[error(
+        "the store has format {found}, this version reads none below {oldest}: begin with an empty data folder, or run the version that wrote it"
+    )]
+    OlderFormat {
+        /// The store's.
+        found: u64,
+        /// The oldest this version reads.
+        oldest: u64,
     },
     /// Of another region.
     #[error(
@@ -138,8 +151,14 @@ pub fn read(view: &dyn View) -> Result<Option<StoreMeta>, StoreError> {
 /// [`MetaRefused`] names what differs.
 pub fn check(view: &dyn View, expected: &Expected) -> Result<Option<StoreMeta>, MetaRefused> {
     let format: Option<FormatRecord> = record::load(view, &Key::Meta)?;
-    if let Some(FormatRecord(found)) = format.filter(|format| format.0 > FORMAT) {
-        return Err(MetaRefused::NewerFormat { found, known: FORMAT });
+    match format {
+        Some(FormatRecord(found)) if found > FORMAT => {
+            return Err(MetaRefused::NewerFormat { found, known: FORMAT });
+        }
+        Some(FormatRecord(found)) if found < FORMAT_MIN => {
+            return Err(MetaRefused::OlderFormat { found, oldest: FORMAT_MIN });
+        }
+        Some(_) | None => {}
     }
     let Some(meta) = read(view)? else { return Ok(None) };
     if meta.replica.region != expected.replica.region || meta.region_name != expected.region_name {

@@ -46,6 +46,8 @@ pub struct Summary {
     pub direct: bool,
     /// Its members, sorted.
     pub members: Vec<UserId>,
+    /// Those of them who are admins, sorted; none in a direct conversation.
+    pub admins: Vec<UserId>,
     /// Its latest message in the display order, if any.
     pub last: Option<Item>,
     /// Messages of others that the user has not read, among the newest [`UNREAD_LOOKED_AT_MAX`](crate::limits::UNREAD_LOOKED_AT_MAX) entries.
@@ -302,6 +304,13 @@ fn body_bytes(item: &Item) -> usize {
         Content::Created { members, name, .. } => members.len() * 8 + name.len(),
         Content::Edited { body, .. } => body.len(),
         Content::Withdrawn { seen, .. } => seen.len() * 16,
-        Content::Added { .. } | Content::Left | Content::Deleted { .. } | Content::Reacted { .. } => 0,
+        Content::Added { .. }
+        | Content::Left
+        | Content::Removed { .. }
+        | Content::Promoted { .. }
+        | Content::Demoted { .. }
+        | Content::Claimed
+        | Content::Deleted { .. }
+        | Content::Reacted { .. } => 0,
     }
 }

@@ -265,6 +265,14 @@ pub enum Effect {
         /// Whom it names.
         user: UserId,
     },
+    /// A peer's operation changes a group's members without having seen what its region had acknowledged, so that region has contradicted
+    /// itself. It changes nothing here; regions that had not folded yet may see it otherwise, and their digests tell. For operators.
+    BehindFold {
+        /// Which operation.
+        dot: Dot,
+        /// Where.
+        conversation: ConversationId,
+    },
     /// A peer's entries were refused; its bridge must be closed with this reason. Nothing of them was applied.
     Refused {
         /// Whose log.

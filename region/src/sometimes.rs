@@ -11,10 +11,10 @@ crdt::marks! {
     NOT_A_MEMBER = "a command of somebody who has left";
     UNKNOWN_CONVERSATION = "a command about a conversation that this region has not heard of";
     PIN_FORBIDS = "somebody whose pin forbids it would become or be a member";
-    NOT_THE_CREATOR = "somebody else than the creator adds a member";
+    NOT_ALLOWED = "somebody may not change the members of a group like that";
     GROUP_EXISTS = "a group is created under an id that is taken";
     DIRECT_EXISTS = "a conversation of two is opened that is open";
-    ALREADY_A_MEMBER = "a member is added who is one";
+    MEMBER_ALREADY = "a member is to become what they are";
     GROUP_FULL = "a member beyond the limit";
     CLOCK_EXHAUSTED = "a conversation's clock is exhausted";
     COMMIT_CUT = "what a step issues is cut into several commits";
@@ -26,6 +26,7 @@ crdt::marks! {
     PIN_BROKEN = "a peer's operation lets in somebody whose pin forbids it";
     ALIAS = "a duplicate of what is shown arrives, and changes no place";
     ALIAS_MOVES = "a duplicate of what is shown arrives, and moves it to an earlier place";
+    BEHIND_FOLD = "a peer's change of members has not seen what its region had acknowledged";
     MEMBERSHIP_TURNED = "an operation of another region makes or ends a membership here";
     DELETED_BEFORE_IT_CAME = "a message arrives that is deleted already";
     AMENDMENT_VOID = "a peer's operation edits or deletes somebody else's message";

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crdt::amendments::AmendmentContent;
 use crdt::operation::{Body, Draft};
 use crdt::{ChainHead, Identity, RegionId, Sequence, Timestamp};
-use region::command::{Command, Done, Refusal, Wish};
+use region::command::{Command, Done, MembersWish, Refusal, Wish};
 use region::item::{Content, Item};
 use region::limits::CUT_A_STEP_MAX;
 use region::read::{self, PageFrom, Standing};
@@ -85,7 +85,12 @@ fn look(item: &Item) -> String {
         Content::Deleted { target } => format!("delete {}", target.message.0 & 0xff),
         Content::Reacted { emoji, .. } => format!("react {emoji}"),
         Content::Withdrawn { emoji, seen, .. } => format!("withdraw {emoji} of {}", seen.len()),
-        Content::Added { .. } | Content::Left => "membership".to_owned(),
+        Content::Added { .. }
+        | Content::Left
+        | Content::Removed { .. }
+        | Content::Promoted { .. }
+        | Content::Demoted { .. }
+        | Content::Claimed => "membership".to_owned(),
     }
 }
 
@@ -214,7 +219,17 @@ fn a_kind_is_issued_only_once_every_region_has_said_that_it_knows_it() {
 #[test]
 fn a_message_that_is_hidden_from_a_member_is_none_to_them() {
     let mut world = world(1);
-    world.ask(0, ANN, Command::Add { conversation: group(1), command: message(3), user: user(4) }).unwrap();
+    world
+        .ask(
+            0,
+            ANN,
+            Command::ChangeMembers {
+                conversation: group(1),
+                command: message(3),
+                wish: MembersWish::Add(user(4)),
+            },
+        )
+        .unwrap();
     assert_eq!(code(world.ask(0, 4, react(4, "👍"))), "unknown_message");
     world.ask(0, ANN, post(group(1), 5, "for all")).unwrap();
     assert!(world.ask(0, 4, amend(6, of(5), Wish::React("👍".parse().unwrap()))).is_ok());

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crdt::conversation::Conversation;
 use crdt::{ConversationId, Dot, Identity, MessageId, Operation, UserId};
 use proptest::prelude::*;
-use region::command::{Command, Done, Wish};
+use region::command::{Command, Done, MembersWish, Wish};
 use region::shard::Input;
 use region::{export, read, verify};
 use replication::log::{LogView as _, Position};
@@ -55,8 +55,7 @@ enum Act {
 enum Ask {
     Create { group: u128 },
     Direct { peer: u64 },
-    Add { group: u128, user: u64 },
-    Leave { group: u128 },
+    Members { group: u128, wish: MembersWish },
     Post { group: u128 },
     Read { group: u128, upto: usize },
     Amend { group: u128, sender: u64, message: u128, wish: Wish },
@@ -64,14 +63,24 @@ enum Ask {
 
 const REGIONS: usize = 3;
 
+fn members_wish() -> impl Strategy<Value = MembersWish> {
+    (1_u64..5, 0_u8..9).prop_map(|(number, which)| match which {
+        0..=2 => MembersWish::Add(user(number)),
+        3 | 4 => MembersWish::Promote(user(number)),
+        5 => MembersWish::Remove(user(number)),
+        6 => MembersWish::Demote(user(number)),
+        7 => MembersWish::Leave,
+        _ => MembersWish::Claim,
+    })
+}
+
 fn act() -> impl Strategy<Value = Act> {
     let at = 0..REGIONS;
     let (user, number) = (1_u64..5, 0_u128..40);
     let ask = prop_oneof![
         2 => (0_u128..3).prop_map(|group| Ask::Create { group }),
         1 => user.clone().prop_map(|peer| Ask::Direct { peer }),
-        2 => (0_u128..3, user.clone()).prop_map(|(group, user)| Ask::Add { group, user }),
-        1 => (0_u128..3).prop_map(|group| Ask::Leave { group }),
+        5 => (0_u128..3, members_wish()).prop_map(|(group, wish)| Ask::Members { group, wish }),
         8 => (0_u128..3).prop_map(|group| Ask::Post { group }),
         2 => (0_u128..3, 0_usize..20).prop_map(|(group, upto)| Ask::Read { group, upto }),
         8 => (user.clone(), number.clone(), wish())
@@ -117,10 +126,9 @@ fn command(world: &World, at: usize, by: u64, what: &Ask, number: u128) -> Comma
     match what {
         Ask::Create { group: id } => create(group(*id), number, &[1, 2, 3]),
         Ask::Direct { peer } => Command::OpenDirect { placement: WORLD, command, peer: user(*peer) },
-        Ask::Add { group: id, user: added } => {
-            Command::Add { conversation: group(*id), command, user: user(*added) }
+        Ask::Members { group: id, wish } => {
+            Command::ChangeMembers { conversation: group(*id), command, wish: *wish }
         }
-        Ask::Leave { group: id } => Command::Leave { conversation: group(*id), command },
         Ask::Post { group: id } => post(group(*id), number, "a message"),
         Ask::Amend { group: id, sender, message, wish } => {
             let target = Identity { sender: user(*sender), message: crate::rig::message(*message) };

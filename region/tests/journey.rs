@@ -3,7 +3,7 @@
 //! Read this first: it shows how a shard is driven, and what each region holds when all is quiet.
 use crate::rig::{World, create, group, post, user};
 use crdt::Cut;
-use region::command::{Command, Done};
+use region::command::{Command, Done, MembersWish};
 use region::item::Content;
 use region::read::{self, PageFrom, Standing};
 use region::shard::Effect;
@@ -97,7 +97,15 @@ fn a_receipt_of_an_added_member_counts_from_where_it_covers_the_adding() {
     // Concurrent with the adding, and applied before it where user 3 is.
     world.ask(1, 2, post(islands, 2, "not hidden from the newcomer")).unwrap();
     world
-        .ask(0, 1, Command::Add { conversation: islands, command: crate::rig::message(3), user: user(3) })
+        .ask(
+            0,
+            1,
+            Command::ChangeMembers {
+                conversation: islands,
+                command: crate::rig::message(3),
+                wish: MembersWish::Add(user(3)),
+            },
+        )
         .unwrap();
     world.calm();
     let given = |limit| {

@@ -16,4 +16,5 @@ mod pins;
 mod reading;
 mod refusals;
 mod rig;
+mod rosters;
 mod steps;

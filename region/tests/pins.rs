@@ -4,7 +4,7 @@
 //! better says so, and takes nothing from that user.
 use crate::rig::{ELSEWHERE, WORLD, World, create, group, message, post, reply, user};
 use crdt::{DeviceId, UserId};
-use region::command::{Command, Done, Refusal};
+use region::command::{Command, Done, MembersWish, Refusal};
 use region::export;
 use region::shard::{Effect, Input, Ticket};
 
@@ -38,7 +38,11 @@ fn broken(effects: &[Effect]) -> Vec<UserId> {
 #[test]
 fn a_pinned_user_whom_a_peer_let_in_makes_no_difference_between_regions_and_is_told_of() {
     let mut world = world();
-    let add = Command::Add { conversation: group(1), command: message(3), user: PINNED };
+    let add = Command::ChangeMembers {
+        conversation: group(1),
+        command: message(3),
+        wish: MembersWish::Add(PINNED),
+    };
     world.ask(1, 1, create(group(1), 1, &[1, 2])).unwrap();
     world.ask(1, 1, add).unwrap();
     by_pinned(&mut world, 1, post(group(1), 4, "from elsewhere")).unwrap();
@@ -65,13 +69,22 @@ fn a_first_member_who_is_pinned_elsewhere_is_told_of() {
 fn nothing_is_taken_from_a_pinned_user_whom_a_peer_let_in() {
     let mut world = world();
     world.ask(1, 1, create(group(1), 1, &[1, 2])).unwrap();
-    let add = Command::Add { conversation: group(1), command: message(3), user: PINNED };
+    let add = Command::ChangeMembers {
+        conversation: group(1),
+        command: message(3),
+        wish: MembersWish::Add(PINNED),
+    };
     world.ask(1, 1, add).unwrap();
     world.calm();
     let before = world.regions[0].store.clone();
     let receipt = Command::Receipt { conversation: group(1), delivered: None, read: None };
-    let leave = Command::Leave { conversation: group(1), command: message(6) };
-    let add = Command::Add { conversation: group(1), command: message(7), user: user(3) };
+    let leave =
+        Command::ChangeMembers { conversation: group(1), command: message(6), wish: MembersWish::Leave };
+    let add = Command::ChangeMembers {
+        conversation: group(1),
+        command: message(7),
+        wish: MembersWish::Add(user(3)),
+    };
     for command in [post(group(1), 5, "from elsewhere"), receipt, leave, add] {
         let refused = by_pinned(&mut world, 0, command).unwrap_err();
         assert_eq!(refused.code(), "placement_fixed");

@@ -4,14 +4,18 @@
 use crate::rig::{WORLD, World, create, group, message, post, replica, user};
 use bytes::Bytes;
 use crdt::{Cut, Dot, Sequence};
-use region::command::{Command, Done};
+use region::command::{Command, Done, MembersWish};
 use region::item::{ArrivalNumber, Content, Item};
 use region::limits::UNREAD_LOOKED_AT_MAX;
 use region::read::{self, PageFrom, READ_BYTES_MAX, Standing};
 use region::shard::Effect;
 
 fn add(number: u128, added: u64) -> Command {
-    Command::Add { conversation: group(1), command: message(number), user: user(added) }
+    Command::ChangeMembers {
+        conversation: group(1),
+        command: message(number),
+        wish: MembersWish::Add(user(added)),
+    }
 }
 
 fn bodies<'a>(items: impl IntoIterator<Item = &'a Item>) -> Vec<String> {
@@ -67,7 +71,13 @@ fn who_is_no_member_reads_nothing_and_is_not_told_apart_from_nobody() {
         assert_eq!(read::changes(view, conversation, user(who), &Standing::default(), 5).unwrap(), None);
         assert_eq!(read::receipts(view, conversation, user(who)).unwrap(), None);
     }
-    world.ask(0, 2, Command::Leave { conversation: group(1), command: message(50) }).unwrap();
+    world
+        .ask(
+            0,
+            2,
+            Command::ChangeMembers { conversation: group(1), command: message(50), wish: MembersWish::Leave },
+        )
+        .unwrap();
     let left = |effect: &Effect| matches!(effect, Effect::Membership { member: false, user, .. } if *user == crate::rig::user(2));
     assert!(world.effects.iter().any(left));
     assert_eq!(read::page(&store(&world), group(1), user(2), PageFrom::Newest, 5).unwrap(), None);
@@ -88,7 +98,13 @@ fn an_added_member_is_shown_what_came_after_and_nothing_before() {
     let list = read::conversations(&world.regions[0].store, WORLD, user(3), 9).unwrap();
     assert_eq!((list[0].unread, list[0].members.len()), (1, 3), "nothing before the member was added counts");
     // Left and added again: what was said in between stays hidden.
-    world.ask(0, 3, Command::Leave { conversation: group(1), command: message(53) }).unwrap();
+    world
+        .ask(
+            0,
+            3,
+            Command::ChangeMembers { conversation: group(1), command: message(53), wish: MembersWish::Leave },
+        )
+        .unwrap();
     world.ask(0, 1, post(group(1), 54, "behind their back")).unwrap();
     world.ask(0, 1, add(55, 3)).unwrap();
     world.ask(0, 1, post(group(1), 56, "welcome back")).unwrap();

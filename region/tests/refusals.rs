@@ -5,9 +5,10 @@
 use crate::rig::{ELSEWHERE, START, WORLD, World, create, group, key, message, post, replica, user};
 use bytes::Bytes;
 use crdt::operation::{Body, Draft, MalformedOperation};
+use crdt::roster::{Action, Change};
 use crdt::{Cut, Dot, MessageId, PartitionId, Sequence, Timestamp, UserId};
 use expect_test::{Expect, expect};
-use region::command::{Command, Done, Refusal, Seen};
+use region::command::{Command, Done, MembersWish, Refusal, Seen};
 use region::shard::{Effect, Input, OpenError, Shard};
 use region::store::MemoryStore;
 use replication::commit::{Commit, CommitRefused, OperationBytes};
@@ -77,35 +78,33 @@ fn commands_are_refused_by_name_and_change_nothing() {
     );
     check(
         1,
-        Command::Add { conversation: islands, command: new, user: pinned },
+        Command::ChangeMembers { conversation: islands, command: new, wish: MembersWish::Add(pinned) },
         expect![
             "placement_fixed: u0002000000000001 cannot take part in conversation c00010000000000000000000000000001, because placements are fixed: begin a new one in a placement that all members allow"
         ],
     );
     check(
         2,
-        Command::Add { conversation: islands, command: new, user: user(3) },
+        Command::ChangeMembers { conversation: islands, command: new, wish: MembersWish::Add(user(3)) },
+        expect!["not_an_admin: only admins may do that: ask one of them"],
+    );
+    check(
+        1,
+        Command::ChangeMembers { conversation: direct(), command: new, wish: MembersWish::Add(user(3)) },
         expect![
-            "not_creator: only the creator of c00010000000000000000000000000001 can add members: ask them"
+            "direct_conversation: conversation c0001c5a1e1c23db41737f9b162e9e22e is between two users, who are in it for good: begin a group"
         ],
     );
     check(
         1,
-        Command::Add { conversation: direct(), command: new, user: user(3) },
+        Command::ChangeMembers { conversation: direct(), command: new, wish: MembersWish::Leave },
         expect![
-            "direct_conversation: conversation c0001c5a1e1c23db41737f9b162e9e22e is between two users, nobody is added to it or leaves it: begin a group"
-        ],
-    );
-    check(
-        1,
-        Command::Leave { conversation: direct(), command: new },
-        expect![
-            "direct_conversation: conversation c0001c5a1e1c23db41737f9b162e9e22e is between two users, nobody is added to it or leaves it: begin a group"
+            "direct_conversation: conversation c0001c5a1e1c23db41737f9b162e9e22e is between two users, who are in it for good: begin a group"
         ],
     );
     check(
         3,
-        Command::Leave { conversation: islands, command: new },
+        Command::ChangeMembers { conversation: islands, command: new, wish: MembersWish::Leave },
         expect![
             "unknown_conversation: there is no conversation c00010000000000000000000000000001 for you here: check the id, or wait until this region has heard of it"
         ],
@@ -114,7 +113,7 @@ fn commands_are_refused_by_name_and_change_nothing() {
         1,
         Command::OpenDirect { placement: WORLD, command: new, peer: user(1) },
         expect![
-            "direct_conversation: conversation c0001e282870203aa807832cbbc88331f is between two users, nobody is added to it or leaves it: begin a group"
+            "direct_conversation: conversation c0001e282870203aa807832cbbc88331f is between two users, who are in it for good: begin a group"
         ],
     );
     check(
@@ -158,7 +157,13 @@ fn what_is_as_large_as_it_may_be_is_taken() {
 fn who_left_is_told_so_and_who_was_never_in_it_learns_nothing() {
     let mut world = World::new(1);
     world.ask(0, 1, create(group(1), 1, &[1, 2])).unwrap();
-    world.ask(0, 2, Command::Leave { conversation: group(1), command: message(2) }).unwrap();
+    world
+        .ask(
+            0,
+            2,
+            Command::ChangeMembers { conversation: group(1), command: message(2), wish: MembersWish::Leave },
+        )
+        .unwrap();
     let mut code = |user| world.ask(0, user, post(group(1), 3, "x")).unwrap_err().code();
     assert_eq!((code(2), code(3)), ("not_a_member", "unknown_conversation"));
 }
@@ -334,9 +339,9 @@ fn commits_of_a_peer_are_refused_whole() {
     let digest = MalformedOperation::Digest;
     assert!(matches!(refused(vec![payload]), CommitRefused::Malformed { reason, .. } if reason == digest));
 
-    // Of a post the payload may have been cut; an adding governs what comes after it, and keeps its own.
-    let added = Body::Add { user: user(3), since: Cut::new() };
-    let bare = OperationBytes { payload: None, ..next(50, added) };
+    // Of a post the payload may have been cut; a leave governs what comes after it, and keeps its own.
+    let left = Body::Change(Change { cut: Cut::new(), action: Action::Leave });
+    let bare = OperationBytes { payload: None, ..next(50, left) };
     let missing = signed(partition, 1, vec![bare]);
     assert!(matches!(refused(vec![missing]), CommitRefused::Malformed { .. }));
 
@@ -576,5 +581,12 @@ fn a_resent_command_gets_the_originals_answer_whatever_came_between() {
     assert_eq!(world.ask(1, 1, post(group(1), 70, "once")).unwrap(), first, "also in another region");
     world.now = world.now.plus_ms(40 * 86_400_000);
     assert_eq!(world.ask(1, 1, post(group(1), 70, "once")).unwrap(), first, "also after its window");
-    assert_eq!(world.ask(0, 1, Command::Leave { conversation: group(1), command: message(70) }), Ok(first));
+    assert_eq!(
+        world.ask(
+            0,
+            1,
+            Command::ChangeMembers { conversation: group(1), command: message(70), wish: MembersWish::Leave }
+        ),
+        Ok(first)
+    );
 }

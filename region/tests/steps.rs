@@ -58,6 +58,7 @@ fn tell(outcome: &Outcome) -> String {
             Effect::Advanced { state, .. } => {
                 format!("advanced: log {} feed {} {}", state.log_end.0, state.feed_end.0, state.applied)
             }
+            Effect::BehindFold { dot, .. } => format!("behind a fold: {dot}"),
             Effect::PinBroken { dot, user, .. } => format!("pin broken: {user} by {dot}"),
             Effect::Refused { peer, reason } => format!("refused: {peer} {reason}"),
         };
@@ -261,26 +262,29 @@ fn a_store_of_another_kind_is_refused_by_name() {
         refusal(&|other| other.placement_name = "eu".to_owned()),
         refusal(&|other| other.replica.incarnation = crdt::Incarnation(1)),
     ];
-    // A later format, with fields that this version cannot know, under a checksum of its own.
+    // A later format, with fields that this version cannot know, under a checksum of its own; and one from before the first release.
     let (key, _) = store.records().next().map(|(key, value)| (key.clone(), value.clone())).unwrap();
-    let mut later = vec![meta::FORMAT as u8 + 1, 0xee, 0xee];
-    let sum = crc32c::crc32c_append(crc32c::crc32c(&key), &later);
-    later.extend(sum.to_be_bytes());
-    let mut batch = Batch::default();
-    batch.put(key.clone(), later.into());
-    store.commit(&batch).unwrap();
-    assert!(store.get(&key).unwrap().is_some());
-    refusals.push(meta::check(&store, &expected).unwrap_err().to_string());
+    for format in [5, 3] {
+        let mut other = vec![format, 0xee, 0xee];
+        let sum = crc32c::crc32c_append(crc32c::crc32c(&key), &other);
+        other.extend(sum.to_be_bytes());
+        let mut batch = Batch::default();
+        batch.put(key.clone(), other.into());
+        store.commit(&batch).unwrap();
+        assert!(store.get(&key).unwrap().is_some());
+        refusals.push(meta::check(&store, &expected).unwrap_err().to_string());
+    }
     expect![[r#"
         the store belongs to region eu-central, not to us-east: give region us-east a data folder of its own
         the store holds placement global, not eu: the folders in the data folder were exchanged; put them back
         the store is incarnation 000000000000000a of region eu-central, but the placement's epoch admits 0000000000000001: a restored or replaced store returns by a new epoch
-        the store has format 4, this version reads up to 3: run the version that wrote it, or a later one"#]].assert_eq(&refusals.join("\n"));
+        the store has format 5, this version reads up to 4: run the version that wrote it, or a later one
+        the store has format 3, this version reads none below 4: begin with an empty data folder, or run the version that wrote it"#]].assert_eq(&refusals.join("\n"));
 }
 
 /// Whoever changes this has changed what older stores hold: `meta::FORMAT` grows, and old stores are read or refused by name.
 #[test]
-fn the_bytes_on_disks_are_those_of_format_3() {
+fn the_bytes_on_disks_are_those_of_format_4() {
     let mut world = World::new(2);
     world.ask(0, 1, create(group(1), 1, &[1, 2])).unwrap();
     world.ask(1, 2, create(group(2), 2, &[1])).unwrap();
@@ -298,13 +302,13 @@ fn the_bytes_on_disks_are_those_of_format_3() {
     let read = given.unwrap().map(|given| given.cut);
     world.ask(1, 1, Command::Receipt { conversation: group(1), delivered: None, read }).unwrap();
     world.calm();
-    assert_eq!(meta::FORMAT, 3);
+    assert_eq!(meta::FORMAT, 4);
     let mut hasher = blake3::Hasher::new();
     for (key, value) in world.regions[0].store.records() {
         hasher.update(key).update(value);
     }
     let digest = hasher.finalize().to_hex().to_string();
-    expect!["63 records, f39f9ea4a7b6644f14887b254288ecbd"].assert_eq(&format!(
+    expect!["63 records, 769a43ad566092cc578a2c09b7f89ba7"].assert_eq(&format!(
         "{} records, {}",
         world.regions[0].store.records().count(),
         &digest[..32]

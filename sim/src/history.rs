@@ -139,7 +139,7 @@ pub enum Event {
         #[serde(with = "cut")]
         since: Cut,
     },
-    /// The client was told that a member left.
+    /// The client was told that a member left, or was removed.
     Left {
         /// Where.
         #[serde(with = "text")]

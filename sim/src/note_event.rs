@@ -20,10 +20,14 @@ pub fn note_event(said: Said) -> Option<Event> {
                 Content::Created { members, .. } => Event::Created { conversation, members },
                 Content::Added { user, since } => Event::Added { conversation, user, since },
                 Content::Left => Event::Left { conversation, user: sender },
+                Content::Removed { user } => Event::Left { conversation, user },
                 Content::Edited { .. }
                 | Content::Deleted { .. }
                 | Content::Reacted { .. }
-                | Content::Withdrawn { .. } => return None,
+                | Content::Withdrawn { .. }
+                | Content::Promoted { .. }
+                | Content::Demoted { .. }
+                | Content::Claimed => return None,
             }
         }
         Said::Moved { conversation, sender, message, to, .. } => {

@@ -8,7 +8,7 @@
 mod histories;
 
 use crdt::ConversationId;
-use gateway_client::Act;
+use gateway_client::{Act, MembersWish};
 use histories::islands::{A, B, C, begin, calm, device, islands, join, shows};
 use sim::world::{PINNED, WORLD, World, address};
 
@@ -166,7 +166,10 @@ fn an_answer_to_what_the_new_region_lacks_is_marked_until_it_arrives() {
     world.cut_pair(A, C);
     world.pass(4_000_000);
     join(&mut world, 4, A);
-    world.act(device(1), Act::Add { conversation: group, user: World::user(4, false) });
+    world.act(
+        device(1),
+        Act::ChangeMembers { conversation: group, wish: MembersWish::Add(World::user(4, false)) },
+    );
     world.pass(1_000_000);
     let seen = world.post(device(4), group, "seen at A alone");
     assert!(world.wait_until(2_000_000, |world| shows(world, 1, group, seen)));

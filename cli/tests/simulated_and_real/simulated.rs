@@ -6,7 +6,7 @@
 use crate::REGIONS;
 use crate::times::{Direction, Times};
 use crdt::{ConversationId, DeviceId, MessageId, PlacementId, RegionId};
-use gateway_client::Act;
+use gateway_client::{Act, MembersWish};
 use sim::plan::{Act as Planned, Need, Pin, Plan, StepNumber};
 use sim::scenario::Scenario;
 use sim::script::draw;
@@ -168,7 +168,10 @@ impl Stage<'_> {
             }
             Planned::Add(user) => {
                 let user = self.user(*user);
-                self.world.act(device(step.user), Act::Add { conversation, user });
+                self.world.act(
+                    device(step.user),
+                    Act::ChangeMembers { conversation, wish: MembersWish::Add(user) },
+                );
             }
         }
     }

@@ -34,6 +34,7 @@ impl Roster {
         let count = self.foldable(stable);
         let window: Vec<&Unfolded> = self.unfolded.values().take(count).collect();
         let Some(last) = window.last() else { return Vec::new() };
+        crate::sometimes::ROSTER_FOLDED.reach();
         let highest = last.operation.place.hlc;
         let evaluation = Evaluation::of(&self.folded, &window);
         let mut released = Vec::new();

@@ -7,8 +7,6 @@
 //! What must always hold:
 //! - Standings are a function of the *set* of operations (`evaluate.rs`), and folding changes none of them (`fold.rs`).
 //! - The door (`door.rs`) judges once and lets in only what takes effect where it was asked; what survives elsewhere is the table's.
-//!
-//! Nothing in `region` uses this yet: groups there have the plain rule of `membership.rs`.
 
 mod bytes;
 mod door;
@@ -176,6 +174,17 @@ impl Roster {
         self.view().all().map(|(user, _)| user)
     }
 
+    /// The members who are admins, sorted.
+    pub fn admins(&self) -> impl Iterator<Item = UserId> + '_ {
+        let admin = |(user, standing): (UserId, &Standing)| (!standing.grants.is_empty()).then_some(user);
+        self.view().all().filter_map(admin)
+    }
+
+    /// The add, or the creation, that keeps that member in.
+    pub(crate) fn right(&self, user: UserId) -> Option<Place> {
+        self.standing(user)?.right()
+    }
+
     /// How many members there are.
     #[must_use]
     pub fn size(&self) -> usize {
@@ -238,7 +247,8 @@ impl Roster {
 
     /// One that is concurrent with others: all that is unfolded is settled anew.
     fn insert(&mut self, operation: RosterOperation) -> Vec<StandingChange> {
-        let (place, dot) = (operation.place, operation.dot());
+        crate::sometimes::ROSTER_CONCURRENT.reach();
+        let (place, dot, target) = (operation.place, operation.dot(), operation.target());
         self.claimed.join(&operation.change.cut);
         self.unfolded.insert(place, Unfolded { operation, judged: Judged::Void });
         // An honest region's cut covers only what was there before. If this was claimed before it came, those claims are judged again.
@@ -259,7 +269,10 @@ impl Roster {
         let was = |user: &UserId| before.get(user).or_else(|| self.folded.users.get(user));
         let changes =
             after.iter().filter_map(|(user, is)| change(*user, as_member(was(user)), as_member(Some(is))));
-        let changes = changes.collect();
+        let changes: Vec<StandingChange> = changes.collect();
+        if changes.iter().any(|change| change.user != target) {
+            crate::sometimes::ROSTER_UNDONE.reach();
+        }
         self.changed = after;
         changes
     }

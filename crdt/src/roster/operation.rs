@@ -5,11 +5,11 @@
 //! - A grant is named by the dot of the operation that gave it; only who holds it acts under it.
 //! - Decoding is total. A change has one encoding in this version; a later one may add fields.
 //!
-//! The bytes are Protocol Buffers (`proto/roster.proto`), because they travel between versions: about 15 bytes and the cut.
+//! The bytes are Protocol Buffers (`proto/operation.proto`), because they travel between versions: about 15 bytes and the cut.
 
 use crate::id::{Dot, MessageId, ReplicaId, UserId};
 use crate::limits::{CUT_ENTRIES_MAX, MEMBERS_MAX};
-use crate::operation::MalformedOperation;
+use crate::operation::{Kind, MalformedOperation};
 use crate::proto;
 use crate::timeline::{Identity, Place};
 use crate::version_vector::Cut;
@@ -96,7 +96,7 @@ impl RosterOperation {
     }
 
     /// The user whose standing it changes; of a creation, the creator.
-    pub(super) const fn target(&self) -> UserId {
+    pub(crate) const fn target(&self) -> UserId {
         match self.change.action {
             Action::Add { user, .. }
             | Action::Remove { user, .. }
@@ -135,10 +135,30 @@ impl RosterOperation {
     }
 }
 
+impl Action {
+    /// The kind of operation that does it.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Create { .. } => Kind::Create,
+            Self::Add { .. } => Kind::Add,
+            Self::Remove { .. } => Kind::Remove,
+            Self::Leave => Kind::Leave,
+            Self::Promote { .. } => Kind::Promote,
+            Self::Demote { .. } => Kind::Demote,
+            Self::Claim => Kind::Claim,
+        }
+    }
+}
+
 impl Change {
     /// Its bytes, as they stand in a payload.
     #[must_use]
     pub fn encode(&self) -> Bytes {
+        Bytes::from(self.to_proto().encode_to_vec())
+    }
+
+    pub(crate) fn to_proto(&self) -> proto::RosterChange {
         use proto::roster_change::Action as Wire;
         let entry = |dot: Dot| proto::CutEntry {
             region: u32::from(dot.replica.region.0),
@@ -169,9 +189,7 @@ impl Change {
             Action::Claim => (Wire::Claim(true), None),
         };
         let cut = (!self.cut.is_empty()).then(|| self.cut.to_proto());
-        Bytes::from(
-            proto::RosterChange { cut, under: under.map(entry), action: Some(action) }.encode_to_vec(),
-        )
+        proto::RosterChange { cut, under: under.map(entry), action: Some(action) }
     }
 
     /// Reads it.
@@ -179,9 +197,12 @@ impl Change {
     /// # Errors
     /// [`MalformedOperation`] when the bytes are not a change of this version.
     pub fn decode(bytes: &Bytes) -> Result<Self, MalformedOperation> {
-        use proto::roster_change::Action as Wire;
         let source = |source| MalformedOperation::Encoding { what: "roster change", source };
-        let decoded = proto::RosterChange::decode(bytes.clone()).map_err(source)?;
+        Self::from_proto(proto::RosterChange::decode(bytes.clone()).map_err(source)?)
+    }
+
+    pub(crate) fn from_proto(decoded: proto::RosterChange) -> Result<Self, MalformedOperation> {
+        use proto::roster_change::Action as Wire;
         let cut = match &decoded.cut {
             Some(cut) => Cut::from_proto(cut).map_err(|_| MalformedOperation::Field("cut"))?,
             None => Cut::new(),

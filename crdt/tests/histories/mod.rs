@@ -11,6 +11,7 @@ use bytes::Bytes;
 use crdt::amendments::{AmendmentContent, AmendmentWish, Windows};
 use crdt::emoji::Emoji;
 use crdt::operation::{Body, Draft, Post};
+use crdt::roster::{Action, Change, Wish};
 use crdt::*;
 use proptest::prelude::*;
 
@@ -44,10 +45,8 @@ pub enum Act {
         direct: bool,
         members: Vec<u64>,
     },
-    Add {
-        user: u64,
-    },
-    Leave,
+    /// Who is in it, or what they may do, is changed.
+    Change(Wish),
     Post {
         reply: bool,
     },
@@ -76,8 +75,14 @@ pub fn steps() -> impl Strategy<Value = Vec<Step>> {
     let act = prop_oneof![
         1 => (prop::bool::weighted(0.1), prop::collection::vec(0..USERS, 0..4))
             .prop_map(|(direct, members)| Act::Create { direct, members }),
-        6 => (0..USERS).prop_map(|user| Act::Add { user }),
-        4 => Just(Act::Leave),
+        16 => (0..USERS, 0..13_u8).prop_map(|(number, which)| Act::Change(match which {
+            0..=6 => Wish::Add(user(number)),
+            7 | 8 => Wish::Promote(user(number)),
+            9 => Wish::Leave,
+            10 => Wish::Remove(user(number)),
+            11 => Wish::Demote(user(number)),
+            _ => Wish::Claim,
+        })),
         3 => any::<bool>().prop_map(|reply| Act::Post { reply }),
         5 => (any::<usize>(), wish()).prop_map(|(which, wish)| Act::Amend { which, wish }),
     ];
@@ -201,14 +206,15 @@ impl History {
         let allowed: Vec<UserId> = match act {
             Act::Create { direct: true, .. } => vec![user(0), user(1)],
             Act::Create { direct: false, .. } => Vec::new(),
-            Act::Add { .. } => membership.creator().into_iter().collect(),
+            Act::Change(Wish::Leave | Wish::Claim) => membership.members().collect(),
+            Act::Change(_) => membership.admins().collect(),
             // Edits and deletions of another's message are void everywhere, so the door lets one in now and then.
             Act::Amend { which, wish: AmendmentWish::Edit | AmendmentWish::Delete }
                 if !number.is_multiple_of(4) =>
             {
                 self.message(replica, *which).map(|message| message.sender).into_iter().collect()
             }
-            Act::Leave | Act::Post { .. } | Act::Amend { .. } => membership.members().collect(),
+            Act::Post { .. } | Act::Amend { .. } => membership.members().collect(),
         };
         let chosen = (number as usize).checked_rem(allowed.len()).map(|index| allowed[index]);
         chosen.unwrap_or_else(|| user(number))
@@ -241,11 +247,11 @@ impl History {
                 let name = if *direct { String::new() } else { format!("named by {sender}") };
                 Some(Body::Create { members, name, direct: *direct })
             }
-            Act::Add { user: added } => {
-                let allowed = membership.creator() == Some(sender) && !membership.direct();
-                allowed.then(|| Body::Add { user: user(*added), since: state.cut().clone() })
+            Act::Change(wish) => {
+                let allowed =
+                    membership.roster().judge_wish(sender, *wish).ok().filter(|_| !membership.direct());
+                allowed.map(|action| Body::Change(Change { cut: state.cut().clone(), action }))
             }
-            Act::Leave => member.then(|| Body::Leave { seen: state.cut().clone() }),
             Act::Post { reply } => {
                 let last = state.timeline().entries().next_back().map(|(_, entry)| entry.identity);
                 let reply_to = last.filter(|_| *reply).map(|target| (target.sender, target.message));
@@ -287,9 +293,10 @@ impl History {
         }
         let cut = state.cut().clone();
         let body = match (&self.issued[index].draft.body, changed) {
-            (Body::Add { user: added, .. }, false) => Body::Add { user: *added, since: cut },
-            (Body::Add { .. }, true) => Body::Add { user: user(0), since: cut },
-            (Body::Leave { .. }, _) => Body::Leave { seen: cut },
+            (Body::Change(Change { action: Action::Add { under, .. }, .. }), true) => {
+                Body::Change(Change { cut, action: Action::Add { user: user(0), under: *under } })
+            }
+            (Body::Change(change), _) => Body::Change(Change { cut, action: change.action.clone() }),
             (Body::Create { members, name, direct }, _) => {
                 Body::Create { members: members.clone(), name: name.clone(), direct: *direct }
             }

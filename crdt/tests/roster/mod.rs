@@ -5,4 +5,4 @@
 mod bytes;
 mod concurrent_cases;
 pub(crate) mod laws;
-mod model;
+pub(crate) mod model;

@@ -116,7 +116,14 @@ fn read(item: &Item) -> Option<(Amendment, Option<Bytes>)> {
         Content::Withdrawn { target, emoji, seen } => {
             (target, AmendmentAct::Withdraw { emoji: emoji.clone(), seen: seen.clone() }, None)
         }
-        Content::Post { .. } | Content::Created { .. } | Content::Added { .. } | Content::Left => {
+        Content::Post { .. }
+        | Content::Created { .. }
+        | Content::Added { .. }
+        | Content::Left
+        | Content::Removed { .. }
+        | Content::Promoted { .. }
+        | Content::Demoted { .. }
+        | Content::Claimed => {
             return None;
         }
     };

@@ -169,8 +169,7 @@ impl Client {
             | Act::Amend { .. }
             | Act::CreateGroup { .. }
             | Act::OpenDirect { .. }
-            | Act::Add { .. }
-            | Act::Leave { .. } => self.take_command(step, act),
+            | Act::ChangeMembers { .. } => self.take_command(step, act),
             Act::MarkRead { conversation } => self.mark_read(conversation),
             Act::Page { conversation, from, limit } => self.page(step, conversation, from, limit),
             Act::List => self.list(step),

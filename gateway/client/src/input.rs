@@ -5,6 +5,7 @@
 
 use crate::item::Place;
 use bytes::Bytes;
+use crdt::roster::Wish as MembersWish;
 use crdt::{ConversationId, DeviceId, MessageId, PlacementId, UserId};
 use gateway_protocol::v1::ServerFrame;
 
@@ -77,17 +78,12 @@ pub enum Act {
         /// The other.
         peer: UserId,
     },
-    /// Adds a member.
-    Add {
-        /// Where.
-        conversation: ConversationId,
-        /// Whom.
-        user: UserId,
-    },
-    /// Leaves a group.
-    Leave {
+    /// Changes who is in a group, or what they may do.
+    ChangeMembers {
         /// Which.
         conversation: ConversationId,
+        /// How.
+        wish: MembersWish,
     },
     /// Everything shown of that conversation so far has been read.
     MarkRead {

@@ -67,6 +67,23 @@ pub enum Content {
     },
     /// The sender left.
     Left,
+    /// A member was removed.
+    Removed {
+        /// Who.
+        user: UserId,
+    },
+    /// A member was made an admin.
+    Promoted {
+        /// Who.
+        user: UserId,
+    },
+    /// An admin was made a member as the others.
+    Demoted {
+        /// Who.
+        user: UserId,
+    },
+    /// The sender took the place of admins that were all gone.
+    Claimed,
     /// A message is edited.
     Edited {
         /// The sender and id of the message.
@@ -108,7 +125,14 @@ impl Content {
             | Self::Deleted { target }
             | Self::Reacted { target, .. }
             | Self::Withdrawn { target, .. } => Some(*target),
-            Self::Post { .. } | Self::Created { .. } | Self::Added { .. } | Self::Left => None,
+            Self::Post { .. }
+            | Self::Created { .. }
+            | Self::Added { .. }
+            | Self::Left
+            | Self::Removed { .. }
+            | Self::Promoted { .. }
+            | Self::Demoted { .. }
+            | Self::Claimed => None,
         }
     }
 }
@@ -146,6 +170,8 @@ pub struct Summary {
     pub direct: bool,
     /// Its members.
     pub members: Vec<UserId>,
+    /// Those of them who may change who is in it.
+    pub admins: Vec<UserId>,
     /// Its latest message, if any.
     pub last: Option<Item>,
     /// Messages of others that the user has not read.
@@ -221,6 +247,12 @@ impl TryFrom<&v1::Item> for Item {
                 since: read_cut("since", added.since.as_ref())?,
             },
             v1::item::Content::Left(v1::Left {}) => Content::Left,
+            v1::item::Content::Removed(removed) => Content::Removed { user: read_id("user", &removed.user)? },
+            v1::item::Content::Promoted(promoted) => {
+                Content::Promoted { user: read_id("user", &promoted.user)? }
+            }
+            v1::item::Content::Demoted(demoted) => Content::Demoted { user: read_id("user", &demoted.user)? },
+            v1::item::Content::Claimed(v1::Claimed {}) => Content::Claimed,
             v1::item::Content::Edited(edited) => Content::Edited {
                 target: read_target(edited.target.as_ref())?,
                 body: edited.body.clone(),
@@ -258,6 +290,7 @@ impl TryFrom<&v1::Conversation> for Summary {
             name: summary.name.clone(),
             direct: summary.direct,
             members: read_ids("members", &summary.members)?,
+            admins: read_ids("admins", &summary.admins)?,
             last: summary.last.as_ref().map(Item::try_from).transpose()?,
             unread: summary.unread,
         })

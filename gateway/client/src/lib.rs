@@ -32,6 +32,7 @@ mod ticks;
 mod timers;
 
 pub use client::Client;
+pub use crdt::roster::Wish as MembersWish;
 pub use error::LocalRefusal;
 pub use input::{Act, Address, Amend, Config, ConnectionId, Input, PageFrom};
 pub use item::{Became, Content, Item, MalformedFrame, Place, Reaction, Summary};

@@ -55,7 +55,12 @@ impl Given {
             | Content::Edited { .. }
             | Content::Deleted { .. }
             | Content::Reacted { .. }
-            | Content::Withdrawn { .. } => {}
+            | Content::Withdrawn { .. }
+            | Content::Promoted { .. }
+            | Content::Demoted { .. }
+            | Content::Claimed => {}
+            // Who is removed is not given that, unless it came to nothing.
+            Content::Removed { .. } => {}
             Content::Created { members, .. } => {
                 if members.contains(&me) {
                     self.begin_membership(item.place.dot, Cut::new());

@@ -15,6 +15,7 @@
 use crate::input::Amend;
 use crate::limits;
 use bytes::Bytes;
+use crdt::roster::Wish as MembersWish;
 use crdt::{ConversationId, Cut, Dot, MessageId, UserId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,10 +41,8 @@ pub(crate) enum Wish {
     Create { members: Vec<UserId>, name: String },
     /// Open a direct conversation.
     Direct { peer: UserId },
-    /// Add a member.
-    Add { user: UserId },
-    /// Leave.
-    Leave,
+    /// Change who is in a group, or what they may do.
+    Members(MembersWish),
 }
 
 /// One command.
@@ -93,7 +92,7 @@ impl Wish {
             Self::Amend { what: Amend::React(emoji) | Amend::Withdraw(emoji), .. } => emoji.len(),
             Self::Amend { what: Amend::Delete, .. } => 0,
             Self::Create { members, name } => members.len() * 8 + name.len(),
-            Self::Direct { .. } | Self::Add { .. } | Self::Leave => 0,
+            Self::Direct { .. } | Self::Members(_) => 0,
         }
     }
 }

@@ -16,7 +16,8 @@ use crate::outbox::{Entry, Wish};
 use crate::output::Event;
 use crate::timers::Timer;
 use bytes::Bytes;
-use crdt::{ConversationId, MessageId};
+use crdt::roster::Wish as MembersWish;
+use crdt::{ConversationId, MessageId, UserId};
 use gateway_protocol::fields::write_message_ref;
 use gateway_protocol::v1::{self, client_frame::Frame};
 
@@ -62,8 +63,7 @@ impl Client {
                 let conversation = ConversationId::direct(placement, self.config.user, peer);
                 Some((conversation, None, Wish::Direct { peer }))
             }
-            Act::Add { conversation, user } => Some((conversation, None, Wish::Add { user })),
-            Act::Leave { conversation } => Some((conversation, None, Wish::Leave)),
+            Act::ChangeMembers { conversation, wish } => Some((conversation, None, Wish::Members(wish))),
             Act::MarkRead { .. }
             | Act::Page { .. }
             | Act::List
@@ -246,7 +246,7 @@ impl Wish {
     fn seen(&self) -> Option<Bytes> {
         match self {
             Self::Post { seen, .. } | Self::Amend { seen, .. } => seen.clone(),
-            Self::Create { .. } | Self::Direct { .. } | Self::Add { .. } | Self::Leave => None,
+            Self::Create { .. } | Self::Direct { .. } | Self::Members(_) => None,
         }
     }
 
@@ -303,9 +303,20 @@ fn write_command(entry: &Entry) -> Frame {
             command,
             peer: peer.to_string(),
         }),
-        Wish::Add { user } => {
-            Frame::AddMember(v1::AddMember { conversation, command, user: user.to_string() })
+        Wish::Members(wish) => write_members(conversation, command, *wish),
+    }
+}
+
+fn write_members(conversation: String, command: String, wish: MembersWish) -> Frame {
+    let name = |user: UserId| user.to_string();
+    match wish {
+        MembersWish::Add(user) => Frame::AddMember(v1::AddMember { conversation, command, user: name(user) }),
+        MembersWish::Remove(user) => {
+            Frame::RemoveMember(v1::RemoveMember { conversation, command, user: name(user) })
         }
-        Wish::Leave => Frame::Leave(v1::Leave { conversation, command }),
+        MembersWish::Promote(user) => Frame::Promote(v1::Promote { conversation, command, user: name(user) }),
+        MembersWish::Demote(user) => Frame::Demote(v1::Demote { conversation, command, user: name(user) }),
+        MembersWish::Leave => Frame::Leave(v1::Leave { conversation, command }),
+        MembersWish::Claim => Frame::Claim(v1::Claim { conversation, command }),
     }
 }

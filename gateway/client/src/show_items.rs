@@ -73,6 +73,12 @@ impl Client {
             _ if !new => {}
             Content::Left if sender != me => conversation.ticks.note_left(sender),
             Content::Added { .. } | Content::Left => conversation.ticks.forget_members(),
+            // Whether a removal stands is not for a device to tell, and need not be: who is removed confirms nothing more, until an adding says
+            // what they were not shown.
+            Content::Removed { .. }
+            | Content::Promoted { .. }
+            | Content::Demoted { .. }
+            | Content::Claimed => {}
             Content::Post { .. }
             | Content::Edited { .. }
             | Content::Deleted { .. }
@@ -93,6 +99,10 @@ impl Client {
                     Content::Created { .. }
                     | Content::Added { .. }
                     | Content::Left
+                    | Content::Removed { .. }
+                    | Content::Promoted { .. }
+                    | Content::Demoted { .. }
+                    | Content::Claimed
                     | Content::Deleted { .. }
                     | Content::Reacted { .. }
                     | Content::Withdrawn { .. } => None,
@@ -238,7 +248,11 @@ fn note_membership(conversation: &mut Conversation, me: UserId, item: &Item) {
         | Content::Edited { .. }
         | Content::Deleted { .. }
         | Content::Reacted { .. }
-        | Content::Withdrawn { .. } => {}
+        | Content::Withdrawn { .. }
+        | Content::Removed { .. }
+        | Content::Promoted { .. }
+        | Content::Demoted { .. }
+        | Content::Claimed => {}
         Content::Created { members, .. } => {
             if members.contains(&me) {
                 conversation.member = Some(true);

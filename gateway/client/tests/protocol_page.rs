@@ -52,6 +52,10 @@ const fn asked(frame: &Asked) -> &'static str {
         Asked::Edit(_) => "edit",
         Asked::Delete(_) => "delete",
         Asked::React(_) => "react",
+        Asked::RemoveMember(_) => "remove_member",
+        Asked::Promote(_) => "promote",
+        Asked::Demote(_) => "demote",
+        Asked::Claim(_) => "claim",
     }
 }
 
@@ -83,7 +87,7 @@ fn every_example_of_a_client_is_a_frame_and_every_frame_has_one() {
         let written = std::str::from_utf8(written.bytes()).unwrap();
         assert_eq!(tokens(&example), tokens(written), "not as it is written");
     }
-    assert_eq!(shown.len(), 16, "{shown:?}");
+    assert_eq!(shown.len(), 20, "{shown:?}");
 }
 
 #[test]

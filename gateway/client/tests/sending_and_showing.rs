@@ -5,7 +5,7 @@
 
 use crdt::{ConversationId, MessageId, PlacementId};
 use expect_test::expect;
-use gateway_client::{Act, ConnectionId, Input, LocalRefusal, limits};
+use gateway_client::{Act, ConnectionId, Input, LocalRefusal, MembersWish, limits};
 use gateway_protocol::v1;
 use gateway_protocol::v1::server_frame::Frame as Told;
 
@@ -315,7 +315,10 @@ fn what_the_next_region_says_of_a_dot_counts_only_if_it_has_the_message_under_it
 fn what_needs_nothing_here_but_was_done_elsewhere_is_asked_again_until_it_is_named() {
     let mut story = Story::live();
     let user = crdt::UserId::new(PlacementId(1), 9);
-    story.act("add somebody", Act::Add { conversation: conversation(1), user });
+    story.act(
+        "add somebody",
+        Act::ChangeMembers { conversation: conversation(1), wish: MembersWish::Add(user) },
+    );
     let command = story.text.split("\"command\":\"").nth(1).and_then(|rest| rest.split('"').next());
     let number = command.unwrap().parse::<MessageId>().unwrap().0;
     story.done(3, number, "r1.0000000000000001:1");

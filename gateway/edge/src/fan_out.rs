@@ -143,6 +143,7 @@ impl FanOut {
             Effect::Reply { .. }
             | Effect::Advanced { .. }
             | Effect::PinBroken { .. }
+            | Effect::BehindFold { .. }
             | Effect::Refused { .. } => {}
         }
     }

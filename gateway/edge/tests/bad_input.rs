@@ -96,7 +96,7 @@ fn asked(cursor: &Bytes, cursor_of_8: &Bytes) -> Vec<(&'static str, &'static str
         ("a placement's id", "malformed_id", Ask::List(v1::List { placement: "global".into(), limit: 0 })),
         ("a member pinned elsewhere", "placement_fixed", add(group(8), &pinned.to_string())),
         ("a group with one", "placement_fixed", create(vec![pinned.to_string()])),
-        ("a member of somebody else's group", "not_creator", add(group(7), &user(3).to_string())),
+        ("a member of somebody else's group", "not_an_admin", add(group(7), &user(3).to_string())),
         (
             "a conversation that is not there",
             "unknown_conversation",

@@ -165,13 +165,25 @@ pub const CODES: &[Code] = &[
         "there is no such conversation here, or the user is not in it",
         "check the id, or wait until this region has heard of it",
     ),
-    code("not_a_member", "the user has left the conversation", "ask its creator to be added again"),
+    code(
+        "not_a_member",
+        "the user has left the conversation or was removed",
+        "ask an admin to be added again",
+    ),
     code(
         "placement_fixed",
         "the user is pinned to regions that do not hold the conversation's placement",
         "begin a new conversation in a placement that all members allow",
     ),
-    code("not_creator", "only the creator adds members", "ask the creator"),
+    code("not_an_admin", "only admins change who is in a group", "ask one of them"),
+    code("not_above", "the admin stands as high as the user, or higher", "ask somebody above them"),
+    code(
+        "unknown_member",
+        "there is no such member here",
+        "add them first, or wait until this region has heard of it",
+    ),
+    code("admins_remain", "a group that has admins cannot be claimed", "ask one of them"),
+    code("not_most_senior", "another member has been in the group for longer", "it is theirs to claim"),
     code("conversation_exists", "another group has that id", "draw another id"),
     code("body_too_large", "the body is over `body_bytes` of the welcome", "shorten it"),
     code("too_many_members", "the group would have more members than allowed", "begin with fewer"),
@@ -186,11 +198,7 @@ pub const CODES: &[Code] = &[
         "the message id is dated more than a day ahead",
         "correct the device's clock and send it again under a new id",
     ),
-    code(
-        "direct_conversation",
-        "nobody is added to or leaves the conversation of two users",
-        "begin a group",
-    ),
+    code("direct_conversation", "the two users of a direct conversation are in it for good", "begin a group"),
     code(
         "clock_exhausted",
         "the conversation's clock is at the top of its range",
@@ -310,7 +318,7 @@ mod tests {
     #[test]
     fn an_error_frame_takes_its_temporariness_from_the_table() {
         assert!(error("busy", "").temporary);
-        assert!(!error("not_creator", "").temporary);
+        assert!(!error("not_an_admin", "").temporary);
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub struct ShardCounters {
     pub bytes: AtomicU64,
     /// Users named by peers' operations although their pin does not allow the placement: an alarm.
     pub pins_broken: AtomicU64,
+    /// Peers' changes of members that contradict what their regions had acknowledged: an alarm.
+    pub behind_folds: AtomicU64,
     /// Time spent in them, in microseconds.
     pub sync_us: AtomicU64,
 }
@@ -32,6 +34,10 @@ impl ShardCounters {
 
     pub(crate) fn pin_broken(&self) {
         self.pins_broken.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn behind_fold(&self) {
+        self.behind_folds.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn committed(&self, batch: &Batch, took_us: u64) {

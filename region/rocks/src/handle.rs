@@ -153,8 +153,7 @@ impl RegionHandle {
 fn conversation_of(user: UserId, command: &Command) -> ConversationId {
     match command {
         Command::CreateGroup { conversation, .. }
-        | Command::Add { conversation, .. }
-        | Command::Leave { conversation, .. }
+        | Command::ChangeMembers { conversation, .. }
         | Command::Post { conversation, .. }
         | Command::Amend { conversation, .. }
         | Command::Receipt { conversation, .. } => *conversation,

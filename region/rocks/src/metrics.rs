@@ -77,6 +77,11 @@ fn shards(region: &RegionHandle) -> Vec<Family> {
             "Users whom peers let into a placement that their pin does not allow",
             |shard| &shard.pins_broken,
         ),
+        counted(
+            "shard_behind_folds",
+            "Changes of members that contradict what their region had acknowledged",
+            |shard| &shard.behind_folds,
+        ),
         Family {
             name: "shard_letters_waiting",
             help: "Commands and deliveries that wait in a shard's mailbox",

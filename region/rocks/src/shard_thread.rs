@@ -121,6 +121,11 @@ impl ShardThread {
                     // Logs leave the region, so neither user nor conversation is named: the dot leads to both.
                     tracing::warn!(%dot, %partition, "a peer let a user into a placement that their pin does not allow");
                 }
+                Effect::BehindFold { dot, conversation } => {
+                    self.counters.behind_fold();
+                    let partition = conversation.partition();
+                    tracing::error!(%dot, %partition, "a peer's change of members contradicts what its region had acknowledged: compare digests");
+                }
                 Effect::Refused { peer, reason } => self.bridges.refused(peer, &reason),
                 Effect::Changed(_)
                 | Effect::Membership { .. }

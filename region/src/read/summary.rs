@@ -30,6 +30,7 @@ pub(super) fn summary(
         name: members.name().to_owned(),
         direct: members.direct(),
         members: members.members().collect(),
+        admins: members.admins().collect(),
         last,
         unread,
         arrival: held.arrival,

@@ -9,7 +9,7 @@ use crate::people::{Board, Part, Person};
 use crate::recorder::Recorder;
 use bytes::Bytes;
 use crdt::{ConversationId, DeviceId, MessageId, PlacementId, UserId};
-use gateway_client_net::{Act, Address, ClientHandle, Config, Settings, Subprotocol};
+use gateway_client_net::{Act, Address, ClientHandle, Config, MembersWish, Settings, Subprotocol};
 use rand_chacha::ChaCha12Rng;
 use rand_core::{RngCore as _, SeedableRng as _};
 use sim::history::Own;
@@ -311,7 +311,9 @@ impl Stage {
                     person.post(*number, Own { conversation, message }, body, reply_to).await;
                 }
                 PlannedAct::Add(user) => {
-                    person.act(Act::Add { conversation, user: self.users[*user] }).await;
+                    person
+                        .act(Act::ChangeMembers { conversation, wish: MembersWish::Add(self.users[*user]) })
+                        .await;
                 }
             }
             self.board.played[*number].store(true, Ordering::Relaxed);

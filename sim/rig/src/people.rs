@@ -185,6 +185,10 @@ impl Person {
                     Content::Created { .. } => _ = state.unopened.remove(conversation),
                     Content::Added { user, .. } => _ = state.waiting_added.remove(&(*conversation, *user)),
                     Content::Left
+                    | Content::Removed { .. }
+                    | Content::Promoted { .. }
+                    | Content::Demoted { .. }
+                    | Content::Claimed
                     | Content::Edited { .. }
                     | Content::Deleted { .. }
                     | Content::Reacted { .. }

@@ -38,6 +38,7 @@ scenarios!(
     "reconnect-storm",
     "restored-from-yesterday",
     "roaming-through-a-cut",
+    "roster-wars",
     "second-thoughts",
     "slow-link",
     "slow-phones",

@@ -7,7 +7,7 @@
 use super::draw::{Lot, draw_weighted};
 use super::draw_log::acts_of_log;
 use super::draw_people::{Users, draw_direct, draw_group};
-use super::{Act, Conversation, Device, How, Script, What};
+use super::{Act, Conversation, Device, Govern, How, Script, What};
 use crate::scenario::{Arrival, Scenario, Workload};
 use crate::world::dice::Dice;
 use crdt::RegionId;
@@ -26,6 +26,7 @@ enum Kind {
     Offline,
     Misuse,
     Amend,
+    Govern,
 }
 
 /// What acts are drawn from.
@@ -79,7 +80,8 @@ fn plan<'a>(lot: &mut Lot, scenario: &'a Scenario, script: &Script) -> Plan<'a> 
     let offline = lot.share("offline_percent", &workload.offline_percent);
     let misuse = lot.share("misuse_percent", &workload.misuse_percent);
     let amend = lot.share("amend_percent", &workload.amend_percent);
-    let others = read + begin + change + moves + offline + misuse + amend;
+    let govern = lot.share("govern_percent", &workload.govern_percent);
+    let others = read + begin + change + moves + offline + misuse + amend + govern;
     let kinds = vec![
         (Kind::Write, 100_u64.saturating_sub(others).max(1)),
         (Kind::Read, read),
@@ -89,6 +91,7 @@ fn plan<'a>(lot: &mut Lot, scenario: &'a Scenario, script: &Script) -> Plan<'a> 
         (Kind::Offline, offline),
         (Kind::Misuse, misuse),
         (Kind::Amend, amend),
+        (Kind::Govern, govern),
     ];
     Plan {
         workload,
@@ -183,6 +186,7 @@ impl Plan<'_> {
             Kind::Offline => self.somebody_goes_offline(at_us, dice),
             Kind::Misuse => self.somebody_misuses(at_us, dice),
             Kind::Amend => self.somebody_amends(at_us, dice),
+            Kind::Govern => self.a_group_quarrels(at_us, dice),
         }
     }
 
@@ -243,11 +247,40 @@ impl Plan<'_> {
         }
     }
 
-    fn somebody_changes(&mut self, at_us: u64, dice: &mut Dice) {
+    fn some_group(&self, dice: &mut Dice) -> Option<Conversation> {
         let groups = (0..).zip(&self.conversations).filter(|(_, conversation)| !conversation.direct);
         let groups: Vec<usize> = groups.map(|(index, _)| index).collect();
-        let Some(index) = dice.pick(&groups) else { return };
-        let Some(group) = self.conversations.get(index).cloned() else { return };
+        self.conversations.get(dice.pick(&groups)?).cloned()
+    }
+
+    /// Several things are done to who is in a group, right after each other and by several of its people, so that what is done in several regions crosses.
+    fn a_group_quarrels(&mut self, at_us: u64, dice: &mut Dice) {
+        let Some(group) = self.some_group(dice) else { return };
+        let conversation = group.number;
+        let people: Vec<u64> = [group.creator].into_iter().chain(group.members.iter().copied()).collect();
+        let allowed = self.users.of(group.pinned).to_vec();
+        let mut at_us = at_us;
+        for _ in 0..dice.between(2, 5) {
+            let by = if dice.one_in(2) { Some(group.creator) } else { dice.pick(&people) };
+            let device = by.and_then(|by| self.device_of(by, dice));
+            let (how, user) = (dice.below(16), dice.pick(&people));
+            let (Some(device), Some(user), Some(other)) = (device, user, dice.pick(&allowed)) else { return };
+            let govern = |how| What::Govern { conversation, user, how };
+            let what = match how {
+                0..=3 => govern(Govern::Promote),
+                4..=6 => govern(Govern::Remove),
+                7 | 8 => govern(Govern::Demote),
+                9..=13 => What::Add { conversation, user: if dice.one_in(2) { user } else { other } },
+                14 => What::Leave { conversation },
+                _ => govern(Govern::Claim),
+            };
+            self.act(at_us, device.number, what, dice);
+            at_us += dice.below(400_000);
+        }
+    }
+
+    fn somebody_changes(&mut self, at_us: u64, dice: &mut Dice) {
+        let Some(group) = self.some_group(dice) else { return };
         let conversation = group.number;
         if dice.one_in(2) {
             let allowed = self.users.of(group.pinned);

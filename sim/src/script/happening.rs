@@ -56,6 +56,15 @@ pub enum What {
         /// What.
         how: How,
     },
+    /// A member is removed, or what somebody may do is changed.
+    Govern {
+        /// Where.
+        conversation: u64,
+        /// Whom it is about; a claim is about whoever makes it.
+        user: u64,
+        /// How.
+        how: Govern,
+    },
     /// A conversation has been read.
     Read {
         /// Which.
@@ -99,6 +108,20 @@ pub enum How {
     React,
     /// A reaction is withdrawn.
     Withdraw,
+}
+
+/// How a group is governed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Govern {
+    /// A member is removed.
+    Remove,
+    /// A member is made an admin.
+    Promote,
+    /// An admin is made none.
+    Demote,
+    /// The place of admins that are all gone is taken.
+    Claim,
 }
 
 /// A fault and its time.

@@ -103,7 +103,7 @@ pub(super) fn clear(script: &mut Script) {
                 | What::Amend { conversation, .. }
                 | What::Read { conversation }
                 | What::Leave { conversation } => conversations.contains(conversation),
-                What::Add { conversation, user } => {
+                What::Add { conversation, user } | What::Govern { conversation, user, .. } => {
                     conversations.contains(conversation) && users.contains(user)
                 }
                 What::Move { region } => regions.contains(&region.0),

@@ -58,8 +58,7 @@ impl World {
             | Act::CreateGroup { .. }
             | Act::OpenDirect { .. }
             | Act::MarkRead { .. }
-            | Act::Add { .. }
-            | Act::Leave { .. }
+            | Act::ChangeMembers { .. }
             | Act::Page { .. }
             | Act::List
             | Act::TakePart { .. }

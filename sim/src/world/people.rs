@@ -5,7 +5,7 @@
 //! taken out of a script changes no other.
 
 use crate::checks::world::CANARY;
-use crate::script::{Act as Planned, Conversation, Device, How, Script, What};
+use crate::script::{Act as Planned, Conversation, Device, Govern, How, Script, What};
 use crate::world::World;
 use crate::world::devices::NewDevice;
 use crate::world::dice::Dice;
@@ -13,7 +13,7 @@ use crate::world::layout::{PINNED, WORLD, address};
 use crate::world::queue::Event;
 use bytes::Bytes;
 use crdt::{ConversationId, DeviceId, MessageId, RegionId, UserId};
-use gateway_client::{Act, Amend, Content, Event as Told};
+use gateway_client::{Act, Amend, Content, Event as Told, MembersWish};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Of what a device was shown, so much is remembered to be answered; so much of the messages that it was shown, and that were written on it.
@@ -163,12 +163,24 @@ impl World {
             What::Add { conversation, user } => {
                 let user = self.people.users.get(&user).copied();
                 if let Some((conversation, user)) = self.known_to(id, conversation).zip(user) {
-                    self.act(id, Act::Add { conversation, user });
+                    self.act(id, Act::ChangeMembers { conversation, wish: MembersWish::Add(user) });
                 }
             }
             What::Leave { conversation } => {
                 if let Some(conversation) = self.known_to(id, conversation) {
-                    self.act(id, Act::Leave { conversation });
+                    self.act(id, Act::ChangeMembers { conversation, wish: MembersWish::Leave });
+                }
+            }
+            What::Govern { conversation, user, how } => {
+                let user = self.people.users.get(&user).copied();
+                if let Some((conversation, user)) = self.known_to(id, conversation).zip(user) {
+                    let wish = match how {
+                        Govern::Remove => MembersWish::Remove(user),
+                        Govern::Promote => MembersWish::Promote(user),
+                        Govern::Demote => MembersWish::Demote(user),
+                        Govern::Claim => MembersWish::Claim,
+                    };
+                    self.act(id, Act::ChangeMembers { conversation, wish });
                 }
             }
             What::Move { region } => {

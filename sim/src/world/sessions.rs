@@ -274,7 +274,8 @@ impl World {
         encode: impl Fn(Subprotocol) -> Payload,
     ) {
         let spoken = self.lines.subprotocol(line).map(&encode);
-        self.oracle.left_session(self.now, life.region, frame, spoken.as_ref(), &encode);
+        let device = self.lines.whose(line).map(|(device, _)| device);
+        self.oracle.left_session(self.now, life.region, device, frame, spoken.as_ref(), &encode);
         self.stranger_is_told(line, frame);
         if let Some(payload) = spoken {
             self.send_down(life, line, payload);
@@ -348,6 +349,7 @@ impl World {
                 Effect::Reply { .. }
                 | Effect::Advanced { .. }
                 | Effect::PinBroken { .. }
+                | Effect::BehindFold { .. }
                 | Effect::Refused { .. } => {}
             }
         }

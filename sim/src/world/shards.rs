@@ -283,6 +283,10 @@ impl World {
                         format!("{dot} lets {user} into {conversation}, which their pin does not allow");
                     self.oracle.violate(self.now, Checker::Pins, why);
                 }
+                Effect::BehindFold { dot, conversation } => {
+                    let why = format!("{} had folded what {dot} of {conversation} had not seen", life.region);
+                    self.oracle.violate(self.now, Checker::Equal, why);
+                }
                 Effect::Refused { peer, reason } => {
                     let why = format!("{} refuses what {} sends: {reason}", life.region, peer.region);
                     if !self.lies(life.region) && !self.lies(peer.region) {

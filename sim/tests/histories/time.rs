@@ -4,7 +4,7 @@
 
 use super::islands::{A, B, C, begin, calm, device, islands, join, shows};
 use crdt::ConversationId;
-use gateway_client::Act;
+use gateway_client::{Act, MembersWish};
 use sim::world::{NewDevice, START_US, WORLD, World, address};
 
 /// History 21, on: a region and a device whose clocks stand in 1970 begin a conversation. Nothing of it is lost or uncaused: an answer from a region whose
@@ -52,7 +52,10 @@ fn what_a_roaming_device_answers_sorts_after_what_its_new_region_lacks() {
     }
     world.pass(1_000_000);
     let group = begin(&mut world, ConversationId::group(WORLD, 7));
-    world.act(device(1), Act::Add { conversation: group, user: World::user(4, false) });
+    world.act(
+        device(1),
+        Act::ChangeMembers { conversation: group, wish: MembersWish::Add(World::user(4, false)) },
+    );
     world.pass(1_000_000);
     world.cut_pair(A, B);
     world.cut_pair(A, C);

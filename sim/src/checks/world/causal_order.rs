@@ -101,6 +101,9 @@ impl Oracle {
         self.record.applied += 1;
         self.may_be_a_member(change)?;
         self.may_be_done(item.message)?;
+        if is_new && item.dot.replica.region == region && !of_second_life {
+            self.is_in_it(region, change.conversation, item.sender)?;
+        }
         let facts = self.record.conversations.entry(change.conversation).or_default();
         if is_new && of_second_life {
             facts.forget_causes(number);

@@ -40,6 +40,10 @@ impl Oracle {
             let state = (partitions, export::memberships(*view)?, export::receipts(*view)?, posts);
             self.says_what_it_exports(at, *region, &state.0, &state.1, &state.3);
             self.search_for_deleted(at, *region, placement, *view)?;
+            for conversation in state.0.iter().flat_map(|partition| partition.conversations.keys()) {
+                let held = export::members(*view, *conversation)?;
+                self.compare_roster(at, *region, *conversation, &held, true);
+            }
             self.look_at(Checker::Replayed);
             let verified = verify::verify(*view, placement, BUCKETS_AT_ONCE)?;
             if !verified.damaged.is_empty() {
@@ -75,7 +79,9 @@ impl Oracle {
             _ => None,
         });
         for conversation in changed.collect::<BTreeSet<ConversationId>>() {
-            let holds = *blake3::hash(&export::members(store, conversation)?.encode()).as_bytes();
+            let held = export::members(store, conversation)?;
+            self.compare_roster(at, region, conversation, &held, false);
+            let holds = *blake3::hash(&held.canonical_bytes()).as_bytes();
             let facts = self.record.conversations.entry(conversation).or_default();
             let other = facts.members_differ(region, holds);
             self.look_at(Checker::Equal);
@@ -117,7 +123,13 @@ impl Oracle {
 
 const fn changes_members(content: &Content) -> bool {
     match content {
-        Content::Created { .. } | Content::Added { .. } | Content::Left => true,
+        Content::Created { .. }
+        | Content::Added { .. }
+        | Content::Left
+        | Content::Removed { .. }
+        | Content::Promoted { .. }
+        | Content::Demoted { .. }
+        | Content::Claimed => true,
         Content::Post { .. }
         | Content::Edited { .. }
         | Content::Deleted { .. }

@@ -12,11 +12,12 @@
 //! | `shown_once.rs` | 6 | one identity, once, as it was sent |
 //! | `alone.rs` | 7 | a region that is alone serves its own |
 //! | `residency.rs` | 8 | the taint oracle |
+//! | `roster.rs` | 10 | revocation wins in a roster, and whoever is removed is out |
 //! | `bounded.rs` | 11 | every queue, buffer and window keeps its limit at every step |
 //! | `refusals.rs` | 12 | no surprising refusal; honest peers understand each other |
 //! | `liveness.rs` | 1, 11 | once faults have ended, all is whole and every queue drains in time |
 //!
-//! Promises 9 and 10 come with what they are about; until then they have no checker, and a report leaves them out.
+//! Promise 9 comes with what it is about; until then it has no checker, and a report leaves it out.
 //! What must always hold: the record (`record/`) never asks the product's vectors, cuts or digests; a hook costs constant or logarithmic time; switched
 //! off, only what people know of their screens is kept.
 
@@ -35,6 +36,7 @@ mod receipts;
 mod record;
 mod refusals;
 mod residency;
+mod roster;
 mod screens;
 mod shown_once;
 mod stability;

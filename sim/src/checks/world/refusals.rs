@@ -11,10 +11,14 @@ use crdt::{DeviceId, MessageId, UserId};
 use region::item::{Change, Content};
 
 /// Codes with which a command may be refused for good in these worlds.
-const REFUSALS: [&str; 14] = [
+const REFUSALS: [&str; 18] = [
     "unknown_conversation",
     "not_a_member",
-    "not_creator",
+    "not_an_admin",
+    "not_above",
+    "unknown_member",
+    "admins_remain",
+    "not_most_senior",
     "placement_fixed",
     "direct_conversation",
     "conversation_exists",
@@ -72,6 +76,10 @@ impl Oracle {
             Content::Added { user, .. } => std::slice::from_ref(user),
             Content::Post { .. }
             | Content::Left
+            | Content::Removed { .. }
+            | Content::Promoted { .. }
+            | Content::Demoted { .. }
+            | Content::Claimed
             | Content::Edited { .. }
             | Content::Deleted { .. }
             | Content::Reacted { .. }

@@ -45,8 +45,7 @@ impl Oracle {
             | Act::Amend { .. }
             | Act::CreateGroup { .. }
             | Act::OpenDirect { .. }
-            | Act::Add { .. }
-            | Act::Leave { .. }
+            | Act::ChangeMembers { .. }
             | Act::Page { .. }
             | Act::List
             | Act::TakePart { .. }

@@ -67,6 +67,10 @@ pub enum Checker {
     Taint,
     /// 8: nobody whose pin forbids it becomes a member.
     Pins,
+    /// 10: who is in a group is what the rules say, everywhere and at any time.
+    Roster,
+    /// 10: whoever was removed is given nothing that came after, and does nothing.
+    Removed,
     /// 11: every queue, buffer and window keeps its limit.
     Bounded,
     /// 12: nothing is refused but for what is refused by name.
@@ -81,7 +85,7 @@ pub enum Checker {
 
 impl Checker {
     /// All of them.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 31] = [
         Self::Lost,
         Self::StableEverywhere,
         Self::RefusedAfterAcknowledged,
@@ -106,6 +110,8 @@ impl Checker {
         Self::Runs,
         Self::Taint,
         Self::Pins,
+        Self::Roster,
+        Self::Removed,
         Self::Bounded,
         Self::Refusals,
         Self::Understood,
@@ -132,6 +138,7 @@ impl Checker {
             Self::ShownOnce | Self::Identity => 6,
             Self::Alone | Self::Runs => 7,
             Self::Taint | Self::Pins => 8,
+            Self::Roster | Self::Removed => 10,
             Self::Bounded | Self::Drained => 11,
             Self::Refusals | Self::Understood => 12,
         }
@@ -165,6 +172,8 @@ impl Checker {
             | Self::Runs
             | Self::Taint
             | Self::Pins
+            | Self::Roster
+            | Self::Removed
             | Self::Bounded
             | Self::Refusals
             | Self::Understood => Class::Safety,
@@ -199,6 +208,8 @@ impl Checker {
             Self::Runs => "a region runs",
             Self::Taint => "pinned bytes stay",
             Self::Pins => "every door keeps the pins",
+            Self::Roster => "revocation wins in a roster",
+            Self::Removed => "whoever was removed is out",
             Self::Bounded => "bounded",
             Self::Refusals => "no surprising refusal",
             Self::Understood => "honest peers understand each other",
@@ -278,6 +289,6 @@ mod tests {
         let names: BTreeSet<&str> = Checker::ALL.into_iter().map(Checker::name).collect();
         assert_eq!(names.len(), Checker::ALL.len());
         assert!(Checker::ALL.into_iter().enumerate().all(|(at, checker)| checker as usize == at));
-        assert_eq!(Checker::promises().into_iter().collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7, 8, 11, 12]);
+        assert_eq!(Checker::promises().into_iter().collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12]);
     }
 }

@@ -66,7 +66,14 @@ impl AmendmentFacts {
             Content::Withdrawn { target, emoji, seen } => {
                 (target, What::Withdraw(emoji.to_string(), seen.clone()))
             }
-            Content::Post { .. } | Content::Created { .. } | Content::Added { .. } | Content::Left => return,
+            Content::Post { .. }
+            | Content::Created { .. }
+            | Content::Added { .. }
+            | Content::Left
+            | Content::Removed { .. }
+            | Content::Promoted { .. }
+            | Content::Demoted { .. }
+            | Content::Claimed => return,
         };
         let done = Done { by: item.sender, command: item.message, what };
         let of_message = self.0.entry((target.sender, target.message)).or_default();

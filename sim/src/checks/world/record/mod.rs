@@ -11,11 +11,13 @@
 
 mod amendments;
 mod operations;
+mod roster;
 mod screens;
 mod sequence;
 
 pub(crate) use amendments::Look;
 pub(crate) use operations::{Facts, IdentityNumber, Number, Sent};
+pub(crate) use roster::Members;
 pub(crate) use screens::{DeviceFacts, Screen};
 
 use crdt::{ConversationId, DeviceId, Dot, PartitionId, PlacementId, RegionId, UserId, VersionVector};

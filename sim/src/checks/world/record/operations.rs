@@ -4,6 +4,7 @@
 //! what was a cause once stays one.
 
 use super::amendments::AmendmentFacts;
+use super::roster::RosterFacts;
 use super::screens::Screen;
 use super::sequence::Sequence;
 use crate::world::Moment;
@@ -34,6 +35,8 @@ pub(crate) struct Facts {
     present: BTreeMap<RegionId, Branch>,
     /// How much of what a life applied holds all that a region takes for stable.
     stable: BTreeMap<(RegionId, Branch), usize>,
+    /// What was done to who is in it.
+    pub(crate) roster: RosterFacts,
     /// What was done to messages.
     pub(crate) amendments: AmendmentFacts,
     /// What was posted, by whom, on what.
@@ -42,7 +45,7 @@ pub(crate) struct Facts {
     pub(crate) joins: BTreeMap<UserId, Vec<Number>>,
     /// Of these, those by which one member added another: they hide what came before.
     pub(crate) adds: BTreeMap<UserId, Vec<Number>>,
-    /// Operations by which a user left.
+    /// Operations by which a user left, or was removed, whether that stands or not.
     pub(crate) leaves: BTreeMap<UserId, Vec<Number>>,
     /// By the changes of its members that a region had applied: which region held what then.
     members: BTreeMap<ChangesOfMembers, (RegionId, [u8; 32])>,
@@ -77,7 +80,7 @@ pub(crate) struct OperationFacts {
     branch: Branch,
     before: usize,
     /// Its region was in a second life: what it had applied is not known.
-    of_second_life: bool,
+    pub(super) of_second_life: bool,
 }
 
 /// What it is.
@@ -87,6 +90,9 @@ pub(crate) enum Kind {
     Created,
     Added,
     Left,
+    Removed,
+    /// What somebody may do changes.
+    Ranked,
     /// Something is done to a message.
     Amended,
 }
@@ -142,6 +148,11 @@ impl Facts {
                 self.leaves.entry(item.sender).or_default().push(number);
                 Kind::Left
             }
+            Content::Removed { user } => {
+                self.leaves.entry(*user).or_default().push(number);
+                Kind::Removed
+            }
+            Content::Promoted { .. } | Content::Demoted { .. } | Content::Claimed => Kind::Ranked,
             Content::Edited { .. }
             | Content::Deleted { .. }
             | Content::Reacted { .. }
@@ -150,6 +161,7 @@ impl Facts {
                 Kind::Amended
             }
         };
+        self.roster.add(number, identity, item);
         let branch = self.branch(region);
         // `branch` made it.
         let before = self.branches[branch].sequence.len();
@@ -194,6 +206,7 @@ impl Facts {
         if let Some(operation) = self.operations.get(number) {
             self.by_dot.remove(&operation.place.dot);
         }
+        self.roster.forget(number);
         for numbers in
             [&mut self.joins, &mut self.adds, &mut self.leaves].into_iter().flat_map(BTreeMap::values_mut)
         {
@@ -264,6 +277,7 @@ impl Facts {
             applied.times.push(at);
             if !matches!(self.operations[number].kind, Kind::Post | Kind::Amended) {
                 applied.members.add(number);
+                self.roster.applies(region);
             }
         }
         applied.highest = applied.highest.max(Some(self.operations[number].place));
@@ -300,6 +314,11 @@ impl Facts {
 
     pub(crate) fn is_applied(&self, region: RegionId, number: Number) -> bool {
         self.applied(region).is_some_and(|applied| applied.sequence.contains(number))
+    }
+
+    /// As which of its operations here a region applied that one, from 0; none if it has not.
+    pub(super) fn place_in(&self, region: RegionId, dot: Dot) -> Option<usize> {
+        self.applied(region)?.sequence.place(*self.by_dot.get(&dot)?)
     }
 
     /// How many operations a region has applied.
@@ -346,22 +365,6 @@ impl Facts {
         self.joins.get(&user).into_iter().flatten().any(|join| {
             let adds = self.operations.get(*join).is_some_and(|facts| facts.kind == Kind::Added);
             *join == operation || !(adds && self.is_cause(operation, *join))
-        })
-    }
-
-    /// Whether that user is surely a member once everything has arrived: a leave undoes the joins among its causes, and one of a second life may undo any.
-    pub(crate) fn is_member(&self, user: UserId) -> bool {
-        let leaves = || self.leaves.get(&user).into_iter().flatten();
-        // Of a join that was asked for twice, one that was seen undoes both: it was one act.
-        let aliases = |join: &Number| {
-            let identity = self.operations.get(*join).map(|operation| operation.identity);
-            identity.and_then(|identity| self.aliases.get(identity)).into_iter().flatten()
-        };
-        let mut joins = self.joins.get(&user).into_iter().flatten();
-        joins.any(|join| {
-            !leaves().any(|leave| {
-                self.is_of_second_life(*leave) || aliases(join).any(|alias| self.is_cause(*alias, *leave))
-            })
         })
     }
 

@@ -14,6 +14,7 @@ use crate::world::{Moment, PINNED};
 use bytes::Bytes;
 use crdt::{ConversationId, DeviceId, PlacementId, RegionId, UserId};
 use gateway_client::{Act, Amend};
+use gateway_protocol::v1::server_frame::Frame;
 use gateway_protocol::v1::{ClientFrame, ServerFrame};
 use gateway_protocol::{Payload, Subprotocol};
 use std::collections::BTreeMap;
@@ -65,8 +66,7 @@ impl Oracle {
                 taint.watch_conversation(ConversationId::direct(*placement, user, *peer));
             }
             Act::Send { .. }
-            | Act::Add { .. }
-            | Act::Leave { .. }
+            | Act::ChangeMembers { .. }
             | Act::MarkRead { .. }
             | Act::Page { .. }
             | Act::List
@@ -126,6 +126,7 @@ impl Oracle {
         &mut self,
         at: Moment,
         region: RegionId,
+        device: Option<DeviceId>,
         frame: &ServerFrame,
         spoken: Option<&Payload>,
         encode: impl FnOnce(Subprotocol) -> Payload,
@@ -141,6 +142,9 @@ impl Oracle {
             self.look_for(at, &bytes, false, || format!("in what {region} sends to a device"));
         }
         self.sends_only_what_is_durable(at, region, frame);
+        if let (Some(device), Some(Frame::Deliver(deliver))) = (device, &frame.frame) {
+            self.sends_nothing_to_the_removed(at, region, device, deliver);
+        }
     }
 
     fn look(&mut self, at: Moment, bytes: &[u8], place: impl FnOnce() -> String) {
