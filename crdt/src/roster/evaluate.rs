@@ -20,15 +20,16 @@ use super::{Folded, Unfolded};
 use crate::id::{Dot, UserId};
 use crate::timeline::{Identity, Place};
 use crate::version_vector::Cut;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// A window of operations on top of a folded state, with a verdict on each.
 #[derive(Debug)]
 pub(super) struct Evaluation<'a> {
     folded: &'a Folded,
     operations: &'a [&'a Unfolded],
-    by_dot: BTreeMap<Dot, usize>,
-    by_command: BTreeMap<Identity, Vec<usize>>,
+    /// Sorted, as the next: a window is indexed once and small, so a list is faster than a tree.
+    by_dot: Vec<(Dot, usize)>,
+    by_command: Vec<(Identity, usize)>,
     about: BTreeMap<UserId, About>,
     acting: Vec<Option<Acting>>,
     stands: Vec<bool>,
@@ -78,11 +79,17 @@ type Level = (u32, u64);
 impl<'a> Evaluation<'a> {
     /// Settles all of them. They must come in the order of places.
     pub(super) fn of(folded: &'a Folded, operations: &'a [&'a Unfolded]) -> Self {
+        let numbered = || operations.iter().map(|it| &it.operation).zip(0..);
+        let mut by_dot: Vec<(Dot, usize)> = numbered().map(|(it, index)| (it.dot(), index)).collect();
+        let mut by_command: Vec<(Identity, usize)> =
+            numbered().map(|(it, index)| (it.identity(), index)).collect();
+        by_dot.sort_unstable();
+        by_command.sort_unstable();
         let mut evaluation = Self {
             folded,
             operations,
-            by_dot: BTreeMap::new(),
-            by_command: BTreeMap::new(),
+            by_dot,
+            by_command,
             about: BTreeMap::new(),
             acting: Vec::with_capacity(operations.len()),
             stands: vec![false; operations.len()],
@@ -135,14 +142,22 @@ impl<'a> Evaluation<'a> {
         adds.filter(spent).map(|index| self.operation(index).place)
     }
 
+    fn of_dot(&self, dot: Dot) -> Option<usize> {
+        let at = self.by_dot.partition_point(|(other, _)| *other < dot);
+        self.by_dot.get(at).filter(|(other, _)| *other == dot).map(|(_, index)| *index)
+    }
+
+    fn of_command(&self, command: Identity) -> impl Iterator<Item = usize> + '_ {
+        let at = self.by_command.partition_point(|(other, _)| *other < command);
+        self.by_command[at..].iter().take_while(move |(other, _)| *other == command).map(|(_, index)| *index)
+    }
+
     fn operation(&self, index: usize) -> &'a RosterOperation {
         &self.operations[index].operation
     }
 
     fn index(&mut self, index: usize) {
         let operation = self.operation(index);
-        self.by_dot.insert(operation.dot(), index);
-        self.by_command.entry(operation.identity()).or_default().push(index);
         let target = operation.target();
         let about = self.about.entry(target).or_default();
         match &operation.change.action {
@@ -172,7 +187,8 @@ impl<'a> Evaluation<'a> {
         if let Some(Grant { rank, creation, .. }) = folded {
             return Some(Acting { grant, rank: *rank, given: Given::Folded, creation: *creation });
         }
-        let given = *self.by_dot.get(&grant)?;
+        // What was given later than it cannot be what it acts under.
+        let given = self.of_dot(grant).filter(|given| *given < index)?;
         let giver = self.operation(given);
         if !operation.follows(giver) || giver.target() != operation.sender {
             return None;
@@ -211,7 +227,7 @@ impl<'a> Evaluation<'a> {
             }
         };
         // A creation that was resent issued its rights once: they are those of the lowest of its operations, whichever was in sight.
-        let right = self.by_dot.get(&inherited.right.dot).map(|index| self.operation(*index));
+        let right = self.of_dot(inherited.right.dot).map(|index| self.operation(index));
         if let (Some(Action::Create { .. }), Some(lowest)) =
             (right.map(|it| &it.change.action), self.lowest_creation())
         {
@@ -277,7 +293,7 @@ impl<'a> Evaluation<'a> {
 
     /// Whether a creation that was seen stands: one that was folded does, for what stood under another was folded away with it.
     fn creation_stands(&self, creation: Dot) -> bool {
-        self.by_dot.get(&creation).is_none_or(|index| self.stands[*index])
+        self.of_dot(creation).is_none_or(|index| self.stands[index])
     }
 
     /// Whether its grant stands, and every standing revocation of that comes after it.
@@ -379,19 +395,17 @@ impl<'a> Evaluation<'a> {
     /// Whether the cut covers it or one of its aliases.
     fn has_seen(&self, cut: &Cut, index: usize) -> bool {
         let operation = self.operation(index);
-        let is_seen_alias = |other: &usize| {
-            *other != index
-                && cut.covers(self.operation(*other).dot())
-                && operation.is_alias_of(self.operation(*other))
+        let is_seen_alias = |other: usize| {
+            other != index
+                && cut.covers(self.operation(other).dot())
+                && operation.is_alias_of(self.operation(other))
         };
-        let same = || self.by_command.get(&operation.identity());
-        cut.covers(operation.dot()) || same().is_some_and(|same| same.iter().any(is_seen_alias))
+        cut.covers(operation.dot()) || self.of_command(operation.identity()).any(is_seen_alias)
     }
 }
 
 /// Everybody a window is about, and what they are after it.
 pub(super) fn standings(folded: &Folded, operations: &[&Unfolded]) -> BTreeMap<UserId, Standing> {
     let evaluation = Evaluation::of(folded, operations);
-    let users: BTreeSet<UserId> = evaluation.users().collect();
-    users.into_iter().map(|user| (user, evaluation.standing(user))).collect()
+    evaluation.users().map(|user| (user, evaluation.standing(user))).collect()
 }

@@ -267,8 +267,10 @@ impl Roster {
         let after = standings(&self.folded, &window);
         let before = std::mem::take(&mut self.changed);
         let was = |user: &UserId| before.get(user).or_else(|| self.folded.users.get(user));
+        // Most are what they were: looking is cheaper than copying what they see.
+        let differ = after.iter().filter(|(user, is)| was(user) != Some(*is));
         let changes =
-            after.iter().filter_map(|(user, is)| change(*user, as_member(was(user)), as_member(Some(is))));
+            differ.filter_map(|(user, is)| change(*user, as_member(was(user)), as_member(Some(is))));
         let changes: Vec<StandingChange> = changes.collect();
         if changes.iter().any(|change| change.user != target) {
             crate::sometimes::ROSTER_UNDONE.reach();
