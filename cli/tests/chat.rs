@@ -79,6 +79,42 @@ fn two_people_talk_across_regions_and_one_moves() {
 }
 
 #[test]
+fn whoever_is_removed_from_a_group_hears_nothing_until_they_are_added_again() {
+    let regions = TwoRegions::start();
+    let mut alice = Command::new(PROGRAM)
+        .args(["chat", "--cluster", "demo", "--region", "east", "--as", "alice", "--group", "picnic"])
+        .args(["--invite", "bob"])
+        .current_dir(regions.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = BufReader::new(alice.stderr.take().unwrap()).lines();
+    let line = told.next().unwrap().unwrap();
+    let group = line.strip_prefix("talking in ").and_then(|rest| rest.split(';').next()).unwrap().to_owned();
+    // What else it tells is read, or the pipe would fill.
+    let _reader = std::thread::spawn(move || told.count());
+    let (typed, said) = (alice.stdin.take(), BufReader::new(alice.stdout.take().unwrap()).lines());
+    let mut alice = Chat { process: alice, typed, said };
+    alice.type_line("hello");
+    let mut bob = Chat::start(&regions, "west", "bob", &group, &[]);
+    assert!(bob.hear().ends_with(": hello"));
+    bob.type_line("here");
+    assert_eq!(alice.hear(), "bob: here");
+    for line in ["/remove bob", "behind your back", "/add bob", "/promote bob", "welcome back"] {
+        alice.type_line(line);
+    }
+    assert!(bob.hear().ends_with(": welcome back"));
+    bob.type_line("thanks");
+    assert_eq!(alice.hear(), "bob: thanks");
+    bob.type_line("/add carol");
+    bob.type_line("and here is carol");
+    let mut carol = Chat::start(&regions, "east", "carol", &group, &[]);
+    assert!(carol.hear().ends_with(": and here is carol"), "an admin by promotion adds, too");
+}
+
+#[test]
 fn what_was_said_is_changed_deleted_and_reacted_to() {
     let regions = TwoRegions::start();
     let mut alice = Chat::start(&regions, "east", "alice", "bob", &[]);

@@ -98,6 +98,7 @@ class Amended:
 class Conversation:
     def __init__(self):
         self.cursor = None
+        self.member = None  # as the region told last
         self.live = False
         self.given = {}
         self.hidden = []  # what each standing membership hides
@@ -192,6 +193,9 @@ class Client:
         elif "receipts" in frame:
             self.take_receipts(frame["receipts"])
             self.answer(request, frame["receipts"])
+        elif "membership" in frame:
+            change = frame["membership"]
+            self.conversation(change["conversation"]).member = change.get("member", False)
         elif "behind" in frame:
             await asyncio.sleep(1)
             await self.sync(frame["behind"]["conversations"])
@@ -516,6 +520,24 @@ async def a_day(url_alice, url_bob, token_alice, token_bob, tls):
     await bob.until("a refusal", lambda: (refused, "not_the_sender") in bob.refused)
     refused = await bob.command(group, "react", {**mine, "emoji": "no emoji"})
     await bob.until("a refusal", lambda: (refused, "not_an_emoji") in bob.refused)
+
+    # Who is in the group: alice is its admin, so bob changes nothing. Removed, he is told so, is given nothing more, and posts nothing.
+    whom = {"conversation": group, "user": bob.user}
+    refused = await bob.command(group, "promote", whom)
+    await bob.until("a refusal", lambda: (refused, "not_an_admin") in bob.refused)
+    await alice.command(group, "removeMember", whom)
+    await bob.until("bob is told", lambda: bob.conversation(group).member is False)
+    refused = await bob.send(group, "may I?")
+    await bob.until("a refusal", lambda: (refused, "not_a_member") in bob.refused)
+    await alice.send(group, "behind his back")
+    await alice.command(group, "addMember", whom)
+    await alice.command(group, "promote", whom)
+    await alice.send(group, "welcome back")
+    await bob.until("what came after", lambda: bob.texts(group)[-1] == "welcome back")
+    assert "behind his back" not in bob.texts(group)
+    listed = await bob.ask({"list": {}})
+    summary = next(summary for summary in listed["conversations"] if summary["conversation"] == group)
+    assert summary["admins"] == sorted([alice.user, bob.user]), summary
 
     # A refusal has a stable code and changes nothing.
     nowhere = group_id(placement)

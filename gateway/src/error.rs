@@ -148,6 +148,7 @@ impl SessionError {
             | Refusal::CursorAhead(conversation)
             | Refusal::NotAmended { conversation, .. }
             | Refusal::NotAllowed { conversation, .. }
+            | Refusal::TooManyChanges { conversation, .. }
             | Refusal::NotKnownEverywhere { conversation, .. },
         ) = self
         {
@@ -196,6 +197,7 @@ mod tests {
             Refusal::ConversationExists(conversation),
             Refusal::BodyTooLarge { bytes: 1, limit: 0 },
             Refusal::TooManyMembers { members: 1, limit: 0 },
+            Refusal::TooManyChanges { conversation, changes: 1 },
             Refusal::NameTooLong { characters: 1, limit: 0 },
             Refusal::MessageTooOld { message, limit_days: 30 },
             Refusal::MessageFromFuture(message),

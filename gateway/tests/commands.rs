@@ -316,6 +316,49 @@ fn what_is_done_to_a_message_is_read_or_refused_by_name() {
 }
 
 #[test]
+fn changes_of_a_group_are_read_or_refused_by_name() {
+    let island = Island::new(1);
+    let mut device = Device::welcomed(&island.site);
+    from_here(&mut device);
+    let (conversation, command) = (conversation(1).to_string(), MessageId::new(1, 2).to_string());
+    let (named, user) = ((conversation.clone(), command.clone()), OTHER.to_string());
+    let remove = |user: &str| {
+        let (conversation, command) = named.clone();
+        Ask::RemoveMember(v1::RemoveMember { conversation, command, user: user.to_owned() })
+    };
+    device.say(remove(&user));
+    device.say(remove("bob"));
+    let (conversation, command) = named.clone();
+    device.say(Ask::Promote(v1::Promote { conversation, command, user: user.clone() }));
+    let (conversation, command) = named.clone();
+    device.say(Ask::Demote(v1::Demote { conversation, command, user }));
+    let (conversation, command) = named.clone();
+    device.say(Ask::Claim(v1::Claim { conversation, command }));
+    let ticket = device.tickets.pop().unwrap();
+    let why = crdt::roster::NotAllowed::AdminsRemain;
+    let result = Err(Refusal::NotAllowed { conversation: self::conversation(1), why });
+    device.step(Input::Answered { ticket, result });
+    check(
+        &device,
+        &expect![[r#"
+        client RemoveMember
+            watch ticks of c00010000000000000000000000000001
+            submit 1 to p1: remove u0001000000000002 from c00010000000000000000000000000001
+        client RemoveMember
+            send #7 Error malformed_id: field `user`: `bob` is not a user id: it has the form `u0001000000000abc`
+        client Promote
+            submit 2 to p1: promote u0001000000000002 in c00010000000000000000000000000001
+        client Demote
+            submit 3 to p1: demote u0001000000000002 in c00010000000000000000000000000001
+        client Claim
+            submit 4 to p1: claim c00010000000000000000000000000001
+        answered 4: false
+            send #7 Error admins_remain: the group has admins: ask one of them to promote you
+    "#]],
+    );
+}
+
+#[test]
 fn only_so_much_is_under_way() {
     let island = Island::new(1);
     let mut device = Device::welcomed(&island.site);

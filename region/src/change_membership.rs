@@ -9,13 +9,14 @@
 
 use crate::accept_command::{self, NotDone};
 use crate::accept_post;
+use crate::acknowledge;
 use crate::command::{Done, MembersWish, Refusal};
 use crate::issue_operation::Author;
 use crate::partition;
 use crate::pending::Pending;
-use crdt::Timestamp;
 use crdt::operation::Body;
 use crdt::roster::{Action, Change, NotAllowed};
+use crdt::{ConversationId, Membership, Timestamp};
 use rand_core::RngCore;
 
 /// Accepts a change of the members or refuses it.
@@ -30,7 +31,7 @@ pub(crate) fn accept(
     }
     let Author { conversation, sender, .. } = author;
     accept_command::membership(pending, conversation, sender)?;
-    let members = partition::members(pending.tables.view(), conversation)?;
+    let mut members = partition::members(pending.tables.view(), conversation)?;
     if members.direct() {
         return Err(Refusal::Direct(conversation).into());
     }
@@ -54,10 +55,33 @@ pub(crate) fn accept(
             return Err(Refusal::NotAllowed { conversation, why }.into());
         }
     };
+    if !matches!(action, Action::Leave) {
+        has_room(pending, conversation, &mut members)?;
+    }
     // Adds and leaves are as old as groups.
     if !matches!(action, Action::Add { .. } | Action::Leave) {
         accept_command::known_everywhere(pending, conversation, action.kind())?;
     }
     let cut = pending.tables.conversation(conversation)?.cut.clone();
     accept_post::issue(pending, entropy, author, Timestamp::ZERO, Body::Change(Change { cut, action }))
+}
+
+/// Whether another change may wait for the regions that have not acknowledged those before.
+fn has_room(
+    pending: &Pending<'_>,
+    conversation: ConversationId,
+    members: &mut Membership,
+) -> Result<(), NotDone> {
+    let limit = pending.config.limits.unfolded_changes_max;
+    if members.roster().unfolded() < limit {
+        return Ok(());
+    }
+    // As the record has it; more may have become stable since the last change.
+    members.fold(&acknowledge::stable(pending.tables.view(), conversation.partition().bucket)?);
+    let changes = members.roster().unfolded();
+    if changes < limit {
+        return Ok(());
+    }
+    crate::sometimes::TOO_MANY_CHANGES.reach();
+    Err(Refusal::TooManyChanges { conversation, changes }.into())
 }

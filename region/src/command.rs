@@ -179,6 +179,16 @@ pub enum Refusal {
         /// The limit.
         limit: usize,
     },
+    /// A group has changed so often that regions which are away would have too much to weigh.
+    #[error(
+        "{changes} changes of conversation {conversation}'s members have not been acknowledged by every region: try again when those that are away are back"
+    )]
+    TooManyChanges {
+        /// Where.
+        conversation: ConversationId,
+        /// How many.
+        changes: usize,
+    },
     /// A name is too long.
     #[error("the name has {characters} characters, the limit is {limit}: shorten it")]
     NameTooLong {
@@ -261,6 +271,7 @@ impl Refusal {
             Self::ConversationExists(_) => "conversation_exists",
             Self::BodyTooLarge { .. } => "body_too_large",
             Self::TooManyMembers { .. } => "too_many_members",
+            Self::TooManyChanges { .. } => "too_many_changes",
             Self::NameTooLong { .. } => "name_too_long",
             Self::MessageTooOld { .. } => "message_too_old",
             Self::MessageFromFuture(_) => "message_from_future",

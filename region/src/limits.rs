@@ -11,6 +11,9 @@ pub struct Limits {
     pub body_bytes_max: usize,
     /// Members of a group: a receipt's fan-out and a membership record stay small. Beyond it `too_many_members`.
     pub members_max: usize,
+    /// Changes of a group's members that not every region has acknowledged, leaves aside: each is weighed again by every one that is concurrent with it, and stands in the
+    /// record that a change rewrites. Beyond it `too_many_changes`; what peers bring is taken.
+    pub unfolded_changes_max: usize,
     /// Characters of a group's name. Beyond it `name_too_long`.
     pub name_characters_max: usize,
     /// Days for which a client keeps and resends what it sent, so days for which an id is known. Older ids are `message_too_old`.
@@ -32,6 +35,7 @@ impl Default for Limits {
         Self {
             body_bytes_max: 65_536,
             members_max: 1_024,
+            unfolded_changes_max: 1_024,
             name_characters_max: 256,
             outbox_days_max: 30,
             ahead_ms_max: DAY_MS,

@@ -16,6 +16,7 @@ crdt::marks! {
     DIRECT_EXISTS = "a conversation of two is opened that is open";
     MEMBER_ALREADY = "a member is to become what they are";
     GROUP_FULL = "a member beyond the limit";
+    TOO_MANY_CHANGES = "a group changes while too many changes of it are not acknowledged everywhere";
     CLOCK_EXHAUSTED = "a conversation's clock is exhausted";
     COMMIT_CUT = "what a step issues is cut into several commits";
     COMMIT_HAD = "a whole commit arrives that is here";

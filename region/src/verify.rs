@@ -4,7 +4,7 @@
 //! that applied it, and compares what comes out with the tables, record by record:
 //! - every record decodes, bears its checksum, and belongs to this placement;
 //! - the log has no gap and nothing beyond its end, commits are whole, and every chain head is the hash of the envelopes before it;
-//! - every table that follows from the log holds exactly what the log says, no more and no less; of the members of a group, which a store folds and a replay does not,
+//! - every table that follows from the log holds exactly what the log says, no more and no less; of the members of a group, which a store and a replay fold at different moments,
 //!   what they are;
 //! - the feed names each register once, under its latest change;
 //! - of a deleted message whose payloads are still there, it is written down that they are to be cut.
@@ -25,7 +25,10 @@ use crate::register_key::RegisterKey;
 use crate::store::{Batch, Direction, MemoryStore, StoreError, View};
 use crate::tables::Tables;
 use bytes::Bytes;
-use crdt::{ChainHead, Membership, PartitionId, PlacementId, ReplicaId, Sequence};
+use crdt::operation::{Body, Envelope};
+use crdt::{
+    Bucket, ChainHead, ConversationId, Cut, Membership, PartitionId, PlacementId, ReplicaId, Sequence,
+};
 use replication::log::Position;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -99,6 +102,7 @@ fn verify_log(view: &dyn View, partition: PartitionId, verified: &mut Verified) 
     let mut replay = Replay { partition, chains: Chains::new(), heads: BTreeMap::new(), commit: None };
     let mut tables = Tables::over(&nothing);
     let end = partition::reach(view, bucket)?.log_end;
+    let seen = seen_from_there_on(view, bucket, end)?;
     for position in (1..=end.0).map(Position) {
         let entry = partition::entry(view, bucket, position, "the reach of its partition")?;
         replay.follow(position, &entry)?;
@@ -106,6 +110,10 @@ fn verify_log(view: &dyn View, partition: PartitionId, verified: &mut Verified) 
         if envelope.conversation.partition() != partition {
             let key = Key::Log(bucket, position).encode();
             return Err(damaged(&key, "it is about a conversation of another partition"));
+        }
+        // A change of members folds what is held for stable: here, what all that follows in the log had seen.
+        if let Some(seen) = seen.get(&position) {
+            tables.put(&Key::Stable(bucket), seen);
         }
         apply_operation::apply(&mut tables, position, Checked { dot: entry.dot, envelope, body })?;
         tables.effects.clear();
@@ -120,6 +128,7 @@ fn verify_log(view: &dyn View, partition: PartitionId, verified: &mut Verified) 
     for (origin, chain) in &replay.chains {
         tables.put(&Key::Chain(bucket, *origin), chain);
     }
+    tables.delete(&Key::Stable(bucket));
     let (expected, _) = tables.finish();
     for (key, value) in expected.writes() {
         let found = view.get(key)?;
@@ -144,7 +153,30 @@ fn verify_log(view: &dyn View, partition: PartitionId, verified: &mut Verified) 
     Ok(())
 }
 
-/// Whether both are records of the same members, of which a store has folded what a replay has not.
+/// Of each change of members in a log, what it and all that follow it had seen of its conversation.
+fn seen_from_there_on(
+    view: &dyn View,
+    bucket: Bucket,
+    end: Position,
+) -> Result<BTreeMap<Position, Cut>, StoreError> {
+    let mut seen = BTreeMap::new();
+    let mut later: BTreeMap<ConversationId, Cut> = BTreeMap::new();
+    for position in (1..=end.0).rev().map(Position) {
+        let entry = partition::entry(view, bucket, position, "the reach of its partition")?;
+        let envelope = Envelope::decode(&entry.envelope);
+        if !envelope.is_ok_and(|envelope| envelope.kind.changes_members()) {
+            continue;
+        }
+        let (envelope, body) = partition::decode(bucket, position, &entry)?;
+        let cut = if let Some(Body::Change(change)) = body { change.cut } else { Cut::new() };
+        let both = later.get(&envelope.conversation).map_or_else(|| cut.clone(), |later| later.meet(&cut));
+        later.insert(envelope.conversation, both.clone());
+        seen.insert(position, both);
+    }
+    Ok(seen)
+}
+
+/// Whether both are records of the same members, of which a store and a replay have folded at different moments.
 fn are_same_members(key: &[u8], one: &Bytes, other: Option<Bytes>) -> Result<bool, StoreError> {
     let Some(other) = other.filter(|_| Table::of(key) == Some(Table::Members)) else { return Ok(false) };
     let canonical = |value: Bytes| {

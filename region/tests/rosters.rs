@@ -184,3 +184,20 @@ fn a_group_that_changes_all_the_time_is_folded_and_its_record_stays_small() {
     assert!(late <= early + 8, "{early} and {late}");
     assert_eq!(settled(&mut world), (vec![O, X, Y, M], vec![O]));
 }
+
+#[test]
+fn a_group_that_changes_while_a_region_is_away_is_refused_at_a_limit_and_may_be_left() {
+    let mut world = world(2);
+    world.regions[0].config.limits.unfolded_changes_max = 4;
+    world.reopen(0);
+    for number in 0..4 {
+        let wish = if number % 2 == 0 { MembersWish::Add(user(N)) } else { MembersWish::Remove(user(N)) };
+        change(&mut world, 0, O, 10 + number, wish).unwrap();
+    }
+    let refused = change(&mut world, 0, O, 20, MembersWish::Add(user(N))).unwrap_err();
+    assert_eq!(refused.code(), "too_many_changes");
+    change(&mut world, 0, M, 21, MembersWish::Leave).unwrap();
+    world.calm();
+    change(&mut world, 0, O, 22, MembersWish::Add(user(N))).unwrap();
+    assert_eq!(settled(&mut world), (vec![O, X, Y, N], vec![O]));
+}

@@ -187,6 +187,11 @@ pub const CODES: &[Code] = &[
     code("conversation_exists", "another group has that id", "draw another id"),
     code("body_too_large", "the body is over `body_bytes` of the welcome", "shorten it"),
     code("too_many_members", "the group would have more members than allowed", "begin with fewer"),
+    code(
+        "too_many_changes",
+        "1,024 changes of the group have not been acknowledged by every region",
+        "try again when those that are away are back",
+    ),
     code("name_too_long", "the name has more characters than allowed", "shorten it"),
     code(
         "message_too_old",
