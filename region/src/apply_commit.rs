@@ -224,7 +224,10 @@ fn decode(commit: &Commit) -> Result<Vec<Checked>, CommitRefused> {
     let partition = commit.partition;
     let mut operations = Vec::with_capacity(commit.operations.len());
     for (dot, operation) in commit.dots().zip(&commit.operations) {
-        let malformed = |reason| CommitRefused::Malformed { partition, dot, reason };
+        let malformed = |reason| match reason {
+            MalformedOperation::UnknownKind(kind) => CommitRefused::LaterKind { partition, dot, kind },
+            reason => CommitRefused::Malformed { partition, dot, reason },
+        };
         let envelope = Envelope::decode(&operation.envelope).map_err(malformed)?;
         if envelope.conversation.partition() != partition {
             return Err(CommitRefused::WrongPartition { partition, dot });

@@ -235,11 +235,7 @@ impl Bridge {
             Input::Advanced { partition, state } => return self.advanced(turn, partition, state),
             Input::PeerBridge { region, up } => return self.peer_bridge(turn, region, up),
             Input::Taken { bytes } => return self.taken(turn, bytes),
-            Input::Refused { reason } => {
-                if self.phase != Phase::Down {
-                    return Err(Stop::Close(reason.into()));
-                }
-            }
+            Input::Refused { reason } => return self.refused_by_shard(turn, reason),
             Input::Timer(Timer::Redial) => self.dial(turn),
             Input::Timer(Timer::Registers) => self.flush_registers(turn),
             Input::Timer(Timer::References) => self.flush_references(turn),

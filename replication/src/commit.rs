@@ -80,7 +80,7 @@ pub enum CommitRefused {
         /// The last sequence of the commit that differs.
         last: u64,
     },
-    /// It holds bytes that are no operation, or one of a kind that this version does not know.
+    /// It holds bytes that are no operation.
     #[error("{partition} holds something else than an operation at {dot}, {reason}: {}", BROKEN)]
     Malformed {
         /// Its partition.
@@ -89,6 +89,18 @@ pub enum CommitRefused {
         dot: Dot,
         /// What is wrong with it.
         reason: MalformedOperation,
+    },
+    /// It holds an operation of a kind that this version does not know: the partition's stream stops here until this region is upgraded, and no other does.
+    #[error(
+        "{dot} in {partition} is of kind {kind}, which a later version issues: upgrade this region, and it goes on where it stopped"
+    )]
+    LaterKind {
+        /// Its partition.
+        partition: PartitionId,
+        /// Which operation.
+        dot: Dot,
+        /// The kind's number.
+        kind: i32,
     },
     /// It holds an operation on a conversation of another partition.
     #[error("{dot} in {partition} is about a conversation of another partition: {}", BROKEN)]
@@ -124,6 +136,24 @@ pub enum CommitRefused {
         /// Its origin.
         origin: ReplicaId,
     },
+}
+
+impl CommitRefused {
+    /// The partition in whose stream it was.
+    #[must_use]
+    pub const fn partition(&self) -> PartitionId {
+        match self {
+            Self::OutOfOrder { partition, .. }
+            | Self::Signature { partition, .. }
+            | Self::Fork { partition, .. }
+            | Self::Malformed { partition, .. }
+            | Self::LaterKind { partition, .. }
+            | Self::WrongPartition { partition, .. }
+            | Self::Register { partition, .. }
+            | Self::Empty { partition, .. }
+            | Self::UnknownOrigin { partition, .. } => *partition,
+        }
+    }
 }
 
 impl Commit {

@@ -48,7 +48,7 @@ pub enum Input {
         /// The `bytes` of that output.
         bytes: usize,
     },
-    /// The shard refused a commit of this peer.
+    /// The shard refused a commit of this peer: told once a partition, for the first.
     Refused {
         /// Why.
         reason: CommitRefused,

@@ -39,6 +39,7 @@ mod shared;
 pub mod signature;
 pub mod sometimes;
 pub mod stability;
+mod stop_partition;
 mod store_start;
 pub mod timers;
 

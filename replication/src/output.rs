@@ -2,6 +2,7 @@
 //!
 //! What must always hold: nothing here needs an answer at once; the driver carries outputs out in order and decides nothing.
 
+use crate::commit::CommitRefused;
 use crate::delivery::Delivery;
 use crate::reason::Reason;
 use crate::timers::Timer;
@@ -60,6 +61,14 @@ pub enum Alarm {
         agreed: u64,
         /// The first sequence at which this bridge saw them differ.
         differs: u64,
+    },
+    /// A partition's stream from the peer stops, and no other does.
+    #[error("{peer}: the stream of a partition stops: {reason}")]
+    PartitionStopped {
+        /// The peer.
+        peer: RegionId,
+        /// Where, and at what.
+        reason: CommitRefused,
     },
     /// Two regions' clocks are apart.
     #[error(

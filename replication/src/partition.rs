@@ -124,6 +124,8 @@ pub(crate) enum Flow {
     Dropped,
     /// The peer was asked to go on after the cursor; what comes before it does is ignored.
     Rewinding,
+    /// It holds an operation of a kind that a later version issues. Nothing more is taken of it on this connection.
+    Stopped,
 }
 
 impl Outgoing {
@@ -171,6 +173,12 @@ impl Incoming {
         self.fetched.clear();
         self.asked.clear();
         (self.flow, self.bytes) = (Flow::Dropped, 0);
+    }
+
+    /// Forgets all that waits, for as long as the connection stands.
+    pub(crate) fn stop(&mut self) {
+        self.drop_waiting();
+        (self.current, self.blocked, self.flow) = (None, None, Flow::Stopped);
     }
 }
 

@@ -61,6 +61,7 @@ impl fmt::Display for Partition {
             Flow::Taking => "",
             Flow::Dropped => " dropped",
             Flow::Rewinding => " rewinding",
+            Flow::Stopped => " stopped",
         })
     }
 }

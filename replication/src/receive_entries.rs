@@ -44,8 +44,8 @@ impl Bridge {
                 (incoming.received, incoming.flow) = (from, Flow::Taking);
                 incoming.context = StreamContext::default();
             }
-            // On its way before the peer heard that it was dropped.
-            (Flow::Dropped | Flow::Rewinding, _) => {
+            // On its way before the peer heard that it was dropped, or stopped.
+            (Flow::Dropped | Flow::Rewinding | Flow::Stopped, _) => {
                 crate::sometimes::DROPPED_ON_ITS_WAY.reach();
                 return Ok(());
             }
@@ -302,6 +302,9 @@ impl Bridge {
         let (id, shared) = self.shared.receive(answer.partition, &self.config.placements, peer, own)?;
         let mut context = StreamContext::default();
         let known = self.partitions.entry(id).or_default();
+        if known.incoming.flow == Flow::Stopped {
+            return Ok(());
+        }
         for step in &answer.commits {
             let ReceivedStep { runs, commit, .. } = context.decode_step(step, id, shared)?;
             let commit = commit.filter(|_| runs.is_empty()).ok_or(Reason::Malformed("fetched"))?;

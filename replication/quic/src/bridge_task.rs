@@ -93,7 +93,7 @@ impl<R: RegionPort> BridgeTask<R> {
         for bytes in told.taken {
             self.give(Input::Taken { bytes }).await;
         }
-        if let Some(reason) = told.refused {
+        for reason in told.refused.into_values() {
             self.give(Input::Refused { reason }).await;
         }
     }

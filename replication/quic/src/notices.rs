@@ -19,8 +19,8 @@ pub struct Told {
     pub advanced: BTreeMap<PartitionId, PartitionState>,
     /// The weights of deliveries that are durable now, one each.
     pub taken: Vec<usize>,
-    /// The first refusal of the peer's entries: its bridge must close with it.
-    pub refused: Option<CommitRefused>,
+    /// Of each partition of the shared placements, the first refusal of the peer's entries.
+    pub refused: BTreeMap<PartitionId, CommitRefused>,
 }
 
 /// The notices of one bridge.
@@ -45,7 +45,7 @@ impl Notices {
 
     /// The peer's entries were refused.
     pub fn refused(&self, reason: &CommitRefused) {
-        self.told().refused.get_or_insert_with(|| reason.clone());
+        self.told().refused.entry(reason.partition()).or_insert_with(|| reason.clone());
         self.woken.notify_one();
     }
 

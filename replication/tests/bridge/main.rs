@@ -19,5 +19,6 @@ mod played;
 mod redialling;
 mod registers;
 mod scenario;
+mod stopped;
 mod store;
 mod world;

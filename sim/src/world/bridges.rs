@@ -46,7 +46,8 @@ pub(crate) struct BridgeTask {
 pub(crate) struct Told {
     pub(crate) advanced: BTreeMap<PartitionId, PartitionState>,
     pub(crate) taken: Vec<usize>,
-    pub(crate) refused: Option<CommitRefused>,
+    /// Of each partition the first.
+    pub(crate) refused: BTreeMap<PartitionId, CommitRefused>,
 }
 
 impl BridgeTask {
@@ -100,7 +101,7 @@ impl World {
         }
         let advanced = advanced.into_iter().map(|(partition, state)| Input::Advanced { partition, state });
         let taken = taken.into_iter().map(|bytes| Input::Taken { bytes });
-        let refused = refused.into_iter().map(|reason| Input::Refused { reason });
+        let refused = refused.into_values().map(|reason| Input::Refused { reason });
         for input in advanced.chain(taken).chain(refused).collect::<Vec<_>>() {
             self.bridge_hears(life, peer, input);
         }
@@ -227,6 +228,13 @@ impl World {
                 self.deliver(life, placement, ShardInput::PeerStarted { peer, start, kinds }, None);
             }
             Delivery::Entries { peer: replica, partition, commits, cursor, bytes } => {
+                if let Some(reason) = self.is_later_to(life.region, partition, &commits) {
+                    self.bridge_told(life, peer, |told| {
+                        told.refused.entry(partition).or_insert(reason);
+                    });
+                    self.is_taken_unread(life, peer, bytes);
+                    return;
+                }
                 self.record_commits(peer, life.region, partition, &commits);
                 let input = ShardInput::Entries { peer: replica, partition, commits, cursor };
                 self.deliver_weighed(life, peer, partition.placement, input, bytes);
@@ -236,6 +244,14 @@ impl World {
                 self.deliver_weighed(life, peer, partition.placement, input, bytes);
             }
         }
+    }
+
+    /// A delivery is told taken that never reached its shard.
+    fn is_taken_unread(&mut self, life: Life, peer: RegionId, bytes: usize) {
+        if let Some(bridge) = self.bridge(life, peer) {
+            bridge.in_flight_bytes += bytes;
+        }
+        self.bridge_told(life, peer, |told| told.taken.push(bytes));
     }
 
     /// A pipe holds one frame at most that it has not taken.

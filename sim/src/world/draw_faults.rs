@@ -58,7 +58,7 @@ pub(crate) fn draw_fault(kind: &str, places: &FaultPlaces, dice: &mut Dice) -> O
         "other-release" => {
             // Older and newer ones, each with and without a version that this one speaks.
             let (speaks_from, speaks_to) = dice.pick(&[(0, 0), (0, 1), (1, 2), (2, 3)])?;
-            Fault::OtherRelease { region, speaks_from, speaks_to }
+            Fault::OtherRelease { region, speaks_from, speaks_to, lacks_kinds: Vec::new() }
         }
         "cut-way" => Fault::CutWay { from: region, to: other },
         "cut-pair" => Fault::CutPair { one: region, other },

@@ -11,6 +11,7 @@ use crate::world::clocks::Skew;
 use crate::world::disk::{Call, Disk, Tail};
 use crate::world::lines::Profile;
 use crate::world::queue::{Event, Moment};
+use crate::world::releases::Release;
 use crate::world::wire::Conditions;
 use crdt::{DeviceId, PlacementId, RegionId};
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,9 @@ pub enum Fault {
         speaks_from: u32,
         /// The highest.
         speaks_to: u32,
+        /// Operation kinds, by number, that it does not know and this release does.
+        #[serde(default)]
+        lacks_kinds: Vec<u32>,
     },
     /// One way is cut.
     CutWay {
@@ -319,8 +323,9 @@ impl World {
             Fault::Crash { .. } | Fault::Pause { .. } | Fault::SlowProcess { .. } => {
                 self.process_fault_begins(index, &fault);
             }
-            Fault::OtherRelease { region, speaks_from, speaks_to } => {
-                self.replace_release(index, region, Some((speaks_from, speaks_to)));
+            Fault::OtherRelease { region, speaks_from, speaks_to, lacks_kinds } => {
+                let versions = (speaks_from, speaks_to);
+                self.replace_release(index, region, Some(Release { versions, lacks_kinds }));
             }
             Fault::CutWay { from, to } => self.cut(from, to),
             Fault::CutPair { one, other } => self.cut_pair(one, other),

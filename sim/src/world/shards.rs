@@ -289,10 +289,12 @@ impl World {
                 }
                 Effect::Refused { peer, reason } => {
                     let why = format!("{} refuses what {} sends: {reason}", life.region, peer.region);
-                    if !self.lies(life.region) && !self.lies(peer.region) {
+                    if !self.lies(life.region) && !self.lies(peer.region) && !self.is_older(life.region) {
                         self.oracle.violate(self.now, Checker::Understood, why);
                     }
-                    self.bridge_told(life, peer.region, |told| told.refused = Some(reason));
+                    self.bridge_told(life, peer.region, |told| {
+                        told.refused.entry(reason.partition()).or_insert(reason);
+                    });
                 }
                 Effect::Changed(_)
                 | Effect::Membership { .. }

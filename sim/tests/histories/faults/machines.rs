@@ -121,7 +121,11 @@ fn a_region_of_another_release_is_understood_or_refused_by_name_and_loses_nothin
     for (speaks_from, speaks_to, understood) in [(0, 0, false), (0, 1, true), (1, 2, true), (2, 3, false)] {
         let what = format!("speaking {speaks_from}-{speaks_to}");
         let (mut world, group) = islands();
-        strike(&mut world, Fault::OtherRelease { region: B, speaks_from, speaks_to }, 30_000_000);
+        strike(
+            &mut world,
+            Fault::OtherRelease { region: B, speaks_from, speaks_to, lacks_kinds: Vec::new() },
+            30_000_000,
+        );
         world.pass(1_500_000);
         let message = world.post(device(2), group, "from another release");
         assert!(world.wait_until(10_000_000, |world| world.is_acknowledged(device(2), message)), "{what}");

@@ -1,0 +1,86 @@
+//! A partition whose stream stops at an operation of a kind that a later version issues, while all others go on.
+//!
+//! What must always hold: the peer is told once to send no more of it, an alarm names it once, nothing of it is taken or kept, and the next connection asks again from where
+//! it stopped.
+
+use crate::played::{Played, delivered, frames, of_bytes, step};
+use crate::store::replica;
+use crate::world::partition;
+use crdt::{Dot, PartitionId, Sequence};
+use replication::commit::CommitRefused;
+use replication::{Alarm, Input, Output, Reason, proto};
+
+fn section(bucket: u32, first: u64) -> proto::Frame {
+    let steps = vec![step(first, &[of_bytes(40)])];
+    let section = proto::Section { partition: bucket, steps, end: first as u32, ..Default::default() };
+    proto::Frame { sections: vec![section], ..Default::default() }
+}
+
+fn later(partition: PartitionId) -> CommitRefused {
+    let dot = Dot { replica: replica(2), sequence: Sequence(1) };
+    CommitRefused::LaterKind { partition, dot, kind: 9 }
+}
+
+fn refuse(played: &mut Played, reason: CommitRefused) -> Vec<Output> {
+    played.step(Input::Taken { bytes: 0 });
+    played.step(Input::Refused { reason })
+}
+
+fn alarms(outputs: &[Output]) -> Vec<String> {
+    let alarms = outputs.iter().filter_map(|output| match output {
+        Output::Alarm(alarm @ Alarm::PartitionStopped { .. }) => Some(alarm.to_string()),
+        _ => None,
+    });
+    alarms.collect()
+}
+
+#[test]
+fn an_operation_of_a_later_kind_stops_its_partition_alone() {
+    let mut played = Played::quiet();
+    assert_eq!(delivered(&played.frame(&section(7, 1))), [(2, 1)]);
+    let outputs = refuse(&mut played, later(partition(1, 7)));
+    let said = "r2: the stream of a partition stops: r2.0000000000000022:1 in p1/7 is of kind 9, which a later version issues: upgrade this region, and it goes on where it stopped";
+    assert_eq!(alarms(&outputs), [said]);
+    let mut sent = frames(&outputs);
+    sent.extend(played.send());
+    let rewinds: Vec<(u32, u64)> =
+        sent.iter().flat_map(|frame| &frame.rewinds).map(|rewind| (rewind.partition, rewind.to)).collect();
+    assert_eq!(rewinds, [(7, 0)], "the peer sends no more of it");
+
+    assert_eq!(delivered(&played.frame(&section(7, 2))), [], "what was on its way is not taken");
+    assert!(played.bridge.to_string().contains("stopped"));
+    assert_eq!(played.printed("pending="), 0, "{}", played.bridge);
+    assert_eq!(delivered(&played.frame(&section(8, 1))), [(2, 1)], "another partition goes on");
+}
+
+#[test]
+fn what_follows_in_a_stopped_partition_says_nothing_new() {
+    let mut played = Played::quiet();
+    refuse(&mut played, later(partition(1, 7)));
+    let out_of_order = |bucket| CommitRefused::OutOfOrder {
+        partition: partition(1, bucket),
+        origin: replica(2),
+        first: 2,
+        expected: 1,
+    };
+    for reason in [later(partition(1, 7)), out_of_order(7)] {
+        let outputs = refuse(&mut played, reason);
+        assert!(
+            alarms(&outputs).is_empty() && !outputs.iter().any(|output| matches!(output, Output::Close(_)))
+        );
+    }
+    let closed = refuse(&mut played, out_of_order(8));
+    assert!(closed.iter().any(|output| matches!(output, Output::Close(Reason::Commit(_)))));
+}
+
+#[test]
+fn the_next_connection_asks_again_from_where_it_stopped() {
+    let mut played = Played::quiet();
+    played.frame(&section(7, 1));
+    refuse(&mut played, later(partition(1, 7)));
+    played.step(Input::Disconnected { code: None });
+    played.greet(|_| {});
+    played.resume();
+    while !played.send().is_empty() {}
+    assert_eq!(delivered(&played.frame(&section(7, 1))), [(2, 1)]);
+}
