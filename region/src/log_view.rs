@@ -243,7 +243,7 @@ impl LogView for StoreLog<'_> {
         // A start belongs to no partition; the placement's first stands for its store.
         let partition = PartitionId { placement, bucket: FIRST };
         self.read_in(partition, |view| {
-            Ok(record::load::<PeerRecord>(view, &Key::PeerStart(peer))?.and_then(|record| record.start))
+            Ok(record::load::<PeerRecord>(view, &Key::PeerStart(peer))?.map(|record| record.start))
         })
     }
 

@@ -21,9 +21,11 @@ pub(crate) fn note(
 ) -> Result<(), StoreError> {
     let key = Key::PeerStart(peer);
     let known: Option<PeerRecord> = pending.tables.load(&key)?;
-    let seen = known.as_ref().and_then(|known| known.start);
-    let start = seen.map_or(start, |seen| StoreStart { id: seen.id, number: seen.number.max(start.number) });
-    let said = PeerRecord { start: Some(start), kinds };
+    let start = known.as_ref().map_or(start, |known| StoreStart {
+        id: known.start.id,
+        number: known.start.number.max(start.number),
+    });
+    let said = PeerRecord { start, kinds };
     if known.as_ref() != Some(&said) {
         pending.tables.put(&key, &said);
     }

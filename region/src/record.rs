@@ -134,8 +134,8 @@ pub(crate) struct MembershipRecord {
 /// What a peer's replica said when it introduced itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PeerRecord {
-    /// The latest start seen of its store. None in a record of format 2, which did not say which store: then its next start is taken as it comes.
-    pub(crate) start: Option<StoreStart>,
+    /// The latest start seen of its store.
+    pub(crate) start: StoreStart,
     /// The operation kinds that it knew last, by number; none before it was asked for them.
     pub(crate) kinds: BTreeSet<u32>,
 }
@@ -479,25 +479,14 @@ impl Record for () {
 
 impl Record for PeerRecord {
     fn write(&self, out: &mut Writer) {
-        // Format 2 began with the number of a start, which is never zero.
-        out.number(0);
-        if let Some(StoreStart { id, number }) = self.start {
-            out.number(number);
-            out.fixed(&id.0.to_be_bytes());
-        } else {
-            out.number(0);
-        }
+        out.fixed(&self.start.id.0.to_be_bytes());
+        out.number(self.start.number);
         self.kinds.iter().for_each(|kind| out.number(u64::from(*kind)));
     }
 
     fn read(fields: &mut Reader) -> Option<Self> {
-        let mut start = None;
-        if fields.number()? == 0 {
-            let number = fields.number()?;
-            if number > 0 {
-                start = Some(StoreStart { id: StoreId(u128::from_be_bytes(fields.array()?)), number });
-            }
-        }
+        let id = StoreId(u128::from_be_bytes(fields.array()?));
+        let start = StoreStart { id, number: fields.number()? };
         let mut kinds = BTreeSet::new();
         while fields.end().is_none() {
             let kind = u32::try_from(fields.number()?).ok()?;
@@ -525,20 +514,6 @@ mod tests {
     use super::*;
     use crdt::{Bucket, ConversationId, Incarnation, RegionId, ReplicaId};
     use proptest::prelude::*;
-
-    #[test]
-    fn what_format_2_noted_of_a_peer_is_read_without_the_store() {
-        let read = |bytes: &[u8]| PeerRecord::read(&mut Reader::new(Bytes::copy_from_slice(bytes)));
-        assert_eq!(read(&[7, 0, 1, 5]), Some(PeerRecord { start: None, kinds: [0, 1, 5].into() }));
-        let start = Some(StoreStart { id: StoreId(9), number: 7 });
-        for record in
-            [PeerRecord { start, kinds: [0, 1].into() }, PeerRecord { start: None, kinds: [3].into() }]
-        {
-            let mut out = Writer::default();
-            record.write(&mut out);
-            assert_eq!(read(out.written()), Some(record));
-        }
-    }
 
     fn keys() -> Vec<Key> {
         let bucket = Bucket::new(3).into_iter();

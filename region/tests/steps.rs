@@ -308,7 +308,7 @@ fn the_bytes_on_disks_are_those_of_format_4() {
         hasher.update(key).update(value);
     }
     let digest = hasher.finalize().to_hex().to_string();
-    expect!["63 records, 769a43ad566092cc578a2c09b7f89ba7"].assert_eq(&format!(
+    expect!["63 records, d2141baf18f85ae992ebddc4cec08ac7"].assert_eq(&format!(
         "{} records, {}",
         world.regions[0].store.records().count(),
         &digest[..32]
