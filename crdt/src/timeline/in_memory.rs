@@ -207,17 +207,23 @@ impl Timeline {
         }
     }
 
+    /// Whether it stands before that place. Few are stamped alike, so few are asked for their dot.
+    fn precedes(&self, number: u32, place: Place) -> bool {
+        let hlc = self.slot(number).hlc;
+        if hlc == place.hlc { self.place(number) < place } else { hlc < place.hlc }
+    }
+
     /// The chunk in which a place stands or would stand, and where in it.
     fn position(&self, place: Place) -> (usize, usize) {
         if let Some(last) = self.order.last()
-            && last.numbers.last().is_some_and(|number| self.place(*number) < place)
+            && last.numbers.last().is_some_and(|number| self.precedes(*number, place))
         {
             // Most come last.
             return (self.order.len() - 1, last.numbers.len());
         }
         let chunk = self.order.partition_point(|chunk| chunk.first <= place).saturating_sub(1);
         let numbers = self.order.get(chunk).map_or(&[][..], |chunk| &chunk.numbers);
-        (chunk, numbers.partition_point(|number| self.place(*number) < place))
+        (chunk, numbers.partition_point(|number| self.precedes(*number, place)))
     }
 
     fn put_in_order(&mut self, place: Place, number: u32) {
