@@ -102,7 +102,8 @@ impl Oracle {
         self.may_be_a_member(change)?;
         self.may_be_done(item.message)?;
         if is_new && item.dot.replica.region == region && !of_second_life {
-            self.is_in_it(region, change.conversation, item.sender)?;
+            let fault = self.is_in_it(region, change.conversation, item.sender);
+            self.found(at, || format!("{region} applies {} in {}", item.dot, change.conversation), fault);
         }
         let facts = self.record.conversations.entry(change.conversation).or_default();
         if is_new && of_second_life {
