@@ -9,14 +9,14 @@
 //! - *misled* devices, those that spoke with a second life, or were shown what nobody else held when it began, may show what they were shown. What they
 //!   send is judged, as something that follows from nothing; so is what no region that counts holds of what they had sent before: the cursor that it was
 //!   written on names what a second life has not got, and it goes on without;
-//! - somebody *may have left by* what a second life issued, and whom it added may be kept from anything: what that followed from is not known. And what a second life that
-//!   had not heard of a leave took from a misled device of who left stays in that device's outbox: the regions that count know better, and refuse it;
+//! - somebody *may have left by* what a second life issued, and whom it added may be kept from anything: what that followed from is not known. And what a lost
+//!   region or a second life alone took from somebody who has left, or was removed, stays in their outbox: the regions that count refuse it, rightly;
 //! - with a region lost for good nothing more becomes stable in its placements until an epoch closes it, so nobody waits for that, for ticks, or for a mark
 //!   to go. What is told to be stable must still be so.
 
 use super::Oracle;
 use super::record::{DeviceFacts, Facts, IdentityNumber, Number};
-use crdt::{ConversationId, DeviceId, PlacementId, RegionId};
+use crdt::{ConversationId, DeviceId, PlacementId, RegionId, UserId};
 use gateway_client::Event;
 use std::collections::BTreeSet;
 
@@ -138,11 +138,9 @@ impl Oracle {
         }
     }
 
-    /// Whether the regions that count may rightly refuse for good what that device was told to be acknowledged: a second life took it, and its user has left.
-    pub(super) fn was_taken_after_a_leave(&self, id: DeviceId, facts: &Facts) -> bool {
-        let user = self.record.devices.get(&id).map(|device| device.user);
-        self.lies.have_misled(id)
-            && user.is_some_and(|user| facts.leaves.contains_key(&user) && !facts.is_member(user))
+    /// Whether the regions that count may rightly refuse for good what a user was told to be acknowledged: a region that lied took it, and the user is out by now.
+    pub(super) fn may_come_too_late(&self, id: ConversationId, facts: &Facts, user: UserId) -> bool {
+        !self.lies.spare(id.placement()) && facts.leaves.contains_key(&user) && !facts.is_member(user)
     }
 
     /// How many of a conversation's operations are held by a region that counts: those must come to all that do.

@@ -92,7 +92,7 @@ impl Oracle {
             identity.is_some_and(|number| regions.iter().all(|region| facts.stands_in(*region, *number)))
         });
         let needless = known.needless.contains(&command)
-            || facts.is_some_and(|facts| self.was_taken_after_a_leave(device, facts));
+            || facts.is_some_and(|facts| self.may_come_too_late(id, facts, known.user));
         (!stands && !needless).then(|| format!("{command} of {device} in {id}"))
     }
 }

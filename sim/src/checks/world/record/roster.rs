@@ -120,9 +120,11 @@ impl Facts {
         inside.is_none_or(|inside| inside.contains(&user))
     }
 
-    /// Whether a region applied that operation after it had heard that the user was removed, and has not heard otherwise since.
+    /// Whether a region applied that operation after it had heard that the user was removed, and has not heard otherwise since: nor may it have, by a change that was not read
+    /// (a damaged store's, or one of too many).
     pub(crate) fn came_after_removal(&self, region: RegionId, user: UserId, dot: Dot) -> bool {
-        let since = self.roster.outside.get(&(region, user));
+        let since =
+            self.roster.outside.get(&(region, user)).filter(|_| !self.roster.changing.contains(&region));
         since.is_some_and(|since| self.place_in(region, dot).is_some_and(|place| place >= *since))
     }
 
