@@ -4,7 +4,7 @@
 //! refused here, so nothing about it goes further (promise 8).
 
 use crate::catch_up::open_cursor;
-use crate::cursor::{Cursor, CursorError};
+use crate::cursor::CursorError;
 use crate::error::SessionError;
 use crate::greet::server_time_ms;
 use crate::limits;
@@ -81,17 +81,8 @@ impl Session {
                 let Some((delivery, _, mut around)) = self.parts(out) else { return Ok(()) };
                 delivery.sync(request, &sync, &mut around)
             }
-            Frame::Acknowledge(v1::Acknowledge { cursor }) => {
-                let cursor = open_cursor(&self.site, &cursor)?;
-                if let Some((delivery, _, mut around)) = self.parts(out) {
-                    delivery.acknowledged(&cursor, &mut around);
-                }
-                self.receipt(request, cursor, false, out)
-            }
-            Frame::Read(v1::Read { cursor }) => {
-                let cursor = open_cursor(&self.site, &cursor)?;
-                self.receipt(request, cursor, true, out)
-            }
+            Frame::Acknowledge(v1::Acknowledge { cursor }) => self.receipt(request, &cursor, false, out),
+            Frame::Read(v1::Read { cursor }) => self.receipt(request, &cursor, true, out),
         }
     }
 
@@ -190,13 +181,19 @@ impl Session {
         Ok(Some(Seen { cut: cursor.cut, highest: cursor.highest }))
     }
 
+    /// The device holds everything up to that cursor, and its user has read it or not. Either makes room for more: a device that thinks itself live while its stream is read
+    /// again says no more than that it was read.
     fn receipt(
         &mut self,
         request: u64,
-        cursor: Cursor,
+        cursor: &[u8],
         read: bool,
         out: &mut Vec<Output>,
     ) -> Result<(), SessionError> {
+        let cursor = open_cursor(&self.site, cursor)?;
+        if let Some((delivery, _, mut around)) = self.parts(out) {
+            delivery.acknowledged(&cursor, &mut around);
+        }
         let asked = asked(request, cursor.conversation, None);
         let command = Command::Receipt {
             conversation: cursor.conversation,

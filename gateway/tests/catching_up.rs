@@ -334,6 +334,28 @@ fn a_read_gives_no_more_batches_than_there_is_room_for_among_the_unacknowledged(
     assert_eq!(shown(&device), limits::UNACKNOWLEDGED_BATCHES_MAX + 1);
 }
 
+/// A device that thinks itself live, while its stream is read again because changes were missed, gathers its acknowledgements; what its user reads meanwhile is all that it says.
+#[test]
+fn what_was_read_makes_room_as_what_was_acknowledged_does() {
+    let mut island = Island::new(1);
+    island.begin(conversation(1));
+    for _ in 0..8 {
+        island.post(conversation(1), OTHER, 40_000);
+    }
+    let mut device = Device::welcomed(&island.site);
+    device.sync_all();
+    while device.run_query(&island) {
+        device.hand_over_read();
+    }
+    let shown = |device: &Device| device.shown[&conversation(1)].len();
+    assert_eq!(shown(&device), limits::UNACKNOWLEDGED_BATCHES_MAX);
+    assert!(device.mark_read());
+    while device.run_query(&island) {
+        device.hand_over_read();
+    }
+    assert_eq!(shown(&device), 2 * limits::UNACKNOWLEDGED_BATCHES_MAX, "all four were read");
+}
+
 #[test]
 fn what_sorts_before_what_was_given_is_shared_with_everybody_all_the_same() {
     let mut island = Island::new(1);

@@ -37,8 +37,8 @@ impl Client {
             conversation.delivered.raise(cursor);
         }
         let read = conversation.read.is_due().then_some(Receipt::Read);
-        // What was read was delivered; but only an acknowledgement makes room for the next batch of catching up.
-        let said = read.is_some() && conversation.live && conversation.read.cursor == conversation.cursor;
+        // What was read was delivered, and makes room for the next batch as an acknowledgement does.
+        let said = read.is_some() && conversation.read.cursor == conversation.cursor;
         let delivered = (conversation.delivered.is_due() && !said).then_some(Receipt::Delivered);
         let key = self.routes.line_of(id.placement());
         if let Some(line) = key.and_then(|key| self.lines.get_mut(&key)) {

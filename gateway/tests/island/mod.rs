@@ -376,6 +376,14 @@ impl Device {
         true
     }
 
+    /// Everything that was given is read; whether there was any.
+    pub fn mark_read(&mut self) -> bool {
+        let Some(cursor) = self.unacknowledged.drain(..).next_back() else { return false };
+        self.say(Ask::Read(v1::Read { cursor }));
+        self.answer_receipts();
+        true
+    }
+
     fn answer_receipts(&mut self) {
         for ticket in std::mem::take(&mut self.tickets) {
             self.step(Input::Answered { ticket, result: Ok(region::command::Done::Receipt) });

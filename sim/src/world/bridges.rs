@@ -51,6 +51,11 @@ pub(crate) struct Told {
 }
 
 impl BridgeTask {
+    /// Whether both sides have said where they stand.
+    pub(crate) const fn is_open(&self) -> bool {
+        self.open
+    }
+
     /// What its core prints of itself.
     pub(crate) fn print(&self) -> String {
         self.core.to_string()

@@ -76,7 +76,21 @@ impl World {
             let count = device.client.unstable();
             return Some(format!("{id} has {count} commands in its outbox: {}", device.client));
         }
-        self.oracle.lacking()
+        self.oracle.lacking().or_else(|| self.closed_bridge())
+    }
+
+    /// A bridge between two running regions that is not open: before it is, a receipt may still wait on the other side, and silence says nothing.
+    fn closed_bridge(&self) -> Option<String> {
+        let runs = |id: &RegionId| {
+            self.regions.get(id).is_some_and(|region| region.process.is_some()) && !self.lies(*id)
+        };
+        for (id, region) in self.regions.iter().filter(|(id, _)| runs(id)) {
+            let mut bridges = region.process.iter().flat_map(|process| &process.bridges);
+            if let Some((peer, _)) = bridges.find(|(peer, bridge)| runs(peer) && !bridge.is_open()) {
+                return Some(format!("the bridge of {id} to {peer} is not open"));
+            }
+        }
+        None
     }
 
     /// Judges what is there at the end.

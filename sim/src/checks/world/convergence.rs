@@ -58,8 +58,13 @@ impl Oracle {
                 Some((_, same)) if !self.is_whole() && at_same_operations_equal(&same.0, &state.0) => {
                     self.look_at(Checker::Equal);
                 }
-                Some((other, _)) => {
-                    self.violate(at, Checker::Equal, format!("{region} and {other} differ in {placement}"));
+                Some((other, same)) => {
+                    let what = differs(same, &state);
+                    self.violate(
+                        at,
+                        Checker::Equal,
+                        format!("{region} and {other} differ in {placement}: {what}"),
+                    );
                 }
             }
         }
@@ -135,6 +140,24 @@ const fn changes_members(content: &Content) -> bool {
         | Content::Deleted { .. }
         | Content::Reacted { .. }
         | Content::Withdrawn { .. } => false,
+    }
+}
+
+/// In what two exports of partitions, memberships, receipts and posts differ first.
+fn differs<P: PartialEq, M: PartialEq, R: PartialEq, S: PartialEq>(
+    one: &(P, M, R, S),
+    other: &(P, M, R, S),
+) -> &'static str {
+    if one.1 != other.1 {
+        "who is a member of what"
+    } else if one.2 != other.2 {
+        "receipts"
+    } else if one.3 != other.3 {
+        "posts"
+    } else if one.0 != other.0 {
+        "what was applied, what is stable, or a digest"
+    } else {
+        "nothing"
     }
 }
 
