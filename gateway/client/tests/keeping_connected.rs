@@ -138,8 +138,7 @@ fn what_was_to_be_told_of_a_conversation_never_goes_to_a_region_outside_its_plac
         SignedIn { placement: Some(PlacementId(2)), region: "far" }
         send 3 {"request":"9","sync":{"cursors":["YQ=="],"placement":"p2"}}
         send 3 {"request":"10","send":{"conversation":"c00020000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000","seen":"YQ=="}}
-        send 3 {"request":"11","acknowledge":{"cursor":"YQ=="}}
-        send 3 {"request":"12","read":{"cursor":"YQ=="}}
+        send 3 {"request":"11","read":{"cursor":"YQ=="}}
     "#]]);
 }
 

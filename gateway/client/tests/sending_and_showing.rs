@@ -135,8 +135,7 @@ fn live_items_are_acknowledged_together_and_read_goes_with_the_newest_cursor() {
         send 2 {"request":"6","hello":{"token":"t","versionMin":1,"versionMax":1,"client":"story"}}
         SignedIn { placement: None, region: "near" }
         send 2 {"request":"7","sync":{"cursors":["Yw=="]}}
-        send 2 {"request":"8","acknowledge":{"cursor":"Yw=="}}
-        send 2 {"request":"9","read":{"cursor":"Yw=="}}
+        send 2 {"request":"8","read":{"cursor":"Yw=="}}
     "#]]);
 }
 

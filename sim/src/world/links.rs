@@ -142,7 +142,7 @@ impl Links {
         self.ways.get_mut(&(from, to))
     }
 
-    fn is_cut(&self, from: RegionId, to: RegionId) -> bool {
+    pub(crate) fn is_cut(&self, from: RegionId, to: RegionId) -> bool {
         self.ways.get(&(from, to)).is_none_or(Way::is_cut)
     }
 

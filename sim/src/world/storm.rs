@@ -79,14 +79,16 @@ impl World {
         self.oracle.lacking().or_else(|| self.closed_bridge())
     }
 
-    /// A bridge between two running regions that is not open: before it is, a receipt may still wait on the other side, and silence says nothing.
+    /// A bridge between two running regions, with a way between them, that is not open: before it is, a receipt may still wait on the other side, and silence says nothing.
     fn closed_bridge(&self) -> Option<String> {
         let runs = |id: &RegionId| {
             self.regions.get(id).is_some_and(|region| region.process.is_some()) && !self.lies(*id)
         };
         for (id, region) in self.regions.iter().filter(|(id, _)| runs(id)) {
             let mut bridges = region.process.iter().flat_map(|process| &process.bridges);
-            if let Some((peer, _)) = bridges.find(|(peer, bridge)| runs(peer) && !bridge.is_open()) {
+            let cut = |peer: RegionId| self.links.is_cut(*id, peer) || self.links.is_cut(peer, *id);
+            let closed = bridges.find(|(peer, bridge)| runs(peer) && !cut(**peer) && !bridge.is_open());
+            if let Some((peer, _)) = closed {
                 return Some(format!("the bridge of {id} to {peer} is not open"));
             }
         }
