@@ -313,8 +313,8 @@ fn a_catch_up_reads_on_up_to_what_may_be_unsent_and_not_beyond() {
     }
 }
 
-#[test]
-fn a_read_gives_no_more_batches_than_there_is_room_for_among_the_unacknowledged() {
+/// A device that has been given as many batches as may be unacknowledged, of nine that there are.
+fn full() -> (Island, Device) {
     let mut island = Island::new(1);
     island.begin(conversation(1));
     for _ in 0..8 {
@@ -322,38 +322,31 @@ fn a_read_gives_no_more_batches_than_there_is_room_for_among_the_unacknowledged(
     }
     let mut device = Device::welcomed(&island.site);
     device.sync_all();
-    while device.run_query(&island) {
+    assert_eq!(shown_after_reading(&mut device, &island), limits::UNACKNOWLEDGED_BATCHES_MAX);
+    (island, device)
+}
+
+fn shown_after_reading(device: &mut Device, island: &Island) -> usize {
+    while device.run_query(island) {
         device.hand_over_read();
     }
-    let shown = |device: &Device| device.shown[&conversation(1)].len();
-    assert_eq!(shown(&device), limits::UNACKNOWLEDGED_BATCHES_MAX);
+    device.shown[&conversation(1)].len()
+}
+
+#[test]
+fn a_read_gives_no_more_batches_than_there_is_room_for_among_the_unacknowledged() {
+    let (island, mut device) = full();
     assert!(device.acknowledge());
-    while device.run_query(&island) {
-        device.hand_over_read();
-    }
-    assert_eq!(shown(&device), limits::UNACKNOWLEDGED_BATCHES_MAX + 1);
+    assert_eq!(shown_after_reading(&mut device, &island), limits::UNACKNOWLEDGED_BATCHES_MAX + 1);
 }
 
 /// A device that thinks itself live, while its stream is read again because changes were missed, gathers its acknowledgements; what its user reads meanwhile is all that it says.
 #[test]
 fn what_was_read_makes_room_as_what_was_acknowledged_does() {
-    let mut island = Island::new(1);
-    island.begin(conversation(1));
-    for _ in 0..8 {
-        island.post(conversation(1), OTHER, 40_000);
-    }
-    let mut device = Device::welcomed(&island.site);
-    device.sync_all();
-    while device.run_query(&island) {
-        device.hand_over_read();
-    }
-    let shown = |device: &Device| device.shown[&conversation(1)].len();
-    assert_eq!(shown(&device), limits::UNACKNOWLEDGED_BATCHES_MAX);
+    let (island, mut device) = full();
     assert!(device.mark_read());
-    while device.run_query(&island) {
-        device.hand_over_read();
-    }
-    assert_eq!(shown(&device), 2 * limits::UNACKNOWLEDGED_BATCHES_MAX, "all four were read");
+    let shown = shown_after_reading(&mut device, &island);
+    assert_eq!(shown, 2 * limits::UNACKNOWLEDGED_BATCHES_MAX, "all that were given were read");
 }
 
 #[test]
