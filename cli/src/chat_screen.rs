@@ -293,6 +293,7 @@ impl Screen {
             Content::Claimed => {
                 Some(Line::Notice(format!("{elsewhere}{sender} is the admin now: there was none left")))
             }
+            Content::Rights => None,
             Content::Edited { .. } if marked => Some(Line::Notice(format!(
                 "{elsewhere}* {sender} had seen something that has not come here yet, and changed a message"
             ))),

@@ -81,7 +81,8 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let mut here = Region::new(1, conversation, 1_732_500_005_000);
     let mut there = Region::new(2, conversation, 1_732_500_000_000);
     let message = |number| MessageId::new(1_732_500_000_000, number);
-    let create = Body::Create { members: vec![ann, ben], name: String::new(), direct: true };
+    let create =
+        Body::Create { members: vec![ann, ben], name: String::new(), direct: true, shares: [].into() };
     here.issue(ann, message(1), create)?;
     here.issue(ann, message(2), post("are you there?"))?;
     there.catch_up(&here)?;

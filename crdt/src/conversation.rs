@@ -91,10 +91,10 @@ impl Conversation {
         let amendment = Amendment::of(operation.dot, &envelope, body.as_ref());
         let amended = amendment.map(|amendment| self.amend(&amendment));
         // Nothing is folded here, so nothing can come behind a fold.
-        let members = body.and_then(|body| self.membership.apply(operation.dot, &envelope, &body).ok());
+        let outcome = body.and_then(|body| self.membership.apply(operation.dot, &envelope, &body).ok());
         self.cut.raise(operation.dot);
         self.highest = self.highest.max(envelope.hlc);
-        Ok(Applied { inserted, members: members.unwrap_or_default(), amended })
+        Ok(Applied { inserted, members: outcome.map_or_else(Vec::new, |outcome| outcome.members), amended })
     }
 
     /// What is void leaves nothing behind, so that a message nobody amended has no entry.

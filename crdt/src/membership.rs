@@ -1,4 +1,5 @@
-//! Who is in a conversation: the two users of a direct one for ever, or the roster of a group, its name, and who was in it before.
+//! Who is in a conversation: the two users of a direct one for ever, or the roster of a group, the rights by which it never has more members than its
+//! limit, its name, and who was in it before.
 //!
 //! What must always hold: the canonical bytes are a function of the set of operations, whatever has been folded. A record holds no more than later
 //! operations could still change a verdict on.
@@ -9,18 +10,20 @@
 //! | anything in a direct conversation | nothing: its two users are its members for ever |
 //! | two creations of one group | the lowest (hlc, dot) stands; the other's members, name and changes are void |
 //! | a creation taken by two regions (resent) | one creation |
-//! | anything else in a group | what the table of `Roster` says |
+//! | anything else in a group | what the tables of `Roster` and `Group` say |
 //!
 //! A direct creation is valid when the conversation's id is the one of its two members and one of them created it; another is void. A first member sees
 //! everything; an added one what their adds do not cover.
 //!
-//! Growth: the roster's; per user who ever left or was removed 8 bytes; per creation of the id that is not folded its name. Kept as one record, all of it is read and
-//! written for each change of membership (about 60 KB in a group of 1,024 added members and three replicas), and none of it for a post.
+//! Growth: the group's; per user who ever left or was removed 8 bytes; per creation of the id that is not folded its name. Kept as one record, all of it is read and
+//! written for each change of membership (about 90 KB in a group of 1,024 added members and three replicas), and none of it for a post.
 
 use crate::canonical::{Decoder, Encoder, MalformedState};
-use crate::id::{ConversationId, Dot, UserId};
+use crate::escrow::Moved;
+use crate::group::{Applied, Group, Refused, RightsAct, RightsOperation};
+use crate::id::{ConversationId, Dot, ReplicaId, UserId};
 use crate::operation::{Body, Envelope};
-use crate::roster::{Action, BehindFold, Change, Roster, RosterOperation, StandingChange};
+use crate::roster::{Action, BehindFold, Change, Roster, RosterOperation, StandingChange, Wish};
 use crate::version_vector::Cut;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,11 +32,20 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Membership {
     /// The users of a direct conversation, the lower first.
     pair: Option<[UserId; 2]>,
-    roster: Roster,
+    group: Group,
     /// What each creation of a group named it.
     names: BTreeMap<Dot, String>,
     /// Whoever a leave or a removal was about, whether it stands or not.
     left: BTreeSet<UserId>,
+}
+
+/// What an operation did to a membership.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// Every user whose membership changed, sorted.
+    pub members: Vec<MemberChange>,
+    /// False if its replica spent or gave a right that it does not hold: void, to be counted, and an alarm.
+    pub covered: bool,
 }
 
 /// One user whom an operation made a member, or no member, or from whom it hides more or less.
@@ -48,25 +60,23 @@ pub struct MemberChange {
 }
 
 impl Membership {
-    /// Takes an operation, once or again; a message and what amends one change nothing. Returns every user whose membership changed, sorted.
+    /// Takes an operation, once or again; a message and what amends one change nothing.
     ///
     /// # Errors
     /// [`BehindFold`] as [`Roster::apply`]: nothing was changed.
-    pub fn apply(
-        &mut self,
-        dot: Dot,
-        envelope: &Envelope,
-        body: &Body,
-    ) -> Result<Vec<MemberChange>, BehindFold> {
+    pub fn apply(&mut self, dot: Dot, envelope: &Envelope, body: &Body) -> Result<Outcome, BehindFold> {
         let change = match body {
-            Body::Post(_) | Body::Amend { .. } => return Ok(Vec::new()),
-            Body::Create { members, direct: true, .. } => {
-                return Ok(self.open(envelope, members));
+            Body::Post(_) | Body::Amend { .. } => return Ok(Outcome::NOTHING),
+            Body::Rights(change) => {
+                let moved = self.group.apply_rights(&RightsOperation { dot, change: change.clone() });
+                return Ok(Outcome { covered: moved != Moved::NotHeld, ..Outcome::NOTHING });
             }
-            Body::Create { members, direct: false, .. } => {
-                let action =
-                    Action::Create { members: members.iter().copied().collect(), shares: BTreeMap::new() };
-                Change { cut: Cut::new(), action }
+            Body::Create { members, direct: true, .. } => {
+                return Ok(Outcome { members: self.open(envelope, members), ..Outcome::NOTHING });
+            }
+            Body::Create { members, direct: false, shares, .. } => {
+                let members = members.iter().copied().collect();
+                Change { cut: Cut::new(), action: Action::Create { members, shares: shares.clone() } }
             }
             Body::Change(change) => change.clone(),
         };
@@ -77,30 +87,35 @@ impl Membership {
             Action::Leave | Action::Remove { .. } => Some(operation.target()),
             _ => None,
         };
-        let changes = self.roster.apply(operation)?;
+        let Applied { changes, covered } = self.group.apply(operation)?;
         self.left.extend(gone);
         if let Body::Create { name, .. } = body {
             self.names.insert(dot, name.clone());
         }
         if self.pair.is_some() {
-            return Ok(Vec::new());
+            return Ok(Outcome::NOTHING);
         }
-        Ok(changes.into_iter().filter_map(member_change).collect())
+        Ok(Outcome { members: changes.into_iter().filter_map(member_change).collect(), covered })
     }
 
-    /// Folds what no operation to come is concurrent with, as [`Roster::fold`]: `stable` is what every active region has acknowledged.
+    /// Folds what no operation to come is concurrent with, as [`Group::fold`]: `stable` is what every active region has acknowledged.
     pub fn fold(&mut self, stable: &Cut) {
-        // What rights that frees is nobody's yet: groups are limited by count (`group`).
-        self.roster.fold(stable);
-        if let Some(creation) = self.roster.folded_creation() {
+        self.group.fold(stable);
+        if let Some(creation) = self.roster().folded_creation() {
             self.names.retain(|dot, _| *dot == creation);
         }
+    }
+
+    /// Whether no rights of it will come to be returned by what was done so far, as [`Group::is_settled`].
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.pair.is_some() || self.group.is_settled()
     }
 
     /// Whether any creation of it is known; without one there are no members.
     #[must_use]
     pub fn exists(&self) -> bool {
-        self.pair.is_some() || self.roster.exists()
+        self.pair.is_some() || self.roster().exists()
     }
 
     /// Whether it is the conversation of two users.
@@ -112,7 +127,27 @@ impl Membership {
     /// Who may do what in it, if it is a group.
     #[must_use]
     pub const fn roster(&self) -> &Roster {
-        &self.roster
+        self.group.roster()
+    }
+
+    /// Who may do what in it, and how many rights to a place who holds, if it is a group.
+    #[must_use]
+    pub const fn group(&self) -> &Group {
+        &self.group
+    }
+
+    /// The door of a group: as [`Group::judge_wish`].
+    ///
+    /// # Errors
+    /// [`Refused`] says why not.
+    pub fn judge_wish(&self, me: ReplicaId, sender: UserId, wish: Wish) -> Result<Action, Refused> {
+        self.group.judge_wish(me, sender, wish)
+    }
+
+    /// What that replica is to issue for the sake of a group's rights, as [`Group::rights_due`].
+    #[must_use]
+    pub fn rights_due(&self, me: ReplicaId, reachable: &BTreeSet<ReplicaId>) -> Option<(Dot, RightsAct)> {
+        if self.pair.is_some() { None } else { self.group.rights_due(me, reachable) }
     }
 
     /// The group's name, as the creation that stands gave it; empty for a direct conversation.
@@ -121,7 +156,7 @@ impl Membership {
         if self.pair.is_some() {
             return "";
         }
-        self.roster.creation().and_then(|creation| self.names.get(&creation)).map_or("", String::as_str)
+        self.roster().creation().and_then(|creation| self.names.get(&creation)).map_or("", String::as_str)
     }
 
     /// What is hidden from that member: the operations this cut covers. None if they are not a member; empty if they see all.
@@ -129,14 +164,14 @@ impl Membership {
     pub fn member(&self, user: UserId) -> Option<Cut> {
         match &self.pair {
             Some(pair) => pair.contains(&user).then(Cut::new),
-            None => self.roster.member(user).map(|member| member.since),
+            None => self.roster().member(user).map(|member| member.since),
         }
     }
 
     /// The earliest of the adds that keep that user in the group, or the creation; none if they are no member of a group.
     #[must_use]
     pub fn added_by(&self, user: UserId) -> Option<Dot> {
-        if self.pair.is_some() { None } else { self.roster.right(user).map(|right| right.dot) }
+        if self.pair.is_some() { None } else { self.roster().right(user).map(|right| right.dot) }
     }
 
     /// Whether the user has ever left or been removed; they may be a member again.
@@ -147,13 +182,13 @@ impl Membership {
 
     /// The members, sorted.
     pub fn members(&self) -> impl Iterator<Item = UserId> + '_ {
-        let group = self.pair.is_none().then(|| self.roster.members());
+        let group = self.pair.is_none().then(|| self.roster().members());
         self.pair.into_iter().flatten().chain(group.into_iter().flatten())
     }
 
     /// The members who are admins, sorted.
     pub fn admins(&self) -> impl Iterator<Item = UserId> + '_ {
-        let group = self.pair.is_none().then(|| self.roster.admins());
+        let group = self.pair.is_none().then(|| self.roster().admins());
         group.into_iter().flatten()
     }
 
@@ -178,6 +213,10 @@ fn pair(conversation: ConversationId, sender: UserId, members: &[UserId]) -> Opt
     valid.then(|| [one.min(other), one.max(other)])
 }
 
+impl Outcome {
+    const NOTHING: Self = Self { members: Vec::new(), covered: true };
+}
+
 fn member_change(change: StandingChange) -> Option<MemberChange> {
     let StandingChange { user, before, after } = change;
     let (before, after) = (before.map(|member| member.since), after.map(|member| member.since));
@@ -199,7 +238,7 @@ impl Membership {
         self.write_pair(&mut encoder);
         encoder.text(self.name());
         self.write_left(&mut encoder);
-        encoder.fixed(&self.roster.canonical_bytes());
+        encoder.fixed(&self.group.canonical_bytes());
         encoder.into_bytes()
     }
 
@@ -214,7 +253,7 @@ impl Membership {
             encoder.text(name);
         }
         self.write_left(&mut encoder);
-        self.roster.write(&mut encoder);
+        self.group.write(&mut encoder);
         encoder.into_bytes()
     }
 
@@ -241,8 +280,8 @@ impl Membership {
         let names = decoder
             .map(Decoder::DOT_BYTES_MIN + 1, |decoder| Ok((decoder.dot()?, decoder.text()?.to_owned())))?;
         let left = decoder.map(8, |decoder| Ok((decoder.user()?, ())))?.into_keys().collect();
-        let roster = Roster::take(&mut decoder)?;
+        let group = Group::take(&mut decoder)?;
         decoder.finish()?;
-        Ok(Self { pair, roster, names, left })
+        Ok(Self { pair, group, names, left })
     }
 }

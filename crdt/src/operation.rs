@@ -13,14 +13,16 @@ mod plain_post;
 
 use crate::Timestamp;
 use crate::amendments::AmendmentContent;
-use crate::id::{ConversationId, Dot, MessageId, UserId};
+use crate::group::RightsChange;
+use crate::id::{ConversationId, Dot, MessageId, ReplicaId, UserId};
 use crate::limits::{BODY_BYTES_MAX, MEMBERS_MAX, NAME_BYTES_MAX};
 use crate::proto;
-use crate::roster::{Action, Change};
+use crate::roster::{self, Action, Change};
 use crate::timeline::Identity;
 use crate::version_vector::Cut;
 use bytes::Bytes;
 use prost::Message as _;
+use std::collections::BTreeMap;
 
 /// Bytes of a payload digest: BLAKE3 cut to 160 bits.
 pub const DIGEST_BYTES: usize = 20;
@@ -65,6 +67,8 @@ pub enum Kind {
     Demote,
     /// The most senior member takes the place of admins that are all gone.
     Claim,
+    /// A region moves rights to members' places, or has some back. No user does that: its sender is nobody.
+    Rights,
 }
 
 /// A decoded envelope.
@@ -99,9 +103,13 @@ pub enum Body {
         name: String,
         /// Whether it is the conversation of two users, which nobody joins or leaves.
         direct: bool,
+        /// How many members each replica may add to a group before it needs rights of others; none of a direct conversation.
+        shares: BTreeMap<ReplicaId, u64>,
     },
     /// Who is in a group, or what they may do, changes. Its action is never a creation, which has a body of its own.
     Change(Change),
+    /// Rights to members' places of a group move.
+    Rights(RightsChange),
     /// A message is amended.
     Amend {
         /// Which. It stands in the envelope, so that it is known when the payload has been cut.
@@ -163,7 +171,7 @@ pub enum MalformedOperation {
 
 impl Kind {
     /// All that this version knows, by number.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Post,
         Self::Create,
         Self::Add,
@@ -176,6 +184,7 @@ impl Kind {
         Self::Promote,
         Self::Demote,
         Self::Claim,
+        Self::Rights,
     ];
 
     /// Its number, in the schema and in canonical bytes.
@@ -194,6 +203,7 @@ impl Kind {
             Self::Promote => 9,
             Self::Demote => 10,
             Self::Claim => 11,
+            Self::Rights => 12,
         }
     }
 
@@ -215,11 +225,12 @@ impl Kind {
             | Self::Remove
             | Self::Promote
             | Self::Demote
-            | Self::Claim => false,
+            | Self::Claim
+            | Self::Rights => false,
         }
     }
 
-    /// Whether it changes who is in a conversation, or what they may do.
+    /// Whether it changes who is in a conversation, what they may do, or how many may be added where.
     #[must_use]
     pub const fn changes_members(self) -> bool {
         match self {
@@ -229,7 +240,8 @@ impl Kind {
             | Self::Remove
             | Self::Promote
             | Self::Demote
-            | Self::Claim => true,
+            | Self::Claim
+            | Self::Rights => true,
             Self::Post | Self::Edit | Self::Delete | Self::React | Self::Withdraw => false,
         }
     }
@@ -248,7 +260,8 @@ impl Kind {
             | Self::Remove
             | Self::Promote
             | Self::Demote
-            | Self::Claim => false,
+            | Self::Claim
+            | Self::Rights => false,
         }
     }
 
@@ -266,6 +279,7 @@ impl Kind {
             Self::Promote => proto::Kind::Promote,
             Self::Demote => proto::Kind::Demote,
             Self::Claim => proto::Kind::Claim,
+            Self::Rights => proto::Kind::Rights,
         }
     }
 }
@@ -278,6 +292,7 @@ impl Body {
             Self::Post(_) => Kind::Post,
             Self::Create { .. } => Kind::Create,
             Self::Change(change) => change.action.kind(),
+            Self::Rights(_) => Kind::Rights,
             Self::Amend { content, .. } => content.kind(),
         }
     }
@@ -312,7 +327,14 @@ impl Body {
                 if create.name.len() > NAME_BYTES_MAX {
                     return Err(MalformedOperation::Field("name"));
                 }
-                Self::Create { members, name: create.name, direct: create.direct }
+                let shares = roster::shares(create.shares)?;
+                // What they add up to is the group's limit.
+                let limit =
+                    shares.values().fold(members.len() as u64, |sum, share| sum.saturating_add(*share));
+                if limit > MEMBERS_MAX as u64 || (create.direct && !shares.is_empty()) {
+                    return Err(MalformedOperation::Field("shares"));
+                }
+                Self::Create { members, name: create.name, direct: create.direct, shares }
             }
             proto::payload::Body::Change(change) => match Change::from_proto(change)? {
                 Change { action: Action::Create { .. }, .. } => {
@@ -320,6 +342,7 @@ impl Body {
                 }
                 change => Self::Change(change),
             },
+            proto::payload::Body::Rights(change) => Self::Rights(RightsChange::from_proto(change)?),
             proto::payload::Body::Edit(_)
             | proto::payload::Body::Delete(_)
             | proto::payload::Body::React(_)
@@ -333,12 +356,14 @@ impl Body {
     fn to_proto(&self, message: MessageId) -> proto::payload::Body {
         match self {
             Self::Post(post) => proto::payload::Body::Post(post.to_proto(message)),
-            Self::Create { members, name, direct } => proto::payload::Body::Create(proto::Create {
+            Self::Create { members, name, direct, shares } => proto::payload::Body::Create(proto::Create {
                 members: members.iter().map(|user| user.0).collect(),
                 name: name.clone(),
                 direct: *direct,
+                shares: roster::shares_to_proto(shares),
             }),
             Self::Change(change) => proto::payload::Body::Change(change.to_proto()),
+            Self::Rights(change) => proto::payload::Body::Rights(change.to_proto()),
             Self::Amend { content, .. } => content.to_proto(),
         }
     }
@@ -348,7 +373,7 @@ impl Body {
     pub const fn target(&self) -> Option<Identity> {
         match self {
             Self::Amend { target, .. } => Some(*target),
-            Self::Post(_) | Self::Create { .. } | Self::Change(_) => None,
+            Self::Post(_) | Self::Create { .. } | Self::Change(_) | Self::Rights(_) => None,
         }
     }
 }
@@ -401,6 +426,7 @@ impl Envelope {
             Ok(proto::Kind::Promote) => Kind::Promote,
             Ok(proto::Kind::Demote) => Kind::Demote,
             Ok(proto::Kind::Claim) => Kind::Claim,
+            Ok(proto::Kind::Rights) => Kind::Rights,
             Err(_) => return Err(MalformedOperation::UnknownKind(decoded.kind)),
         };
         let hlc = Timestamp(decoded.hlc);

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use crdt::operation::{Body, Draft, Post};
 use crdt::roster::{Action, Change};
 use crdt::*;
+use std::collections::BTreeMap;
 
 const CREATOR: UserId = UserId(0x0001_0000_0000_0001);
 const ANN: UserId = UserId(0x0001_0000_0000_000a);
@@ -35,11 +36,13 @@ fn in_conversation(conversation: ConversationId, (dot, draft): (Dot, Draft)) -> 
 }
 
 fn create(members: &[UserId], name: &str) -> Body {
-    Body::Create { members: members.to_vec(), name: name.into(), direct: false }
+    // As many rights as no case needs.
+    let shares = (1..=4).map(|region| (dot(region, 1).replica, 100)).collect();
+    Body::Create { members: members.to_vec(), name: name.into(), direct: false, shares }
 }
 
 fn direct(one: UserId, other: UserId) -> Body {
-    Body::Create { members: vec![one, other], name: String::new(), direct: true }
+    Body::Create { members: vec![one, other], name: String::new(), direct: true, shares: [].into() }
 }
 
 /// Under the grant of the creation at `dot(1, 1)`, as all that a case does but creating.
@@ -63,7 +66,7 @@ fn post(text: &'static str) -> Body {
     Body::Post(Post { body: Bytes::from_static(text.as_bytes()), sent_at_ms: 0, reply_to: None, seen: None })
 }
 
-/// The state after these operations, having checked that every order gives it.
+/// The state after these operations, having checked that every order that extends happened-before gives it.
 fn after(operations: &[(Dot, Draft)]) -> Conversation {
     let sealed: Vec<Operation> = operations
         .iter()
@@ -73,7 +76,22 @@ fn after(operations: &[(Dot, Draft)]) -> Conversation {
         })
         .collect();
     let id = operations[0].1.conversation;
-    let mut states = orders(&sealed).into_iter().map(|order| {
+    let cuts: BTreeMap<Dot, Cut> = operations
+        .iter()
+        .map(|(dot, draft)| match &draft.body {
+            Body::Change(change) => (*dot, change.cut.clone()),
+            _ => (*dot, Cut::new()),
+        })
+        .collect();
+    let causal = |order: &Vec<&Operation>| {
+        order.iter().enumerate().all(|(at, one)| {
+            order[at..].iter().all(|later| {
+                !cuts[&one.dot].covers(later.dot)
+                    && (one.dot.replica != later.dot.replica || one.dot.sequence <= later.dot.sequence)
+            })
+        })
+    };
+    let mut states = orders(&sealed).into_iter().filter(causal).map(|order| {
         let mut state = Conversation::new(id);
         for operation in order {
             state.apply(operation).unwrap();
@@ -297,7 +315,7 @@ fn an_answer_points_to_its_message_wherever_that_moves() {
     let answer = by(dot(2, 2), 10, BEN, 3, Body::Post(answer));
     let (sender, message) = match &answer.1.body {
         Body::Post(post) => post.reply_to.unwrap(),
-        Body::Create { .. } | Body::Change(_) | Body::Amend { .. } => {
+        Body::Create { .. } | Body::Change(_) | Body::Rights(_) | Body::Amend { .. } => {
             unreachable!("a post")
         }
     };

@@ -210,7 +210,12 @@ fn what_is_beyond_a_limit_is_refused_by_field_and_what_is_at_it_is_not() {
         Cut::from_iter((0..entries).map(|n| Dot { replica: replica(n), sequence: Sequence(1) }))
     };
     let members = |count: usize| (0..count as u64).map(UserId).collect();
-    let create = |members, name| Body::Create { members, name, direct: false };
+    let create = |members, name| Body::Create { members, name, direct: false, shares: [].into() };
+    let shared = |rights: u64, direct| {
+        let replica = ReplicaId { region: RegionId(1), incarnation: Incarnation(1) };
+        let shares = (rights > 0).then_some((replica, rights)).into_iter().collect();
+        Body::Create { members: vec![UserId(1)], name: String::new(), direct, shares }
+    };
     let post = |bytes: usize| {
         Body::Post(Post { body: Bytes::from(vec![0; bytes]), sent_at_ms: 0, reply_to: None, seen: None })
     };
@@ -221,6 +226,8 @@ fn what_is_beyond_a_limit_is_refused_by_field_and_what_is_at_it_is_not() {
             create(members(MEMBERS_MAX), String::new()),
             create(members(MEMBERS_MAX + 1), String::new()),
         ),
+        ("shares", shared(MEMBERS_MAX as u64 - 1, false), shared(MEMBERS_MAX as u64, false)),
+        ("shares", shared(0, true), shared(1, true)),
         ("name", create(vec![], "n".repeat(NAME_BYTES_MAX)), create(vec![], "n".repeat(NAME_BYTES_MAX + 1))),
         ("cut", leave(cut(CUT_ENTRIES_MAX)), leave(cut(CUT_ENTRIES_MAX + 1))),
         (
@@ -273,7 +280,7 @@ fn an_envelope_names_what_is_wrong_with_it() {
         check(proto::Envelope { target: target(Bytes::from_static(&[1; 16])), ..good() }),
         check(proto::Envelope { kind: 4, ..good() }),
         check(proto::Envelope { kind: 4, target: target(short()), ..good() }),
-        check(proto::Envelope { kind: 12, ..good() }),
+        check(proto::Envelope { kind: 13, ..good() }),
         Envelope::decode(&Bytes::from_static(&[0xff])).unwrap_err(),
     ];
     let printed: Vec<String> = refusals.iter().map(ToString::to_string).collect();
@@ -286,7 +293,7 @@ fn an_envelope_names_what_is_wrong_with_it() {
         the operation's field `target` is missing or out of range
         the operation's field `target` is missing or out of range
         the operation's field `target` is missing or out of range
-        operation kind 12 is unknown to this version: upgrade this region
+        operation kind 13 is unknown to this version: upgrade this region
         not a well-formed envelope: failed to decode Protobuf message: invalid varint"#]]
     .assert_eq(&printed.join("\n"));
 }

@@ -197,6 +197,7 @@ mod tests {
             Refusal::ConversationExists(conversation),
             Refusal::BodyTooLarge { bytes: 1, limit: 0 },
             Refusal::TooManyMembers { members: 1, limit: 0 },
+            Refusal::NoRightsLeft { conversation, why: crdt::escrow::NoneLeft::Anywhere },
             Refusal::TooManyChanges { conversation, changes: 1 },
             Refusal::NameTooLong { characters: 1, limit: 0 },
             Refusal::MessageTooOld { message, limit_days: 30 },

@@ -107,6 +107,7 @@ fn welcome(site: &Site, now: Now, identity: Identity) -> v1::Welcome {
             unacknowledged_batches: number(limits::UNACKNOWLEDGED_BATCHES_MAX),
         }),
         placements: site.directory.clone(),
+        region_id: site.region_id().map(|region| region.to_string()).unwrap_or_default(),
     }
 }
 

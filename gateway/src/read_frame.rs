@@ -96,8 +96,12 @@ impl Session {
         let command = fields::id("command", &create.command)?;
         // How many members a group may have is the region's rule; a frame cannot hold more than a few thousand.
         let members: Vec<UserId> = fields::ids("members", &create.members, usize::MAX)?;
+        let begun_in = match create.begun_in.as_str() {
+            "" => None,
+            region => Some(fields::id("begun_in", region)?),
+        };
         let asked = asked(request, conversation, Some(command));
-        let command = Command::CreateGroup { conversation, command, members, name: create.name };
+        let command = Command::CreateGroup { conversation, command, members, name: create.name, begun_in };
         self.submit(asked, command, out)
     }
 

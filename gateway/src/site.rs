@@ -3,7 +3,7 @@
 //! Shared by all sessions and replaced as a whole when the operator changes it; holds the cursor keys, so it is never printed.
 
 use crate::cursor::CursorKeys;
-use crdt::{ConversationId, PlacementId, ReplicaId};
+use crdt::{ConversationId, PlacementId, RegionId, ReplicaId};
 use gateway_protocol::v1;
 use region::command::Refusal;
 use std::collections::BTreeMap;
@@ -31,6 +31,12 @@ pub struct HeldPlacement {
 }
 
 impl Site {
+    /// Which region it is, in whatever placement; none if it has a part in none.
+    #[must_use]
+    pub fn region_id(&self) -> Option<RegionId> {
+        self.placements.values().next().map(|held| held.replica.region)
+    }
+
     /// The placement of that conversation.
     ///
     /// # Errors

@@ -53,6 +53,7 @@ fn content(content: &Content) -> v1::item::Content {
         Content::Promoted { user } => v1::item::Content::Promoted(v1::Promoted { user: user.to_string() }),
         Content::Demoted { user } => v1::item::Content::Demoted(v1::Demoted { user: user.to_string() }),
         Content::Claimed => v1::item::Content::Claimed(v1::Claimed {}),
+        Content::Rights(_) => v1::item::Content::Rights(v1::Rights {}),
         Content::Edited { target, body, seen } => v1::item::Content::Edited(v1::Edited {
             target: Some(reference(*target)),
             body: body.clone(),

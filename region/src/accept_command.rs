@@ -51,9 +51,9 @@ pub(crate) fn accept(
     command: Command,
 ) -> Result<(), StoreError> {
     let done = match command {
-        Command::CreateGroup { conversation, command, members, name } => {
+        Command::CreateGroup { conversation, command, members, name, begun_in } => {
             let author = Author { conversation, sender: user, message: command };
-            create_conversation::group(pending, entropy, author, members, name)
+            create_conversation::group(pending, entropy, author, members, name, begun_in)
         }
         Command::OpenDirect { placement, command, peer } => {
             let conversation = ConversationId::direct(placement, user, peer);

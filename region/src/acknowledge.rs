@@ -8,7 +8,6 @@
 //!
 //! Bounded: at most one entry a partition waits, so 1,024.
 
-use crate::cut_payloads::Uncut;
 use crate::join_registers::{self, Source};
 use crate::keys::Key;
 use crate::partition;
@@ -133,8 +132,9 @@ pub(crate) fn learn(
     Ok(())
 }
 
-/// Believes what can be believed now, and tells if more is stable.
-pub(crate) fn weigh(pending: &mut Pending<'_>, uncut: &mut Uncut) -> Result<(), StoreError> {
+/// Believes what can be believed now, and tells of the partitions in which more is stable.
+pub(crate) fn weigh(pending: &mut Pending<'_>) -> Result<Vec<Bucket>, StoreError> {
+    let mut more = Vec::new();
     let weighed = pending.partitions.iter().filter(|(_, work)| work.weigh_stability);
     for bucket in weighed.map(|(bucket, _)| *bucket).collect::<Vec<_>>() {
         let config = pending.config;
@@ -155,12 +155,12 @@ pub(crate) fn weigh(pending: &mut Pending<'_>, uncut: &mut Uncut) -> Result<(), 
         }
         if let Some(cut) = grew {
             pending.tables.put(&Key::Stable(bucket), &cut);
-            uncut.note_stable(bucket);
+            more.push(bucket);
             let partition = pending.partition_id(bucket);
             pending.tables.effects.push(Effect::Stable { partition, cut });
         }
     }
-    Ok(())
+    Ok(more)
 }
 
 /// What of a partition is stable, as far as is known here.

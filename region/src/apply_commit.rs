@@ -20,7 +20,7 @@ use crate::store::StoreError;
 use bytes::Bytes;
 use crdt::operation::{Body, Envelope, MalformedOperation};
 use crdt::roster::{Action, Change};
-use crdt::{ChainHead, Dot, PartitionId, ReplicaId, Sequence, UserId};
+use crdt::{ChainHead, Dot, Kind, PartitionId, ReplicaId, Sequence, UserId};
 use replication::commit::{Commit, CommitRefused};
 use replication::log::{PeerCursor, Position};
 use std::collections::{BTreeMap, BTreeSet};
@@ -248,10 +248,13 @@ fn decode(commit: &Commit) -> Result<Vec<Checked>, CommitRefused> {
 /// was issued (decision 0012).
 fn note_broken_pins(pending: &mut Pending<'_>, operation: &Checked) {
     let Checked { dot, envelope, body } = operation;
+    if envelope.kind == Kind::Rights {
+        return;
+    }
     let named = match body {
         Some(Body::Create { members, .. }) => members.as_slice(),
         Some(Body::Change(Change { action: Action::Add { user, .. }, .. })) => std::slice::from_ref(user),
-        Some(Body::Post(_) | Body::Change(_) | Body::Amend { .. }) | None => &[],
+        Some(Body::Post(_) | Body::Change(_) | Body::Rights(_) | Body::Amend { .. }) | None => &[],
     };
     let allowed = &pending.config.allowed_pins;
     let broken = named.iter().chain([&envelope.sender]).filter(|user| !allowed.contains(&user.placement()));

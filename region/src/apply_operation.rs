@@ -18,6 +18,8 @@ use crate::shard::Effect;
 use crate::store::StoreError;
 use crate::tables::Tables;
 use crdt::amendments::{Amended, Amendment, AmendmentContent};
+use crdt::group::RightsChange;
+use crdt::membership::Outcome;
 use crdt::operation::{Body, Envelope};
 use crdt::roster::{Action, BehindFold, Change as RosterChange};
 use crdt::timeline::Inserted;
@@ -87,8 +89,9 @@ fn content(body: Body) -> Content {
             seen: post.seen,
             became: Became::default(),
         },
-        Body::Create { members, name, direct } => Content::Created { members, name, direct },
+        Body::Create { members, name, direct, .. } => Content::Created { members, name, direct },
         Body::Change(RosterChange { cut, action }) => change(cut, action),
+        Body::Rights(RightsChange { act, .. }) => Content::Rights(act),
         Body::Amend { target, content } => match content {
             AmendmentContent::Edit { body, seen } => Content::Edited { target, body, seen },
             AmendmentContent::Delete => Content::Deleted { target },
@@ -195,7 +198,12 @@ fn change_members(
     // What is folded is done with, so a change costs what is not, whatever the age of the group.
     members.fold(&acknowledge::stable(tables.view(), conversation.partition().bucket)?);
     let changes = match members.apply(dot, envelope, body) {
-        Ok(changes) => changes,
+        Ok(Outcome { members, covered: true }) => members,
+        Ok(Outcome { members, covered: false }) => {
+            crate::sometimes::NO_RIGHT.reach();
+            tables.effects.push(Effect::NoRight { dot, conversation });
+            members
+        }
         Err(BehindFold(dot)) => {
             crate::sometimes::BEHIND_FOLD.reach();
             tables.effects.push(Effect::BehindFold { dot, conversation });
@@ -203,6 +211,7 @@ fn change_members(
         }
     };
     tables.put_bytes(&Key::Members(conversation), members.encode());
+    tables.unsettled.insert(conversation);
     for change in changes {
         let (user, was, is) = (change.user, change.before.is_some(), change.after.is_some());
         let key = Key::Membership(user, conversation);

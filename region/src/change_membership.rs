@@ -2,7 +2,8 @@
 //!
 //! What must always hold: a change carries the cut of all that this region had applied of the conversation, so an added member is not shown
 //! what it held where they were added, and a removal or leave undoes exactly what was seen. What survives what is concurrent with it is the
-//! roster's affair.
+//! roster's affair. An add spends a right to a place that this region holds, so a group never has more members than its limit; without one it is refused,
+//! and told where there is one.
 //!
 //! What happens when it is sent twice: the second finds the identity and is answered with the first one's dot. Whoever is already what they were to be needs
 //! nothing, and is answered so.
@@ -14,6 +15,8 @@ use crate::command::{Done, MembersWish, Refusal};
 use crate::issue_operation::Author;
 use crate::partition;
 use crate::pending::Pending;
+use crdt::escrow::NoneLeft;
+use crdt::group::Refused;
 use crdt::operation::Body;
 use crdt::roster::{Action, Change, NotAllowed};
 use crdt::{ConversationId, Membership, Timestamp};
@@ -35,22 +38,20 @@ pub(crate) fn accept(
     if members.direct() {
         return Err(Refusal::Direct(conversation).into());
     }
-    let judged = members.roster().judge_wish(sender, wish);
-    if let (MembersWish::Add(user), Ok(_)) = (wish, &judged) {
+    let judged = members.judge_wish(pending.config.replica, sender, wish);
+    if let (MembersWish::Add(user), Ok(_) | Err(Refused::NoneLeft(_))) = (wish, &judged) {
         accept_command::placement_allows(pending, conversation, &[user])?;
-        let (members, limit) = (members.members().count() + 1, pending.config.limits.members_max);
-        if members > limit {
-            crate::sometimes::GROUP_FULL.reach();
-            return Err(Refusal::TooManyMembers { members, limit }.into());
-        }
     }
     let action = match judged {
         Ok(action) => action,
-        Err(NotAllowed::AlreadyAMember(_) | NotAllowed::AlreadyAnAdmin(_) | NotAllowed::NoSuchAdmin(_)) => {
+        Err(Refused::NoneLeft(why)) => return Err(no_room(&members, conversation, why).into()),
+        Err(Refused::NotAllowed(
+            NotAllowed::AlreadyAMember(_) | NotAllowed::AlreadyAnAdmin(_) | NotAllowed::NoSuchAdmin(_),
+        )) => {
             crate::sometimes::MEMBER_ALREADY.reach();
             return Ok(Done::Exists { conversation });
         }
-        Err(why) => {
+        Err(Refused::NotAllowed(why)) => {
             crate::sometimes::NOT_ALLOWED.reach();
             return Err(Refusal::NotAllowed { conversation, why }.into());
         }
@@ -64,6 +65,18 @@ pub(crate) fn accept(
     }
     let cut = pending.tables.conversation(conversation)?.cut.clone();
     accept_post::issue(pending, entropy, author, Timestamp::ZERO, Body::Change(Change { cut, action }))
+}
+
+/// Why nobody is added: the group is full, or this region has no right to add one.
+fn no_room(members: &Membership, conversation: ConversationId, why: NoneLeft) -> Refusal {
+    let limit = usize::try_from(members.group().limit()).unwrap_or(usize::MAX);
+    let size = members.roster().size();
+    if size >= limit {
+        crate::sometimes::GROUP_FULL.reach();
+        return Refusal::TooManyMembers { members: size + 1, limit };
+    }
+    crate::sometimes::NO_RIGHTS_LEFT.reach();
+    Refusal::NoRightsLeft { conversation, why }
 }
 
 /// Whether another change may wait for the regions that have not acknowledged those before.

@@ -7,6 +7,7 @@ pub use crdt::roster::Wish as MembersWish;
 use bytes::Bytes;
 use crdt::amendments::NotAmended;
 use crdt::emoji::Emoji;
+use crdt::escrow::NoneLeft;
 use crdt::roster::NotAllowed;
 use crdt::{ConversationId, Cut, Dot, Identity, MessageId, RegionId, Timestamp, UserId};
 
@@ -23,6 +24,8 @@ pub enum Command {
         members: Vec<UserId>,
         /// Up to 256 characters.
         name: String,
+        /// The region that the user first asked, which gets half of the rights to add members; none for the one that takes the command.
+        begun_in: Option<RegionId>,
     },
     /// Opens the conversation with one other user, which begins if it has not.
     OpenDirect {
@@ -172,12 +175,22 @@ pub enum Refusal {
         limit: usize,
     },
     /// Too many members.
-    #[error("{members} members are more than the limit of {limit}: begin with fewer")]
+    #[error(
+        "{members} members are more than the limit of {limit}: begin with fewer, or remove somebody first"
+    )]
     TooManyMembers {
         /// How many there would be.
         members: usize,
         /// The limit.
         limit: usize,
+    },
+    /// The group is not full, but this region holds no right to add a member.
+    #[error("nobody can be added to {conversation} here for the moment: {why}")]
+    NoRightsLeft {
+        /// Where.
+        conversation: ConversationId,
+        /// Whether another region could.
+        why: NoneLeft,
     },
     /// A group has changed so often that regions which are away would have too much to weigh.
     #[error(
@@ -271,6 +284,7 @@ impl Refusal {
             Self::ConversationExists(_) => "conversation_exists",
             Self::BodyTooLarge { .. } => "body_too_large",
             Self::TooManyMembers { .. } => "too_many_members",
+            Self::NoRightsLeft { .. } => "no_rights_left",
             Self::TooManyChanges { .. } => "too_many_changes",
             Self::NameTooLong { .. } => "name_too_long",
             Self::MessageTooOld { .. } => "message_too_old",

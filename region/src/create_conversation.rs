@@ -1,7 +1,7 @@
 //! Begins a conversation: a group with its first members, or the one conversation of two users.
 //!
 //! What must always hold: every first member's pin allows the placement that the conversation's id names, for ever; a group's id is used once;
-//! the conversation of two users begins once, whoever opens it.
+//! the conversation of two users begins once, whoever opens it; a group's first members and the rights to add others are together its limit.
 
 use crate::accept_command::{self, NotDone};
 use crate::accept_post;
@@ -9,9 +9,12 @@ use crate::command::{Done, Refusal};
 use crate::issue_operation::Author;
 use crate::partition;
 use crate::pending::Pending;
+use crdt::escrow::{self, Count};
+use crdt::limits::MEMBERS_MAX;
 use crdt::operation::Body;
-use crdt::{Timestamp, UserId};
+use crdt::{RegionId, ReplicaId, Timestamp, UserId};
 use rand_core::RngCore;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Begins a group or refuses to.
 pub(crate) fn group(
@@ -20,6 +23,7 @@ pub(crate) fn group(
     author: Author,
     mut members: Vec<UserId>,
     name: String,
+    begun_in: Option<RegionId>,
 ) -> Result<Done, NotDone> {
     if let Some(done) = accept_command::done_before(pending, author)? {
         return Ok(done);
@@ -32,17 +36,31 @@ pub(crate) fn group(
     members.push(author.sender);
     members.sort_unstable();
     members.dedup();
-    if members.len() > limits.members_max {
+    let limit = limits.members_max.min(MEMBERS_MAX);
+    let Some(rights) = limit.checked_sub(members.len()) else {
         crate::sometimes::GROUP_FULL.reach();
-        return Err(Refusal::TooManyMembers { members: members.len(), limit: limits.members_max }.into());
-    }
+        return Err(Refusal::TooManyMembers { members: members.len(), limit }.into());
+    };
     accept_command::placement_allows(pending, author.conversation, &members)?;
     if partition::members(pending.tables.view(), author.conversation)?.exists() {
         crate::sometimes::GROUP_EXISTS.reach();
         return Err(Refusal::ConversationExists(author.conversation).into());
     }
-    let body = Body::Create { members, name, direct: false };
+    let shares = shares(pending, rights as u64, begun_in);
+    let body = Body::Create { members, name, direct: false, shares };
     accept_post::issue(pending, entropy, author, Timestamp::ZERO, body)
+}
+
+/// The first shares of a group's rights: half to the region that the user began it in, whichever takes the command in the end. So a command that is
+/// sent again elsewhere issues the very same rights, and both are one creation.
+fn shares(pending: &Pending<'_>, rights: u64, begun_in: Option<RegionId>) -> BTreeMap<ReplicaId, u64> {
+    let active: BTreeSet<ReplicaId> = pending.config.placement.active.keys().copied().collect();
+    let named = begun_in.and_then(|region| active.iter().copied().find(|replica| replica.region == region));
+    let first = named.unwrap_or(pending.config.replica);
+    escrow::shares(rights, first, &active)
+        .into_iter()
+        .map(|(replica, Count(share))| (replica, share))
+        .collect()
 }
 
 /// Opens the conversation of two users.
@@ -66,6 +84,6 @@ pub(crate) fn direct(
         crate::sometimes::DIRECT_EXISTS.reach();
         return Ok(Done::Exists { conversation });
     }
-    let body = Body::Create { members, name: String::new(), direct: true };
+    let body = Body::Create { members, name: String::new(), direct: true, shares: BTreeMap::new() };
     accept_post::issue(pending, entropy, author, Timestamp::ZERO, body)
 }

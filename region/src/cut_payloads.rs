@@ -17,62 +17,18 @@ use crate::partition;
 use crate::pending::Pending;
 use crate::record::{self, IdentityRecord, LogRecord, OpaqueRecord};
 use crate::store::{Direction, StoreError, View};
+use crate::sweep::Sweeps;
 use crdt::amendments::Amendments;
 use crdt::{Bucket, ConversationId, Cut, Identity};
 use replication::log::Position;
-use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
-/// The partitions that hold something to be cut, and those among them that are to be looked at. Most hold nothing, and cost nothing.
-#[derive(Debug, Default)]
-pub(crate) struct Uncut {
-    holding: BTreeSet<Bucket>,
-    due: BTreeMap<Bucket, Pass>,
-}
+/// The partitions that hold something to be cut.
+pub(crate) type Uncut = Sweeps<(ConversationId, Identity)>;
 
-/// How far a partition has been looked through.
-#[derive(Debug, Default)]
-struct Pass {
-    after: Option<(ConversationId, Identity)>,
-    /// Whether something was left that cannot be cut yet.
-    left: bool,
-    /// Whether more has become stable meanwhile, so that another pass is due behind this one.
-    again: bool,
-}
-
-impl Uncut {
-    /// What a store holds: all of it is looked at once.
-    pub(crate) fn load(view: &dyn View) -> Result<Self, StoreError> {
-        let mut waiting = Self::default();
-        for bucket in partition::buckets(view)? {
-            if !uncut(view, bucket, None, 1)?.is_empty() {
-                waiting.hold(bucket);
-            }
-        }
-        Ok(waiting)
-    }
-
-    /// Whether there is something left to look at.
-    pub(crate) fn is_due(&self) -> bool {
-        !self.due.is_empty()
-    }
-
-    /// More is stable in that partition.
-    pub(crate) fn note_stable(&mut self, bucket: Bucket) {
-        if self.holding.contains(&bucket) {
-            self.look(bucket);
-        }
-    }
-
-    fn hold(&mut self, bucket: Bucket) {
-        self.holding.insert(bucket);
-        self.look(bucket);
-    }
-
-    fn look(&mut self, bucket: Bucket) {
-        // A pass that has not begun will come to all of it.
-        self.due.entry(bucket).and_modify(|pass| pass.again |= pass.after.is_some()).or_default();
-    }
+/// What a store holds: all of it is looked at once.
+pub(crate) fn load(view: &dyn View) -> Result<Uncut, StoreError> {
+    Sweeps::load(view, |bucket| Ok(!uncut(view, bucket, None, 1)?.is_empty()))
 }
 
 /// Writes down what was deleted in this step, and cuts what may be cut by now.
@@ -83,16 +39,16 @@ pub(crate) fn cut(pending: &mut Pending<'_>, waiting: &mut Uncut) -> Result<(), 
     }
     let mut room = CUT_A_STEP_MAX;
     while room > 0
-        && let Some((bucket, mut pass)) = waiting.due.pop_first()
+        && let Some((bucket, mut sweep)) = waiting.take()
     {
-        let found = uncut(pending.tables.view(), bucket, pass.after, room)?;
+        let found = uncut(pending.tables.view(), bucket, sweep.after, room)?;
         let is_whole = found.len() < room;
         room -= found.len();
         let stable = pending.acknowledged(bucket)?.1.clone();
         for (conversation, message) in found {
-            pass.after = Some((conversation, message));
+            sweep.after = Some((conversation, message));
             let Some(positions) = positions(pending, (conversation, message), &stable)? else {
-                pass.left = true;
+                sweep.left = true;
                 continue;
             };
             for position in positions {
@@ -102,12 +58,8 @@ pub(crate) fn cut(pending: &mut Pending<'_>, waiting: &mut Uncut) -> Result<(), 
         }
         if !is_whole {
             crate::sometimes::CUT_LATER.reach();
-            waiting.due.insert(bucket, pass);
-        } else if pass.again {
-            waiting.due.insert(bucket, Pass::default());
-        } else if !pass.left {
-            waiting.holding.remove(&bucket);
         }
+        waiting.looked(bucket, sweep, is_whole);
     }
     Ok(())
 }

@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 use crdt::emoji::Emoji;
+use crdt::group::RightsAct;
 use crdt::{ConversationId, Cut, Dot, Identity, MessageId, Place, Timestamp, UserId};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ pub struct ArrivalNumber(pub u64);
 /// One entry of a conversation, as devices are shown it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
-    /// Who did it.
+    /// Who did it; user 0 if a region did so by itself.
     pub sender: UserId,
     /// The command's id; with the sender, a message's identity.
     pub message: MessageId,
@@ -83,6 +84,8 @@ pub enum Content {
     },
     /// The sender took the place of admins that were all gone.
     Claimed,
+    /// A region did something with the group's rights to members' places. There is nothing to show.
+    Rights(RightsAct),
     /// A message's body is another.
     Edited {
         /// Which message.

@@ -42,6 +42,7 @@ pub(crate) enum Table {
     Present = 18,
     Amendments = 19,
     Uncut = 20,
+    Unsettled = 21,
 }
 
 /// The key of one record.
@@ -87,6 +88,8 @@ pub(crate) enum Key {
     Amendments(ConversationId, UserId, MessageId),
     /// That a message is deleted for everyone, and payloads of it are still there.
     Uncut(ConversationId, UserId, MessageId),
+    /// That rights of a group may come to be due from here.
+    Unsettled(ConversationId),
 }
 
 /// Keys from one, included, to another, excluded.
@@ -98,7 +101,7 @@ pub(crate) struct KeyRange {
 
 impl Table {
     /// By number, from 1.
-    const ALL: [Self; 20] = [
+    const ALL: [Self; 21] = [
         Self::Log,
         Self::Dots,
         Self::Chains,
@@ -119,6 +122,7 @@ impl Table {
         Self::Present,
         Self::Amendments,
         Self::Uncut,
+        Self::Unsettled,
     ];
 
     /// As it is named in errors.
@@ -144,6 +148,7 @@ impl Table {
             Self::Present => "present",
             Self::Amendments => "amendments",
             Self::Uncut => "uncut",
+            Self::Unsettled => "unsettled",
         }
     }
 
@@ -180,6 +185,7 @@ impl Key {
             Self::Present => Table::Present,
             Self::Amendments(..) => Table::Amendments,
             Self::Uncut(..) => Table::Uncut,
+            Self::Unsettled(..) => Table::Unsettled,
         }
     }
 
@@ -193,6 +199,7 @@ impl Key {
             | Self::Change(conversation, _)
             | Self::Amendments(conversation, ..)
             | Self::Uncut(conversation, ..)
+            | Self::Unsettled(conversation)
             | Self::Membership(_, conversation)
             | Self::Register(_, RegisterKey::Receipt(conversation, ..)) => Some(*conversation),
             Self::Log(..)
@@ -226,7 +233,9 @@ impl Key {
             }
             Self::Register(bucket, register) => register.write(start(&mut out, *bucket, self)),
             Self::Feed(bucket, change) => start(&mut out, *bucket, self).extend(change.0.to_be_bytes()),
-            Self::Conversation(conversation) | Self::Members(conversation) => {
+            Self::Conversation(conversation)
+            | Self::Members(conversation)
+            | Self::Unsettled(conversation) => {
                 in_conversation(&mut out, *conversation, self);
             }
             Self::Timeline(conversation, hlc, dot) => {
@@ -280,6 +289,7 @@ impl Key {
             Table::Stable => Self::Stable(bucket?),
             Table::Conversations => Self::Conversation(fields.conversation()?),
             Table::Members => Self::Members(fields.conversation()?),
+            Table::Unsettled => Self::Unsettled(fields.conversation()?),
             Table::Timeline => {
                 Self::Timeline(fields.conversation()?, Timestamp(fields.u64()?), fields.dot()?)
             }
@@ -413,6 +423,15 @@ impl KeyRange {
         let whole = Self::table(bucket, Table::Uncut);
         let Some((conversation, crdt::Identity { sender, message })) = after else { return whole };
         Self::from(Key::Uncut(conversation, sender, MessageId(message.0.saturating_add(1))), whole)
+    }
+
+    /// The groups of a partition of which rights may come to be due.
+    pub(crate) fn unsettled_after(bucket: Bucket, after: Option<ConversationId>) -> Self {
+        let whole = Self::table(bucket, Table::Unsettled);
+        let Some(conversation) = after else { return whole };
+        let mut from = Key::Unsettled(conversation).encode();
+        from.push(0);
+        Self { from, ..whole }
     }
 
     /// What arrived in a conversation after that number.

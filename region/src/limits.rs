@@ -9,7 +9,8 @@ use crdt::amendments::Windows;
 pub struct Limits {
     /// Bytes of a post's body: 64 KiB of text. Beyond it the post is refused with `body_too_large`.
     pub body_bytes_max: usize,
-    /// Members of a group: a receipt's fan-out and a membership record stay small. Beyond it `too_many_members`.
+    /// Members of a group that begins here: a receipt's fan-out and a membership record stay small. Beyond it `too_many_members`. A group's limit is fixed
+    /// when it begins, since that is when its rights are issued.
     pub members_max: usize,
     /// Changes of a group's members that not every region has acknowledged, leaves aside: each is weighed again by every one that is concurrent with it, and stands in the
     /// record that a change rewrites. Beyond it `too_many_changes`; what peers bring is taken.
@@ -62,6 +63,13 @@ pub const REACTION_USERS_SHOWN_MAX: usize = 16;
 
 /// Deleted messages that are looked at in one step, and cut if they may be; the others follow in the next steps, at once. Each is a log record read and written, of up to 68 KiB.
 pub const CUT_A_STEP_MAX: usize = 64;
+
+/// Groups that are looked at in one step for rights that have come to be due; the others follow in the next steps, at once. Each is a record read, of up to 90 KB.
+pub const SETTLED_A_STEP_MAX: usize = 64;
+
+/// Milliseconds for which a region waits for each that holds more rights of a group to give some to one that has few, before it does so itself:
+/// richer ones may be cut off. Long enough that a region which is there has given, and has been heard of.
+pub const RIGHTS_PATIENCE_MS: u64 = 5_000;
 
 /// Bytes after which a commit of this region's own ends, though the step has more to issue: a commit is carried and applied whole, so
 /// it is kept well below what a peer takes. A step that issues more makes several commits, one behind the other.

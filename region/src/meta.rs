@@ -15,10 +15,10 @@ use crdt::{Incarnation, PlacementId, RegionId, ReplicaId};
 use replication::{StoreId, StoreStart};
 
 /// The format this version writes. Grows when records or keys change in a way that an older version would misread.
-pub const FORMAT: u64 = 4;
+pub const FORMAT: u64 = 5;
 
-/// The oldest format this version reads: before it the members of a group had no admins.
-pub const FORMAT_MIN: u64 = 4;
+/// The oldest format this version reads: before it nobody held rights to a place in a group.
+pub const FORMAT_MIN: u64 = 5;
 
 /// What a store says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -310,6 +310,7 @@ fn body_bytes(item: &Item) -> usize {
         | Content::Promoted { .. }
         | Content::Demoted { .. }
         | Content::Claimed
+        | Content::Rights(_)
         | Content::Deleted { .. }
         | Content::Reacted { .. } => 0,
     }

@@ -218,7 +218,7 @@ pub(crate) fn check(key: &Key, bytes: &[u8], value: &[u8]) -> Result<(), StoreEr
         Table::Membership => unseal::<MembershipRecord>(bytes, value).map(drop),
         Table::Meta => unseal::<StoreMeta>(bytes, value).map(drop),
         Table::PeerStarts => unseal::<PeerRecord>(bytes, value).map(drop),
-        Table::Present => unseal::<u64>(bytes, value).map(drop),
+        Table::Present | Table::Unsettled => unseal::<u64>(bytes, value).map(drop),
         Table::Uncut => unseal::<()>(bytes, value).map(drop),
     }
 }
@@ -540,6 +540,7 @@ mod tests {
                     Key::Present,
                     Key::Amendments(conversation, UserId(1), MessageId(1)),
                     Key::Uncut(conversation, UserId(1), MessageId(1)),
+                    Key::Unsettled(conversation),
                 ]
             })
             .collect()

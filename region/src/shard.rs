@@ -26,6 +26,7 @@ use crate::limits::Limits;
 use crate::note_peer;
 use crate::pending::{Kept, Pending};
 use crate::recover;
+use crate::settle_rights::{self, Unsettled};
 use crate::store::{Batch, StoreError, View};
 use crdt::{
     ConversationId, Cut, DeviceId, Dot, Now, PartitionId, PlacementId, ReplicaId, UserId, VersionVector,
@@ -82,6 +83,7 @@ pub struct Shard {
     config: ShardConfig,
     unacknowledged: Unacknowledged,
     uncut: Uncut,
+    unsettled: Unsettled,
     kept: Kept,
 }
 
@@ -96,7 +98,8 @@ impl Shard {
         }
         recover::check(view, config.placement.id)?;
         let unacknowledged = Unacknowledged::load(&config, view)?;
-        Ok(Self { config, unacknowledged, uncut: Uncut::load(view)?, kept: Kept::new() })
+        let (uncut, unsettled) = (cut_payloads::load(view)?, Unsettled::load(view)?);
+        Ok(Self { config, unacknowledged, uncut, unsettled, kept: Kept::new() })
     }
 
     /// Decides what the inputs do.
@@ -125,20 +128,29 @@ impl Shard {
                 }
                 Input::PeerStarted { peer, start, kinds } => {
                     note_peer::note(&mut pending, peer, start, kinds)?;
+                    self.unsettled.note_all();
                 }
                 // What is due is done in every step, so a tick only has to make one.
                 Input::Tick => {}
             }
         }
+        settle_rights::settle(&mut pending, entropy, &mut self.unsettled)?;
         issue_operation::seal(&mut pending)?;
         for bucket in pending.applied_to() {
             self.unacknowledged.note(bucket, now, &self.config);
         }
         acknowledge::acknowledge(&mut pending, &mut self.unacknowledged)?;
-        acknowledge::weigh(&mut pending, &mut self.uncut)?;
+        for bucket in acknowledge::weigh(&mut pending)? {
+            self.uncut.note(bucket);
+            self.unsettled.note(bucket);
+        }
         cut_payloads::cut(&mut pending, &mut self.uncut)?;
         let (batch, effects) = pending.finish();
-        let next_tick = if self.uncut.is_due() { Some(now) } else { self.unacknowledged.due() };
+        let next_tick = if self.uncut.is_due() || self.unsettled.is_due() {
+            Some(now)
+        } else {
+            [self.unacknowledged.due(), self.unsettled.wakes()].into_iter().flatten().min()
+        };
         Ok(Outcome { batch, effects, next_tick })
     }
 }
@@ -268,6 +280,14 @@ pub enum Effect {
     /// A peer's operation changes a group's members without having seen what its region had acknowledged, so that region has contradicted
     /// itself. It changes nothing here; regions that had not folded yet may see it otherwise, and their digests tell. For operators.
     BehindFold {
+        /// Which operation.
+        dot: Dot,
+        /// Where.
+        conversation: ConversationId,
+    },
+    /// A peer's operation adds a member to a group, or moves rights to members' places, without a right that its region holds. It does nothing,
+    /// here as everywhere. For operators.
+    NoRight {
         /// Which operation.
         dot: Dot,
         /// Where.

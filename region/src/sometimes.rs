@@ -28,6 +28,12 @@ crdt::marks! {
     ALIAS = "a duplicate of what is shown arrives, and changes no place";
     ALIAS_MOVES = "a duplicate of what is shown arrives, and moves it to an earlier place";
     BEHIND_FOLD = "a peer's change of members has not seen what its region had acknowledged";
+    NO_RIGHT = "a peer's operation spends or gives a right that its region does not hold";
+    NO_RIGHTS_LEFT = "a member would be added where no right is left, though the group is not full";
+    RIGHTS_GIVEN = "rights of a group go to a region that has few";
+    RIGHTS_GIVEN_IN_TURN = "the richest region gave nothing, so the next one gives";
+    RIGHTS_RETURNED = "rights of a group come back that hold nobody's place any more";
+    RIGHTS_SETTLED_LATER = "more groups are to be looked at for their rights than a step looks at";
     MEMBERSHIP_TURNED = "an operation of another region makes or ends a membership here";
     DELETED_BEFORE_IT_CAME = "a message arrives that is deleted already";
     AMENDMENT_VOID = "a peer's operation edits or deletes somebody else's message";

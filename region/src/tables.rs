@@ -21,6 +21,8 @@ pub(crate) struct Tables<'a> {
     pub(crate) effects: Vec<Effect>,
     /// Deleted messages of which an operation with a payload was applied.
     pub(crate) uncut: BTreeSet<(ConversationId, Identity)>,
+    /// Groups whose members or rights changed.
+    pub(crate) unsettled: BTreeSet<ConversationId>,
     writer: Writer,
 }
 
@@ -33,8 +35,14 @@ struct Conversation {
 
 impl<'a> Tables<'a> {
     pub(crate) fn over(view: &'a dyn View) -> Self {
-        let (conversations, effects, writer) = (BTreeMap::new(), Vec::new(), Writer::default());
-        Self { overlay: Overlay::new(view), conversations, effects, uncut: BTreeSet::new(), writer }
+        Self {
+            overlay: Overlay::new(view),
+            conversations: BTreeMap::new(),
+            effects: Vec::new(),
+            uncut: BTreeSet::new(),
+            unsettled: BTreeSet::new(),
+            writer: Writer::default(),
+        }
     }
 
     /// The state as of now within the step, except for conversations' records: those are read by

@@ -7,7 +7,7 @@
 //! - every table that follows from the log holds exactly what the log says, no more and no less; of the members of a group, which a store and a replay fold at different moments,
 //!   what they are;
 //! - the feed names each register once, under its latest change;
-//! - of a deleted message whose payloads are still there, it is written down that they are to be cut.
+//! - of a deleted message whose payloads are still there, it is written down that they are to be cut; of a group that is not settled, that it is not.
 //!
 //! It changes nothing and goes on after damage, up to a limit, so an operator sees how far it reaches. Memory: the
 //! derived records of one partition at a time, about 350 bytes an operation.
@@ -56,7 +56,7 @@ pub fn verify(view: &dyn View, placement: PlacementId, damaged_max: usize) -> Re
             break;
         }
         let partition = PartitionId { placement, bucket };
-        for check in [verify_log, verify_feed, verify_memberships, verify_cuts] {
+        for check in [verify_log, verify_feed, verify_memberships, verify_cuts, verify_rights] {
             match check(view, partition, &mut verified) {
                 Err(damage @ StoreError::Damaged { .. }) if !verified.damaged.contains(&damage) => {
                     verified.damaged.push(damage);
@@ -118,6 +118,7 @@ fn verify_log(view: &dyn View, partition: PartitionId, verified: &mut Verified) 
         apply_operation::apply(&mut tables, position, Checked { dot: entry.dot, envelope, body })?;
         tables.effects.clear();
         tables.uncut.clear();
+        tables.unsettled.clear();
         verified.operations += 1;
     }
     if replay.commit.is_some() {
@@ -168,7 +169,11 @@ fn seen_from_there_on(
             continue;
         }
         let (envelope, body) = partition::decode(bucket, position, &entry)?;
-        let cut = if let Some(Body::Change(change)) = body { change.cut } else { Cut::new() };
+        let cut = match body {
+            Some(Body::Change(change)) => change.cut,
+            Some(Body::Rights(change)) => change.cut,
+            _ => Cut::new(),
+        };
         let both = later.get(&envelope.conversation).map_or_else(|| cut.clone(), |later| later.meet(&cut));
         later.insert(envelope.conversation, both.clone());
         seen.insert(position, both);
@@ -273,6 +278,16 @@ fn verify_feed(view: &dyn View, partition: PartitionId, _: &mut Verified) -> Res
 fn verify_cuts(view: &dyn View, partition: PartitionId, _: &mut Verified) -> Result<(), StoreError> {
     let conversations = export::conversations_of(view, partition.bucket)?;
     conversations.into_keys().try_for_each(|conversation| cut_payloads::verify(view, conversation))
+}
+
+/// What is written down of groups of which rights may come to be due.
+fn verify_rights(view: &dyn View, partition: PartitionId, _: &mut Verified) -> Result<(), StoreError> {
+    for conversation in export::conversations_of(view, partition.bucket)?.into_keys() {
+        if !partition::members(view, conversation)?.is_settled() {
+            record::load_named::<u64>(view, &Key::Unsettled(conversation), "an unsettled group")?;
+        }
+    }
+    Ok(())
 }
 
 /// The rows of the members of a partition's conversations, and the rows that stand in its bucket.

@@ -90,7 +90,8 @@ fn look(item: &Item) -> String {
         | Content::Removed { .. }
         | Content::Promoted { .. }
         | Content::Demoted { .. }
-        | Content::Claimed => "membership".to_owned(),
+        | Content::Claimed
+        | Content::Rights(_) => "membership".to_owned(),
     }
 }
 

@@ -169,7 +169,13 @@ fn wrong_clocks_misplace_and_never_uncause() {
     world.now = crdt::Now(1_000_000);
     let early = crdt::MessageId::new(1_000, 5);
     let members = vec![user(2)];
-    let first = Command::CreateGroup { conversation: group(2), command: early, members, name: String::new() };
+    let first = Command::CreateGroup {
+        conversation: group(2),
+        command: early,
+        members,
+        name: String::new(),
+        begun_in: None,
+    };
     let first = hlc(world.ask(0, 1, first).unwrap());
     assert!(first.ms() < 2_000);
     world.now = START.plus_ms(2_000);

@@ -16,5 +16,6 @@ mod pins;
 mod reading;
 mod refusals;
 mod rig;
+mod rights;
 mod rosters;
 mod steps;

@@ -58,8 +58,13 @@ fn a_pinned_user_whom_a_peer_let_in_makes_no_difference_between_regions_and_is_t
 fn a_first_member_who_is_pinned_elsewhere_is_told_of() {
     let mut world = world();
     let members = vec![user(1), PINNED];
-    let command =
-        Command::CreateGroup { conversation: group(1), command: message(1), members, name: "islands".into() };
+    let command = Command::CreateGroup {
+        conversation: group(1),
+        command: message(1),
+        members,
+        name: "islands".into(),
+        begun_in: None,
+    };
     world.ask(1, 1, command).unwrap();
     world.carry(1, 0);
     assert_eq!(broken(&world.effects), [PINNED]);

@@ -126,14 +126,22 @@ fn commands_are_refused_by_name_and_change_nothing() {
     check(
         1,
         create(group(2), 9, &(1..=1_025).collect::<Vec<_>>()),
-        expect!["too_many_members: 1025 members are more than the limit of 1024: begin with fewer"],
+        expect![
+            "too_many_members: 1025 members are more than the limit of 1024: begin with fewer, or remove somebody first"
+        ],
     );
     let name = "ü".repeat(257);
-    let long = Command::CreateGroup { conversation: group(2), command: new, members: vec![], name };
+    let long =
+        Command::CreateGroup { conversation: group(2), command: new, members: vec![], name, begun_in: None };
     check(1, long, expect!["name_too_long: the name has 257 characters, the limit is 256: shorten it"]);
     let members = vec![pinned];
-    let of_another =
-        Command::CreateGroup { conversation: group(2), command: new, members, name: String::new() };
+    let of_another = Command::CreateGroup {
+        conversation: group(2),
+        command: new,
+        members,
+        name: String::new(),
+        begun_in: None,
+    };
     check(
         1,
         of_another,
@@ -149,7 +157,8 @@ fn what_is_as_large_as_it_may_be_is_taken() {
     world.ask(0, 1, post(group(1), 9, &"x".repeat(65_536))).unwrap();
     let members = (1..=1_024).map(user).collect();
     let name = "ü".repeat(256);
-    let largest = Command::CreateGroup { conversation: group(2), command: message(10), members, name };
+    let largest =
+        Command::CreateGroup { conversation: group(2), command: message(10), members, name, begun_in: None };
     world.ask(0, 1, largest).unwrap();
 }
 

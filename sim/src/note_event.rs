@@ -27,7 +27,8 @@ pub fn note_event(said: Said) -> Option<Event> {
                 | Content::Withdrawn { .. }
                 | Content::Promoted { .. }
                 | Content::Demoted { .. }
-                | Content::Claimed => return None,
+                | Content::Claimed
+                | Content::Rights => return None,
             }
         }
         Said::Moved { conversation, sender, message, to, .. } => {

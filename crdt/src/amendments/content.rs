@@ -91,7 +91,7 @@ impl AmendmentContent {
             Wire::Withdraw(withdrawal) => {
                 Self::Withdraw { emoji: emoji(withdrawal.emoji)?, seen: seen(&withdrawal.seen)? }
             }
-            Wire::Post(_) | Wire::Create(_) | Wire::Change(_) => return Err(field("kind")),
+            Wire::Post(_) | Wire::Create(_) | Wire::Change(_) | Wire::Rights(_) => return Err(field("kind")),
         })
     }
 }

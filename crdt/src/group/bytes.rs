@@ -26,18 +26,22 @@ impl Group {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut encoder = Encoder::default();
-        self.roster.write(&mut encoder);
+        self.write(&mut encoder);
+        encoder.into_bytes()
+    }
+
+    pub(crate) fn write(&self, encoder: &mut Encoder) {
+        self.roster.write(encoder);
         encoder.count(self.issues.len());
         for issue in &self.issues {
-            issue.command.write(&mut encoder);
-            issue.create.write(&mut encoder);
+            issue.command.write(encoder);
+            issue.create.write(encoder);
             encoder.count(issue.creations.len());
             issue.creations.iter().for_each(|dot| encoder.dot(*dot));
-            issue.write(&mut encoder);
+            issue.write(encoder);
             encoder.count(issue.freed.len());
-            issue.freed.iter().for_each(|right| right.write(&mut encoder));
+            issue.freed.iter().for_each(|right| right.write(encoder));
         }
-        encoder.into_bytes()
     }
 
     /// Reads a record.
@@ -46,14 +50,19 @@ impl Group {
     /// [`MalformedState`] for any other bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, MalformedState> {
         let mut decoder = Decoder::new(bytes);
-        let roster = Roster::take(&mut decoder)?;
+        let group = Self::take(&mut decoder)?;
+        decoder.finish()?;
+        Ok(group)
+    }
+
+    pub(crate) fn take(decoder: &mut Decoder<'_>) -> Result<Self, MalformedState> {
+        let roster = Roster::take(decoder)?;
         let mut issues: Vec<Issue> = Vec::new();
         for _ in 0..decoder.count(24)? {
-            let issue = Issue::read(&mut decoder)?;
+            let issue = Issue::read(decoder)?;
             ascending(issues.last().map(Issue::key).as_ref(), &issue.key())?;
             issues.push(issue);
         }
-        decoder.finish()?;
         Ok(Self { roster, issues })
     }
 }

@@ -8,7 +8,7 @@
 //! - A right is returned once, by the replica that spent it or its heir, and by nobody else.
 //! - An add that its replica had no right for is void: it spends nothing and adds nobody, here as everywhere.
 //!
-//! Nothing in `region` uses this yet. Cost of an add: the roster's and `O(log n)`. Growth: 19 bytes for each right that is spent.
+//! Cost of an add: the roster's and `O(log n)`. Growth: 19 bytes for each right that is spent.
 
 mod bytes;
 mod rights;
@@ -195,6 +195,12 @@ impl Group {
         }
         let (to, rights) = issue.escrow.transfer_due(me, reachable)?;
         Some((creation, RightsAct::Transfer { to, rights }))
+    }
+
+    /// Whether every right that is spent holds somebody's place: until then some may come to be returned.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.spent() == self.roster.size() as u64
     }
 
     /// Who holds how many rights.

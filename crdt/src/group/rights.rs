@@ -4,7 +4,7 @@
 //! - Regions issue them by themselves, no user does: so they have no sender, and nobody is shown them.
 //! - Decoding is total. A change has one encoding in this version; a later one may add fields.
 //!
-//! The bytes are Protocol Buffers (`proto/roster.proto`): about 30 bytes and the cut, and 24 for each right returned.
+//! The bytes are Protocol Buffers (`proto/operation.proto`): about 30 bytes and the cut, and 24 for each right returned.
 
 use crate::escrow::Count;
 use crate::id::{Dot, Incarnation, RegionId, ReplicaId, Sequence, UserId};
@@ -57,6 +57,10 @@ impl RightsChange {
     /// Its bytes, as they stand in a payload.
     #[must_use]
     pub fn encode(&self) -> Bytes {
+        Bytes::from(self.to_proto().encode_to_vec())
+    }
+
+    pub(crate) fn to_proto(&self) -> proto::RightsChange {
         use proto::rights_change::Act as Wire;
         let act = match &self.act {
             RightsAct::Transfer { to, rights } => Wire::Transfer(proto::RightsShare {
@@ -79,7 +83,7 @@ impl RightsChange {
             }
         };
         let (cut, creation) = (Some(self.cut.to_proto()), Some(to_entry(self.creation)));
-        Bytes::from(proto::RightsChange { cut, creation, act: Some(act) }.encode_to_vec())
+        proto::RightsChange { cut, creation, act: Some(act) }
     }
 
     /// Reads it.
@@ -87,10 +91,13 @@ impl RightsChange {
     /// # Errors
     /// [`MalformedOperation`] when the bytes are not a change of this version.
     pub fn decode(bytes: &Bytes) -> Result<Self, MalformedOperation> {
+        let source = |source| MalformedOperation::Encoding { what: "rights change", source };
+        Self::from_proto(proto::RightsChange::decode(bytes.clone()).map_err(source)?)
+    }
+
+    pub(crate) fn from_proto(decoded: proto::RightsChange) -> Result<Self, MalformedOperation> {
         use proto::rights_change::Act as Wire;
         let field = MalformedOperation::Field;
-        let source = |source| MalformedOperation::Encoding { what: "rights change", source };
-        let decoded = proto::RightsChange::decode(bytes.clone()).map_err(source)?;
         let cut = Cut::from_proto(&decoded.cut.ok_or(field("cut"))?).map_err(|_| field("cut"))?;
         let creation = dot(decoded.creation.as_ref(), "creation")?;
         let act = match decoded.act.ok_or(field("act"))? {

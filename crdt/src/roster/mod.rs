@@ -19,6 +19,7 @@ mod standing;
 pub use door::{NotAllowed, Wish};
 pub use fold::Right;
 pub use operation::{Action, Change, RosterOperation};
+pub(crate) use operation::{shares, shares_to_proto};
 pub use standing::Rank;
 
 use crate::Timestamp;

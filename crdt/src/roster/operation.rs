@@ -167,19 +167,8 @@ impl Change {
         };
         let (action, under) = match &self.action {
             Action::Create { members, shares } => {
-                let share = |(replica, rights): (&ReplicaId, &u64)| proto::RightsShare {
-                    region: u32::from(replica.region.0),
-                    incarnation: replica.incarnation.0,
-                    rights: *rights,
-                };
                 let members = members.iter().map(|user| user.0).collect();
-                (
-                    Wire::Create(proto::GroupCreation {
-                        members,
-                        shares: shares.iter().map(share).collect(),
-                    }),
-                    None,
-                )
+                (Wire::Create(proto::GroupCreation { members, shares: shares_to_proto(shares) }), None)
             }
             Action::Add { user, under } => (Wire::Add(user.0), Some(*under)),
             Action::Remove { user, under } => (Wire::Remove(user.0), Some(*under)),
@@ -228,18 +217,34 @@ fn creation(create: proto::GroupCreation) -> Result<Action, MalformedOperation> 
     if create.members.len() > MEMBERS_MAX || !create.members.is_sorted_by(|one, next| one < next) {
         return Err(MalformedOperation::Field("members"));
     }
-    if create.shares.len() > CUT_ENTRIES_MAX {
+    let shares = shares(create.shares)?;
+    Ok(Action::Create { members: create.members.into_iter().map(UserId).collect(), shares })
+}
+
+/// The shares of a creation, as they travel.
+pub(crate) fn shares_to_proto(shares: &BTreeMap<ReplicaId, u64>) -> Vec<proto::RightsShare> {
+    let share = |(replica, rights): (&ReplicaId, &u64)| proto::RightsShare {
+        region: u32::from(replica.region.0),
+        incarnation: replica.incarnation.0,
+        rights: *rights,
+    };
+    shares.iter().map(share).collect()
+}
+
+/// Reads the shares of a creation.
+pub(crate) fn shares(wire: Vec<proto::RightsShare>) -> Result<BTreeMap<ReplicaId, u64>, MalformedOperation> {
+    if wire.len() > CUT_ENTRIES_MAX {
         return Err(MalformedOperation::Field("shares"));
     }
     let mut shares = BTreeMap::new();
-    for share in create.shares {
+    for share in wire {
         let replica = replica(share.region, share.incarnation)?;
         if share.rights == 0 || shares.keys().next_back().is_some_and(|before| *before >= replica) {
             return Err(MalformedOperation::Field("shares"));
         }
         shares.insert(replica, share.rights);
     }
-    Ok(Action::Create { members: create.members.into_iter().map(UserId).collect(), shares })
+    Ok(shares)
 }
 
 fn replica(region: u32, incarnation: u64) -> Result<ReplicaId, MalformedOperation> {

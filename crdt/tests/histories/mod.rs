@@ -245,7 +245,10 @@ impl History {
                 members.sort();
                 members.dedup();
                 let name = if *direct { String::new() } else { format!("named by {sender}") };
-                Some(Body::Create { members, name, direct: *direct })
+                // As many rights as no history needs: who is a member is the roster's affair here.
+                let replicas = self.regions.iter().filter(|_| !*direct);
+                let shares = replicas.map(|region| (region.id, 1_000)).collect();
+                Some(Body::Create { members, name, direct: *direct, shares })
             }
             Act::Change(wish) => {
                 let allowed =
@@ -297,9 +300,8 @@ impl History {
                 Body::Change(Change { cut, action: Action::Add { user: user(0), under: *under } })
             }
             (Body::Change(change), _) => Body::Change(Change { cut, action: change.action.clone() }),
-            (Body::Create { members, name, direct }, _) => {
-                Body::Create { members: members.clone(), name: name.clone(), direct: *direct }
-            }
+            (create @ Body::Create { .. }, _) => create.clone(),
+            (rights @ Body::Rights(_), _) => rights.clone(),
             (Body::Amend { target, content }, _) => Body::Amend { target: *target, content: content.clone() },
             (Body::Post(post), false) => Body::Post(post.clone()),
             (Body::Post(post), true) => {

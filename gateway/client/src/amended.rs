@@ -123,7 +123,8 @@ fn read(item: &Item) -> Option<(Amendment, Option<Bytes>)> {
         | Content::Removed { .. }
         | Content::Promoted { .. }
         | Content::Demoted { .. }
-        | Content::Claimed => {
+        | Content::Claimed
+        | Content::Rights => {
             return None;
         }
     };

@@ -84,6 +84,8 @@ pub enum Content {
     },
     /// The sender took the place of admins that were all gone.
     Claimed,
+    /// A region did something with the group's rights to members' places. There is nothing to show.
+    Rights,
     /// A message is edited.
     Edited {
         /// The sender and id of the message.
@@ -132,7 +134,8 @@ impl Content {
             | Self::Removed { .. }
             | Self::Promoted { .. }
             | Self::Demoted { .. }
-            | Self::Claimed => None,
+            | Self::Claimed
+            | Self::Rights => None,
         }
     }
 }
@@ -253,6 +256,7 @@ impl TryFrom<&v1::Item> for Item {
             }
             v1::item::Content::Demoted(demoted) => Content::Demoted { user: read_id("user", &demoted.user)? },
             v1::item::Content::Claimed(v1::Claimed {}) => Content::Claimed,
+            v1::item::Content::Rights(v1::Rights {}) => Content::Rights,
             v1::item::Content::Edited(edited) => Content::Edited {
                 target: read_target(edited.target.as_ref())?,
                 body: edited.body.clone(),

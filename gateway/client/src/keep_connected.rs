@@ -96,6 +96,7 @@ impl Client {
         line.failures = 0;
         line.patience_ms = 0;
         line.region = Some(welcome.region.clone());
+        line.region_id = Some(welcome.region_id).filter(|region_id| !region_id.is_empty());
         if welcome.heartbeat_ms > 0 {
             line.heartbeat_ms = u64::from(welcome.heartbeat_ms);
         }

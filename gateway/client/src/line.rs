@@ -71,6 +71,8 @@ pub(crate) struct Line {
     pub(crate) patience_ms: u64,
     /// The region that last welcomed.
     pub(crate) region: Option<String>,
+    /// Its id, as in dots.
+    pub(crate) region_id: Option<String>,
     /// Send a ping when nothing else was sent for so long.
     pub(crate) heartbeat_ms: u64,
     /// Questions not sent yet.
@@ -107,6 +109,7 @@ impl Line {
             redirects: 0,
             patience_ms: 0,
             region: None,
+            region_id: None,
             heartbeat_ms: limits::HEARTBEAT_MS_DEFAULT,
             unasked: VecDeque::new(),
             asked: BTreeMap::new(),

@@ -58,7 +58,8 @@ impl Given {
             | Content::Withdrawn { .. }
             | Content::Promoted { .. }
             | Content::Demoted { .. }
-            | Content::Claimed => {}
+            | Content::Claimed
+            | Content::Rights => {}
             // Who is removed is not given that, unless it came to nothing.
             Content::Removed { .. } => {}
             Content::Created { members, .. } => {

@@ -38,7 +38,12 @@ pub(crate) enum Wish {
         seen: Option<Bytes>,
     },
     /// Begin a group.
-    Create { members: Vec<UserId>, name: String },
+    Create {
+        members: Vec<UserId>,
+        name: String,
+        /// The id of the region that it was first sent to.
+        begun_in: Option<String>,
+    },
     /// Open a direct conversation.
     Direct { peer: UserId },
     /// Change who is in a group, or what they may do.
@@ -91,7 +96,7 @@ impl Wish {
             Self::Amend { what: Amend::Edit(body), .. } => body.len(),
             Self::Amend { what: Amend::React(emoji) | Amend::Withdraw(emoji), .. } => emoji.len(),
             Self::Amend { what: Amend::Delete, .. } => 0,
-            Self::Create { members, name } => members.len() * 8 + name.len(),
+            Self::Create { members, name, .. } => members.len() * 8 + name.len(),
             Self::Direct { .. } | Self::Members(_) => 0,
         }
     }
@@ -126,6 +131,14 @@ impl Outbox {
     pub(crate) fn find(&self, conversation: ConversationId, id: MessageId) -> Option<(u64, &Entry)> {
         let number = *self.numbers.get(&(conversation, id))?;
         self.entries.get(&number).map(|entry| (number, entry))
+    }
+
+    /// The entry is sent to a region of that id. A creation remembers the first, so that it asks every region for the same.
+    pub(crate) fn begin_in(&mut self, number: u64, region_id: &str) {
+        let wish = self.entries.get_mut(&number).map(|entry| &mut entry.wish);
+        if let Some(Wish::Create { begun_in: first @ None, .. }) = wish {
+            *first = Some(region_id.to_owned());
+        }
     }
 
     /// The entry of that number.

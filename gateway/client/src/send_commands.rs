@@ -57,7 +57,7 @@ impl Client {
                 Some((conversation, command, Wish::Amend { target, what, seen }))
             }
             Act::CreateGroup { conversation, command, members, name } => {
-                Some((conversation, command, Wish::Create { members, name }))
+                Some((conversation, command, Wish::Create { members, name, begun_in: None }))
             }
             Act::OpenDirect { placement, peer } => {
                 let conversation = ConversationId::direct(placement, self.config.user, peer);
@@ -100,6 +100,9 @@ impl Client {
                 else {
                     break;
                 };
+                if let Some(region_id) = self.lines.get(&key).and_then(|line| line.region_id.as_ref()) {
+                    self.outbox.begin_in(number, region_id);
+                }
                 let Some(frame) = self.outbox.get(number).map(write_command) else { break };
                 let Some(request) = self.send(step, key, frame) else { break };
                 if let Some(line) = self.lines.get_mut(&key) {
@@ -292,11 +295,12 @@ fn write_command(entry: &Entry) -> Frame {
             };
             Frame::React(v1::React { conversation, command, target, emoji, withdraw })
         }
-        Wish::Create { members, name } => Frame::CreateGroup(v1::CreateGroup {
+        Wish::Create { members, name, begun_in } => Frame::CreateGroup(v1::CreateGroup {
             conversation,
             command,
             members: members.iter().map(ToString::to_string).collect(),
             name: name.clone(),
+            begun_in: begun_in.clone().unwrap_or_default(),
         }),
         Wish::Direct { peer } => Frame::OpenDirect(v1::OpenDirect {
             placement: entry.conversation.placement().to_string(),

@@ -78,7 +78,8 @@ impl Client {
             Content::Removed { .. }
             | Content::Promoted { .. }
             | Content::Demoted { .. }
-            | Content::Claimed => {}
+            | Content::Claimed
+            | Content::Rights => {}
             Content::Post { .. }
             | Content::Edited { .. }
             | Content::Deleted { .. }
@@ -103,6 +104,7 @@ impl Client {
                     | Content::Promoted { .. }
                     | Content::Demoted { .. }
                     | Content::Claimed
+                    | Content::Rights
                     | Content::Deleted { .. }
                     | Content::Reacted { .. }
                     | Content::Withdrawn { .. } => None,
@@ -252,7 +254,8 @@ fn note_membership(conversation: &mut Conversation, me: UserId, item: &Item) {
         | Content::Removed { .. }
         | Content::Promoted { .. }
         | Content::Demoted { .. }
-        | Content::Claimed => {}
+        | Content::Claimed
+        | Content::Rights => {}
         Content::Created { members, .. } => {
             if members.contains(&me) {
                 conversation.member = Some(true);

@@ -144,6 +144,7 @@ impl FanOut {
             | Effect::Advanced { .. }
             | Effect::PinBroken { .. }
             | Effect::BehindFold { .. }
+            | Effect::NoRight { .. }
             | Effect::Refused { .. } => {}
         }
     }

@@ -79,7 +79,13 @@ fn asked(cursor: &Bytes, cursor_of_8: &Bytes) -> Vec<(&'static str, &'static str
     };
     let create = |members: Vec<String>| {
         let (conversation, command) = (group(77).to_string(), message(12));
-        Ask::CreateGroup(v1::CreateGroup { conversation, command, members, name: "new".to_owned() })
+        Ask::CreateGroup(v1::CreateGroup {
+            conversation,
+            command,
+            members,
+            name: "new".to_owned(),
+            begun_in: String::new(),
+        })
     };
     let mut forged = cursor.to_vec();
     forged[30] ^= 1;

@@ -186,7 +186,16 @@ pub const CODES: &[Code] = &[
     code("not_most_senior", "another member has been in the group for longer", "it is theirs to claim"),
     code("conversation_exists", "another group has that id", "draw another id"),
     code("body_too_large", "the body is over `body_bytes` of the welcome", "shorten it"),
-    code("too_many_members", "the group would have more members than allowed", "begin with fewer"),
+    code(
+        "too_many_members",
+        "the group would have more members than allowed",
+        "begin with fewer, or remove somebody first",
+    ),
+    code(
+        "no_rights_left",
+        "the group is not full, but what this region may add to it is used up",
+        "try again in a moment, or in the region that the text names",
+    ),
     code(
         "too_many_changes",
         "1,024 changes of the group have not been acknowledged by every region",

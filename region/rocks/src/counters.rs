@@ -22,6 +22,8 @@ pub struct ShardCounters {
     pub pins_broken: AtomicU64,
     /// Peers' changes of members that contradict what their regions had acknowledged: an alarm.
     pub behind_folds: AtomicU64,
+    /// Peers' operations that spend or give a right to a place in a group that their region does not hold: an alarm.
+    pub no_rights: AtomicU64,
     /// Time spent in them, in microseconds.
     pub sync_us: AtomicU64,
 }
@@ -38,6 +40,10 @@ impl ShardCounters {
 
     pub(crate) fn behind_fold(&self) {
         self.behind_folds.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn no_right(&self) {
+        self.no_rights.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn committed(&self, batch: &Batch, took_us: u64) {

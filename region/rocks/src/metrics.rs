@@ -82,6 +82,11 @@ fn shards(region: &RegionHandle) -> Vec<Family> {
             "Changes of members that contradict what their region had acknowledged",
             |shard| &shard.behind_folds,
         ),
+        counted(
+            "shard_no_rights",
+            "Operations of peers that spend or give a right to a place in a group that they do not hold",
+            |shard| &shard.no_rights,
+        ),
         Family {
             name: "shard_letters_waiting",
             help: "Commands and deliveries that wait in a shard's mailbox",

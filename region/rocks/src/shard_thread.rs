@@ -126,6 +126,11 @@ impl ShardThread {
                     let partition = conversation.partition();
                     tracing::error!(%dot, %partition, "a peer's change of members contradicts what its region had acknowledged: compare digests");
                 }
+                Effect::NoRight { dot, conversation } => {
+                    self.counters.no_right();
+                    let partition = conversation.partition();
+                    tracing::warn!(%dot, %partition, "a peer spends or gives a right to a place in a group that it does not hold: it does nothing");
+                }
                 Effect::Refused { peer, reason } => self.bridges.refused(peer, &reason),
                 Effect::Changed(_)
                 | Effect::Membership { .. }

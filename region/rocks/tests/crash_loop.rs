@@ -53,6 +53,7 @@ async fn child_region_under_load() {
         command: world::message(&handle, 7),
         members: Vec::new(),
         name: "crash loop".to_owned(),
+        begun_in: None,
     };
     // From the second life on it is there.
     let _ = world::submit(&handle, user(1), create).await;

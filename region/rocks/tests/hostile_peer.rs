@@ -61,6 +61,7 @@ impl Liar {
             command: message(1),
             members: vec![user(1)],
             name: "lies".to_owned(),
+            begun_in: None,
         };
         let post = Command::Post {
             conversation,

@@ -41,6 +41,7 @@ fn key() -> impl Strategy<Value = Key> {
         (bucket, replica()).prop_map(|(bucket, replica)| Key::Acknowledgement(bucket, replica)),
         conversation.clone().prop_map(Key::Conversation),
         conversation.clone().prop_map(Key::Members),
+        conversation.clone().prop_map(Key::Unsettled),
         (conversation.clone(), number, dot()).prop_map(|(conversation, hlc, dot)| Key::Timeline(
             conversation,
             Timestamp(hlc),
@@ -128,6 +129,7 @@ fn golden_keys_stay_as_they_are_on_disks() {
         Key::PeerStart(replica),
         Key::Amendments(conversation, UserId(9), MessageId(7)),
         Key::Uncut(conversation, UserId(9), MessageId(7)),
+        Key::Unsettled(conversation),
         Key::Present,
     ];
     let hexadecimal =
@@ -148,5 +150,6 @@ fn golden_keys_stay_as_they_are_on_disks() {
         peer_starts  ffff100002000000000000abcd
         amendments   008b1300010000000000000000000000000005000000000000000900000000000000000000000000000007
         uncut        008b1400010000000000000000000000000005000000000000000900000000000000000000000000000007
+        unsettled    008b1500010000000000000000000000000005
         present      ffff12"#]].assert_eq(&lines.join("\n"));
 }

@@ -100,8 +100,8 @@ pub fn post(conversation: ConversationId, number: u128, body: &str) -> Command {
 }
 
 pub fn create(conversation: ConversationId, number: u128, members: &[u64]) -> Command {
-    let members = members.iter().copied().map(user).collect();
-    Command::CreateGroup { conversation, command: message(number), members, name: "islands".to_owned() }
+    let (members, name) = (members.iter().copied().map(user).collect(), "islands".to_owned());
+    Command::CreateGroup { conversation, command: message(number), members, name, begun_in: None }
 }
 
 impl World {

@@ -189,6 +189,7 @@ impl Person {
                     | Content::Promoted { .. }
                     | Content::Demoted { .. }
                     | Content::Claimed
+                    | Content::Rights
                     | Content::Edited { .. }
                     | Content::Deleted { .. }
                     | Content::Reacted { .. }

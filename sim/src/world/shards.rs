@@ -287,6 +287,12 @@ impl World {
                     let why = format!("{} had folded what {dot} of {conversation} had not seen", life.region);
                     self.oracle.violate(self.now, Checker::Equal, why);
                 }
+                Effect::NoRight { dot, conversation } => {
+                    let why = format!(
+                        "{dot} of {conversation} spends or gives a right that its region does not hold"
+                    );
+                    self.oracle.violate(self.now, Checker::Roster, why);
+                }
                 Effect::Refused { peer, reason } => {
                     let why = format!("{} refuses what {} sends: {reason}", life.region, peer.region);
                     if !self.lies(life.region) && !self.lies(peer.region) && !self.is_older(life.region) {

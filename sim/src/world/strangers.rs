@@ -99,7 +99,14 @@ impl World {
             })
         };
         let group = |command: String, members: Vec<String>, name: String| {
-            Frame::CreateGroup(v1::CreateGroup { conversation: unknown.to_string(), command, members, name })
+            let conversation = unknown.to_string();
+            Frame::CreateGroup(v1::CreateGroup {
+                conversation,
+                command,
+                members,
+                name,
+                begun_in: String::new(),
+            })
         };
         let here = conversation.to_string();
         let many = (0..1_025).map(|number| UserId::new(WORLD, (1 << 32) + number).to_string()).collect();
@@ -136,6 +143,7 @@ impl World {
                     command: id(now_ms),
                     members: vec![pinned.to_string()],
                     name: String::new(),
+                    begun_in: String::new(),
                 }),
             ),
             ("too many members", &["too_many_members"], group(id(now_ms), many, String::new())),

@@ -255,6 +255,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             command: message(conversation.0 & 0xffff),
             members: members.iter().map(ToString::to_string).collect(),
             name: "town".into(),
+            begun_in: String::new(),
         };
         self.ask(Ask::CreateGroup(create)).await;
         self.until(|frame| matches!(frame, Frame::Done(_))).await;

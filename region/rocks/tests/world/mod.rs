@@ -222,6 +222,7 @@ pub async fn create(
         command: message(handle, conversation.0),
         members: members.to_vec(),
         name: "a group".to_owned(),
+        begun_in: None,
     };
     submit(handle, creator, command).await.unwrap();
 }

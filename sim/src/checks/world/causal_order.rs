@@ -11,7 +11,7 @@ use super::told::Appearance;
 use super::{Checker, Fault, Oracle};
 use crate::world::Moment;
 use crdt::{ConversationId, DeviceId, MessageId, RegionId, UserId};
-use region::item::Change;
+use region::item::{Change, Content};
 use region::shard::Effect;
 use region::store::View;
 use std::collections::BTreeMap;
@@ -101,7 +101,8 @@ impl Oracle {
         self.record.applied += 1;
         self.may_be_a_member(change)?;
         self.may_be_done(item.message)?;
-        if is_new && item.dot.replica.region == region && !of_second_life {
+        let is_a_users = !matches!(item.content, Content::Rights(_));
+        if is_new && is_a_users && item.dot.replica.region == region && !of_second_life {
             let fault = self.is_in_it(region, change.conversation, item.sender);
             self.found(at, || format!("{region} applies {} in {}", item.dot, change.conversation), fault);
         }

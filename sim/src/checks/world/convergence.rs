@@ -134,7 +134,8 @@ const fn changes_members(content: &Content) -> bool {
         | Content::Removed { .. }
         | Content::Promoted { .. }
         | Content::Demoted { .. }
-        | Content::Claimed => true,
+        | Content::Claimed
+        | Content::Rights(_) => true,
         Content::Post { .. }
         | Content::Edited { .. }
         | Content::Deleted { .. }

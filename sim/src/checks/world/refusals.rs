@@ -80,6 +80,7 @@ impl Oracle {
             | Content::Promoted { .. }
             | Content::Demoted { .. }
             | Content::Claimed
+            | Content::Rights(_)
             | Content::Edited { .. }
             | Content::Deleted { .. }
             | Content::Reacted { .. }

@@ -73,7 +73,8 @@ impl AmendmentFacts {
             | Content::Removed { .. }
             | Content::Promoted { .. }
             | Content::Demoted { .. }
-            | Content::Claimed => return,
+            | Content::Claimed
+            | Content::Rights(_) => return,
         };
         let done = Done { by: item.sender, command: item.message, what };
         let of_message = self.0.entry((target.sender, target.message)).or_default();

@@ -93,6 +93,8 @@ pub(crate) enum Kind {
     Removed,
     /// What somebody may do changes.
     Ranked,
+    /// Rights to members' places move.
+    Rights,
     /// Something is done to a message.
     Amended,
 }
@@ -153,6 +155,7 @@ impl Facts {
                 Kind::Removed
             }
             Content::Promoted { .. } | Content::Demoted { .. } | Content::Claimed => Kind::Ranked,
+            Content::Rights(_) => Kind::Rights,
             Content::Edited { .. }
             | Content::Deleted { .. }
             | Content::Reacted { .. }

@@ -72,7 +72,8 @@ impl RosterFacts {
             | Content::Edited { .. }
             | Content::Deleted { .. }
             | Content::Reacted { .. }
-            | Content::Withdrawn { .. } => return,
+            | Content::Withdrawn { .. }
+            | Content::Rights(_) => return,
         };
         self.acts.push(Act { number, identity, by: item.sender, what });
         self.outcome.take();
