@@ -31,6 +31,7 @@ const fn driver(name: &'static str, folder: &'static str, may_name: &'static [&'
 /// Every package.
 pub(crate) const PACKAGES: &[Package] = &[
     core("crdt", "crdt", &[]),
+    core("documents", "crdt/documents", &["crdt"]),
     core("replication", "replication", &["crdt"]),
     core("region", "region", &["crdt", "replication"]),
     core("gateway-protocol", "gateway/protocol", &["crdt"]),
@@ -91,12 +92,14 @@ const PURE: &[&str] = &[
     "bytes",
     "crc32c",
     "ed25519-dalek",
+    "miniz_oxide",
     "pbjson",
     "prost",
     "rand_chacha",
     "rand_core",
     "serde",
     "serde_json",
+    "sha2",
     "thiserror",
     "toml",
 ];
