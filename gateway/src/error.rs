@@ -146,6 +146,7 @@ impl SessionError {
             | Refusal::UnknownConversation(conversation)
             | Refusal::NotMember(conversation)
             | Refusal::CursorAhead(conversation)
+            | Refusal::PredecessorMissing { conversation, .. }
             | Refusal::NotAmended { conversation, .. }
             | Refusal::NotAllowed { conversation, .. }
             | Refusal::TooManyChanges { conversation, .. }
@@ -190,6 +191,7 @@ mod tests {
         refusals.extend(not_allowed.map(|why| Refusal::NotAllowed { conversation, why }));
         refusals.extend([
             Refusal::NotKnownEverywhere { conversation, region: RegionId(1) },
+            Refusal::PredecessorMissing { conversation, after: message },
             Refusal::WrongPlacement(conversation),
             Refusal::UnknownConversation(conversation),
             Refusal::NotMember(conversation),

@@ -138,6 +138,8 @@ impl Session {
         let conversation = fields::id("conversation", &send.conversation)?;
         let message: MessageId = fields::id("message", &send.message)?;
         let reply_to = send.reply_to.as_ref().map(fields::message_ref).transpose()?;
+        let after = Some(send.after.as_str()).filter(|after| !after.is_empty());
+        let after = after.map(|after| fields::id("after", after)).transpose()?;
         self.site.held(conversation)?;
         let seen = self.seen(conversation, &send.seen)?;
         let asked = asked(request, conversation, Some(message));
@@ -148,6 +150,7 @@ impl Session {
             reply_to,
             sent_at_ms: send.sent_at_ms,
             seen,
+            after,
         };
         self.submit(asked, command, out)
     }

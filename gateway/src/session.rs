@@ -269,7 +269,12 @@ impl Session {
             }
             Purpose::CatchUp(conversation) => {
                 let Some((delivery, ticks, mut around)) = self.parts(out) else { return Ok(()) };
-                delivery.caught_up(query, conversation, answer, ticks, &mut around)
+                let read = delivery.caught_up(query, conversation, answer, ticks, &mut around);
+                if read.is_err() {
+                    // The read would have told what is stable.
+                    self.ask_untold(out);
+                }
+                read
             }
             Purpose::Stable(conversation) => {
                 if let Some(Answer::Stable(cut)) = answer {

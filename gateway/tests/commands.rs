@@ -156,6 +156,48 @@ fn who_has_left_hears_of_no_receipts_and_of_a_stable_leave_also_when_that_was_mi
     );
 }
 
+/// Seed 20301 of `storm-of-everything`: what the device had written there stayed in its outbox.
+#[test]
+fn who_is_found_to_have_left_by_a_read_hears_all_the_same_of_what_became_stable() {
+    let mut island = Island::new(1);
+    island.begin(conversation(1));
+    let mut device = Device::welcomed(&island.site);
+    device.sync_all();
+    device.settle(&island);
+    device.say(send(&[]));
+    let ticket = device.tickets.pop().unwrap();
+    let (command, hlc) = (MessageId::new(1, 1), Timestamp(1));
+    let done = Done::Operation { conversation: conversation(1), command, dot: dot(1, 4), hlc };
+    device.step(Input::Answered { ticket, result: Ok(done) });
+    island.members.get_mut(&conversation(1)).unwrap().remove(&USER);
+    island.stable = [dot(1, 5)].into_iter().collect();
+    from_here(&mut device);
+    device.step(Input::Missed);
+    device.settle(&island);
+    device.now = device.now.plus_ms(limits::TICKS_MS);
+    device.step(Input::Timer);
+    check(
+        &device,
+        &expect![[r#"
+        missed
+            query 5: memberships in p1
+            query 6: changes of c00010000000000000000000000000001 after 0, given {}
+        unsent 0
+        read 4
+            timer at 1000250 ms
+        read 5
+        read 6
+            unsubscribe c00010000000000000000000000000001
+            query 7: what is stable of c00010000000000000000000000000001
+            send Error unknown_conversation: there is no conversation c00010000000000000000000000000001 for you here: check the id, or wait until this region has heard of it
+        read 7
+        timer at 1000250 ms
+            send Stable {r1.0000000000000001:4}
+            timer at 1090000 ms
+    "#]],
+    );
+}
+
 #[test]
 fn a_device_that_was_away_is_told_of_receipts_of_its_earlier_messages() {
     let mut island = Island::new(1);

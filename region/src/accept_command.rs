@@ -64,11 +64,10 @@ pub(crate) fn accept(
             let author = Author { conversation, sender: user, message: command };
             change_membership::accept(pending, entropy, author, wish)
         }
-        Command::Post { conversation, message, body, reply_to, sent_at_ms, seen } => {
+        Command::Post { conversation, message, body, reply_to, sent_at_ms, seen, after } => {
             let author = Author { conversation, sender: user, message };
-            let seen = seen.unwrap_or_default();
             let post = crdt::operation::Post { body, sent_at_ms, reply_to, seen: None };
-            accept_post::accept(pending, entropy, author, post, seen)
+            accept_post::accept(pending, entropy, author, post, (seen.unwrap_or_default(), after))
         }
         Command::Amend { conversation, command, target, wish, seen } => {
             let author = Author { conversation, sender: user, message: command };

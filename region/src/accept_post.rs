@@ -4,16 +4,20 @@
 //! - A post sorts after everything its conversation holds here and everything its author's device was given.
 //! - When the device was given more than this region has applied (it roamed from a region that is cut off), the post carries that
 //!   cut, so that readers show the mark of promise 4 until they have it.
+//! - It is not taken before the one that its author's device says it follows: that one was refused here while its author was out, and readers would be
+//!   shown it after this one.
 //!
 //! What happens when it is sent twice: the second finds the identity and is answered with the first one's dot.
 
 use crate::accept_command::{self, NotDone};
 use crate::command::{Done, Refusal, Seen};
 use crate::issue_operation::{self, Author};
+use crate::keys::Key;
 use crate::pending::Pending;
+use crate::record::IdentityRecord;
 use bytes::Bytes;
-use crdt::Timestamp;
 use crdt::operation::{Body, Post};
+use crdt::{MessageId, Timestamp};
 use rand_core::RngCore;
 
 /// Accepts a post or refuses it.
@@ -22,7 +26,7 @@ pub(crate) fn accept(
     entropy: &mut dyn RngCore,
     author: Author,
     mut post: Post,
-    seen: Seen,
+    (seen, after): (Seen, Option<MessageId>),
 ) -> Result<Done, NotDone> {
     if let Some(done) = accept_command::done_before(pending, author)? {
         return Ok(done);
@@ -30,6 +34,7 @@ pub(crate) fn accept(
     let conversation = author.conversation;
     fits(pending, &post.body)?;
     accept_command::membership(pending, conversation, author.sender)?;
+    follows(pending, author, after)?;
     accept_command::possible(pending, conversation, &seen.cut)?;
     let held = pending.tables.conversation(conversation)?;
     if !held.cut.covers_all(&seen.cut) {
@@ -37,6 +42,18 @@ pub(crate) fn accept(
         post.seen = Some(seen.cut);
     }
     issue(pending, entropy, author, seen.highest, Body::Post(post))
+}
+
+/// Whether the one that it is to stand after is here, under whichever dot.
+fn follows(pending: &Pending<'_>, author: Author, after: Option<MessageId>) -> Result<(), NotDone> {
+    let Author { conversation, sender, .. } = author;
+    let Some(after) = after else { return Ok(()) };
+    let known: Option<IdentityRecord> = pending.tables.load(&Key::Identity(conversation, sender, after))?;
+    if known.is_none() {
+        crate::sometimes::PREDECESSOR_MISSING.reach();
+        return Err(Refusal::PredecessorMissing { conversation, after }.into());
+    }
+    Ok(())
 }
 
 /// Whether a body is within the limit.

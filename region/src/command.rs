@@ -59,6 +59,8 @@ pub enum Command {
         sent_at_ms: i64,
         /// What this device has been shown of the conversation, from its authenticated cursor.
         seen: Option<Seen>,
+        /// An earlier message of the same sender, which others must not be shown after this one.
+        after: Option<MessageId>,
     },
     /// Changes a message, or reacts to it.
     Amend {
@@ -234,6 +236,14 @@ pub enum Refusal {
     /// The cursor is not one this device could have been given.
     #[error("the cursor claims more than this conversation holds: sync again from your last cursor")]
     CursorAhead(ConversationId),
+    /// The message before it, which was refused here, has not been taken since.
+    #[error("message {after} is to stand before this one and is not here: send that one first")]
+    PredecessorMissing {
+        /// Where.
+        conversation: ConversationId,
+        /// The one before.
+        after: MessageId,
+    },
     /// The message cannot be edited, deleted or reacted to like that.
     #[error("{why}")]
     NotAmended {
@@ -292,6 +302,7 @@ impl Refusal {
             Self::Direct(_) => "direct_conversation",
             Self::ClockExhausted(_) => "clock_exhausted",
             Self::CursorAhead(_) => "cursor_ahead",
+            Self::PredecessorMissing { .. } => "predecessor_missing",
             Self::NotAmended { why, .. } => match why {
                 NotAmended::NoSuchMessage => "unknown_message",
                 NotAmended::NotTheSender => "not_the_sender",

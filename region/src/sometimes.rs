@@ -7,6 +7,7 @@ crdt::marks! {
     MESSAGE_TOO_OLD = "a message's id is older than outboxes keep";
     MESSAGE_FROM_FUTURE = "a message's id is from further ahead than clocks may be";
     WRITTEN_ON_MORE = "a post was written on more than this region has, and carries its cut";
+    PREDECESSOR_MISSING = "a post whose predecessor was refused while its author was out would come before it";
     CURSOR_AHEAD = "a cut claims what this region never gave";
     NOT_A_MEMBER = "a command of somebody who has left";
     UNKNOWN_CONVERSATION = "a command about a conversation that this region has not heard of";

@@ -154,8 +154,15 @@ fn wrong_clocks_misplace_and_never_uncause() {
     world.now = START.plus_ms(13 * 365 * 86_400_000);
     let late = crdt::MessageId::new(world.now.ms(), 2);
     let (conversation, body) = (group(1), Bytes::from_static(b"from 2038"));
-    let command =
-        Command::Post { conversation, message: late, body, reply_to: None, sent_at_ms: 0, seen: None };
+    let command = Command::Post {
+        conversation,
+        message: late,
+        body,
+        reply_to: None,
+        sent_at_ms: 0,
+        seen: None,
+        after: None,
+    };
     let ahead = hlc(world.ask(0, 1, command).unwrap());
     world.now = START.plus_ms(1_000);
     let next = hlc(world.ask(0, 1, post(group(1), 3, "back in time")).unwrap());
@@ -196,7 +203,8 @@ fn an_answer_to_what_this_region_lacks_sorts_after_it_and_bears_the_mark() {
     let seen = Some(Seen { cut: given.cut.clone(), highest: given.highest });
     let (conversation, body, reply_to) =
         (group(1), Bytes::from_static(b"an answer"), Some((user(1), message(2))));
-    let answer = Command::Post { conversation, message: message(3), body, reply_to, sent_at_ms: 0, seen };
+    let answer =
+        Command::Post { conversation, message: message(3), body, reply_to, sent_at_ms: 0, seen, after: None };
     let answered = hlc(world.ask(1, 2, answer).unwrap());
     assert!(answered > asked, "although this region lacks the question and its clock is behind");
     let mark = |effect: &Effect| match effect {
@@ -212,8 +220,15 @@ fn an_answer_to_what_this_region_lacks_sorts_after_it_and_bears_the_mark() {
     // One that has seen no more than its region holds bears none.
     let seen = Some(Seen { cut: Cut::new(), highest: Timestamp::ZERO });
     let (conversation, body) = (group(1), Bytes::from_static(b"thanks"));
-    let thanks =
-        Command::Post { conversation, message: message(4), body, reply_to: None, sent_at_ms: 0, seen };
+    let thanks = Command::Post {
+        conversation,
+        message: message(4),
+        body,
+        reply_to: None,
+        sent_at_ms: 0,
+        seen,
+        after: None,
+    };
     world.ask(0, 1, thanks).unwrap();
     assert_eq!(world.effects.iter().find_map(mark), None);
 }

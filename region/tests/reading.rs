@@ -231,7 +231,15 @@ fn a_direct_conversation_begins_once_whoever_opens_it() {
         .ask(
             1,
             1,
-            Command::Post { conversation, message: message(9), body, reply_to, sent_at_ms: 0, seen: None },
+            Command::Post {
+                conversation,
+                message: message(9),
+                body,
+                reply_to,
+                sent_at_ms: 0,
+                seen: None,
+                after: None,
+            },
         )
         .unwrap();
 }

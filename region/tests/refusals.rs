@@ -178,6 +178,26 @@ fn who_left_is_told_so_and_who_was_never_in_it_learns_nothing() {
 }
 
 #[test]
+fn a_message_that_is_to_stand_after_another_is_not_taken_before_it() {
+    let mut world = World::new(1);
+    world.ask(0, 1, create(group(1), 1, &[1, 2])).unwrap();
+    let mut later = post(group(1), 3, "later");
+    if let Command::Post { after, .. } = &mut later {
+        *after = Some(message(2));
+    }
+    let refused = world.ask(0, 2, later.clone()).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        format!("message {} is to stand before this one and is not here: send that one first", message(2))
+    );
+    // Somebody else's message under that id is another one.
+    world.ask(0, 1, post(group(1), 2, "another")).unwrap();
+    assert_eq!(world.ask(0, 2, later.clone()).unwrap_err().code(), "predecessor_missing");
+    world.ask(0, 2, post(group(1), 2, "earlier")).unwrap();
+    world.ask(0, 2, later).unwrap();
+}
+
+#[test]
 fn ids_outside_their_window_are_refused_and_the_window_is_judged_on_now() {
     let day = 86_400_000;
     let post = |created_ms| Command::Post {
@@ -187,6 +207,7 @@ fn ids_outside_their_window_are_refused_and_the_window_is_judged_on_now() {
         reply_to: None,
         sent_at_ms: 0,
         seen: None,
+        after: None,
     };
     check(
         1,
@@ -221,6 +242,7 @@ fn cuts_that_nobody_was_given_are_refused() {
             reply_to: None,
             sent_at_ms: 0,
             seen: Some(seen),
+            after: None,
         }
     };
     check(
@@ -259,7 +281,15 @@ fn a_conversation_whose_clock_is_at_the_top_of_its_range_takes_nothing_more() {
     let highest = Timestamp(Timestamp::REFUSED_FROM.0 - 1);
     let seen = Some(Seen { cut: Cut::new(), highest });
     let (conversation, body) = (group(1), Bytes::from_static(b"x"));
-    let post = Command::Post { conversation, message: message(9), body, reply_to: None, sent_at_ms: 0, seen };
+    let post = Command::Post {
+        conversation,
+        message: message(9),
+        body,
+        reply_to: None,
+        sent_at_ms: 0,
+        seen,
+        after: None,
+    };
     check(
         1,
         post,

@@ -7,6 +7,8 @@
 //! What must always hold:
 //! - Of one conversation at most one command is in flight. Were the next one sent before the answer, a refusal for the moment
 //!   would let it overtake, and one sender's messages would be shown out of order.
+//! - Of messages that a region refused because the user was out, the later says which is before it: somebody may be let in between two of them, and the
+//!   earlier would be shown after the later.
 //! - An entry that was acknowledged by any region leaves only by becoming stable.
 //! - Dots are those of the original and of every duplicate: any of them being stable makes the entry stable.
 //! - A dot counts only as told on the present connection. A store put back to an old state gives out a dot a second time before its peers
@@ -73,8 +75,19 @@ struct Queue {
     in_flight: Option<u64>,
     /// A refusal for the moment: wait for the retry timer.
     held: bool,
-    /// Refused by the present region for good or needless there, but acknowledged by another: they wait for the retry timer too, and hold up nothing.
-    refused: BTreeSet<u64>,
+    /// Refused by the present region for good or needless there, but acknowledged by another: they wait for the retry timer too, and hold up nothing,
+    /// except that [`Aside::Out`] goes before later messages.
+    refused: BTreeMap<u64, Aside>,
+}
+
+/// Why a command waits aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Aside {
+    /// A message of who is not in the conversation, as the present region has it: should they be let in, the region takes no later message before it, which
+    /// says that it is to stand after.
+    Out,
+    /// Anything else.
+    InVain,
 }
 
 /// All commands that are not yet stable.
@@ -225,19 +238,36 @@ impl Outbox {
 
     /// The present region refused for good what another one has acknowledged, or has nothing left to do for it: it is sent again when the
     /// wait is over, since this region may have it by then, and would say that it is stable.
-    pub(crate) fn set_aside(&mut self, number: u64) {
+    pub(crate) fn set_aside(&mut self, number: u64, why: Aside) {
         self.answered(number);
         let conversation = self.entries.get(&number).map(|entry| entry.conversation);
         if let Some(queue) = conversation.and_then(|id| self.queues.get_mut(&id)) {
-            queue.refused.insert(number);
+            queue.refused.insert(number, why);
         }
+    }
+
+    /// The message that this one must not be taken before: the last earlier one that was refused while the user was out.
+    pub(crate) fn predecessor(&self, number: u64) -> Option<MessageId> {
+        let queue = self.queues.get(&self.entries.get(&number)?.conversation)?;
+        let mut earlier = queue.refused.range(..number).rev();
+        let (before, _) = earlier.find(|(_, why)| **why == Aside::Out)?;
+        self.entries.get(before).map(|entry| entry.id)
+    }
+
+    /// The region did not take that command before its predecessor, which is tried again, and then this one.
+    pub(crate) fn would_overtake(&mut self, number: u64) {
+        let Some(conversation) = self.entries.get(&number).map(|entry| entry.conversation) else { return };
+        if let Some(queue) = self.queues.get_mut(&conversation) {
+            queue.in_flight = None;
+        }
+        self.try_refused(conversation);
     }
 
     /// The user is a member again, as the present region sees it: what it refused for good may be taken now, and goes before anything later, or others
     /// would be shown the later first.
     pub(crate) fn try_refused(&mut self, conversation: ConversationId) {
         if let Some(queue) = self.queues.get_mut(&conversation) {
-            queue.to_send.append(&mut queue.refused);
+            queue.to_send.extend(std::mem::take(&mut queue.refused).into_keys());
         }
         self.refresh(conversation);
     }
@@ -246,9 +276,8 @@ impl Outbox {
     pub(crate) fn release(&mut self, conversation: ConversationId) {
         if let Some(queue) = self.queues.get_mut(&conversation) {
             queue.held = false;
-            queue.to_send.append(&mut queue.refused);
         }
-        self.refresh(conversation);
+        self.try_refused(conversation);
     }
 
     /// A region has that command under this dot. Returns whether it is the first to have it.

@@ -12,7 +12,7 @@ use crate::input::{Act, Amend};
 use crate::item::{MalformedFrame, Place, read_cut, read_id};
 use crate::limits;
 use crate::line::LineKey;
-use crate::outbox::{Entry, Wish};
+use crate::outbox::{Aside, Entry, Wish};
 use crate::output::Event;
 use crate::timers::Timer;
 use bytes::Bytes;
@@ -103,7 +103,10 @@ impl Client {
                 if let Some(region_id) = self.lines.get(&key).and_then(|line| line.region_id.as_ref()) {
                     self.outbox.begin_in(number, region_id);
                 }
-                let Some(frame) = self.outbox.get(number).map(write_command) else { break };
+                let after = self.outbox.predecessor(number);
+                let Some(frame) = self.outbox.get(number).map(|entry| write_command(entry, after)) else {
+                    break;
+                };
                 let Some(request) = self.send(step, key, frame) else { break };
                 if let Some(line) = self.lines.get_mut(&key) {
                     line.commands.insert(request, number);
@@ -143,7 +146,7 @@ impl Client {
             // Another region has done it; here nothing is left to do, until that operation arrives and can be named.
             None if acknowledged => {
                 crate::sometimes::DONE_ELSEWHERE.reach();
-                self.ask_again_later(step, conversation, number);
+                self.ask_again_later(step, conversation, number, Aside::InVain);
             }
             None => {
                 // Nothing had to be done: there is no operation that could become stable.
@@ -204,7 +207,7 @@ impl Client {
     pub(crate) fn command_refused(&mut self, step: &mut Step<'_>, number: u64, error: v1::Error) {
         let Some(entry) = self.outbox.get(number) else { return };
         let (conversation, id, acknowledged) = (entry.conversation, entry.id, entry.acknowledged);
-        let seen = entry.wish.seen();
+        let (seen, is_post) = (entry.wish.seen(), matches!(entry.wish, Wish::Post { .. }));
         let known = self.conversations.get(&conversation);
         let is_member = known.is_some_and(|known| known.member == Some(true));
         // A region that was just moved to may not have heard yet of a conversation that this user is in.
@@ -223,9 +226,14 @@ impl Client {
             // The newest cursor claims at least as much; without any, the message goes without the causes only this device knows of.
             let newest = known.and_then(|known| known.cursor.clone()).filter(|newest| *newest != refused);
             self.outbox.send_again_with(number, newest);
+        } else if error.code == "predecessor_missing" {
+            crate::sometimes::WOULD_OVERTAKE.reach();
+            self.outbox.would_overtake(number);
         } else if acknowledged {
             crate::sometimes::SET_ASIDE.reach();
-            self.ask_again_later(step, conversation, number);
+            let is_out = is_post && matches!(error.code.as_str(), "not_a_member" | "unknown_conversation");
+            let why = if is_out { Aside::Out } else { Aside::InVain };
+            self.ask_again_later(step, conversation, number, why);
         } else {
             crate::sometimes::REFUSED.reach();
             self.outbox.remove(number);
@@ -237,8 +245,8 @@ impl Client {
 
 impl Client {
     /// What another region has acknowledged and this one does not name: it may have it by then.
-    fn ask_again_later(&mut self, step: &Step<'_>, conversation: ConversationId, number: u64) {
-        self.outbox.set_aside(number);
+    fn ask_again_later(&mut self, step: &Step<'_>, conversation: ConversationId, number: u64, why: Aside) {
+        self.outbox.set_aside(number, why);
         let again = step.now.plus_ms(limits::RETRY_MS_MAX);
         self.timers.set_if_idle(Timer::Retry(conversation), again);
     }
@@ -269,8 +277,8 @@ impl Wish {
     }
 }
 
-/// The frame that asks for it.
-fn write_command(entry: &Entry) -> Frame {
+/// The frame that asks for it; of a message, not before that one.
+fn write_command(entry: &Entry, after: Option<MessageId>) -> Frame {
     let (conversation, command) = (entry.conversation.to_string(), entry.id.to_string());
     match &entry.wish {
         Wish::Post { body, reply_to, sent_at_ms, seen } => Frame::Send(v1::Send {
@@ -280,6 +288,7 @@ fn write_command(entry: &Entry) -> Frame {
             reply_to: reply_to.map(write_message_ref),
             sent_at_ms: *sent_at_ms,
             seen: seen.clone().unwrap_or_default(),
+            after: after.as_ref().map(ToString::to_string).unwrap_or_default(),
         }),
         Wish::Amend { target, what, seen } => {
             let target = Some(write_message_ref(*target));

@@ -9,6 +9,7 @@ crdt::marks! {
     HELD = "a command is refused for the moment";
     HELD_AS_UNHEARD = "a region has not heard of this user's conversation";
     CURSOR_OF_POST_REFUSED = "a region does not take the cursor that a post was written on";
+    WOULD_OVERTAKE = "a later message would have been taken before one that was refused while this user was out";
     SET_ASIDE = "a region refuses what another one has acknowledged";
     DONE_ELSEWHERE = "a region has nothing left to do for what another one has acknowledged";
     REFUSED = "a command is refused for good";

@@ -56,7 +56,7 @@ fn what_one_region_acknowledged_and_the_next_refuses_is_tried_again_and_holds_up
         send 2 {"request":"5","sync":{}}
         send 2 {"request":"6","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
         > send 2 in p1
-        send 2 {"request":"7","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000002","body":"eA==","sentAtMs":"1000000"}}
+        send 2 {"request":"7","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000002","body":"eA==","sentAtMs":"1000000","after":"00000000-0000-0000-0000-000000000001"}}
         > 30000 ms later
         send 2 {"request":"8","ping":{}}
         > 30000 ms later
@@ -84,6 +84,27 @@ fn what_was_refused_to_who_had_left_goes_first_when_they_are_a_member_again() {
         Membership { conversation: ConversationId(5192296858534827628530496329220103), user: UserId(281474976710657), member: true }
         send 2 {"request":"7","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
         > send 2 in p1
+    "#]]);
+}
+
+/// Seed 9583 of `storm-of-everything`: they were let in between two of their messages, and others were shown the first one last.
+#[test]
+fn what_was_refused_to_who_was_out_is_not_overtaken_when_they_are_let_in_meanwhile() {
+    let mut story = Story::live();
+    story.send(1, 1);
+    story.done(3, 1, "r1.0000000000000001:1");
+    story.send(1, 2);
+    story.done(4, 2, "r1.0000000000000001:2");
+    story.move_to_far(5);
+    story.text.clear();
+    story.hear(2, 7, error("not_a_member", false));
+    story.hear(2, 8, error("predecessor_missing", false));
+    story.hear(2, 9, done(1, "r2.0000000000000001:1"));
+    story.hear(2, 10, done(2, "r2.0000000000000001:2"));
+    story.check(expect![[r#"
+        send 2 {"request":"8","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000002","body":"eA==","sentAtMs":"1000000","after":"00000000-0000-0000-0000-000000000001"}}
+        send 2 {"request":"9","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
+        send 2 {"request":"10","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000002","body":"eA==","sentAtMs":"1000000"}}
     "#]]);
 }
 

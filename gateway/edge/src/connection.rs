@@ -26,6 +26,7 @@ use region::store::StoreError;
 use region_rocks::handle::RegionHandle;
 use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, RandomState};
+use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -95,9 +96,8 @@ where
     while !connection.closed {
         tokio::select! {
             message = stream.next() => match connection.heard(message) {
-                Heard::Frame(input) => connection.drive(input),
-                Heard::Nothing => {}
-                Heard::End => break,
+                Continue(input) => input.into_iter().for_each(|input| connection.drive(input)),
+                Break(()) => break,
             },
             () = connection.entry.inbox.filled() => connection.take_inbox(),
             Some(input) = connection.answers.next(), if !connection.answers.is_empty() => connection.drive(input),
@@ -108,9 +108,9 @@ where
                 connection.deadline = None;
                 // One message that has come goes first: one, lest a device that never ceases to send had no timers at all.
                 match stream.next().now_or_never().map(|message| connection.heard(message)) {
-                    Some(Heard::Frame(input)) => connection.drive(input),
-                    Some(Heard::Nothing) | None => {}
-                    Some(Heard::End) => break,
+                    Some(Continue(Some(input))) => connection.drive(input),
+                    Some(Continue(None)) | None => {}
+                    Some(Break(())) => break,
                 }
                 if !connection.closed {
                     connection.drive(Input::Timer);
@@ -135,31 +135,25 @@ where
     }
 }
 
-/// What a message of the socket means to a session.
-enum Heard {
-    Frame(Input),
-    Nothing,
-    End,
-}
-
 impl Connection {
-    fn heard(&self, message: Option<Result<Message, Error>>) -> Heard {
+    /// What a message of the socket means to the session, if anything; or the end.
+    fn heard(&self, message: Option<Result<Message, Error>>) -> ControlFlow<(), Option<Input>> {
         let payload = match message {
             Some(Ok(Message::Text(text))) => Payload::Text(Bytes::from(text)),
             Some(Ok(Message::Binary(bytes))) => Payload::Binary(bytes),
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_))) => {
-                return Heard::Nothing;
+                return Continue(None);
             }
             Some(Err(error)) => return self.refused(error),
-            None => return Heard::End,
+            None => return Break(()),
         };
         self.shared.metrics.frames_in.inc();
         self.shared.metrics.bytes_in.inc_by(payload.bytes().len() as u64);
-        Heard::Frame(Input::Frame(self.subprotocol.decode_client(&payload)))
+        Continue(Some(Input::Frame(self.subprotocol.decode_client(&payload))))
     }
 
     /// A failing socket is the end; a message that is none is told to the session, which tells the client.
-    fn refused(&self, error: Error) -> Heard {
+    fn refused(&self, error: Error) -> ControlFlow<(), Option<Input>> {
         let malformed = |reason: String| FrameError::Malformed { subprotocol: self.subprotocol, reason };
         let error = match error {
             Error::Capacity(CapacityError::MessageTooLong { size, max_size }) => {
@@ -169,13 +163,13 @@ impl Connection {
             Error::Protocol(reason) => {
                 use tokio_tungstenite::tungstenite::error::ProtocolError;
                 if matches!(reason, ProtocolError::ResetWithoutClosingHandshake) {
-                    return Heard::End;
+                    return Break(());
                 }
                 malformed(reason.to_string())
             }
-            _ => return Heard::End,
+            _ => return Break(()),
         };
-        Heard::Frame(Input::Frame(Err(error)))
+        Continue(Some(Input::Frame(Err(error))))
     }
 
     fn take_inbox(&mut self) {

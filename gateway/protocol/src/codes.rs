@@ -223,6 +223,7 @@ pub const CODES: &[Code] = &[
         "the cursor claims more than the conversation holds here",
         "sync again from the last cursor",
     ),
+    code("predecessor_missing", "the message named in `after` is not here", "send that one first"),
     code(
         "unknown_message",
         "there is no such message here, or it is hidden from the user",

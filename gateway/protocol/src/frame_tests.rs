@@ -22,6 +22,7 @@ fn send() -> ClientFrame {
         }),
         sent_at_ms: -5,
         seen: Bytes::from_static(&[1, 2, 3]),
+        after: "01890a5d-ac96-774b-bcce-b302099a8055".into(),
     };
     ClientFrame { request: u64::MAX, frame: Some(Client::Send(send)) }
 }
@@ -67,17 +68,18 @@ fn a_send_has_these_bytes_and_this_json() {
     check(
         &hexadecimal(&Subprotocol::Proto.encode_client(&send())),
         &expect![[r#"
-        08ffffffffffffffffff015294010a2163303030313030303030303030303030
-        3030303030303030303030303030616263122430313839306135642d61633936
-        2d373734622d626363652d6233303230393961383035371a0768656c6c6f20ff
-        22390a117530303031303030303030303030616263122430313839306135642d
-        616339362d373734622d626363652d6233303230393961383035362809320301
-        0203"#]],
+            08ffffffffffffffffff0152ba010a2163303030313030303030303030303030
+            3030303030303030303030303030616263122430313839306135642d61633936
+            2d373734622d626363652d6233303230393961383035371a0768656c6c6f20ff
+            22390a117530303031303030303030303030616263122430313839306135642d
+            616339362d373734622d626363652d6233303230393961383035362809320301
+            02033a2430313839306135642d616339362d373734622d626363652d62333032
+            3039396138303535"#]],
     );
     check(
         &text(&Subprotocol::Json.encode_client(&send())),
         &expect![[
-            r#"{"request":"18446744073709551615","send":{"conversation":"c00010000000000000000000000000abc","message":"01890a5d-ac96-774b-bcce-b302099a8057","body":"aGVsbG8g/w==","replyTo":{"sender":"u0001000000000abc","message":"01890a5d-ac96-774b-bcce-b302099a8056"},"sentAtMs":"-5","seen":"AQID"}}"#
+            r#"{"request":"18446744073709551615","send":{"conversation":"c00010000000000000000000000000abc","message":"01890a5d-ac96-774b-bcce-b302099a8057","body":"aGVsbG8g/w==","replyTo":{"sender":"u0001000000000abc","message":"01890a5d-ac96-774b-bcce-b302099a8056"},"sentAtMs":"-5","seen":"AQID","after":"01890a5d-ac96-774b-bcce-b302099a8055"}}"#
         ]],
     );
 }

@@ -76,6 +76,7 @@ async fn write_on(handle: region_rocks::handle::RegionHandle, writer: u64) {
             reply_to: None,
             sent_at_ms: 0,
             seen: None,
+            after: None,
         };
         match world::submit(&handle, user(1), command).await {
             Ok(region::command::Done::Operation { dot, .. }) => println!("ack {dot} {message}"),

@@ -70,6 +70,7 @@ impl Liar {
             reply_to: None,
             sent_at_ms: 0,
             seen: None,
+            after: None,
         };
         for (ticket, command) in (1..).map(Ticket).zip([create, post]) {
             let input = Input::Command { ticket, user: user(2), device: DeviceId(2), command };

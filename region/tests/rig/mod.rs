@@ -96,6 +96,7 @@ pub fn post(conversation: ConversationId, number: u128, body: &str) -> Command {
         reply_to: None,
         sent_at_ms: 0,
         seen: None,
+        after: None,
     }
 }
 

@@ -118,12 +118,16 @@ impl<'a> HistoryCollector<'a> {
                 if !adds.contains(&since) {
                     adds.push(since);
                 }
+                let device = self.device;
+                let track = self.conversation(conversation).tracks.entry(device).or_default();
+                track.added.insert(user, track.moments.len());
             }
             Event::Left { conversation, user } => {
                 self.conversation(conversation).left.insert(user);
             }
             Event::Displayed { conversation, messages } => self.display(conversation, &messages),
-            Event::Roamed { .. } | Event::Stable(_) | Event::Refused { .. } => {}
+            Event::Refused { message, .. } => self.refused(message),
+            Event::Roamed { .. } | Event::Stable(_) => {}
         }
         Ok(())
     }
@@ -158,6 +162,19 @@ impl<'a> HistoryCollector<'a> {
         let evidence = self.conversation(conversation);
         let message = evidence.number(sender, message);
         evidence.tracks.entry(device).or_default().moments.push(Moment { at_us, region, message, what });
+    }
+
+    /// A command was refused; if it was a message, it was not posted.
+    fn refused(&mut self, message: Option<MessageId>) {
+        for evidence in self.evidence.conversations.values_mut() {
+            let Some(track) = evidence.tracks.get_mut(&self.device) else { continue };
+            for moment in track.moments.iter_mut().filter(|moment| moment.what == What::Posted) {
+                let facts = &mut evidence.messages[moment.message as usize];
+                if Some(facts.message) == message {
+                    (moment.what, facts.refused) = (What::Refused, true);
+                }
+            }
+        }
     }
 
     fn tick(&mut self, at_us: u64, tick: &Tick, read: bool) {

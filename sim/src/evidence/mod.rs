@@ -96,6 +96,8 @@ pub struct MessageFacts {
     pub dots: BTreeSet<Dot>,
     /// When its author's device posted it, and which device that was.
     pub posted: Option<(DeviceNumber, u64)>,
+    /// Its author's device was told that it is refused.
+    pub refused: bool,
     /// When it was acknowledged first, and with which place.
     pub acknowledged: Option<(u64, Place)>,
 }
@@ -107,6 +109,8 @@ pub struct Track {
     pub moments: Vec<Moment>,
     /// What stands on its screen at the end, from top to bottom.
     pub displayed: Option<Vec<MessageNumber>>,
+    /// How many moments it had when it was last told that this user was added.
+    pub added: BTreeMap<UserId, usize>,
 }
 
 /// One thing that happened on a device.
@@ -127,6 +131,8 @@ pub struct Moment {
 pub enum What {
     /// The user posted it here.
     Posted,
+    /// The user posted it here and was told that it is refused. A region that they had left may have taken it all the same, and where it stands then says nothing.
+    Refused,
     /// It was shown, at that place in the display order.
     Shown {
         /// Where.
@@ -204,8 +210,14 @@ impl ConversationEvidence {
     pub fn number(&mut self, sender: UserId, message: MessageId) -> MessageNumber {
         let messages = &mut self.messages;
         *self.numbers.entry((sender, message)).or_insert_with(|| {
-            let facts =
-                MessageFacts { sender, message, dots: BTreeSet::new(), posted: None, acknowledged: None };
+            let facts = MessageFacts {
+                sender,
+                message,
+                dots: BTreeSet::new(),
+                posted: None,
+                refused: false,
+                acknowledged: None,
+            };
             messages.push(facts);
             // A replay plays far fewer than four thousand million messages: logs are limited to 100,000 lines.
             (messages.len() - 1) as MessageNumber

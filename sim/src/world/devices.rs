@@ -13,6 +13,9 @@ use gateway_client::{Act, Client, Config, ConnectionId, Input, Output};
 use gateway_protocol::Subprotocol;
 use std::collections::BTreeMap;
 
+/// By how much jumps make a device's wall clock wrong at most, together: whoever is ahead by a day is refused, which is not what these worlds are about.
+const DEVICE_WRONG_US_MAX: i64 = 23 * 3_600_000_000;
+
 /// One device.
 #[derive(Debug)]
 pub(crate) struct Device {
@@ -99,6 +102,7 @@ impl World {
     /// has passed since its start.
     pub(crate) fn device_wall(&self, id: DeviceId) -> Now {
         let jump_us = self.devices.get(&id).map_or(0, |device| device.wall_jump_us);
+        let jump_us = jump_us.clamp(-DEVICE_WRONG_US_MAX, DEVICE_WRONG_US_MAX);
         Now(self.device_time(id).0.saturating_add_signed(jump_us))
     }
 

@@ -10,7 +10,9 @@
 //! A region that was found out is lost: it stays down, as it must until it can return as a new incarnation, and the people who live there are sent elsewhere. An operator who has
 //! put an old copy in place and hears nothing of it takes it out again once all links are whole.
 //!
-//! What must always hold: at most one region of a world is lost; before it is known to be, nothing is excused but what its second life says itself.
+//! - *A branch* of a chain, whose other one somebody else has, is taken from a second life by who met it first. Where the two regions meet, the bridge names it.
+//!
+//! What must always hold: at most one region of a world is lost, and who took a branch from it; before it is known to be, nothing is excused but what its second life says itself.
 
 use crate::checks::world::Checker;
 use crate::world::World;
@@ -104,6 +106,14 @@ impl World {
         }
     }
 
+    /// A region that took a branch is in a second life as well: others hold something else under the same dots, and an operator who is told so takes it out.
+    pub(crate) fn may_have_branched(&mut self, id: RegionId) {
+        if self.oracle.took_branch(id) && self.standing(id) == Standing::Honest {
+            self.second_life(id);
+            self.queue.put(self.now + FENCED_WITHIN_US, Event::SecondLifeEnds(id));
+        }
+    }
+
     /// A region was found out.
     pub(crate) fn lose(&mut self, id: RegionId, why: &str) {
         self.trace.tell(self.now, || format!("{id} is lost: {why}"));
@@ -128,7 +138,7 @@ impl World {
             here.map(|(device, known)| (*device, known.user.placement())).collect();
         for (device, placement) in there {
             let homes = self.layout.regions_of(placement);
-            if let Some(region) = homes.into_iter().find(|home| *home != id) {
+            if let Some(region) = homes.into_iter().find(|home| !self.lies(*home)) {
                 self.act(device, Act::Move { region: address(region) });
             }
         }

@@ -164,6 +164,11 @@ impl Links {
         Some(self.links.get(&link)?.ends.get(&at)?.life)
     }
 
+    /// The other side of a connection.
+    pub(crate) fn peer_of(&self, link: LinkId, at: RegionId) -> Option<RegionId> {
+        self.links.get(&link)?.other(at)
+    }
+
     fn forget_if_over(&mut self, link: LinkId) {
         if self.links.get(&link).is_some_and(|link| link.ends.values().all(|end| !end.open)) {
             self.links.remove(&link);

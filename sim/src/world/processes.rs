@@ -73,9 +73,12 @@ impl World {
         }
         let stood_still_us = now - pace.paused_since;
         if stood_still_us >= SILENCE_US {
-            // It has heard nothing for as long as a connection bears.
+            // It has heard nothing for as long as a connection bears. Its peer hears nothing from now on, also one that stood still itself when it should have noticed.
             for link in self.links.with(life) {
                 self.queue.put(now, Event::LinkClosed(link, region, None));
+                if let Some(peer) = self.links.peer_of(link, region) {
+                    self.queue.put(now + SILENCE_US, Event::LinkClosed(link, peer, None));
+                }
             }
         }
         self.queue.put(now, Event::ProcessRuns(life));

@@ -194,6 +194,7 @@ impl World {
                 record_batch(&mut self.recorder, now, id, &outcome.effects);
             }
         }
+        self.may_have_branched(id);
         self.links_lost(process.life);
         for line in process.sessions.keys() {
             self.line_broken_by_region(*line);

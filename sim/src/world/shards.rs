@@ -240,6 +240,7 @@ impl World {
         self.oracle.committed(self.now, life.region, &outcome.effects);
         self.oracle.is_held(self.now, life.region, disk.holds(), &outcome.effects);
         record_batch(&mut self.recorder, self.now, life.region, &outcome.effects);
+        self.may_have_branched(life.region);
         self.oracle.written(life.region);
         let changed = outcome.effects.iter().filter(|effect| matches!(effect, Effect::Changed(_)));
         self.figures.grew(life.region, changed.count());

@@ -83,8 +83,11 @@ fn a_fork_behind_a_reference_is_seen_and_nothing_that_depends_on_it_is_applied()
     assert!(world.wait_until(60_000_000, |world| shows(world, 2, group, second)));
     world.cut_pair(B, C);
     world.mend_pair(A, B);
-    world.pass(30_000_000);
+    world.pass(10_000_000);
     assert!(!shows(&world, 2, group, answer), "its cause is not what B holds under that number");
+    assert!(world.marks().alarms_about_lies > 0, "the bridge names the fork: {:?}", world.marks());
+    world.pass(20_000_000);
+    assert!(world.lost().any(|region| region == B), "B holds what nobody may take, and is taken out");
 }
 
 /// History 19: a feed comes back from an old copy. Only registers have changed since, so nothing in the log tells; its peers stand beyond the end of the feed, and

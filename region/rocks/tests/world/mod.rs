@@ -241,6 +241,7 @@ pub async fn post(
         reply_to: None,
         sent_at_ms: 0,
         seen: None,
+        after: None,
     };
     submit(handle, sender, command).await
 }

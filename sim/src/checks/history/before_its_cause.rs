@@ -64,7 +64,7 @@ impl Reader {
                     still_marked[message] = false;
                     unmarked[message].get_or_insert(index as u32);
                 }
-                What::Posted | What::Moved(_) => {}
+                What::Posted | What::Moved(_) | What::Refused => {}
             }
         }
         let owed = conversation.owed_to(evidence.devices[device].user);
@@ -121,7 +121,7 @@ fn walk(
                 latest = latest.max(reader.cause(conversation, moment.message));
             }
             What::Shown { .. } => latest = latest.max(reader.cause(conversation, moment.message)),
-            What::Moved(_) | What::MarkCleared => {}
+            What::Moved(_) | What::MarkCleared | What::Refused => {}
         }
     }
 }

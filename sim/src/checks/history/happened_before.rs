@@ -65,7 +65,7 @@ impl HappenedBefore {
         let mut order = Self { messages, tracks: walks.len(), steps: Vec::new(), circle: Vec::new() };
         // What nobody's history posts is there from the start.
         let mut is_posted: Vec<bool> =
-            conversation.messages.iter().map(|facts| facts.posted.is_none()).collect();
+            conversation.messages.iter().map(|facts| facts.posted.is_none() || facts.refused).collect();
         let mut waiting: BTreeMap<MessageNumber, Vec<usize>> = BTreeMap::new();
         let mut ready: Vec<usize> = (0..walks.len()).rev().collect();
         while let Some(number) = ready.pop() {
@@ -128,7 +128,7 @@ impl Walk<'_> {
                     let whole = self.sees_all && !marked;
                     return Some((moment.message, if whole { Kind::Whole } else { Kind::Alone }));
                 }
-                What::Posted | What::Moved(_) | What::MarkCleared => self.next += 1,
+                What::Posted | What::Moved(_) | What::MarkCleared | What::Refused => self.next += 1,
             }
         }
         None

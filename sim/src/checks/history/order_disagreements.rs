@@ -32,7 +32,7 @@ fn final_places(conversation: &ConversationEvidence, track: &Track) -> Vec<Optio
     for moment in &track.moments {
         match moment.what {
             What::Shown { place, .. } | What::Moved(place) => places[moment.message as usize] = Some(place),
-            What::Posted | What::MarkCleared => {}
+            What::Posted | What::MarkCleared | What::Refused => {}
         }
     }
     places

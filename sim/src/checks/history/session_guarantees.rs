@@ -64,7 +64,7 @@ impl Look<'_> {
                         "read your writes: it was shown before it was posted".to_owned()
                     });
                 }
-                What::Posted | What::MarkCleared => {}
+                What::Posted | What::MarkCleared | What::Refused => {}
             }
         }
     }
@@ -121,7 +121,7 @@ impl Look<'_> {
                     });
                 }
                 What::Shown { .. } => lowest = lowest.max(at),
-                What::Posted | What::Moved(_) | What::MarkCleared => {}
+                What::Posted | What::Moved(_) | What::MarkCleared | What::Refused => {}
             }
         }
     }
@@ -134,7 +134,7 @@ fn places(conversation: &ConversationEvidence, track: &Track) -> BTreeMap<Messag
         let place = match moment.what {
             What::Shown { place, .. } | What::Moved(place) => Some(place),
             What::Posted => conversation.message(moment.message).acknowledged.map(|(_, place)| place),
-            What::MarkCleared => None,
+            What::MarkCleared | What::Refused => None,
         };
         places.extend(place.map(|place| (moment.message, place)));
     }

@@ -99,6 +99,13 @@ impl Oracle {
         }
         let (number, is_new) = self.record.take(region, change.conversation, item);
         self.record.applied += 1;
+        let known = self.record.conversations.get(&change.conversation);
+        let is_same = known.map_or(Ok(()), |facts| is_the_same(facts, number, item));
+        if of_second_life && is_same.is_err() {
+            self.takes_branch(region);
+            return Ok(());
+        }
+        is_same?;
         self.may_be_a_member(change)?;
         self.may_be_done(item.message)?;
         let is_a_users = !matches!(item.content, Content::Rights(_));
@@ -116,7 +123,6 @@ impl Oracle {
         if is_new && item.dot.replica.region != region && !of_second_life {
             return Err((Checker::Durable, "its own region does not have it".to_owned()));
         }
-        is_the_same(facts, number, item)?;
         if of_second_life {
             return Ok(());
         }
@@ -178,7 +184,10 @@ impl Oracle {
             for (device, known) in self.devices_to_judge(facts) {
                 let Some(screen) = known.conversations.get(id) else { continue };
                 screens += 1;
-                faults.extend(out_of_order(facts, device, known, screen));
+                let is_refused = |author: DeviceId, message: MessageId| {
+                    self.record.devices.get(&author).is_some_and(|author| author.refused.contains(&message))
+                };
+                faults.extend(out_of_order(facts, device, known, screen, is_refused));
                 let excused = !self.lies.spare(id.placement());
                 if !screen.marked.is_empty() && facts.is_member(known.user) && !excused {
                     let text = format!("{device} still shows {} marks in {id}", screen.marked.len());
@@ -206,10 +215,16 @@ fn out_of_order(
     device: DeviceId,
     known: &DeviceFacts,
     screen: &Screen,
+    is_refused: impl Fn(DeviceId, MessageId) -> bool,
 ) -> Option<(Checker, String)> {
     let mut latest: BTreeMap<DeviceId, u64> = BTreeMap::new();
     for identity in screen.order() {
-        let Some(sent) = facts.names.get(*identity).and_then(|name| facts.sent.get(name)) else { continue };
+        let Some(name) = facts.names.get(*identity) else { continue };
+        let Some(sent) = facts.sent.get(name) else { continue };
+        // A region that its author had left may have taken what the next one refused, and nothing stood behind that.
+        if is_refused(sent.device, name.1) {
+            continue;
+        }
         let before = latest.entry(sent.device).or_default();
         if sent.number < *before && !facts.is_excused_identity(*identity, known.user) {
             let (by, number) = (sent.device, sent.number);

@@ -120,6 +120,7 @@ impl Oracle {
         for effect in effects {
             let Effect::Receipt { conversation, user, device, delivered, read } = effect else { continue };
             self.look_at(Checker::Durable);
+            self.marks.receipts += 1;
             let held = export::receipt(store, (*conversation, *user, *device))?.unwrap_or_default();
             if !held.delivered().covers_all(delivered) || !held.read().covers_all(read) {
                 let text = format!(

@@ -4,19 +4,22 @@
 //! ever: no other region is harmed; a message is lost only if no other region and no living sender's outbox holds it. So:
 //! - a region in a *second life* (an old copy or nothing in the place of its store) is not listened to: it does not count among the regions of its placements, and what
 //!   it applies and says is not recorded. What it spreads is judged where it arrives, as an operation whose causes are not known;
+//! - a region that *took a branch*, an operation of a second life under a dot that stands for another one in a region that counts (or the other way round), holds what
+//!   no other may ever take: it is as one in a second life from then on. Nobody can tell it sooner: whoever met the second life first knew nothing of the dot;
 //! - a *lost* region (found out, and down) does not count among the regions of its placements. What only its disk held need not come to anybody, except through
 //!   the outboxes of its authors: whatever was acknowledged must stand in all that are left;
 //! - *misled* devices, those that spoke with a second life, or were shown what nobody else held when it began, may show what they were shown. What they
 //!   send is judged, as something that follows from nothing; so is what no region that counts holds of what they had sent before: the cursor that it was
 //!   written on names what a second life has not got, and it goes on without;
 //! - somebody *may have left by* what a second life issued, and whom it added may be kept from anything: what that followed from is not known. And what a lost
-//!   region or a second life alone took from somebody who has left, or was removed, stays in their outbox: the regions that count refuse it, rightly;
+//!   region or a second life alone took from somebody who has left, or was removed, stays in their outbox: the regions that count refuse it, rightly; so does a change of
+//!   members that such a one alone took, of somebody who is not what they were there;
 //! - with a region lost for good nothing more becomes stable in its placements until an epoch closes it, so nobody waits for that, for ticks, or for a mark
 //!   to go. What is told to be stable must still be so.
 
 use super::Oracle;
 use super::record::{DeviceFacts, Facts, IdentityNumber, Number};
-use crdt::{ConversationId, DeviceId, PlacementId, RegionId, UserId};
+use crdt::{ConversationId, DeviceId, MessageId, PlacementId, RegionId, UserId};
 use gateway_client::Event;
 use std::collections::BTreeSet;
 
@@ -29,6 +32,8 @@ pub(super) struct Lies {
     /// Regions in a second life.
     second_lives: BTreeSet<RegionId>,
     misled: BTreeSet<DeviceId>,
+    /// Regions that took a branch, and are not in a second life yet.
+    branched: BTreeSet<RegionId>,
 }
 
 impl Lies {
@@ -48,7 +53,7 @@ impl Lies {
 
     /// Whether that region is not listened to.
     pub(super) fn mute(&self, region: RegionId) -> bool {
-        self.second_lives.contains(&region)
+        self.second_lives.contains(&region) || self.branched.contains(&region)
     }
 }
 
@@ -75,6 +80,16 @@ impl Oracle {
         for device in misled {
             self.misleads(device);
         }
+    }
+
+    /// A region applied another operation than the one that its dot stands for.
+    pub(super) fn takes_branch(&mut self, region: RegionId) {
+        self.lies.branched.insert(region);
+    }
+
+    /// Whether a region took a branch since this was asked last.
+    pub(crate) fn took_branch(&mut self, region: RegionId) -> bool {
+        self.lies.branched.remove(&region)
     }
 
     /// A region was found out, and is down for good.
@@ -138,9 +153,22 @@ impl Oracle {
         }
     }
 
-    /// Whether the regions that count may rightly refuse for good what a user was told to be acknowledged: a region that lied took it, and the user is out by now.
-    pub(super) fn may_come_too_late(&self, id: ConversationId, facts: &Facts, user: UserId) -> bool {
-        !self.lies.spare(id.placement()) && facts.leaves.contains_key(&user) && !facts.is_member(user)
+    /// Whether the regions that count may rightly refuse for good what a user was told to be acknowledged: a region that lied took it, and the user is out by now, or
+    /// it is a change of members, made on what that region alone had.
+    pub(super) fn may_come_too_late(
+        &self,
+        id: ConversationId,
+        facts: &Facts,
+        (user, command): (UserId, MessageId),
+    ) -> bool {
+        if self.lies.spare(id.placement()) {
+            return false;
+        }
+        let identity = facts.identities.get(&(user, command));
+        let stands = |region: &RegionId| identity.is_some_and(|identity| facts.stands_in(*region, *identity));
+        let is_out = facts.leaves.contains_key(&user) && !facts.is_member(user);
+        let is_change = !facts.sent.contains_key(&(user, command));
+        is_out || (is_change && !self.record.regions_of(id.placement()).iter().any(stands))
     }
 
     /// How many of a conversation's operations are held by a region that counts: those must come to all that do.

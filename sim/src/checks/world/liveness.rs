@@ -125,6 +125,7 @@ impl Oracle {
             + marks.unmarked
             + marks.moved
             + marks.acknowledged
+            + marks.receipts
     }
 
     /// The healed world is whole and quiet, or something is missing though its time is over.

@@ -92,7 +92,7 @@ impl Oracle {
             identity.is_some_and(|number| regions.iter().all(|region| facts.stands_in(*region, *number)))
         });
         let needless = known.needless.contains(&command)
-            || facts.is_some_and(|facts| self.may_come_too_late(id, facts, known.user));
+            || facts.is_some_and(|facts| self.may_come_too_late(id, facts, (known.user, command)));
         (!stands && !needless).then(|| format!("{command} of {device} in {id}"))
     }
 }

@@ -73,6 +73,8 @@ pub struct Marks {
     pub moved: u64,
     /// Commands acknowledged to devices.
     pub acknowledged: u64,
+    /// Receipts that regions made durable.
+    pub receipts: u64,
     /// Commands told to be stable.
     pub stable: u64,
     /// Commands refused for good.
@@ -233,6 +235,7 @@ impl Marks {
         self.unmarked += other.unmarked;
         self.moved += other.moved;
         self.acknowledged += other.acknowledged;
+        self.receipts += other.receipts;
         self.stable += other.stable;
         self.refused += other.refused;
         self.ticks += other.ticks;
