@@ -37,6 +37,9 @@ const REFUSALS: [&str; 18] = [
 /// The code with which a device is told that its region cannot read its store.
 const UNAVAILABLE: &str = "region_unavailable";
 
+/// The code with which a session that closes for slowness says so; a device that is slow and reads hears it.
+const SLOW: &str = "slow_device";
+
 impl Oracle {
     /// Something that an honest peer or device sent is taken.
     pub(crate) const fn hears(&mut self) {
@@ -120,6 +123,9 @@ impl Oracle {
         }
         if code == UNAVAILABLE && device.unread > 0 {
             device.unread -= 1;
+            return Ok(());
+        }
+        if code == SLOW && self.marks.slow > 0 {
             return Ok(());
         }
         if REFUSALS.contains(&code) { Ok(()) } else { Err((Checker::Refusals, format!("{code}: {message}"))) }
