@@ -11,8 +11,8 @@ use crate::token;
 use clap::Args;
 use crdt::{ConversationId, DeviceId, MessageId, PlacementId, UserId};
 use gateway_client_net::{
-    Act, Address, Amend, ClientHandle, Config, Event, Events, MembersWish, PageFrom, Settings, Stopped,
-    Subprotocol, trust,
+    Act, Address, Amend, ClientHandle, Config, DocumentEdit, Event, Events, MembersWish, PageFrom, Settings,
+    Stopped, Subprotocol, trust,
 };
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -29,7 +29,7 @@ Examples:
   archipelago chat --cluster demo --region eu-central --as alice --to bob
   archipelago chat --cluster demo --region us-east --as bob --to alice
   archipelago chat --cluster demo --region us-east --as alice --group picnic --invite bob --invite carol
-While talking: /edit /delete /react /unreact /read /members /add /remove /promote /demote /claim /leave /history /move REGION /help /quit";
+While talking: /edit /delete /react /unreact /read /members /add /remove /promote /demote /claim /leave /name /describe /pin /unpin /about /history /move REGION /help /quit";
 
 /// Talk in a terminal
 #[derive(Debug, Args)]
@@ -224,6 +224,14 @@ impl Talk {
                     Err(failure) => eprintln!("{failure}"),
                 }
             }
+            "/about" => self.client.act(Act::GetDocument { conversation }).await?,
+            "/name" | "/describe" | "/pin" | "/unpin" => match edit_document(&self.screen, verb, rest.trim())
+            {
+                Ok(edit) => {
+                    self.client.act(Act::EditDocument { conversation, command: None, edit }).await?;
+                }
+                Err(why) => eprintln!("{why}"),
+            },
             "/move" => match address(&self.folder, rest.trim()) {
                 Ok(region) => self.client.act(Act::Move { region }).await?,
                 Err(failure) => eprintln!("{failure}"),
@@ -238,6 +246,9 @@ impl Talk {
                  /promote NAME  make a member an admin; /demote NAME takes that back\n\
                  /claim         become the admin of a group that has none left\n\
                  /leave         leave the group\n\
+                 /name TEXT     call the conversation that; /describe TEXT: what it is about\n\
+                 /pin           pin the others' latest message; /unpin takes it down\n\
+                 /about         show name, description and what is pinned\n\
                  /history       show earlier messages\n\
                  /move NAME     go to another region, and take along what is not everywhere yet\n\
                  /quit          leave"
@@ -307,6 +318,17 @@ fn amend(screen: &Screen, verb: &str, rest: &str) -> Result<((UserId, MessageId)
         "/delete" => Ok((own()?, Amend::Delete)),
         "/react" => Ok((theirs()?, Amend::React(text.to_owned()))),
         _ => Ok((theirs()?, Amend::Withdraw(text.to_owned()))),
+    }
+}
+
+/// What the conversation is to say of itself.
+fn edit_document(screen: &Screen, verb: &str, text: &str) -> Result<DocumentEdit, &'static str> {
+    let latest = || screen.latest().ok_or("nobody else has said anything here yet");
+    match verb {
+        "/name" => Ok(DocumentEdit::Name(text.to_owned())),
+        "/describe" => Ok(DocumentEdit::Description(text.to_owned())),
+        "/pin" => Ok(DocumentEdit::Pin(latest()?)),
+        _ => Ok(DocumentEdit::Unpin(latest()?)),
     }
 }
 

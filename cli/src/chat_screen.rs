@@ -10,7 +10,7 @@
 //! steer another one's terminal.
 
 use crdt::{ConversationId, MessageId, UserId};
-use gateway_client_net::{Became, Content, Event, Item, Place, Reaction};
+use gateway_client_net::{Became, Content, Document, Event, Item, Place, Reaction};
 use std::collections::BTreeMap;
 
 /// Messages whose ticks are shown. Of older ones they are not.
@@ -179,6 +179,8 @@ impl Screen {
                 notice(format!("{who} {verb} {what} {conversation}"))
             }
             Event::Paged { items, more, .. } => self.paged(items, *more),
+            Event::Documented { document, .. } if document.actor.is_empty() => Vec::new(),
+            Event::Documented { document, .. } => self.about(document),
             Event::Listed { conversations, .. } => {
                 let here = conversations.iter().find(|summary| summary.conversation == self.conversation);
                 here.map_or_else(Vec::new, |summary| {
@@ -189,6 +191,16 @@ impl Screen {
                 })
             }
         }
+    }
+
+    /// What the conversation says of itself. Further parts of a long document hold bytes alone.
+    fn about(&self, document: &Document) -> Vec<Line> {
+        let named = if document.name.is_empty() { "no other name was given" } else { &document.name };
+        let mut lines = notice(format!("{}: {}", clean(named), clean(&document.description)));
+        for (sender, message) in &document.pinned {
+            lines.extend(notice(format!("pinned: {message} of {}", self.names.of(*sender))));
+        }
+        lines
     }
 
     fn shown(&mut self, conversation: ConversationId, item: &Item, marked: bool) -> Vec<Line> {
@@ -294,6 +306,9 @@ impl Screen {
                 Some(Line::Notice(format!("{elsewhere}{sender} is the admin now: there was none left")))
             }
             Content::Rights => None,
+            Content::DocumentChanged { .. } => Some(Line::Notice(format!(
+                "{elsewhere}{sender} changed what the conversation says of itself"
+            ))),
             Content::Edited { .. } if marked => Some(Line::Notice(format!(
                 "{elsewhere}* {sender} had seen something that has not come here yet, and changed a message"
             ))),

@@ -20,6 +20,9 @@ pub const NAME_BYTES_MAX: usize = 1_024;
 /// Bytes of a message's body: 64 KiB of text are 68 KiB as ciphertext. A longer one is refused.
 pub const BODY_BYTES_MAX: usize = 68 * 1_024;
 
+/// Bytes of a change of a document. A longer one is refused.
+pub const DOCUMENT_CHANGE_BYTES_MAX: usize = 64 * 1_024;
+
 /// Bytes of a reaction: the longest emoji that Unicode recommends has 35. A longer one is refused.
 pub const EMOJI_BYTES_MAX: usize = 64;
 

@@ -66,7 +66,7 @@ impl Membership {
     /// [`BehindFold`] as [`Roster::apply`]: nothing was changed.
     pub fn apply(&mut self, dot: Dot, envelope: &Envelope, body: &Body) -> Result<Outcome, BehindFold> {
         let change = match body {
-            Body::Post(_) | Body::Amend { .. } => return Ok(Outcome::NOTHING),
+            Body::Post(_) | Body::Amend { .. } | Body::Document(_) => return Ok(Outcome::NOTHING),
             Body::Rights(change) => {
                 let moved = self.group.apply_rights(&RightsOperation { dot, change: change.clone() });
                 return Ok(Outcome { covered: moved != Moved::NotHeld, ..Outcome::NOTHING });

@@ -15,7 +15,7 @@ use crate::Timestamp;
 use crate::amendments::AmendmentContent;
 use crate::group::RightsChange;
 use crate::id::{ConversationId, Dot, MessageId, ReplicaId, UserId};
-use crate::limits::{BODY_BYTES_MAX, MEMBERS_MAX, NAME_BYTES_MAX};
+use crate::limits::{BODY_BYTES_MAX, DOCUMENT_CHANGE_BYTES_MAX, MEMBERS_MAX, NAME_BYTES_MAX};
 use crate::proto;
 use crate::roster::{self, Action, Change};
 use crate::timeline::Identity;
@@ -69,6 +69,8 @@ pub enum Kind {
     Claim,
     /// A region moves rights to members' places, or has some back. No user does that: its sender is nobody.
     Rights,
+    /// The conversation's document is changed.
+    Document,
 }
 
 /// A decoded envelope.
@@ -110,6 +112,8 @@ pub enum Body {
     Change(Change),
     /// Rights to members' places of a group move.
     Rights(RightsChange),
+    /// The conversation's document is changed: one Automerge change, as it was made. Whether it stands is for whoever keeps documents.
+    Document(Bytes),
     /// A message is amended.
     Amend {
         /// Which. It stands in the envelope, so that it is known when the payload has been cut.
@@ -171,7 +175,7 @@ pub enum MalformedOperation {
 
 impl Kind {
     /// All that this version knows, by number.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Post,
         Self::Create,
         Self::Add,
@@ -185,6 +189,7 @@ impl Kind {
         Self::Demote,
         Self::Claim,
         Self::Rights,
+        Self::Document,
     ];
 
     /// Its number, in the schema and in canonical bytes.
@@ -204,6 +209,7 @@ impl Kind {
             Self::Demote => 10,
             Self::Claim => 11,
             Self::Rights => 12,
+            Self::Document => 13,
         }
     }
 
@@ -226,7 +232,8 @@ impl Kind {
             | Self::Promote
             | Self::Demote
             | Self::Claim
-            | Self::Rights => false,
+            | Self::Rights
+            | Self::Document => false,
         }
     }
 
@@ -242,7 +249,7 @@ impl Kind {
             | Self::Demote
             | Self::Claim
             | Self::Rights => true,
-            Self::Post | Self::Edit | Self::Delete | Self::React | Self::Withdraw => false,
+            Self::Post | Self::Edit | Self::Delete | Self::React | Self::Withdraw | Self::Document => false,
         }
     }
 
@@ -261,7 +268,8 @@ impl Kind {
             | Self::Promote
             | Self::Demote
             | Self::Claim
-            | Self::Rights => false,
+            | Self::Rights
+            | Self::Document => false,
         }
     }
 
@@ -280,6 +288,7 @@ impl Kind {
             Self::Demote => proto::Kind::Demote,
             Self::Claim => proto::Kind::Claim,
             Self::Rights => proto::Kind::Rights,
+            Self::Document => proto::Kind::Document,
         }
     }
 }
@@ -293,6 +302,7 @@ impl Body {
             Self::Create { .. } => Kind::Create,
             Self::Change(change) => change.action.kind(),
             Self::Rights(_) => Kind::Rights,
+            Self::Document(_) => Kind::Document,
             Self::Amend { content, .. } => content.kind(),
         }
     }
@@ -343,6 +353,10 @@ impl Body {
                 change => Self::Change(change),
             },
             proto::payload::Body::Rights(change) => Self::Rights(RightsChange::from_proto(change)?),
+            proto::payload::Body::Document(change) if change.len() > DOCUMENT_CHANGE_BYTES_MAX => {
+                return Err(MalformedOperation::Field("document"));
+            }
+            proto::payload::Body::Document(change) => Self::Document(change),
             proto::payload::Body::Edit(_)
             | proto::payload::Body::Delete(_)
             | proto::payload::Body::React(_)
@@ -364,6 +378,7 @@ impl Body {
             }),
             Self::Change(change) => proto::payload::Body::Change(change.to_proto()),
             Self::Rights(change) => proto::payload::Body::Rights(change.to_proto()),
+            Self::Document(change) => proto::payload::Body::Document(change.clone()),
             Self::Amend { content, .. } => content.to_proto(),
         }
     }
@@ -373,7 +388,9 @@ impl Body {
     pub const fn target(&self) -> Option<Identity> {
         match self {
             Self::Amend { target, .. } => Some(*target),
-            Self::Post(_) | Self::Create { .. } | Self::Change(_) | Self::Rights(_) => None,
+            Self::Post(_) | Self::Create { .. } | Self::Change(_) | Self::Rights(_) | Self::Document(_) => {
+                None
+            }
         }
     }
 }
@@ -427,6 +444,7 @@ impl Envelope {
             Ok(proto::Kind::Demote) => Kind::Demote,
             Ok(proto::Kind::Claim) => Kind::Claim,
             Ok(proto::Kind::Rights) => Kind::Rights,
+            Ok(proto::Kind::Document) => Kind::Document,
             Err(_) => return Err(MalformedOperation::UnknownKind(decoded.kind)),
         };
         let hlc = Timestamp(decoded.hlc);

@@ -315,7 +315,7 @@ fn an_answer_points_to_its_message_wherever_that_moves() {
     let answer = by(dot(2, 2), 10, BEN, 3, Body::Post(answer));
     let (sender, message) = match &answer.1.body {
         Body::Post(post) => post.reply_to.unwrap(),
-        Body::Create { .. } | Body::Change(_) | Body::Rights(_) | Body::Amend { .. } => {
+        Body::Create { .. } | Body::Change(_) | Body::Rights(_) | Body::Document(_) | Body::Amend { .. } => {
             unreachable!("a post")
         }
     };

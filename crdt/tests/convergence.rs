@@ -261,7 +261,11 @@ impl SlowMembership {
                     Change { cut: Cut::new(), action: Action::Create { members, shares } }
                 }
                 Body::Change(change) => change.clone(),
-                Body::Create { .. } | Body::Post(_) | Body::Rights(_) | Body::Amend { .. } => return None,
+                Body::Create { .. }
+                | Body::Post(_)
+                | Body::Rights(_)
+                | Body::Document(_)
+                | Body::Amend { .. } => return None,
             };
             let (sender, command) = (issued.draft.sender, issued.draft.message);
             Some(RosterOperation { place: place(issued), sender, command, change })

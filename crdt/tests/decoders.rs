@@ -7,7 +7,7 @@ use crate::decoder_checks::CHECKS;
 use crate::histories::{History, replica, steps, user};
 use bytes::Bytes;
 use crdt::conversation::NotApplied;
-use crdt::limits::{BODY_BYTES_MAX, CUT_ENTRIES_MAX, MEMBERS_MAX, NAME_BYTES_MAX};
+use crdt::limits::{BODY_BYTES_MAX, CUT_ENTRIES_MAX, DOCUMENT_CHANGE_BYTES_MAX, MEMBERS_MAX, NAME_BYTES_MAX};
 use crdt::operation::{Body, Draft, Envelope, MalformedOperation, Post};
 use crdt::roster::{Action, Change};
 use crdt::*;
@@ -226,6 +226,11 @@ fn what_is_beyond_a_limit_is_refused_by_field_and_what_is_at_it_is_not() {
             create(members(MEMBERS_MAX), String::new()),
             create(members(MEMBERS_MAX + 1), String::new()),
         ),
+        (
+            "document",
+            Body::Document(vec![0; DOCUMENT_CHANGE_BYTES_MAX].into()),
+            Body::Document(vec![0; DOCUMENT_CHANGE_BYTES_MAX + 1].into()),
+        ),
         ("shares", shared(MEMBERS_MAX as u64 - 1, false), shared(MEMBERS_MAX as u64, false)),
         ("shares", shared(0, true), shared(1, true)),
         ("name", create(vec![], "n".repeat(NAME_BYTES_MAX)), create(vec![], "n".repeat(NAME_BYTES_MAX + 1))),
@@ -280,7 +285,7 @@ fn an_envelope_names_what_is_wrong_with_it() {
         check(proto::Envelope { target: target(Bytes::from_static(&[1; 16])), ..good() }),
         check(proto::Envelope { kind: 4, ..good() }),
         check(proto::Envelope { kind: 4, target: target(short()), ..good() }),
-        check(proto::Envelope { kind: 13, ..good() }),
+        check(proto::Envelope { kind: 14, ..good() }),
         Envelope::decode(&Bytes::from_static(&[0xff])).unwrap_err(),
     ];
     let printed: Vec<String> = refusals.iter().map(ToString::to_string).collect();
@@ -293,7 +298,7 @@ fn an_envelope_names_what_is_wrong_with_it() {
         the operation's field `target` is missing or out of range
         the operation's field `target` is missing or out of range
         the operation's field `target` is missing or out of range
-        operation kind 13 is unknown to this version: upgrade this region
+        operation kind 14 is unknown to this version: upgrade this region
         not a well-formed envelope: failed to decode Protobuf message: invalid varint"#]]
     .assert_eq(&printed.join("\n"));
 }

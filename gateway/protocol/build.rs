@@ -7,7 +7,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");
     let files = protox::compile(["proto/archipelago.proto"], ["proto"])?;
     let encoded = prost_encode(&files);
-    prost_build::Config::new().bytes(["."]).compile_fds(files)?;
+    // As large as no other frame, and rare.
+    let boxed = ".archipelago.v1.ServerFrame.frame.document";
+    prost_build::Config::new().bytes(["."]).boxed(boxed).compile_fds(files)?;
     pbjson_build::Builder::new()
         .register_descriptors(&encoded)?
         .ignore_unknown_fields()

@@ -150,6 +150,7 @@ impl SessionError {
             | Refusal::NotAmended { conversation, .. }
             | Refusal::NotAllowed { conversation, .. }
             | Refusal::TooManyChanges { conversation, .. }
+            | Refusal::NotChanged { conversation, .. }
             | Refusal::NotKnownEverywhere { conversation, .. },
         ) = self
         {
@@ -165,6 +166,8 @@ mod tests {
     use crdt::amendments::NotAmended;
     use crdt::roster::NotAllowed;
     use crdt::{MessageId, RegionId, UserId};
+    use documents::{Malformed, NotTaken, TooLong};
+    use region::command::NotChanged;
 
     fn refusals() -> Vec<Refusal> {
         let conversation = ConversationId(1);
@@ -209,6 +212,18 @@ mod tests {
             Refusal::CursorAhead(conversation),
             Refusal::Busy { retry_after_ms: 1 },
         ]);
+        let not_taken = [
+            NotTaken::Malformed(Malformed::Short),
+            NotTaken::Malformed(Malformed::Schema),
+            NotTaken::ForeignActor,
+            NotTaken::Forks,
+            NotTaken::Gap,
+            NotTaken::Unfounded,
+            NotTaken::Full,
+        ];
+        let too_long = NotChanged::TooLong(TooLong { what: "", length: 2, limit: 1 });
+        let why = not_taken.into_iter().map(NotChanged::from).chain([too_long]);
+        refusals.extend(why.map(|why| Refusal::NotChanged { conversation, why }));
         refusals
     }
 

@@ -12,6 +12,7 @@
 mod catch_up;
 pub mod cursor;
 mod deliver_live;
+mod documents;
 pub mod error;
 mod forward_ticks;
 mod greet;

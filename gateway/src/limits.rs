@@ -22,6 +22,9 @@ pub const BATCH_ITEMS_MAX: usize = 100;
 /// Bytes of the items of one delivery or answer, in Protocol Buffers; a single larger item goes alone. In JSON that
 /// stays below the limit of a frame, a third more for base64 and 200 bytes of names an item.
 pub const BATCH_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of a document in one frame of an answer: with all that the first one says besides (at most 40 KB), and in base64, it fits the limit of a frame.
+pub const DOCUMENT_PART_BYTES: usize = 48 * 1024;
 /// Deliveries to a device that is catching up which it has not acknowledged. At the limit nothing more is read for it until it does.
 pub const UNACKNOWLEDGED_BATCHES_MAX: usize = 4;
 /// Unsent bytes of a connection above which live conversations fall back to sync and questions are refused.

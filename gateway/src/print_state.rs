@@ -9,7 +9,7 @@ use crate::stream::Progress;
 use crdt::Cut;
 use gateway_protocol::v1::server_frame::Frame;
 use gateway_protocol::v1::{self, ServerFrame};
-use region::command::{Command, MembersWish, Wish};
+use region::command::{Command, DocumentWish, MembersWish, Wish};
 use std::fmt;
 
 impl fmt::Display for Session {
@@ -93,6 +93,12 @@ fn describe_command(command: &Command) -> String {
             };
             format!("{what}: {} of {} in {conversation}", target.message, target.sender)
         }
+        Command::ChangeDocument { conversation, wish, .. } => match wish {
+            DocumentWish::Edit(edits) => format!("{} edits of the document of {conversation}", edits.len()),
+            DocumentWish::Change(bytes) => {
+                format!("a change of {} bytes of the document of {conversation}", bytes.len())
+            }
+        },
         Command::Receipt { delivered, read, .. } => {
             format!("receipt delivered {} read {}", cut(delivered), cut(read))
         }
@@ -108,6 +114,7 @@ fn describe_query(query: &Query) -> String {
         }
         Query::Page { conversation, limit, .. } => format!("page of {limit} of {conversation}"),
         Query::Stable { conversation } => format!("what is stable of {conversation}"),
+        Query::Document { conversation, .. } => format!("document of {conversation}"),
         Query::Receipts { conversation, .. } => format!("receipts of {conversation}"),
     }
 }
@@ -121,6 +128,9 @@ fn describe(frame: &ServerFrame) -> String {
         Some(Frame::Messages(page)) => format!("Messages {} more {}", items(&page.items), page.more),
         Some(Frame::Deliver(deliver)) => format!("Deliver {}", items(&deliver.items)),
         Some(Frame::CaughtUp(_)) => "CaughtUp".to_owned(),
+        Some(Frame::Document(document)) => {
+            format!("Document {} bytes more {}", document.automerge.len(), document.more)
+        }
         Some(Frame::Receipts(receipts)) => format!("Receipts {}", receipts_of(&receipts.receipts)),
         Some(Frame::Stable(stable)) => format!("Stable {}", cut(stable.cut.as_ref())),
         Some(Frame::Behind(behind)) => format!("Behind {:?}", behind.conversations),

@@ -5,7 +5,7 @@
 
 use crdt::{ConversationId, PartitionId, PlacementId, UserId, VersionVector};
 use region::item::Item;
-use region::read::{self, Changes, Membership, PageFrom, Receipt, Standing, Summary};
+use region::read::{self, Changes, DocumentRead, Membership, PageFrom, Receipt, Standing, Summary};
 use region::store::{StoreError, View};
 
 /// Pairs a query with its answer, within one session.
@@ -60,6 +60,13 @@ pub enum Query {
         /// Of which conversation.
         conversation: ConversationId,
     },
+    /// The document of a conversation.
+    Document {
+        /// Which.
+        conversation: ConversationId,
+        /// For whom.
+        user: UserId,
+    },
     /// All receipts of a conversation.
     Receipts {
         /// Which.
@@ -82,6 +89,8 @@ pub enum Answer {
     Page(Option<Vec<Item>>),
     /// To [`Query::Stable`].
     Stable(VersionVector),
+    /// To [`Query::Document`]: none if the user is not a member.
+    Document(Option<DocumentRead>),
     /// To [`Query::Receipts`]: none if the user is not a member.
     Receipts(Option<Vec<Receipt>>),
 }
@@ -95,6 +104,7 @@ impl Query {
             Self::Changes { conversation, .. }
             | Self::Page { conversation, .. }
             | Self::Stable { conversation }
+            | Self::Document { conversation, .. }
             | Self::Receipts { conversation, .. } => conversation.placement(),
         }
     }
@@ -123,6 +133,9 @@ impl Query {
                 Answer::Page(read::page(view, *conversation, *user, *from, *limit)?)
             }
             Self::Stable { conversation } => Answer::Stable(read::stable(view, conversation.partition())?),
+            Self::Document { conversation, user } => {
+                Answer::Document(read::document(view, *conversation, *user)?)
+            }
             Self::Receipts { conversation, user } => {
                 Answer::Receipts(read::receipts(view, *conversation, *user)?)
             }

@@ -18,7 +18,7 @@ use gateway_protocol::v1::client_frame::Frame;
 use gateway_protocol::v1::server_frame::Frame as Reply;
 use gateway_protocol::v1::{self, ServerFrame};
 use gateway_protocol::{FieldError, FrameError, fields};
-use region::command::{Command, MembersWish, Refusal, Seen, Wish};
+use region::command::{Command, DocumentWish, MembersWish, Refusal, Seen, Wish};
 use region::read::PageFrom;
 
 impl Session {
@@ -76,6 +76,12 @@ impl Session {
             }
             Frame::List(list) => self.ask_list(request, &list, out),
             Frame::Page(page) => self.ask_page(request, &page, out),
+            Frame::EditDocument(edit) => self.edit_document(request, edit, out),
+            Frame::ChangeDocument(v1::ChangeDocument { conversation, command, change }) => {
+                let wish = DocumentWish::Change(change);
+                self.wish_of_document(request, (&conversation, &command), wish, out)
+            }
+            Frame::GetDocument(get) => self.ask_document(request, &get, out),
             Frame::GetReceipts(get) => self.ask_receipts(request, &get, out),
             Frame::Sync(sync) => {
                 let Some((delivery, _, mut around)) = self.parts(out) else { return Ok(()) };
@@ -211,7 +217,7 @@ impl Session {
         self.submit(asked, command, out)
     }
 
-    fn submit(
+    pub(crate) fn submit(
         &mut self,
         asked: AskedCommand,
         command: Command,
@@ -233,7 +239,7 @@ impl Session {
     }
 
     /// Whether a question may be asked: not while the answers to the last ones are unread.
-    fn admit_question(&self) -> Result<(), SessionError> {
+    pub(crate) fn admit_question(&self) -> Result<(), SessionError> {
         if self.unsent_bytes > limits::UNSENT_BYTES_MAX {
             return Err(SessionError::TooManyOutstanding);
         }
@@ -337,7 +343,7 @@ pub(crate) fn about(refusal: &Refusal, asked: &AskedCommand) -> v1::Error {
     frame
 }
 
-fn asked(request: u64, conversation: ConversationId, command: Option<MessageId>) -> AskedCommand {
+pub(crate) fn asked(request: u64, conversation: ConversationId, command: Option<MessageId>) -> AskedCommand {
     AskedCommand { request, conversation, command }
 }
 

@@ -302,6 +302,15 @@ impl Session {
                 }
                 Ok(())
             }
+            Purpose::Document { request, conversation } => {
+                match answer {
+                    Some(Answer::Document(Some(read))) => {
+                        self.send_document(request, conversation, read, out);
+                    }
+                    other => self.refuse_question(request, conversation, other.is_some(), out),
+                }
+                Ok(())
+            }
             Purpose::Receipts { request, conversation } => {
                 match answer {
                     Some(Answer::Receipts(Some(receipts))) => {
@@ -454,6 +463,9 @@ fn named_by(frame: &Asking) -> (String, String) {
         Asking::Delete(frame) => (&frame.conversation, &frame.command),
         Asking::React(frame) => (&frame.conversation, &frame.command),
         Asking::Page(frame) => (&frame.conversation, &none),
+        Asking::EditDocument(frame) => (&frame.conversation, &frame.command),
+        Asking::ChangeDocument(frame) => (&frame.conversation, &frame.command),
+        Asking::GetDocument(frame) => (&frame.conversation, &none),
         Asking::GetReceipts(frame) => (&frame.conversation, &none),
         Asking::Hello(_)
         | Asking::Ping(_)

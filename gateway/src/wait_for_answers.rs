@@ -30,6 +30,8 @@ pub(crate) enum Purpose {
     List { request: u64, list: u64 },
     /// A page.
     Page { request: u64, conversation: ConversationId, from: PageFrom, limit: usize },
+    /// A document.
+    Document { request: u64, conversation: ConversationId },
     /// All receipts.
     Receipts { request: u64, conversation: ConversationId },
     /// Which conversations are to be delivered.
@@ -137,7 +139,7 @@ impl Asked {
 impl Purpose {
     const fn is_the_clients(&self) -> bool {
         match self {
-            Self::List { .. } | Self::Page { .. } | Self::Receipts { .. } => true,
+            Self::List { .. } | Self::Page { .. } | Self::Document { .. } | Self::Receipts { .. } => true,
             Self::Memberships(_) | Self::CatchUp(_) | Self::Stable(_) => false,
         }
     }

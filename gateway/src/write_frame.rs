@@ -54,6 +54,9 @@ fn content(content: &Content) -> v1::item::Content {
         Content::Demoted { user } => v1::item::Content::Demoted(v1::Demoted { user: user.to_string() }),
         Content::Claimed => v1::item::Content::Claimed(v1::Claimed {}),
         Content::Rights(_) => v1::item::Content::Rights(v1::Rights {}),
+        Content::DocumentChanged { change } => {
+            v1::item::Content::DocumentChanged(v1::DocumentChanged { change: change.clone() })
+        }
         Content::Edited { target, body, seen } => v1::item::Content::Edited(v1::Edited {
             target: Some(reference(*target)),
             body: body.clone(),

@@ -424,3 +424,62 @@ fn only_so_much_is_under_way() {
     "#]],
     );
 }
+
+#[test]
+fn a_document_is_edited_changed_and_asked_for_or_refused_by_name() {
+    let mut island = Island::new(1);
+    island.begin(conversation(1));
+    let mut device = Device::welcomed(&island.site);
+    from_here(&mut device);
+    let (id, command) = (conversation(1).to_string(), MessageId::new(1, 1).to_string());
+    let message = v1::MessageRef { sender: OTHER.to_string(), message: command.clone() };
+    let edit = v1::EditDocument {
+        conversation: id.clone(),
+        command: command.clone(),
+        name: Some("sailing".into()),
+        pin: Some(message),
+        settings: vec![v1::Setting { name: "theme".into(), value: String::new() }],
+        ..v1::EditDocument::default()
+    };
+    device.say(Ask::EditDocument(edit.clone()));
+    let nobody = v1::MessageRef { sender: "nobody".into(), message: command.clone() };
+    device.say(Ask::EditDocument(v1::EditDocument { unpin: Some(nobody), ..edit }));
+    device.say(Ask::ChangeDocument(v1::ChangeDocument {
+        conversation: id.clone(),
+        command,
+        change: vec![1, 2, 3].into(),
+    }));
+    device.say(Ask::GetDocument(v1::GetDocument { conversation: id.clone() }));
+    device.settle(&island);
+    let view = documents::ConversationView {
+        pinned: [format!("{OTHER}/{}", MessageId::new(1, 1)), "what a device likes".to_owned()].into(),
+        ..documents::ConversationView::default()
+    };
+    let automerge = vec![7; limits::DOCUMENT_PART_BYTES + 1];
+    island.document = Some(region::read::DocumentRead { view, heads: [].into(), automerge });
+    device.say(Ask::GetDocument(v1::GetDocument { conversation: id }));
+    device.settle(&island);
+    check(
+        &device,
+        &expect![[r#"
+        client EditDocument
+            watch ticks of c00010000000000000000000000000001
+            submit 1 to p1: 3 edits of the document of c00010000000000000000000000000001
+        client EditDocument
+            send #7 Error malformed_id: field `sender`: `nobody` is not a user id: it has the form `u0001000000000abc`
+        client ChangeDocument
+            submit 2 to p1: a change of 3 bytes of the document of c00010000000000000000000000000001
+        client GetDocument
+            query 3: document of c00010000000000000000000000000001
+        unsent 0
+        read 3
+            send #7 Error unknown_conversation: there is no conversation c00010000000000000000000000000001 for you here: check the id, or wait until this region has heard of it
+        client GetDocument
+            query 4: document of c00010000000000000000000000000001
+        unsent 0
+        read 4
+            send #7 Document 49152 bytes more true
+            send #7 Document 1 bytes more false
+    "#]],
+    );
+}

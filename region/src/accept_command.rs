@@ -7,6 +7,7 @@
 //! - Windows on ids are judged here, at the door, on `now`, and never again.
 
 use crate::accept_amendment;
+use crate::accept_document;
 use crate::accept_post;
 use crate::accept_receipt;
 use crate::change_membership;
@@ -72,6 +73,10 @@ pub(crate) fn accept(
         Command::Amend { conversation, command, target, wish, seen } => {
             let author = Author { conversation, sender: user, message: command };
             accept_amendment::accept(pending, entropy, author, (target, wish), seen.unwrap_or_default())
+        }
+        Command::ChangeDocument { conversation, command, wish } => {
+            let author = Author { conversation, sender: user, message: command };
+            accept_document::accept(pending, entropy, author, device, wish)
         }
         Command::Receipt { conversation, delivered, read } => {
             let register = (conversation, user, device);

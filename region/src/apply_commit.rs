@@ -254,7 +254,8 @@ fn note_broken_pins(pending: &mut Pending<'_>, operation: &Checked) {
     let named = match body {
         Some(Body::Create { members, .. }) => members.as_slice(),
         Some(Body::Change(Change { action: Action::Add { user, .. }, .. })) => std::slice::from_ref(user),
-        Some(Body::Post(_) | Body::Change(_) | Body::Rights(_) | Body::Amend { .. }) | None => &[],
+        Some(Body::Post(_) | Body::Change(_) | Body::Rights(_) | Body::Document(_) | Body::Amend { .. })
+        | None => &[],
     };
     let allowed = &pending.config.allowed_pins;
     let broken = named.iter().chain([&envelope.sender]).filter(|user| !allowed.contains(&user.placement()));

@@ -10,6 +10,7 @@
 //! Writes per post: dot, identity, timeline and change (about 60, 75, 60 and 70 bytes with their keys); its log record is the commit's.
 
 use crate::acknowledge;
+use crate::document;
 use crate::item::{Became, Change, Content, Item};
 use crate::keys::Key;
 use crate::partition;
@@ -49,6 +50,9 @@ pub(crate) fn apply(
     let is_deleted = amend(tables, dot, &envelope, body.as_ref())?;
     if let Some(body) = &body {
         change_members(tables, dot, &envelope, body)?;
+    }
+    if let Some(Body::Document(bytes)) = &body {
+        document::change(tables, position, (dot, &envelope), bytes)?;
     }
     let record = tables.change_conversation(conversation)?;
     record.arrival.0 += 1;
@@ -92,6 +96,7 @@ fn content(body: Body) -> Content {
         Body::Create { members, name, direct, .. } => Content::Created { members, name, direct },
         Body::Change(RosterChange { cut, action }) => change(cut, action),
         Body::Rights(RightsChange { act, .. }) => Content::Rights(act),
+        Body::Document(change) => Content::DocumentChanged { change },
         Body::Amend { target, content } => match content {
             AmendmentContent::Edit { body, seen } => Content::Edited { target, body, seen },
             AmendmentContent::Delete => Content::Deleted { target },

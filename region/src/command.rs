@@ -2,6 +2,7 @@
 //!
 //! What must always hold: every command carries an id and is done once, however often it is sent; a refusal changes nothing.
 
+pub use crate::accept_document::DocumentWish;
 pub use crdt::roster::Wish as MembersWish;
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use crdt::emoji::Emoji;
 use crdt::escrow::NoneLeft;
 use crdt::roster::NotAllowed;
 use crdt::{ConversationId, Cut, Dot, Identity, MessageId, RegionId, Timestamp, UserId};
+use documents::{Malformed, NotTaken, TooLong};
 
 /// A command of one user's device, already signed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +76,15 @@ pub enum Command {
         wish: Wish,
         /// As of a post.
         seen: Option<Seen>,
+    },
+    /// Changes the conversation's document.
+    ChangeDocument {
+        /// Where.
+        conversation: ConversationId,
+        /// The command's id.
+        command: MessageId,
+        /// How.
+        wish: DocumentWish,
     },
     /// What this device has been given, or its user has read, from its authenticated cursors.
     Receipt {
@@ -252,6 +263,14 @@ pub enum Refusal {
         /// Why not.
         why: NotAmended,
     },
+    /// The document cannot be changed like that.
+    #[error("{why}")]
+    NotChanged {
+        /// Where.
+        conversation: ConversationId,
+        /// Why not.
+        why: NotChanged,
+    },
     /// A region of the placement does not know this kind of operation yet, or has not said so.
     #[error(
         "this can be done in {conversation} only once every region of its placement can, and {region} has not said so yet: try again when it was upgraded and has been reached"
@@ -268,6 +287,17 @@ pub enum Refusal {
         /// When to try again.
         retry_after_ms: u64,
     },
+}
+
+/// Why a document was not changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotChanged {
+    /// The change would stand nowhere.
+    #[error(transparent)]
+    NotTaken(#[from] NotTaken),
+    /// Something in the document would be too long.
+    #[error("{0}: shorten it")]
+    TooLong(#[from] TooLong),
 }
 
 impl Refusal {
@@ -314,6 +344,15 @@ impl Refusal {
                 NotAmended::NoSuchReaction => "unknown_reaction",
                 // Never refused with: what stands already needs nothing.
                 NotAmended::AlreadyReacted => "unknown_reaction",
+            },
+            Self::NotChanged { why, .. } => match why {
+                NotChanged::TooLong(_) => "document_too_long",
+                NotChanged::NotTaken(NotTaken::Malformed(Malformed::Schema)) => "document_schema",
+                NotChanged::NotTaken(NotTaken::Malformed(_)) => "document_malformed",
+                NotChanged::NotTaken(NotTaken::ForeignActor) => "document_foreign_actor",
+                NotChanged::NotTaken(NotTaken::Forks | NotTaken::Gap) => "document_forked",
+                NotChanged::NotTaken(NotTaken::Unfounded) => "document_unfounded",
+                NotChanged::NotTaken(NotTaken::Full) => "document_full",
             },
             Self::NotKnownEverywhere { .. } => "not_known_everywhere",
             Self::Busy { .. } => "busy",

@@ -106,7 +106,8 @@ pub fn partition(view: &dyn View, partition: PartitionId) -> Result<PartitionExp
     let chains = partition::chains(view, partition.bucket)?;
     let mut conversations = BTreeMap::new();
     for (conversation, held) in conversations_of(view, partition.bucket)? {
-        conversations.insert(conversation, digest(view, conversation, &held)?);
+        let digest = digest(view, conversation, &held)?;
+        conversations.insert(conversation, with_document(view, conversation, digest)?);
     }
     Ok(PartitionExport {
         partition,
@@ -204,6 +205,20 @@ pub(crate) fn conversations_of(
 }
 
 /// The digest of a conversation's state, as `crdt` defines it.
+/// The digest of a conversation whose document somebody changed covers that too.
+fn with_document(
+    view: &dyn View,
+    conversation: ConversationId,
+    digest: StateDigest,
+) -> Result<StateDigest, StoreError> {
+    let Some(OpaqueRecord(document)) = record::load(view, &Key::Document(conversation))? else {
+        return Ok(digest);
+    };
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&digest.0).update(&document);
+    Ok(StateDigest(*hasher.finalize().as_bytes()))
+}
+
 fn digest(
     view: &dyn View,
     conversation: ConversationId,

@@ -86,6 +86,11 @@ pub enum Content {
     Claimed,
     /// A region did something with the group's rights to members' places. There is nothing to show.
     Rights(RightsAct),
+    /// The conversation's document is changed.
+    DocumentChanged {
+        /// One Automerge change, as it was made; it may be one that does not stand.
+        change: Bytes,
+    },
     /// A message's body is another.
     Edited {
         /// Which message.

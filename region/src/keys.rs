@@ -43,6 +43,8 @@ pub(crate) enum Table {
     Amendments = 19,
     Uncut = 20,
     Unsettled = 21,
+    Documents = 22,
+    DocumentChanges = 23,
 }
 
 /// The key of one record.
@@ -90,6 +92,10 @@ pub(crate) enum Key {
     Uncut(ConversationId, UserId, MessageId),
     /// That rights of a group may come to be due from here.
     Unsettled(ConversationId),
+    /// The document of a conversation that somebody changed.
+    Document(ConversationId),
+    /// Where in the log a change of a document stands, by the first 192 bits of its hash: nobody makes two that agree in those.
+    DocumentChange(ConversationId, [u8; 24]),
 }
 
 /// Keys from one, included, to another, excluded.
@@ -101,7 +107,7 @@ pub(crate) struct KeyRange {
 
 impl Table {
     /// By number, from 1.
-    const ALL: [Self; 21] = [
+    const ALL: [Self; 23] = [
         Self::Log,
         Self::Dots,
         Self::Chains,
@@ -123,6 +129,8 @@ impl Table {
         Self::Amendments,
         Self::Uncut,
         Self::Unsettled,
+        Self::Documents,
+        Self::DocumentChanges,
     ];
 
     /// As it is named in errors.
@@ -149,6 +157,8 @@ impl Table {
             Self::Amendments => "amendments",
             Self::Uncut => "uncut",
             Self::Unsettled => "unsettled",
+            Self::Documents => "documents",
+            Self::DocumentChanges => "document_changes",
         }
     }
 
@@ -186,6 +196,8 @@ impl Key {
             Self::Amendments(..) => Table::Amendments,
             Self::Uncut(..) => Table::Uncut,
             Self::Unsettled(..) => Table::Unsettled,
+            Self::Document(..) => Table::Documents,
+            Self::DocumentChange(..) => Table::DocumentChanges,
         }
     }
 
@@ -200,6 +212,8 @@ impl Key {
             | Self::Amendments(conversation, ..)
             | Self::Uncut(conversation, ..)
             | Self::Unsettled(conversation)
+            | Self::Document(conversation)
+            | Self::DocumentChange(conversation, _)
             | Self::Membership(_, conversation)
             | Self::Register(_, RegisterKey::Receipt(conversation, ..)) => Some(*conversation),
             Self::Log(..)
@@ -235,8 +249,12 @@ impl Key {
             Self::Feed(bucket, change) => start(&mut out, *bucket, self).extend(change.0.to_be_bytes()),
             Self::Conversation(conversation)
             | Self::Members(conversation)
-            | Self::Unsettled(conversation) => {
+            | Self::Unsettled(conversation)
+            | Self::Document(conversation) => {
                 in_conversation(&mut out, *conversation, self);
+            }
+            Self::DocumentChange(conversation, hash) => {
+                in_conversation(&mut out, *conversation, self).extend(*hash);
             }
             Self::Timeline(conversation, hlc, dot) => {
                 let out = in_conversation(&mut out, *conversation, self);
@@ -290,6 +308,10 @@ impl Key {
             Table::Conversations => Self::Conversation(fields.conversation()?),
             Table::Members => Self::Members(fields.conversation()?),
             Table::Unsettled => Self::Unsettled(fields.conversation()?),
+            Table::Documents => Self::Document(fields.conversation()?),
+            Table::DocumentChanges => {
+                Self::DocumentChange(fields.conversation()?, fields.take(24)?.try_into().ok()?)
+            }
             Table::Timeline => {
                 Self::Timeline(fields.conversation()?, Timestamp(fields.u64()?), fields.dot()?)
             }
@@ -325,7 +347,7 @@ impl KeyRange {
     }
 
     /// The tables of a bucket that follow from its log; the rows of members follow too, but stand in their own buckets.
-    pub(crate) fn derived(bucket: Bucket) -> [Self; 8] {
+    pub(crate) fn derived(bucket: Bucket) -> [Self; 10] {
         [
             Table::Dots,
             Table::Chains,
@@ -335,6 +357,8 @@ impl KeyRange {
             Table::Identity,
             Table::Changes,
             Table::Amendments,
+            Table::Documents,
+            Table::DocumentChanges,
         ]
         .map(|table| Self::table(bucket, table))
     }

@@ -11,6 +11,7 @@
 
 mod accept_amendment;
 mod accept_command;
+mod accept_document;
 mod accept_post;
 mod accept_receipt;
 mod acknowledge;
@@ -21,6 +22,7 @@ pub mod cluster;
 pub mod command;
 mod create_conversation;
 mod cut_payloads;
+mod document;
 mod encoding;
 pub mod epoch;
 pub mod export;

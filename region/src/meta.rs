@@ -15,9 +15,9 @@ use crdt::{Incarnation, PlacementId, RegionId, ReplicaId};
 use replication::{StoreId, StoreStart};
 
 /// The format this version writes. Grows when records or keys change in a way that an older version would misread.
-pub const FORMAT: u64 = 5;
+pub const FORMAT: u64 = 6;
 
-/// The oldest format this version reads: before it nobody held rights to a place in a group.
+/// The oldest format this version reads: before it nobody held rights to a place in a group. 5 had no documents.
 pub const FORMAT_MIN: u64 = 5;
 
 /// What a store says of itself.

@@ -12,6 +12,7 @@ mod summary;
 
 use crate::acknowledge;
 use crate::apply_operation;
+use crate::document;
 use crate::item::{ArrivalNumber, Content, Item, Reaction};
 use crate::keys::{Key, KeyRange};
 use crate::limits::REACTION_USERS_SHOWN_MAX;
@@ -27,8 +28,10 @@ use crdt::{
     Bucket, ConversationId, Cut, DeviceId, Dot, Identity, PartitionId, PlacementId, Timestamp, UserId,
     VersionVector,
 };
+use documents::{ChangeHash, ConversationView};
 use replication::log::Position;
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 /// A read of changes or of a page ends after the item whose body brings it past this many bytes, whatever its limit of items: a
@@ -40,7 +43,7 @@ pub const READ_BYTES_MAX: usize = 128 * 1024;
 pub struct Summary {
     /// Which.
     pub conversation: ConversationId,
-    /// Its name; empty for a direct conversation.
+    /// The name that its document gives it, else that under which it began; empty for a direct conversation that was given none.
     pub name: String,
     /// Whether it is the conversation of two users.
     pub direct: bool,
@@ -56,6 +59,17 @@ pub struct Summary {
     pub arrival: ArrivalNumber,
     /// Its highest timestamp.
     pub highest: Timestamp,
+}
+
+/// A conversation's document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DocumentRead {
+    /// What it says.
+    pub view: ConversationView,
+    /// Its heads, as Automerge has them.
+    pub heads: BTreeSet<ChangeHash>,
+    /// The changes that stand, from the first one on, one behind the other: as any Automerge loads it.
+    pub automerge: Vec<u8>,
 }
 
 /// A part of a conversation's changes in arrival order.
@@ -131,6 +145,20 @@ pub fn conversations(
 ) -> Result<Vec<Summary>, StoreError> {
     let memberships = memberships(view, placement, user, limit)?;
     memberships.into_iter().map(|membership| summary::summary(view, user, membership.conversation)).collect()
+}
+
+/// The conversation's document; none if the user is not in it. It is the state of a conversation and no history, so nothing of it is hidden from whoever was added later.
+pub fn document(
+    view: &dyn View,
+    conversation: ConversationId,
+    user: UserId,
+) -> Result<Option<DocumentRead>, StoreError> {
+    if membership(view, conversation, user)?.is_none() {
+        return Ok(None);
+    }
+    let document = document::load(view, conversation)?;
+    let automerge = document::export(view, conversation, &document)?;
+    Ok(Some(DocumentRead { view: document.conversation(), heads: document.heads().clone(), automerge }))
 }
 
 /// The user's conversations in that placement without their content, the most recently active first: what a sign-in reads.
@@ -303,6 +331,7 @@ fn body_bytes(item: &Item) -> usize {
         }
         Content::Created { members, name, .. } => members.len() * 8 + name.len(),
         Content::Edited { body, .. } => body.len(),
+        Content::DocumentChanged { change } => change.len(),
         Content::Withdrawn { seen, .. } => seen.len() * 16,
         Content::Added { .. }
         | Content::Left

@@ -202,12 +202,12 @@ pub(crate) fn check(key: &Key, bytes: &[u8], value: &[u8]) -> Result<(), StoreEr
     let value = Bytes::copy_from_slice(value);
     match key.table() {
         Table::Log => unseal::<LogRecord>(bytes, value).map(drop),
-        Table::Dots => unseal::<Position>(bytes, value).map(drop),
+        Table::Dots | Table::DocumentChanges => unseal::<Position>(bytes, value).map(drop),
         Table::Chains => unseal::<ChainRecord>(bytes, value).map(drop),
         Table::Reach => unseal::<ReachRecord>(bytes, value).map(drop),
         Table::Cursors => unseal::<PeerCursor>(bytes, value).map(drop),
         Table::Registers => unseal::<RegisterRecord>(bytes, value).map(drop),
-        Table::Feed | Table::Acknowledgements | Table::Members | Table::Amendments => {
+        Table::Feed | Table::Acknowledgements | Table::Members | Table::Amendments | Table::Documents => {
             unseal::<OpaqueRecord>(bytes, value).map(drop)
         }
         Table::Stable => unseal::<Cut>(bytes, value).map(drop),
@@ -541,6 +541,8 @@ mod tests {
                     Key::Amendments(conversation, UserId(1), MessageId(1)),
                     Key::Uncut(conversation, UserId(1), MessageId(1)),
                     Key::Unsettled(conversation),
+                    Key::Document(conversation),
+                    Key::DocumentChange(conversation, [7; 24]),
                 ]
             })
             .collect()

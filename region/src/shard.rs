@@ -293,6 +293,16 @@ pub enum Effect {
         /// Where.
         conversation: ConversationId,
     },
+    /// A peer's operation carries a change of a document that does not stand, or waits for others that are not here: its region did not keep to the
+    /// rules. It is kept out, here as everywhere. For operators.
+    DocumentChangeKeptOut {
+        /// Which operation.
+        dot: Dot,
+        /// Where.
+        conversation: ConversationId,
+        /// Why; none if it waits.
+        why: Option<documents::NotTaken>,
+    },
     /// A peer's entries were refused; its bridge must be closed with this reason. Nothing of them was applied.
     Refused {
         /// Whose log.

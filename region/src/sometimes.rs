@@ -35,6 +35,8 @@ crdt::marks! {
     RIGHTS_GIVEN_IN_TURN = "the richest region gave nothing, so the next one gives";
     RIGHTS_RETURNED = "rights of a group come back that hold nobody's place any more";
     RIGHTS_SETTLED_LATER = "more groups are to be looked at for their rights than a step looks at";
+    DOCUMENT_NOT_CHANGED = "a change of a document is refused";
+    DOCUMENT_CHANGE_KEPT_OUT = "a peer's change of a document does not stand";
     MEMBERSHIP_TURNED = "an operation of another region makes or ends a membership here";
     DELETED_BEFORE_IT_CAME = "a message arrives that is deleted already";
     AMENDMENT_VOID = "a peer's operation edits or deletes somebody else's message";

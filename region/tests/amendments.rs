@@ -91,7 +91,8 @@ fn look(item: &Item) -> String {
         | Content::Promoted { .. }
         | Content::Demoted { .. }
         | Content::Claimed
-        | Content::Rights(_) => "membership".to_owned(),
+        | Content::Rights(_)
+        | Content::DocumentChanged { .. } => "membership".to_owned(),
     }
 }
 

@@ -8,6 +8,7 @@ mod amendments;
 mod cluster_file;
 mod convergence;
 mod damage;
+mod documents;
 mod epochs;
 mod histories;
 mod journey;

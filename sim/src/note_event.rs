@@ -28,7 +28,8 @@ pub fn note_event(said: Said) -> Option<Event> {
                 | Content::Promoted { .. }
                 | Content::Demoted { .. }
                 | Content::Claimed
-                | Content::Rights => return None,
+                | Content::Rights
+                | Content::DocumentChanged { .. } => return None,
             }
         }
         Said::Moved { conversation, sender, message, to, .. } => {
@@ -58,6 +59,7 @@ pub fn note_event(said: Said) -> Option<Event> {
         | Said::CaughtUp { .. }
         | Said::Amended { .. }
         | Said::Membership { .. }
+        | Said::Documented { .. }
         | Said::Listed { .. } => return None,
     })
 }

@@ -7,7 +7,7 @@
 //!   issued, and reading cuts what is over them by one rule.
 
 /// Bytes of one change, compressed or not: it travels in an operation, as a post of 64 KiB does.
-pub const CHANGE_BYTES_MAX: usize = 64 * 1024;
+pub const CHANGE_BYTES_MAX: usize = crdt::limits::DOCUMENT_CHANGE_BYTES_MAX;
 
 /// Operations in one change: a description of 512 characters is replaced with 1,024. Beyond it the change is no change of ours.
 pub const OPERATIONS_PER_CHANGE_MAX: usize = 2_048;
@@ -59,7 +59,7 @@ pub const SETTING_CHARACTERS_MAX: usize = 256;
 /// Messages that are pinned in one conversation.
 pub const PINNED_MAX: usize = 32;
 /// Settings in one document.
-pub const SETTINGS_MAX: usize = 64;
+pub const SETTINGS_MAX: usize = 32;
 /// Contacts, labels and blocked users of one account, each.
 pub const CONTACTS_MAX: usize = 4_096;
 

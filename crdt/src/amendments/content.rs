@@ -91,7 +91,9 @@ impl AmendmentContent {
             Wire::Withdraw(withdrawal) => {
                 Self::Withdraw { emoji: emoji(withdrawal.emoji)?, seen: seen(&withdrawal.seen)? }
             }
-            Wire::Post(_) | Wire::Create(_) | Wire::Change(_) | Wire::Rights(_) => return Err(field("kind")),
+            Wire::Post(_) | Wire::Create(_) | Wire::Change(_) | Wire::Rights(_) | Wire::Document(_) => {
+                return Err(field("kind"));
+            }
         })
     }
 }

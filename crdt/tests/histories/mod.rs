@@ -302,6 +302,7 @@ impl History {
             (Body::Change(change), _) => Body::Change(Change { cut, action: change.action.clone() }),
             (create @ Body::Create { .. }, _) => create.clone(),
             (rights @ Body::Rights(_), _) => rights.clone(),
+            (document @ Body::Document(_), _) => document.clone(),
             (Body::Amend { target, content }, _) => Body::Amend { target: *target, content: content.clone() },
             (Body::Post(post), false) => Body::Post(post.clone()),
             (Body::Post(post), true) => {

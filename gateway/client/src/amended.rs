@@ -124,7 +124,8 @@ fn read(item: &Item) -> Option<(Amendment, Option<Bytes>)> {
         | Content::Promoted { .. }
         | Content::Demoted { .. }
         | Content::Claimed
-        | Content::Rights => {
+        | Content::Rights
+        | Content::DocumentChanged { .. } => {
             return None;
         }
     };

@@ -6,7 +6,7 @@
 use crate::client::{Client, Step};
 use crate::error::LocalRefusal;
 use crate::input::PageFrom;
-use crate::item::{Item, MalformedFrame, Summary, read_id};
+use crate::item::{Document, Item, MalformedFrame, Summary, read_id};
 use crate::limits;
 use crate::line::{LineKey, Question};
 use crate::output::Event;
@@ -23,6 +23,15 @@ impl Client {
         from: PageFrom,
         limit: u32,
     ) {
+        self.ask_of(step, conversation, Question::Page { conversation, from, limit });
+    }
+
+    /// The application asks what a conversation says of itself.
+    pub(crate) fn document(&mut self, step: &mut Step<'_>, conversation: ConversationId) {
+        self.ask_of(step, conversation, Question::Document { conversation });
+    }
+
+    fn ask_of(&mut self, step: &mut Step<'_>, conversation: ConversationId, question: Question) {
         let placement = conversation.placement();
         if self.routes.lacks(placement) {
             step.refuse(Some(conversation), None, &LocalRefusal::UnknownPlacement(placement));
@@ -30,7 +39,7 @@ impl Client {
         }
         self.take_part(step, placement);
         let key = self.routes.line_of(placement).unwrap_or(LineKey::Home);
-        self.ask(step, key, Question::Page { conversation, from, limit });
+        self.ask(step, key, question);
     }
 
     /// The application asks for the conversations.
@@ -51,7 +60,7 @@ impl Client {
             match question {
                 Question::Receipts { .. } => {}
                 Question::List => step.refuse(None, None, &LocalRefusal::TooManyQuestions(line.questions())),
-                Question::Page { conversation, .. } => {
+                Question::Page { conversation, .. } | Question::Document { conversation } => {
                     step.refuse(Some(conversation), None, &LocalRefusal::TooManyQuestions(line.questions()));
                 }
             }
@@ -85,6 +94,23 @@ impl Client {
         let items = page.items.iter().map(Item::try_from).collect::<Result<_, _>>()?;
         if self.lines.get_mut(&key).is_some_and(|line| line.is_answer(request, false)) {
             step.show(Event::Paged { conversation, items, more: page.more });
+        }
+        Ok(())
+    }
+
+    /// A document came, or a part of it.
+    pub(crate) fn documented(
+        &mut self,
+        step: &mut Step<'_>,
+        key: LineKey,
+        request: u64,
+        document: v1::Document,
+    ) -> Result<(), MalformedFrame> {
+        let conversation = read_id("conversation", &document.conversation)?;
+        let more = document.more;
+        let document = Document::try_from(document)?;
+        if self.lines.get_mut(&key).is_some_and(|line| line.is_answer(request, more)) {
+            step.show(Event::Documented { conversation, document, more });
         }
         Ok(())
     }
@@ -124,7 +150,9 @@ impl Client {
         }
         if let Some(question) = line.asked.remove(&request) {
             let conversation = match question {
-                Question::Page { conversation, .. } => Some(conversation),
+                Question::Page { conversation, .. } | Question::Document { conversation } => {
+                    Some(conversation)
+                }
                 Question::List => None,
                 // Nobody asked for it but the client: for the moment it waits, for good the next catching up asks again.
                 Question::Receipts { .. } => {
@@ -207,6 +235,9 @@ fn write_question(key: LineKey, question: &Question) -> Frame {
         Question::List => {
             let placement = key.placement().map(|placement| placement.to_string()).unwrap_or_default();
             Frame::List(v1::List { limit: 0, placement })
+        }
+        Question::Document { conversation } => {
+            Frame::GetDocument(v1::GetDocument { conversation: conversation.to_string() })
         }
         Question::Receipts { conversation } => {
             Frame::GetReceipts(v1::GetReceipts { conversation: conversation.to_string() })

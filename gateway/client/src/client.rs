@@ -167,11 +167,13 @@ impl Client {
         match act {
             Act::Send { .. }
             | Act::Amend { .. }
+            | Act::EditDocument { .. }
             | Act::CreateGroup { .. }
             | Act::OpenDirect { .. }
             | Act::ChangeMembers { .. } => self.take_command(step, act),
             Act::MarkRead { conversation } => self.mark_read(conversation),
             Act::Page { conversation, from, limit } => self.page(step, conversation, from, limit),
+            Act::GetDocument { conversation } => self.document(step, conversation),
             Act::List => self.list(step),
             Act::TakePart { placement } => self.take_part(step, placement),
             Act::Move { region } => self.move_home(step, region),
@@ -192,6 +194,7 @@ impl Client {
             server_frame::Frame::Messages(page) => self.paged(step, key, request, &page),
             server_frame::Frame::Deliver(deliver) => self.deliver(step, key, &deliver),
             server_frame::Frame::CaughtUp(caught_up) => self.caught_up(step, key, &caught_up),
+            server_frame::Frame::Document(document) => self.documented(step, key, request, *document),
             server_frame::Frame::Receipts(receipts) => self.receipts(step, key, request, &receipts),
             server_frame::Frame::Stable(stable) => self.stable(step, key, &stable),
             server_frame::Frame::Behind(behind) => self.behind(step, key, &behind),

@@ -60,6 +60,20 @@ pub enum Act {
         /// What.
         what: Amend,
     },
+    /// Changes what a conversation says of itself.
+    EditDocument {
+        /// Which.
+        conversation: ConversationId,
+        /// The command's id; drawn if not given.
+        command: Option<MessageId>,
+        /// How.
+        edit: DocumentEdit,
+    },
+    /// Asks what a conversation says of itself.
+    GetDocument {
+        /// Which.
+        conversation: ConversationId,
+    },
     /// Begins a group.
     CreateGroup {
         /// Its id, drawn by the application: [`ConversationId::group`].
@@ -129,6 +143,28 @@ pub enum Amend {
     React(String),
     /// The user withdraws a reaction.
     Withdraw(String),
+}
+
+/// What a conversation's document is to say; all else of it stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DocumentEdit {
+    /// Its name; an empty one stands for that under which it began.
+    Name(String),
+    /// The name of the medium that is its icon; none if empty.
+    Icon(String),
+    /// What it is about.
+    Description(String),
+    /// That message is pinned.
+    Pin((UserId, MessageId)),
+    /// It is not.
+    Unpin((UserId, MessageId)),
+    /// A setting that all members share; cleared if it has no value.
+    Setting {
+        /// Which.
+        name: String,
+        /// What it is set to.
+        value: String,
+    },
 }
 
 /// From where a page goes, and which way.

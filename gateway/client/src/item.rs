@@ -86,6 +86,11 @@ pub enum Content {
     Claimed,
     /// A region did something with the group's rights to members' places. There is nothing to show.
     Rights,
+    /// The conversation's document was changed.
+    DocumentChanged {
+        /// One Automerge change; it may be one that stands nowhere.
+        change: Bytes,
+    },
     /// A message is edited.
     Edited {
         /// The sender and id of the message.
@@ -135,7 +140,8 @@ impl Content {
             | Self::Promoted { .. }
             | Self::Demoted { .. }
             | Self::Claimed
-            | Self::Rights => None,
+            | Self::Rights
+            | Self::DocumentChanged { .. } => None,
         }
     }
 }
@@ -179,6 +185,25 @@ pub struct Summary {
     pub last: Option<Item>,
     /// Messages of others that the user has not read.
     pub unread: u64,
+}
+
+/// A conversation's document: what it says, in the first part of an answer, and bytes of it in each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// The name that it gives; empty: that under which the conversation began.
+    pub name: String,
+    /// The name of the medium that is its icon; empty if it has none.
+    pub icon: String,
+    /// What it is about.
+    pub description: String,
+    /// The sender and id of each message that is pinned.
+    pub pinned: Vec<(UserId, MessageId)>,
+    /// Settings that all members share.
+    pub settings: Vec<(String, String)>,
+    /// Under which this device changes the document by itself in the present region, in hexadecimal.
+    pub actor: String,
+    /// All parts, one behind the other, are what any Automerge loads.
+    pub automerge: Bytes,
 }
 
 /// A frame whose field does not hold what the protocol says.
@@ -257,6 +282,9 @@ impl TryFrom<&v1::Item> for Item {
             v1::item::Content::Demoted(demoted) => Content::Demoted { user: read_id("user", &demoted.user)? },
             v1::item::Content::Claimed(v1::Claimed {}) => Content::Claimed,
             v1::item::Content::Rights(v1::Rights {}) => Content::Rights,
+            v1::item::Content::DocumentChanged(changed) => {
+                Content::DocumentChanged { change: changed.change.clone() }
+            }
             v1::item::Content::Edited(edited) => Content::Edited {
                 target: read_target(edited.target.as_ref())?,
                 body: edited.body.clone(),
@@ -297,6 +325,22 @@ impl TryFrom<&v1::Conversation> for Summary {
             admins: read_ids("admins", &summary.admins)?,
             last: summary.last.as_ref().map(Item::try_from).transpose()?,
             unread: summary.unread,
+        })
+    }
+}
+
+impl TryFrom<v1::Document> for Document {
+    type Error = MalformedFrame;
+
+    fn try_from(document: v1::Document) -> Result<Self, MalformedFrame> {
+        Ok(Self {
+            pinned: document.pinned.iter().map(read_reference).collect::<Result<_, _>>()?,
+            settings: document.settings.into_iter().map(|setting| (setting.name, setting.value)).collect(),
+            name: document.name,
+            icon: document.icon,
+            description: document.description,
+            actor: document.actor,
+            automerge: document.automerge,
         })
     }
 }

@@ -166,7 +166,9 @@ impl Client {
         let Some(home) = self.lines.get_mut(&LineKey::Home) else { return };
         for question in std::mem::take(&mut home.unasked) {
             let key = match &question {
-                Question::Page { conversation, .. } => self.routes.line_of(conversation.placement()),
+                Question::Page { conversation, .. } | Question::Document { conversation } => {
+                    self.routes.line_of(conversation.placement())
+                }
                 Question::List | Question::Receipts { .. } => None,
             };
             let key = key.unwrap_or(LineKey::Home);

@@ -34,6 +34,6 @@ mod timers;
 pub use client::Client;
 pub use crdt::roster::Wish as MembersWish;
 pub use error::LocalRefusal;
-pub use input::{Act, Address, Amend, Config, ConnectionId, Input, PageFrom};
-pub use item::{Became, Content, Item, MalformedFrame, Place, Reaction, Summary};
+pub use input::{Act, Address, Amend, Config, ConnectionId, DocumentEdit, Input, PageFrom};
+pub use item::{Became, Content, Document, Item, MalformedFrame, Place, Reaction, Summary};
 pub use output::{Event, Output};

@@ -39,6 +39,8 @@ pub(crate) enum Question {
     Page { conversation: ConversationId, from: PageFrom, limit: u32 },
     /// The conversations.
     List,
+    /// What a conversation says of itself.
+    Document { conversation: ConversationId },
     /// All receipts of a conversation, after a time of not hearing any.
     Receipts { conversation: ConversationId },
 }

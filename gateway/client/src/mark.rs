@@ -59,7 +59,8 @@ impl Given {
             | Content::Promoted { .. }
             | Content::Demoted { .. }
             | Content::Claimed
-            | Content::Rights => {}
+            | Content::Rights
+            | Content::DocumentChanged { .. } => {}
             // Who is removed is not given that, unless it came to nothing.
             Content::Removed { .. } => {}
             Content::Created { members, .. } => {

@@ -14,7 +14,7 @@
 //! - A dot counts only as told on the present connection. A store put back to an old state gives out a dot a second time before its peers
 //!   fence it, and what another region then says of that dot is true of something else. Asked again, each region tells what it has itself.
 
-use crate::input::Amend;
+use crate::input::{Amend, DocumentEdit};
 use crate::limits;
 use bytes::Bytes;
 use crdt::roster::Wish as MembersWish;
@@ -39,6 +39,8 @@ pub(crate) enum Wish {
         /// Of an edit, as of a post.
         seen: Option<Bytes>,
     },
+    /// Change what the conversation says of itself.
+    Document(DocumentEdit),
     /// Begin a group.
     Create {
         members: Vec<UserId>,
@@ -110,7 +112,13 @@ impl Wish {
             Self::Amend { what: Amend::React(emoji) | Amend::Withdraw(emoji), .. } => emoji.len(),
             Self::Amend { what: Amend::Delete, .. } => 0,
             Self::Create { members, name, .. } => members.len() * 8 + name.len(),
-            Self::Direct { .. } | Self::Members(_) => 0,
+            Self::Document(
+                DocumentEdit::Name(text) | DocumentEdit::Icon(text) | DocumentEdit::Description(text),
+            ) => text.len(),
+            Self::Document(DocumentEdit::Setting { name, value }) => name.len() + value.len(),
+            Self::Document(DocumentEdit::Pin(_) | DocumentEdit::Unpin(_))
+            | Self::Direct { .. }
+            | Self::Members(_) => 0,
         }
     }
 }

@@ -4,7 +4,7 @@
 //! [`Connected`](crate::Input::Connected) and its end.
 
 use crate::input::ConnectionId;
-use crate::item::{Became, Item, Place, Summary};
+use crate::item::{Became, Document, Item, Place, Summary};
 use bytes::Bytes;
 use crdt::{ConversationId, DeviceId, Dot, MessageId, PlacementId, Timestamp, UserId};
 use gateway_protocol::v1::ClientFrame;
@@ -176,6 +176,15 @@ pub enum Event {
         /// In the display order.
         items: Vec<Item>,
         /// Whether more lies in the asked direction.
+        more: bool,
+    },
+    /// Answers [`crate::Act::GetDocument`], in several parts if the document is long.
+    Documented {
+        /// Which conversation's.
+        conversation: ConversationId,
+        /// What it says, in the first part, and bytes of it in each.
+        document: Document,
+        /// Whether another part follows.
         more: bool,
     },
     /// Answers [`crate::Act::List`], once per connection, in several parts if it is long.

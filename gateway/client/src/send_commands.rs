@@ -8,7 +8,7 @@
 
 use crate::client::{Client, Step};
 use crate::error::LocalRefusal;
-use crate::input::{Act, Amend};
+use crate::input::{Act, Amend, DocumentEdit};
 use crate::item::{MalformedFrame, Place, read_cut, read_id};
 use crate::limits;
 use crate::line::LineKey;
@@ -56,6 +56,9 @@ impl Client {
                     known.and_then(|known| known.cursor.clone()).filter(|_| matches!(what, Amend::Edit(_)));
                 Some((conversation, command, Wish::Amend { target, what, seen }))
             }
+            Act::EditDocument { conversation, command, edit } => {
+                Some((conversation, command, Wish::Document(edit)))
+            }
             Act::CreateGroup { conversation, command, members, name } => {
                 Some((conversation, command, Wish::Create { members, name, begun_in: None }))
             }
@@ -65,6 +68,7 @@ impl Client {
             }
             Act::ChangeMembers { conversation, wish } => Some((conversation, None, Wish::Members(wish))),
             Act::MarkRead { .. }
+            | Act::GetDocument { .. }
             | Act::Page { .. }
             | Act::List
             | Act::TakePart { .. }
@@ -257,7 +261,7 @@ impl Wish {
     fn seen(&self) -> Option<Bytes> {
         match self {
             Self::Post { seen, .. } | Self::Amend { seen, .. } => seen.clone(),
-            Self::Create { .. } | Self::Direct { .. } | Self::Members(_) => None,
+            Self::Document(_) | Self::Create { .. } | Self::Direct { .. } | Self::Members(_) => None,
         }
     }
 
@@ -316,8 +320,24 @@ fn write_command(entry: &Entry, after: Option<MessageId>) -> Frame {
             command,
             peer: peer.to_string(),
         }),
+        Wish::Document(edit) => write_document(conversation, command, edit),
         Wish::Members(wish) => write_members(conversation, command, *wish),
     }
+}
+
+fn write_document(conversation: String, command: String, edit: &DocumentEdit) -> Frame {
+    let mut frame = v1::EditDocument { conversation, command, ..v1::EditDocument::default() };
+    match edit {
+        DocumentEdit::Name(name) => frame.name = Some(name.clone()),
+        DocumentEdit::Icon(icon) => frame.icon = Some(icon.clone()),
+        DocumentEdit::Description(description) => frame.description = Some(description.clone()),
+        DocumentEdit::Pin(message) => frame.pin = Some(write_message_ref(*message)),
+        DocumentEdit::Unpin(message) => frame.unpin = Some(write_message_ref(*message)),
+        DocumentEdit::Setting { name, value } => {
+            frame.settings.push(v1::Setting { name: name.clone(), value: value.clone() });
+        }
+    }
+    Frame::EditDocument(frame)
 }
 
 fn write_members(conversation: String, command: String, wish: MembersWish) -> Frame {

@@ -79,7 +79,8 @@ impl Client {
             | Content::Promoted { .. }
             | Content::Demoted { .. }
             | Content::Claimed
-            | Content::Rights => {}
+            | Content::Rights
+            | Content::DocumentChanged { .. } => {}
             Content::Post { .. }
             | Content::Edited { .. }
             | Content::Deleted { .. }
@@ -105,6 +106,7 @@ impl Client {
                     | Content::Demoted { .. }
                     | Content::Claimed
                     | Content::Rights
+                    | Content::DocumentChanged { .. }
                     | Content::Deleted { .. }
                     | Content::Reacted { .. }
                     | Content::Withdrawn { .. } => None,
@@ -255,7 +257,8 @@ fn note_membership(conversation: &mut Conversation, me: UserId, item: &Item) {
         | Content::Promoted { .. }
         | Content::Demoted { .. }
         | Content::Claimed
-        | Content::Rights => {}
+        | Content::Rights
+        | Content::DocumentChanged { .. } => {}
         Content::Created { members, .. } => {
             if members.contains(&me) {
                 conversation.member = Some(true);

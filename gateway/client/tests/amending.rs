@@ -6,7 +6,7 @@ use crate::story::{ME, Story, conversation, error};
 use bytes::Bytes;
 use crdt::{MessageId, PlacementId, UserId};
 use expect_test::{Expect, expect};
-use gateway_client::{Act, Amend, Became, Event, Input, Output, limits};
+use gateway_client::{Act, Amend, Became, DocumentEdit, Event, Input, Output, limits};
 use gateway_protocol::v1;
 use gateway_protocol::v1::item::Content;
 use gateway_protocol::v1::server_frame::Frame as Told;
@@ -293,5 +293,43 @@ fn what_is_to_be_done_goes_through_the_outbox_in_order_and_a_refusal_is_told() {
         Acknowledged { conversation: ConversationId(5192296858534827628530496329220103), command: MessageId(4), place: Some(Place { hlc: Timestamp(65536), dot: Dot { replica: ReplicaId { region: RegionId(1), incarnation: Incarnation(1) }, sequence: Sequence(3) } }) }
         > edit into too much
         Refused { conversation: Some(ConversationId(5192296858534827628530496329220103)), command: Some(MessageId(5)), code: "body_too_large", message: "the body has 65537 bytes, the limit is 65536: shorten it" }
+    "#]]);
+}
+
+/// What a conversation says of itself is changed and asked for.
+#[test]
+fn a_document_is_edited_through_the_outbox_and_asked_for() {
+    let mut story = Story::live();
+    let act = |command: u128, edit: DocumentEdit| Act::EditDocument {
+        conversation: conversation(1),
+        command: Some(MessageId(command)),
+        edit,
+    };
+    story.act("name it", act(1, DocumentEdit::Name("sailing".into())));
+    story.act("the same again", act(1, DocumentEdit::Name("sailing".into())));
+    story.act("pin", act(2, DocumentEdit::Pin((OTHER, MessageId(1)))));
+    story.done(3, 1, "r1.0000000000000001:1");
+    story.hear(1, 4, error("document_too_long", false));
+    story.act("ask", Act::GetDocument { conversation: conversation(1) });
+    let part = |name: &str, actor: &str, more| {
+        let conversation = conversation(1).to_string();
+        let (name, actor, automerge) = (name.into(), actor.into(), "a".into());
+        let document = v1::Document { conversation, name, actor, automerge, more, ..v1::Document::default() };
+        Told::Document(Box::new(document))
+    };
+    story.hear(1, 5, part("sailing", "00", true));
+    story.hear(1, 5, part("", "", false));
+    story.check(expect![[r#"
+        > name it
+        send 1 {"request":"3","editDocument":{"conversation":"c00010000000000000000000000000007","command":"00000000-0000-0000-0000-000000000001","name":"sailing"}}
+        > the same again
+        > pin
+        Acknowledged { conversation: ConversationId(5192296858534827628530496329220103), command: MessageId(1), place: Some(Place { hlc: Timestamp(65536), dot: Dot { replica: ReplicaId { region: RegionId(1), incarnation: Incarnation(1) }, sequence: Sequence(1) } }) }
+        send 1 {"request":"4","editDocument":{"conversation":"c00010000000000000000000000000007","command":"00000000-0000-0000-0000-000000000002","pin":{"sender":"u0001000000000002","message":"00000000-0000-0000-0000-000000000001"}}}
+        Refused { conversation: Some(ConversationId(5192296858534827628530496329220103)), command: Some(MessageId(2)), code: "document_too_long", message: "why" }
+        > ask
+        send 1 {"request":"5","getDocument":{"conversation":"c00010000000000000000000000000007"}}
+        Documented { conversation: ConversationId(5192296858534827628530496329220103), document: Document { name: "sailing", icon: "", description: "", pinned: [], settings: [], actor: "00", automerge: b"a" }, more: true }
+        Documented { conversation: ConversationId(5192296858534827628530496329220103), document: Document { name: "", icon: "", description: "", pinned: [], settings: [], actor: "", automerge: b"a" }, more: false }
     "#]]);
 }

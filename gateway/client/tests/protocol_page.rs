@@ -56,6 +56,9 @@ const fn asked(frame: &Asked) -> &'static str {
         Asked::Promote(_) => "promote",
         Asked::Demote(_) => "demote",
         Asked::Claim(_) => "claim",
+        Asked::EditDocument(_) => "edit_document",
+        Asked::ChangeDocument(_) => "change_document",
+        Asked::GetDocument(_) => "get_document",
     }
 }
 
@@ -74,6 +77,7 @@ const fn told(frame: &Told) -> &'static str {
         Told::Redirect(_) => "redirect",
         Told::Error(_) => "error",
         Told::Membership(_) => "membership",
+        Told::Document(_) => "document",
     }
 }
 
@@ -87,7 +91,7 @@ fn every_example_of_a_client_is_a_frame_and_every_frame_has_one() {
         let written = std::str::from_utf8(written.bytes()).unwrap();
         assert_eq!(tokens(&example), tokens(written), "not as it is written");
     }
-    assert_eq!(shown.len(), 20, "{shown:?}");
+    assert_eq!(shown.len(), 23, "{shown:?}");
 }
 
 #[test]
@@ -100,7 +104,7 @@ fn every_example_of_a_region_is_a_frame_that_the_client_takes_and_every_frame_ha
         let written = std::str::from_utf8(written.bytes()).unwrap();
         assert_eq!(tokens(&example), tokens(written), "not as it is written");
     }
-    assert_eq!(shown.len(), 13, "{shown:?}");
+    assert_eq!(shown.len(), 14, "{shown:?}");
 }
 
 #[test]

@@ -145,6 +145,7 @@ impl FanOut {
             | Effect::PinBroken { .. }
             | Effect::BehindFold { .. }
             | Effect::NoRight { .. }
+            | Effect::DocumentChangeKeptOut { .. }
             | Effect::Refused { .. } => {}
         }
     }

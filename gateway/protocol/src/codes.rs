@@ -245,6 +245,41 @@ pub const CODES: &[Code] = &[
         "wait until this region has heard of it",
     ),
     code(
+        "document_malformed",
+        "this is no change that an Automerge makes, or a larger one than may be",
+        "make it anew",
+    ),
+    code(
+        "document_schema",
+        "a change may put values into the document's maps and edit its description, nothing else",
+        "change what the document has",
+    ),
+    code(
+        "document_foreign_actor",
+        "a change was not made under the actor that this region gave this device",
+        "ask for the document, and make the change under its `actor`",
+    ),
+    code(
+        "document_forked",
+        "this actor's last change has another number than the one before this, or this number was used",
+        "ask for the document, and make the change anew",
+    ),
+    code(
+        "document_unfounded",
+        "a change was made on what this region does not have",
+        "ask for the document, and make the change anew",
+    ),
+    code(
+        "document_too_long",
+        "something in the document would be over its limit, and no shorter than it is",
+        "shorten it",
+    ),
+    code(
+        "document_full",
+        "the document can take no more changes through this region",
+        "change it in another region",
+    ),
+    code(
         "not_known_everywhere",
         "a region of the placement does not know this kind of command yet, or has not been met",
         "try again when it was upgraded and has been reached",

@@ -21,7 +21,7 @@ use gateway_protocol::v1::{self, ClientFrame};
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng as _;
 use region::item::{ArrivalNumber, Became, Change, Content, Item};
-use region::read::{Changes, Membership, PageFrom};
+use region::read::{Changes, DocumentRead, Membership, PageFrom};
 use region::store::StoreError;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
@@ -61,6 +61,8 @@ pub struct Island {
     pub entries: BTreeMap<ConversationId, Vec<Item>>,
     pub members: BTreeMap<ConversationId, BTreeSet<UserId>>,
     pub stable: VersionVector,
+    /// The document of every conversation.
+    pub document: Option<DocumentRead>,
     issued: u64,
 }
 
@@ -72,6 +74,7 @@ impl Island {
             entries: BTreeMap::new(),
             members: BTreeMap::new(),
             stable: VersionVector::new(),
+            document: None,
             issued: 0,
         }
     }
@@ -147,6 +150,7 @@ impl Island {
             }
             Query::List { .. } => Answer::List(Vec::new()),
             Query::Stable { .. } => Answer::Stable(self.stable.clone()),
+            Query::Document { .. } => Answer::Document(self.document.clone()),
             Query::Receipts { .. } => Answer::Receipts(Some(Vec::new())),
         }
     }

@@ -24,6 +24,8 @@ pub struct ShardCounters {
     pub behind_folds: AtomicU64,
     /// Peers' operations that spend or give a right to a place in a group that their region does not hold: an alarm.
     pub no_rights: AtomicU64,
+    /// Peers' changes of documents that do not stand, or wait for what is not here: an alarm.
+    pub document_changes_kept_out: AtomicU64,
     /// Time spent in them, in microseconds.
     pub sync_us: AtomicU64,
 }
@@ -40,6 +42,10 @@ impl ShardCounters {
 
     pub(crate) fn behind_fold(&self) {
         self.behind_folds.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn document_change_kept_out(&self) {
+        self.document_changes_kept_out.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn no_right(&self) {

@@ -156,6 +156,7 @@ fn conversation_of(user: UserId, command: &Command) -> ConversationId {
         | Command::ChangeMembers { conversation, .. }
         | Command::Post { conversation, .. }
         | Command::Amend { conversation, .. }
+        | Command::ChangeDocument { conversation, .. }
         | Command::Receipt { conversation, .. } => *conversation,
         Command::OpenDirect { placement, peer, .. } => ConversationId::direct(*placement, user, *peer),
     }

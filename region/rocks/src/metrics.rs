@@ -83,6 +83,11 @@ fn shards(region: &RegionHandle) -> Vec<Family> {
             |shard| &shard.behind_folds,
         ),
         counted(
+            "shard_document_changes_kept_out",
+            "Changes of documents by peers that do not stand, or wait for what is not here",
+            |shard| &shard.document_changes_kept_out,
+        ),
+        counted(
             "shard_no_rights",
             "Operations of peers that spend or give a right to a place in a group that they do not hold",
             |shard| &shard.no_rights,

@@ -126,6 +126,12 @@ impl ShardThread {
                     let partition = conversation.partition();
                     tracing::error!(%dot, %partition, "a peer's change of members contradicts what its region had acknowledged: compare digests");
                 }
+                Effect::DocumentChangeKeptOut { dot, conversation, why } => {
+                    self.counters.document_change_kept_out();
+                    let partition = conversation.partition();
+                    let why = why.map_or_else(|| "it waits for others".to_owned(), |why| why.to_string());
+                    tracing::warn!(%dot, %partition, %why, "a peer's change of a document is kept out");
+                }
                 Effect::NoRight { dot, conversation } => {
                     self.counters.no_right();
                     let partition = conversation.partition();

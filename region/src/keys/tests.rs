@@ -42,6 +42,8 @@ fn key() -> impl Strategy<Value = Key> {
         conversation.clone().prop_map(Key::Conversation),
         conversation.clone().prop_map(Key::Members),
         conversation.clone().prop_map(Key::Unsettled),
+        conversation.clone().prop_map(Key::Document),
+        (conversation.clone(), any::<[u8; 24]>()).prop_map(|(of, hash)| Key::DocumentChange(of, hash)),
         (conversation.clone(), number, dot()).prop_map(|(conversation, hlc, dot)| Key::Timeline(
             conversation,
             Timestamp(hlc),
@@ -130,6 +132,8 @@ fn golden_keys_stay_as_they_are_on_disks() {
         Key::Amendments(conversation, UserId(9), MessageId(7)),
         Key::Uncut(conversation, UserId(9), MessageId(7)),
         Key::Unsettled(conversation),
+        Key::Document(conversation),
+        Key::DocumentChange(conversation, [7; 24]),
         Key::Present,
     ];
     let hexadecimal =
@@ -151,5 +155,7 @@ fn golden_keys_stay_as_they_are_on_disks() {
         amendments   008b1300010000000000000000000000000005000000000000000900000000000000000000000000000007
         uncut        008b1400010000000000000000000000000005000000000000000900000000000000000000000000000007
         unsettled    008b1500010000000000000000000000000005
+        documents    008b1600010000000000000000000000000005
+        document_changes 008b1700010000000000000000000000000005070707070707070707070707070707070707070707070707
         present      ffff12"#]].assert_eq(&lines.join("\n"));
 }

@@ -5,6 +5,7 @@
 
 use super::origins::Origins;
 use super::{PageFrom, Summary, held, is_deleted, membership, page, receipts_in};
+use crate::document;
 use crate::item::ArrivalNumber;
 use crate::keys::{Key, KeyRange};
 use crate::limits::UNREAD_LOOKED_AT_MAX;
@@ -25,9 +26,10 @@ pub(super) fn summary(
     let members = partition::members(view, conversation)?;
     let last = page::page(view, conversation, &since, PageFrom::Newest, 1)?.pop();
     let unread = unread(view, conversation, user, &since, &held)?;
+    let name = document::view(view, conversation)?.and_then(|document| document.name);
     Ok(Summary {
         conversation,
-        name: members.name().to_owned(),
+        name: name.unwrap_or_else(|| members.name().to_owned()),
         direct: members.direct(),
         members: members.members().collect(),
         admins: members.admins().collect(),

@@ -193,6 +193,7 @@ impl Person {
                     | Content::Edited { .. }
                     | Content::Deleted { .. }
                     | Content::Reacted { .. }
+                    | Content::DocumentChanged { .. }
                     | Content::Withdrawn { .. } => {}
                 }
             }
@@ -216,6 +217,7 @@ impl Person {
             | Event::CaughtUp { .. }
             | Event::Amended { .. }
             | Event::Membership { .. }
+            | Event::Documented { .. }
             | Event::Listed { .. } => {}
         }
         if let Some(line) = note_event(event) {

@@ -199,6 +199,7 @@ impl Watch {
             | Event::Read { .. }
             | Event::Membership { .. }
             | Event::Paged { .. }
+            | Event::Documented { .. }
             | Event::Listed { .. } => {}
         }
     }

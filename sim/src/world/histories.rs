@@ -59,6 +59,8 @@ impl World {
             | Act::OpenDirect { .. }
             | Act::MarkRead { .. }
             | Act::ChangeMembers { .. }
+            | Act::EditDocument { .. }
+            | Act::GetDocument { .. }
             | Act::Page { .. }
             | Act::List
             | Act::TakePart { .. }

@@ -76,6 +76,7 @@ impl World {
             | Event::Refused { .. }
             | Event::Membership { .. }
             | Event::Paged { .. }
+            | Event::Documented { .. }
             | Event::Listed { .. } => {}
         }
     }

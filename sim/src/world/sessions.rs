@@ -351,6 +351,7 @@ impl World {
                 | Effect::PinBroken { .. }
                 | Effect::BehindFold { .. }
                 | Effect::NoRight { .. }
+                | Effect::DocumentChangeKeptOut { .. }
                 | Effect::Refused { .. } => {}
             }
         }

@@ -288,6 +288,11 @@ impl World {
                     let why = format!("{} had folded what {dot} of {conversation} had not seen", life.region);
                     self.oracle.violate(self.now, Checker::Equal, why);
                 }
+                Effect::DocumentChangeKeptOut { dot, conversation, why } => {
+                    let why =
+                        format!("{dot} changes the document of {conversation} as no region does: {why:?}");
+                    self.oracle.violate(self.now, Checker::Equal, why);
+                }
                 Effect::NoRight { dot, conversation } => {
                     let why = format!(
                         "{dot} of {conversation} spends or gives a right that its region does not hold"

@@ -11,8 +11,8 @@ mod socket;
 
 pub use connect::{TrustError, trust};
 pub use gateway_client::{
-    Act, Address, Amend, Became, Config, Content, Event, Item, LocalRefusal, MembersWish, PageFrom, Place,
-    Reaction, Summary,
+    Act, Address, Amend, Became, Config, Content, Document, DocumentEdit, Event, Item, LocalRefusal,
+    MembersWish, PageFrom, Place, Reaction, Summary,
 };
 pub use gateway_protocol::Subprotocol;
 pub use handle::{ClientHandle, Events, Settings, Stopped, Told};

@@ -255,6 +255,7 @@ impl Person {
             | Event::Read { .. }
             | Event::Membership { .. }
             | Event::Paged { .. }
+            | Event::Documented { .. }
             | Event::Listed { .. } => {}
         }
     }

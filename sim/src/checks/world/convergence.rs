@@ -137,6 +137,7 @@ const fn changes_members(content: &Content) -> bool {
         | Content::Claimed
         | Content::Rights(_) => true,
         Content::Post { .. }
+        | Content::DocumentChanged { .. }
         | Content::Edited { .. }
         | Content::Deleted { .. }
         | Content::Reacted { .. }

@@ -149,6 +149,7 @@ impl Oracle {
             | Event::CaughtUp { .. }
             | Event::Membership { .. }
             | Event::Paged { .. }
+            | Event::Documented { .. }
             | Event::Listed { .. } => {}
         }
     }

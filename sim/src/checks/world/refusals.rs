@@ -84,6 +84,7 @@ impl Oracle {
             | Content::Demoted { .. }
             | Content::Claimed
             | Content::Rights(_)
+            | Content::DocumentChanged { .. }
             | Content::Edited { .. }
             | Content::Deleted { .. }
             | Content::Reacted { .. }

@@ -46,6 +46,8 @@ impl Oracle {
             | Act::CreateGroup { .. }
             | Act::OpenDirect { .. }
             | Act::ChangeMembers { .. }
+            | Act::EditDocument { .. }
+            | Act::GetDocument { .. }
             | Act::Page { .. }
             | Act::List
             | Act::TakePart { .. }
@@ -105,6 +107,7 @@ impl Oracle {
             | Event::CaughtUp { .. }
             | Event::Membership { .. }
             | Event::Paged { .. }
+            | Event::Documented { .. }
             | Event::Listed { .. } => Ok(()),
         };
         self.found(at, || id.to_string(), fault);

@@ -74,7 +74,8 @@ impl AmendmentFacts {
             | Content::Promoted { .. }
             | Content::Demoted { .. }
             | Content::Claimed
-            | Content::Rights(_) => return,
+            | Content::Rights(_)
+            | Content::DocumentChanged { .. } => return,
         };
         let done = Done { by: item.sender, command: item.message, what };
         let of_message = self.0.entry((target.sender, target.message)).or_default();

@@ -95,6 +95,8 @@ pub(crate) enum Kind {
     Ranked,
     /// Rights to members' places move.
     Rights,
+    /// The document changes.
+    Document,
     /// Something is done to a message.
     Amended,
 }
@@ -156,6 +158,7 @@ impl Facts {
             }
             Content::Promoted { .. } | Content::Demoted { .. } | Content::Claimed => Kind::Ranked,
             Content::Rights(_) => Kind::Rights,
+            Content::DocumentChanged { .. } => Kind::Document,
             Content::Edited { .. }
             | Content::Deleted { .. }
             | Content::Reacted { .. }

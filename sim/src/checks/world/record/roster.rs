@@ -73,7 +73,8 @@ impl RosterFacts {
             | Content::Deleted { .. }
             | Content::Reacted { .. }
             | Content::Withdrawn { .. }
-            | Content::Rights(_) => return,
+            | Content::Rights(_)
+            | Content::DocumentChanged { .. } => return,
         };
         self.acts.push(Act { number, identity, by: item.sender, what });
         self.outcome.take();

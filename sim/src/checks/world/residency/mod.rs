@@ -13,7 +13,7 @@ use super::{Checker, Oracle};
 use crate::world::{Moment, PINNED};
 use bytes::Bytes;
 use crdt::{ConversationId, DeviceId, PlacementId, RegionId, UserId};
-use gateway_client::{Act, Amend};
+use gateway_client::{Act, Amend, DocumentEdit};
 use gateway_protocol::v1::server_frame::Frame;
 use gateway_protocol::v1::{ClientFrame, ServerFrame};
 use gateway_protocol::{Payload, Subprotocol};
@@ -61,12 +61,20 @@ impl Oracle {
                     taint.watch_message(*conversation, *command, body);
                 }
             }
+            Act::EditDocument { conversation, command: Some(command), edit } => {
+                taint.watch_conversation(*conversation);
+                if let DocumentEdit::Name(text) | DocumentEdit::Description(text) = edit {
+                    taint.watch_message(*conversation, *command, text.as_bytes());
+                }
+            }
             Act::CreateGroup { conversation, .. } => taint.watch_conversation(*conversation),
             Act::OpenDirect { placement, peer } => {
                 taint.watch_conversation(ConversationId::direct(*placement, user, *peer));
             }
             Act::Send { .. }
             | Act::ChangeMembers { .. }
+            | Act::EditDocument { .. }
+            | Act::GetDocument { .. }
             | Act::MarkRead { .. }
             | Act::Page { .. }
             | Act::List
