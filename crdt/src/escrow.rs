@@ -283,15 +283,17 @@ impl Escrow<Count> {
     /// The policy by which rights move to where they will be needed, before they are: what `me` should give now, and to whom. `reachable` are
     /// the active replicas it has a way to, itself included.
     ///
-    /// The richest of them gives the poorest half of what it has more, as soon as that has less than a quarter of what the richest has. So rights
-    /// move seldom, each time at least one, never back at once, and as long as one has two to spare nobody in reach has none.
+    /// The richest of them gives the poorest half of what it has more, as soon as that has less than a quarter of what the richest has, or, of n > 3,
+    /// less than a (2n-2)th, which is half of what first shares leave it. So rights move seldom, not when they have just been shared out, each time at least one, never
+    /// back at once, and as long as one has two to spare nobody in reach has none.
     #[must_use]
     pub fn transfer_due(&self, me: ReplicaId, reachable: &BTreeSet<ReplicaId>) -> Option<(ReplicaId, Count)> {
         let held = |replica: &ReplicaId| (self.held(*replica).0, *replica);
         let richest =
             reachable.iter().map(held).max_by_key(|(held, replica)| (*held, std::cmp::Reverse(*replica)))?;
         let poorest = reachable.iter().map(held).min()?;
-        let due = richest.1 == me && poorest.0.saturating_mul(4) < richest.0;
+        let times = reachable.len().saturating_sub(1).saturating_mul(2).max(4) as u64;
+        let due = richest.1 == me && poorest.0.saturating_mul(times) < richest.0;
         // What is on its way to me is mine to give only once one of my operations has seen it, and this one will have.
         let part = (richest.0 - poorest.0) / 2;
         (due && part > 0).then_some((poorest.1, Count(part)))

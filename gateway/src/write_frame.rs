@@ -40,7 +40,7 @@ fn content(content: &Content) -> v1::item::Content {
             edited: became.edited.map(|place| write_place(place.hlc, place.dot)),
             reactions: became.reactions.iter().map(reaction).collect(),
         }),
-        Content::Created { members, name, direct } => v1::item::Content::Created(v1::Created {
+        Content::Created { members, name, direct, .. } => v1::item::Content::Created(v1::Created {
             members: members.iter().map(ToString::to_string).collect(),
             name: name.clone(),
             direct: *direct,

@@ -93,7 +93,7 @@ fn content(body: Body) -> Content {
             seen: post.seen,
             became: Became::default(),
         },
-        Body::Create { members, name, direct, .. } => Content::Created { members, name, direct },
+        Body::Create { members, name, direct, shares } => Content::Created { members, name, direct, shares },
         Body::Change(RosterChange { cut, action }) => change(cut, action),
         Body::Rights(RightsChange { act, .. }) => Content::Rights(act),
         Body::Document(change) => Content::DocumentChanged { change },
@@ -115,8 +115,9 @@ fn change(cut: Cut, action: Action) -> Content {
         Action::Demote { user, .. } => Content::Demoted { user },
         Action::Claim => Content::Claimed,
         // No body holds one: a creation has a body of its own, with a name.
-        Action::Create { members, .. } => {
-            Content::Created { members: members.into_iter().collect(), name: String::new(), direct: false }
+        Action::Create { members, shares } => {
+            let members = members.into_iter().collect();
+            Content::Created { members, name: String::new(), direct: false, shares }
         }
     }
 }

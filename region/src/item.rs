@@ -7,8 +7,8 @@
 use bytes::Bytes;
 use crdt::emoji::Emoji;
 use crdt::group::RightsAct;
-use crdt::{ConversationId, Cut, Dot, Identity, MessageId, Place, Timestamp, UserId};
-use std::collections::BTreeSet;
+use crdt::{ConversationId, Cut, Dot, Identity, MessageId, Place, ReplicaId, Timestamp, UserId};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The number of an operation in the order in which its conversation's operations were applied in this region, from 1.
@@ -57,6 +57,8 @@ pub enum Content {
         name: String,
         /// Whether it is the conversation of two users.
         direct: bool,
+        /// How many members each replica may add to a group before it needs rights of others.
+        shares: BTreeMap<ReplicaId, u64>,
     },
     /// A member was added.
     Added {

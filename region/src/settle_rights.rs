@@ -3,7 +3,7 @@
 //!
 //! The policy, on what a region has applied ([`crdt::group::Group::rights_due`]): a right that an add spent here and that nobody's place is held by any
 //! more comes back as soon as that is folded. Of the regions of the placement, the richest gives the poorest half of what it has more, as soon as that has
-//! less than a quarter of its own: at the add that makes it so, not when somebody is refused. If it does not (it may be cut off), the next one does so after
+//! less than a quarter of its own (half of a first share, if those differ by more): at the add that makes it so, not when somebody is refused. If it does not (it may be cut off), the next one does so after
 //! [`RIGHTS_PATIENCE_MS`], and so on.
 //!
 //! What must always hold:

@@ -428,3 +428,14 @@ fn one_time_keys_are_leased_and_spent_by_the_same_rules() {
     assert_eq!(escrow.check(replica(A), &keys(&[3])), Err(NoneLeft::Here(replica(B))));
     assert_eq!(escrow.check(replica(A), &keys(&[2])), Err(NoneLeft::Anywhere));
 }
+
+#[test]
+fn what_was_just_shared_out_does_not_move_however_many_they_are() {
+    for replicas in 1..=16 {
+        let active: BTreeSet<ReplicaId> = (0..replicas).map(replica).collect();
+        let escrow = Escrow::issue(escrow::shares(1_023, replica(0), &active));
+        for me in &active {
+            assert_eq!(escrow.transfer_due(*me, &active), None, "{replicas} replicas");
+        }
+    }
+}

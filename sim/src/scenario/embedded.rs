@@ -31,6 +31,7 @@ scenarios!(
     "goal",
     "killed-over-and-over",
     "killed-while-it-waits",
+    "limits-at-the-brink",
     "new-year",
     "offline-for-days",
     "one-way-cut",

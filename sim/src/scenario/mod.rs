@@ -273,6 +273,8 @@ pub struct Limits {
     pub window_kib: Amount,
     /// Devices of a member whose receipts a region keeps apart.
     pub receipt_devices: Amount,
+    /// Members of a group. People begin groups with fewer, where that is possible.
+    pub members: Amount,
 }
 
 /// Faults that are drawn.
@@ -415,6 +417,7 @@ impl Default for Limits {
             changes: Amount::of(1_024),
             window_kib: Amount::of(256),
             receipt_devices: Amount::of(RECEIPT_DEVICES),
+            members: Amount::of(MEMBERS),
         }
     }
 }
@@ -427,6 +430,9 @@ impl Default for DrawnFaults {
 
 /// Devices of a member whose receipts a region keeps apart, if nothing else is said: as in production.
 pub(crate) const RECEIPT_DEVICES: u64 = 32;
+
+/// Members of a group, if nothing else is said: as in production.
+pub(crate) const MEMBERS: u64 = 1_024;
 
 fn one_minute() -> Amount {
     Amount::of(60)

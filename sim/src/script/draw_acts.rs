@@ -6,9 +6,9 @@
 
 use super::draw::{Lot, draw_weighted};
 use super::draw_log::acts_of_log;
-use super::draw_people::{Users, draw_direct, draw_group};
-use super::{Act, Conversation, Device, Govern, How, Script, What};
-use crate::scenario::{Arrival, Scenario, Workload};
+use super::draw_people::{Users, draw_direct, draw_group, size_of_group};
+use super::{Act, Conversation, Device, Govern, How, Script, ScriptLimits, What};
+use crate::scenario::{Arrival, MEMBERS, Scenario, Workload};
 use crate::world::dice::Dice;
 use crdt::RegionId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +41,7 @@ struct Plan<'a> {
     devices: BTreeMap<u64, Vec<Device>>,
     regions: Vec<u16>,
     eu_regions: u16,
+    limits: ScriptLimits,
     conversations: Vec<Conversation>,
     pinned_percent: u64,
     pairs: BTreeSet<(u64, u64)>,
@@ -104,6 +105,7 @@ fn plan<'a>(lot: &mut Lot, scenario: &'a Scenario, script: &Script) -> Plan<'a> 
         devices,
         regions: script.regions.iter().map(|region| region.number).collect(),
         eu_regions: script.eu_regions,
+        limits: script.limits,
         conversations: script.conversations.clone(),
         pinned_percent: lot.share("pinned_conversations_percent", &workload.pinned_percent),
         pairs: BTreeSet::new(),
@@ -236,7 +238,7 @@ impl Plan<'_> {
         let number = self.conversations.last().map_or(1, |last| last.number + 1);
         let pinned = dice.percent(self.pinned_percent);
         let begun = if dice.one_in(2) {
-            let size = self.workload.members.draw(dice);
+            let size = size_of_group(self.workload, self.limits, dice);
             draw_group(number, pinned, size, &self.users, dice)
         } else {
             draw_direct(number, pinned, &self.users.all, &mut self.pairs, dice)
@@ -263,7 +265,10 @@ impl Plan<'_> {
         for _ in 0..dice.between(2, 5) {
             let by = if dice.one_in(2) { Some(group.creator) } else { dice.pick(&people) };
             let device = by.and_then(|by| self.device_of(by, dice));
-            let (how, user) = (dice.below(16), dice.pick(&people));
+            let how = dice.below(16);
+            // Where there are few places, whoever was added is in the way too.
+            let anybody = self.limits.members < MEMBERS && dice.one_in(2);
+            let user = dice.pick(if anybody { &allowed } else { &people });
             let (Some(device), Some(user), Some(other)) = (device, user, dice.pick(&allowed)) else { return };
             let govern = |how| What::Govern { conversation, user, how };
             let what = match how {

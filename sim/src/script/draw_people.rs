@@ -5,8 +5,8 @@
 
 use super::draw::{Lot, draw_weighted, signed};
 use super::draw_log::{channel, speakers};
-use super::{Conversation, DEVICES_A_USER, Device, Script};
-use crate::scenario::{ClientNetwork, Scenario};
+use super::{Conversation, DEVICES_A_USER, Device, Script, ScriptLimits};
+use crate::scenario::{ClientNetwork, Scenario, Workload};
 use crate::world::dice::Dice;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -92,7 +92,7 @@ pub(super) fn conversations(lot: &mut Lot, scenario: &Scenario, script: &Script)
     for number in stated + 1..=stated + groups {
         let mut dice = Dice::of(lot.seed, "group", &[number]);
         let pinned = dice.percent(pinned_percent);
-        let size = workload.members.draw(&mut dice);
+        let size = size_of_group(workload, script.limits, &mut dice);
         conversations.extend(draw_group(number, pinned, size, &users, &mut dice));
     }
     let mut pairs = BTreeSet::new();
@@ -102,6 +102,11 @@ pub(super) fn conversations(lot: &mut Lot, scenario: &Scenario, script: &Script)
         conversations.extend(draw_direct(number, pinned, &users.all, &mut pairs, &mut dice));
     }
     conversations
+}
+
+/// How many begin a group: one place is left for somebody to be added.
+pub(super) fn size_of_group(workload: &Workload, limits: ScriptLimits, dice: &mut Dice) -> u64 {
+    workload.members.draw(dice).min(limits.members.saturating_sub(1).max(1))
 }
 
 /// A group, if there is anybody who may begin it. Where no two users of the world live it is a pinned one: else nobody would ever write.

@@ -18,7 +18,7 @@ pub(crate) mod spelling;
 pub use draw::draw;
 pub use happening::{Act, Govern, How, PlannedFault, What};
 
-use crate::scenario::{ClientNetwork, Pace, RECEIPT_DEVICES};
+use crate::scenario::{ClientNetwork, MEMBERS, Pace, RECEIPT_DEVICES};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -85,6 +85,9 @@ pub struct ScriptLimits {
     /// Devices of a member whose receipts a region keeps apart.
     #[serde(default = "receipt_devices", skip_serializing_if = "is_usual")]
     pub receipt_devices: u64,
+    /// Members of a group.
+    #[serde(default = "members", skip_serializing_if = "is_usual_group")]
+    pub members: u64,
 }
 
 const fn receipt_devices() -> u64 {
@@ -94,6 +97,15 @@ const fn receipt_devices() -> u64 {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
 const fn is_usual(receipt_devices: &u64) -> bool {
     *receipt_devices == RECEIPT_DEVICES
+}
+
+const fn members() -> u64 {
+    MEMBERS
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+const fn is_usual_group(members: &u64) -> bool {
+    *members == MEMBERS
 }
 
 /// A region.

@@ -62,6 +62,7 @@ impl Layout {
         let mut layout = Self::with(regions, |region| region.0 <= script.eu_regions);
         layout.limits.receipt_devices_max =
             usize::try_from(script.limits.receipt_devices).unwrap_or(usize::MAX);
+        layout.limits.members_max = usize::try_from(script.limits.members).unwrap_or(usize::MAX);
         layout
     }
 

@@ -297,7 +297,7 @@ impl World {
                     let why = format!(
                         "{dot} of {conversation} spends or gives a right that its region does not hold"
                     );
-                    self.oracle.violate(self.now, Checker::Roster, why);
+                    self.oracle.violate(self.now, Checker::Rights, why);
                 }
                 Effect::Refused { peer, reason } => {
                     let why = format!("{} refuses what {} sends: {reason}", life.region, peer.region);

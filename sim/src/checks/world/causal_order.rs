@@ -62,11 +62,17 @@ impl Oracle {
             return;
         }
         for effect in effects {
-            if let Effect::Changed(change) = effect {
-                let fault = self.applies(at, region, change);
-                let Change { conversation, item, .. } = change;
-                self.comes_after_what_is_stable(at, region, *conversation, item.dot);
-                self.found(at, || format!("{region} applies {} in {conversation}", item.dot), fault);
+            match effect {
+                Effect::Changed(change) => {
+                    let fault = self.applies(at, region, change);
+                    let Change { conversation, item, .. } = change;
+                    self.comes_after_what_is_stable(at, region, *conversation, item.dot);
+                    self.found(at, || format!("{region} applies {} in {conversation}", item.dot), fault);
+                }
+                Effect::Reply { result: Err(refusal), .. } => {
+                    self.refuses_for_want_of_rights(at, region, refusal);
+                }
+                _ => {}
             }
         }
     }
@@ -108,10 +114,14 @@ impl Oracle {
         is_same?;
         self.may_be_a_member(change)?;
         self.may_be_done(item.message)?;
-        let is_a_users = !matches!(item.content, Content::Rights(_));
-        if is_new && is_a_users && item.dot.replica.region == region && !of_second_life {
-            let fault = self.is_in_it(region, change.conversation, item.sender);
-            self.found(at, || format!("{region} applies {} in {}", item.dot, change.conversation), fault);
+        if is_new && item.dot.replica.region == region && !of_second_life {
+            let is_a_users = !matches!(item.content, Content::Rights(_));
+            let in_it =
+                if is_a_users { self.is_in_it(region, change.conversation, item.sender) } else { Ok(()) };
+            let held = self.spends_what_it_holds(region, change.conversation, number, item);
+            for fault in [in_it, held] {
+                self.found(at, || format!("{region} applies {} in {}", item.dot, change.conversation), fault);
+            }
         }
         let facts = self.record.conversations.entry(change.conversation).or_default();
         if is_new && of_second_life {

@@ -43,6 +43,7 @@ impl Oracle {
             for conversation in state.0.iter().flat_map(|partition| partition.conversations.keys()) {
                 let held = export::members(*view, *conversation)?;
                 self.compare_roster(at, *region, *conversation, &held, true);
+                self.compare_rights(at, *region, *conversation, &held, true);
             }
             self.look_at(Checker::Replayed);
             let verified = verify::verify(*view, placement, BUCKETS_AT_ONCE)?;
@@ -86,6 +87,7 @@ impl Oracle {
         for conversation in changed.collect::<BTreeSet<ConversationId>>() {
             let held = export::members(store, conversation)?;
             self.compare_roster(at, region, conversation, &held, false);
+            self.compare_rights(at, region, conversation, &held, false);
             let holds = *blake3::hash(&held.canonical_bytes()).as_bytes();
             let facts = self.record.conversations.entry(conversation).or_default();
             let other = facts.members_differ(region, holds);
@@ -121,7 +123,7 @@ impl Oracle {
     }
 
     /// Whether nobody has said that something is missing when nothing should be any more.
-    const fn is_whole(&mut self) -> bool {
+    pub(super) const fn is_whole(&mut self) -> bool {
         self.tallies.of(Checker::Whole).violations == 0
     }
 }

@@ -30,6 +30,7 @@ mod convergence;
 mod display_order;
 mod durable;
 mod lies;
+mod limits;
 mod liveness;
 mod lost;
 mod receipts;
@@ -127,6 +128,10 @@ pub(crate) struct Oracle {
     pub(crate) marks: Marks,
     /// Devices of one member whose receipts are kept apart, where there is such a limit.
     receipt_devices_max: Option<usize>,
+    /// Members of a group.
+    members_max: Option<usize>,
+    /// Whether every two regions of the placement that is compared have a way to each other.
+    all_meet: bool,
     /// Commands that must be refused, wherever they are tried.
     forbidden: BTreeSet<MessageId>,
     /// Nothing is judged.

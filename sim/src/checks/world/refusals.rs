@@ -11,7 +11,7 @@ use crdt::{DeviceId, MessageId, UserId};
 use region::item::{Change, Content};
 
 /// Codes with which a command may be refused for good in these worlds.
-const REFUSALS: [&str; 18] = [
+const REFUSALS: [&str; 20] = [
     "unknown_conversation",
     "not_a_member",
     "not_an_admin",
@@ -20,6 +20,9 @@ const REFUSALS: [&str; 18] = [
     "admins_remain",
     "not_most_senior",
     "placement_fixed",
+    // Groups are small in some worlds, and their rights are elsewhere or on their way.
+    "too_many_members",
+    "no_rights_left",
     "direct_conversation",
     "conversation_exists",
     // What people do to messages crosses with what others do, and with their own moves.

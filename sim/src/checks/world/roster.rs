@@ -12,7 +12,7 @@ use crdt::{ConversationId, DeviceId, Dot, Membership, RegionId, UserId};
 use gateway_protocol::v1;
 
 /// Changes of a group that are read anew at each one; at the end all are.
-const READ_EACH_TIME_MAX: usize = 48;
+pub(super) const READ_EACH_TIME_MAX: usize = 48;
 
 impl Oracle {
     /// A region's store says who is in a conversation: after a change of it, or at the end.

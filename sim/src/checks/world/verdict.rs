@@ -67,6 +67,10 @@ pub enum Checker {
     Taint,
     /// 8: nobody whose pin forbids it becomes a member.
     Pins,
+    /// 9: a group has never more members than its limit.
+    Limit,
+    /// 9: a right to a place is spent once, and none is lost.
+    Rights,
     /// 10: who is in a group is what the rules say, everywhere and at any time.
     Roster,
     /// 10: whoever was removed is given nothing that came after, and does nothing.
@@ -85,7 +89,7 @@ pub enum Checker {
 
 impl Checker {
     /// All of them.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 33] = [
         Self::Lost,
         Self::StableEverywhere,
         Self::RefusedAfterAcknowledged,
@@ -110,6 +114,8 @@ impl Checker {
         Self::Runs,
         Self::Taint,
         Self::Pins,
+        Self::Limit,
+        Self::Rights,
         Self::Roster,
         Self::Removed,
         Self::Bounded,
@@ -138,6 +144,7 @@ impl Checker {
             Self::ShownOnce | Self::Identity => 6,
             Self::Alone | Self::Runs => 7,
             Self::Taint | Self::Pins => 8,
+            Self::Limit | Self::Rights => 9,
             Self::Roster | Self::Removed => 10,
             Self::Bounded | Self::Drained => 11,
             Self::Refusals | Self::Understood => 12,
@@ -172,6 +179,8 @@ impl Checker {
             | Self::Runs
             | Self::Taint
             | Self::Pins
+            | Self::Limit
+            | Self::Rights
             | Self::Roster
             | Self::Removed
             | Self::Bounded
@@ -208,6 +217,8 @@ impl Checker {
             Self::Runs => "a region runs",
             Self::Taint => "pinned bytes stay",
             Self::Pins => "every door keeps the pins",
+            Self::Limit => "a group keeps its limit",
+            Self::Rights => "rights to a place are spent once and none is lost",
             Self::Roster => "revocation wins in a roster",
             Self::Removed => "whoever was removed is out",
             Self::Bounded => "bounded",
@@ -250,8 +261,14 @@ pub struct Tally {
 }
 
 /// The tally of every checker.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Tallies([Tally; Checker::ALL.len()]);
+
+impl Default for Tallies {
+    fn default() -> Self {
+        Self([Tally::default(); Checker::ALL.len()])
+    }
+}
 
 impl Tallies {
     pub(crate) const fn of(&mut self, checker: Checker) -> &mut Tally {
@@ -285,10 +302,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_checker_has_its_own_name_and_the_promises_of_later_issues_have_none() {
+    fn every_checker_has_its_own_name_and_every_promise_has_one() {
         let names: BTreeSet<&str> = Checker::ALL.into_iter().map(Checker::name).collect();
         assert_eq!(names.len(), Checker::ALL.len());
         assert!(Checker::ALL.into_iter().enumerate().all(|(at, checker)| checker as usize == at));
-        assert_eq!(Checker::promises().into_iter().collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12]);
+        assert_eq!(
+            Checker::promises().into_iter().collect::<Vec<_>>(),
+            [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
+        );
     }
 }

@@ -11,6 +11,7 @@
 
 mod amendments;
 mod operations;
+mod rights;
 mod roster;
 mod screens;
 mod sequence;

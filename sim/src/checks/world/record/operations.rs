@@ -4,6 +4,7 @@
 //! what was a cause once stays one.
 
 use super::amendments::AmendmentFacts;
+use super::rights::RightsFacts;
 use super::roster::RosterFacts;
 use super::screens::Screen;
 use super::sequence::Sequence;
@@ -37,6 +38,8 @@ pub(crate) struct Facts {
     stable: BTreeMap<(RegionId, Branch), usize>,
     /// What was done to who is in it.
     pub(crate) roster: RosterFacts,
+    /// What was done with the rights to places in it.
+    pub(crate) rights: RightsFacts,
     /// What was done to messages.
     pub(crate) amendments: AmendmentFacts,
     /// What was posted, by whom, on what.
@@ -168,6 +171,7 @@ impl Facts {
             }
         };
         self.roster.add(number, identity, item);
+        self.rights.add(number, item);
         let branch = self.branch(region);
         // `branch` made it.
         let before = self.branches[branch].sequence.len();
@@ -213,6 +217,7 @@ impl Facts {
             self.by_dot.remove(&operation.place.dot);
         }
         self.roster.forget(number);
+        self.rights.forget(number);
         for numbers in
             [&mut self.joins, &mut self.adds, &mut self.leaves].into_iter().flat_map(BTreeMap::values_mut)
         {
