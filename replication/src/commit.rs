@@ -67,9 +67,9 @@ pub enum CommitRefused {
         /// Its last sequence.
         last: u64,
     },
-    /// Signed by its origin, but over another chain than the one applied here: a dot was issued twice, or a store was rolled back.
+    /// Of another chain of its origin than the one applied here: a dot was issued twice, or a store was rolled back.
     #[error(
-        "{origin} has forked in {partition}, two chains up to {last} are both signed by it, and nothing more is taken from it: {}",
+        "{origin} has forked in {partition}: it has two chains up to {last}, and nothing more of that partition is exchanged: {}",
         FORKED
     )]
     Fork {

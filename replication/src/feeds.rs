@@ -111,6 +111,11 @@ impl Bridge {
             return Err(Reason::Malformed("feed").into());
         }
         let known = self.partitions.entry(partition).or_default();
+        if known.outgoing.forked {
+            // On its way before the peer met the fork as well.
+            crate::sometimes::DROPPED_ON_ITS_WAY.reach();
+            return Ok(());
+        }
         let cursor = ChangeNumber(feed.through);
         if cursor <= known.incoming.feed {
             return Err(Reason::EntriesOutOfOrder(partition).into());

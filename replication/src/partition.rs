@@ -39,6 +39,8 @@ pub(crate) struct Outgoing {
     pub(crate) rewound: bool,
     /// The peer wants nothing of it until it rewinds.
     pub(crate) stopped: bool,
+    /// Each side holds another branch of a third replica's chain: nothing of it goes on this connection, registers neither.
+    pub(crate) forked: bool,
     /// Since when the oldest reference that is held back has been.
     pub(crate) held_since: Option<Now>,
     /// References that are held back are to go now.
@@ -124,7 +126,7 @@ pub(crate) enum Flow {
     Dropped,
     /// The peer was asked to go on after the cursor; what comes before it does is ignored.
     Rewinding,
-    /// It holds an operation of a kind that a later version issues. Nothing more is taken of it on this connection.
+    /// It holds what cannot be taken (`stop_partition.rs`). Nothing more is taken of it on this connection.
     Stopped,
 }
 
@@ -141,12 +143,12 @@ impl Outgoing {
 
     /// Whether registers are unsent, held back or not.
     pub(crate) fn unsent_registers(&self) -> bool {
-        self.feed_sent < self.feed_end
+        !self.forked && self.feed_sent < self.feed_end
     }
 
     /// Goes on after that position, as if nothing had been sent.
     pub(crate) fn go_back(&mut self, to: Position) {
-        (self.sent, self.read, self.rewound, self.stopped) = (to, to, true, false);
+        (self.sent, self.read, self.rewound, self.stopped) = (to, to, true, self.forked);
         (self.passed, self.flush) = (None, true);
         self.held.clear();
         self.context = StreamContext::default();

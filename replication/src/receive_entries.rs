@@ -4,12 +4,12 @@
 //! delivered and the cursor moves. A step that cannot be passed blocks its own partition and no other.
 //!
 //! What must always hold: an entry is passed only when it was applied or already had; the cursor moves only at the end of a step; a
-//! reference whose head differs from ours is a fork, and nothing that depended on it is passed; what waits is bounded (at the limit the largest
+//! reference whose head differs from ours is a fork, and nothing that depended on it is passed (`stop_partition.rs`); what waits is bounded (at the limit the largest
 //! blocked partition's is dropped, the peer told to stop, and asked to go on from the cursor once the reference is here).
 //! Signatures are the shard's to check: the heads that count are there.
 
 use crate::bridge::{Bridge, Stop, Turn};
-use crate::commit::Commit;
+use crate::commit::{Commit, CommitRefused};
 use crate::delivery::Delivery::Entries;
 use crate::entry_codec::{ReceivedStep, Run, StreamContext};
 use crate::limits::{IN_FLIGHT_BYTES_MAX, PENDING_BYTES_MAX, PENDING_ENTRY_BYTES};
@@ -28,6 +28,16 @@ struct Delivery {
     commits: Vec<Commit>,
     cursor: Option<Position>,
     bytes: usize,
+}
+
+/// What became of a run of references.
+enum Passed {
+    /// All of it is here.
+    Whole,
+    /// Some of it is not.
+    Waits,
+    /// Its chain is another one here.
+    Forked(CommitRefused),
 }
 
 impl Bridge {
@@ -75,63 +85,69 @@ impl Bridge {
         let mut delivery = Delivery::default();
         let passed = self.pass_steps(turn, id, &mut delivery);
         // What was passed before the peer broke a rule was in order, and is delivered.
-        let Some(shared) = self.shared.get(id.placement) else { return passed };
+        let Some(shared) = self.shared.get(id.placement) else { return passed.map(drop) };
         let Delivery { commits, cursor, bytes } = delivery;
         if !commits.is_empty() || cursor.is_some() {
             let peer = shared.peer;
             turn.out.push(Output::Deliver(Entries { peer, partition: id, commits, cursor, bytes }));
             self.sent_to_shard(turn, bytes);
         }
-        passed
+        match passed? {
+            Some(forked) => Ok(self.stop_partition(turn, forked)?),
+            None => Ok(()),
+        }
     }
 
+    /// Passes steps until one waits, or names another chain than this region's: why the partition stops, then.
     fn pass_steps(
         &mut self,
         turn: &mut Turn<'_>,
         id: PartitionId,
         delivery: &mut Delivery,
-    ) -> Result<(), Stop> {
+    ) -> Result<Option<CommitRefused>, Stop> {
         loop {
             if self.in_flight_bytes + delivery.bytes > IN_FLIGHT_BYTES_MAX {
-                return Ok(());
+                return Ok(None);
             }
-            let Some(known) = self.partitions.get_mut(&id) else { return Ok(()) };
+            let Some(known) = self.partitions.get_mut(&id) else { return Ok(None) };
             if known.incoming.current.is_none() {
                 known.incoming.current = known.incoming.queue.pop_front();
             }
             let Some(current) = &known.incoming.current else {
                 self.waiting.remove(&id);
-                return Ok(());
+                return Ok(None);
             };
             let next = current.runs.front().copied();
             let arrived = current.arrived;
             if let Some(run) = next {
-                if !self.pass_run(turn, id, run, delivery)? {
-                    self.block(turn, id, run, arrived)?;
-                    return Ok(());
+                match self.pass_run(turn, id, run, delivery)? {
+                    Passed::Whole => continue,
+                    Passed::Forked(refused) => return Ok(Some(refused)),
+                    Passed::Waits => {}
                 }
-                continue;
+                self.block(turn, id, run, arrived)?;
+                return Ok(None);
             }
             self.finish_step(id, delivery)?;
         }
     }
 
-    /// Passes a run of references, with bodies that were fetched for it. Returns whether all of it is here.
+    /// Passes a run of references, with bodies that were fetched for it.
     fn pass_run(
         &mut self,
         turn: &mut Turn<'_>,
         id: PartitionId,
         run: Run,
         delivery: &mut Delivery,
-    ) -> Result<bool, Stop> {
+    ) -> Result<Passed, Stop> {
         let own = self.shared.get(id.placement).map(|shared| shared.own);
         let freed = self.deliver_fetched(id, run, delivery)?;
         self.pending_bytes -= freed;
         let peer = self.config.peer;
-        let Some(known) = self.partitions.get_mut(&id) else { return Ok(false) };
+        let Some(known) = self.partitions.get_mut(&id) else { return Ok(Passed::Waits) };
         if known.had(run.origin) < run.last {
             if Some(run.origin) != own {
-                return Ok(false);
+                return Ok(Passed::Waits);
             }
             // The durable view: what the peer has of ours was durable, but may not have been told here yet.
             let (origin, theirs) = (run.origin, run.last.0);
@@ -149,8 +165,12 @@ impl Bridge {
                 crate::sometimes::FORK_BY_REFERENCE.reach();
                 let agreed = incoming.agreed.get(&run.origin).copied().unwrap_or_default();
                 turn.out.push(fork(id, run.origin, agreed, run.last));
-                let sequence = run.last.0;
-                return Err(Reason::Fork { partition: id, origin: run.origin, sequence }.into());
+                let (origin, last) = (run.origin, run.last.0);
+                if Some(origin) == own {
+                    // Both are signed here: this store was put back, whoever tells.
+                    return Err(Stop::Fence(Reason::Fork { partition: id, origin, sequence: last }));
+                }
+                return Ok(Passed::Forked(CommitRefused::Fork { partition: id, origin, last }));
             }
             if head.is_some() {
                 incoming.agreed.insert(run.origin, run.last);
@@ -163,7 +183,7 @@ impl Bridge {
         if let Some(blocked) = blocked {
             self.note_arrival(turn, id, blocked);
         }
-        Ok(true)
+        Ok(Passed::Whole)
     }
 
     /// Delivers the bodies fetched for a run, in order. Returns how many bytes that frees.

@@ -1,7 +1,13 @@
-//! What the shard refused: the bridge closes with it, but for an operation of a kind that a later version issues.
+//! One partition's stream stops, and no other does: the bridge closes only for what says that the peer itself is broken.
 //!
-//! That one stops the stream of its partition alone: what waits of it is dropped, the peer is told to send no more of it, and an alarm names it. The cursor stays where the
-//! shard left it, so a later connection asks again from there: the first after this region's upgrade goes on, with nothing lost.
+//! - The shard refused *an operation of a kind that a later version issues*. Nothing more of that stream is taken; the rest goes on, the registers of that partition too. The
+//!   cursor stays where the shard left it, so a later connection asks again from there: the first after this region's upgrade goes on, with nothing lost.
+//! - *The chain of a third replica has forked*: this region holds one branch, the peer the other, and neither is to blame. What depends on a branch is sense only to who
+//!   holds it, and so is an acknowledgement that counts it. So nothing of that partition goes either way any more, until an epoch closes that replica.
+//!
+//! A fork of this region's own chain is another matter: its store was put back, and it is fenced.
+//!
+//! The peer is told to send no more of it, and an alarm names it, once a connection.
 //!
 //! What must always hold: of a stopped partition nothing is taken any more; every other partition goes on; what was under way to the shard when it refused, and is
 //! refused for what it lacks now, says nothing new.
@@ -23,20 +29,44 @@ impl Bridge {
         if self.phase == Phase::Down {
             return Ok(());
         }
-        let partition = refused.partition();
-        let known = self.partitions.entry(partition).or_default();
+        let known = self.partitions.entry(refused.partition()).or_default();
         if known.incoming.flow == Flow::Stopped {
             return Ok(());
         }
-        if !matches!(refused, CommitRefused::LaterKind { .. }) {
-            return Err(Stop::Close(refused.into()));
+        let own = self.shared.get(refused.partition().placement).map(|shared| shared.own);
+        match refused {
+            // What this replica has said elsewhere its store does not hold: whoever tells, it was put back.
+            CommitRefused::Fork { origin, .. } if Some(origin) == own => Err(Stop::Fence(refused.into())),
+            CommitRefused::LaterKind { .. } | CommitRefused::Fork { .. } => {
+                self.stop_partition(turn, refused).map_err(Stop::from)
+            }
+            CommitRefused::OutOfOrder { .. }
+            | CommitRefused::Signature { .. }
+            | CommitRefused::Malformed { .. }
+            | CommitRefused::WrongPartition { .. }
+            | CommitRefused::Register { .. }
+            | CommitRefused::Empty { .. }
+            | CommitRefused::UnknownOrigin { .. } => Err(Stop::Close(refused.into())),
         }
+    }
+
+    /// Takes nothing more of a partition on this connection; of one with a fork nothing is sent either.
+    pub(crate) fn stop_partition(
+        &mut self,
+        turn: &mut Turn<'_>,
+        refused: CommitRefused,
+    ) -> Result<(), Reason> {
         crate::sometimes::PARTITION_STOPPED.reach();
+        let partition = refused.partition();
         let number = self.shared.number_of(partition).ok_or(Reason::Malformed("partition"))?;
+        let known = self.partitions.entry(partition).or_default();
         // Whoever was told to stop before, when too much waited, may have been asked to go on since.
         self.outbox.rewinds.push(proto::Rewind { partition: number, to: 0 });
         self.pending_bytes -= known.incoming.bytes;
         known.incoming.stop();
+        if matches!(refused, CommitRefused::Fork { .. }) {
+            (known.outgoing.stopped, known.outgoing.forked) = (true, true);
+        }
         self.waiting.remove(&partition);
         let peer = self.config.peer;
         turn.out.push(Output::Alarm(Alarm::PartitionStopped { peer, reason: refused }));
