@@ -29,7 +29,7 @@ crdt::marks! {
     INLINE_ENDED = "an origin's own stream is first again";
     INLINE_GIVEN = "a peer wants an origin inline";
     STEP_HAD = "a step's commit has come another way";
-    PARTITION_STOPPED = "a partition's stream stops at a kind that a later version issues";
+    PARTITION_STOPPED = "a partition's stream stops at what this region cannot take";
     PAUSED = "reading is paused, since the shard has much to take";
     RESUMED_FULL = "reading goes on though more was delivered than may be, as a connection ended";
     PENDING_DROPPED = "what waits is dropped at the limit";
