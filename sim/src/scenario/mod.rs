@@ -233,6 +233,8 @@ pub struct Workload {
     pub misuse_percent: Amount,
     /// So many do something to a message: edit it, delete it for everyone, react to it, or take a reaction back.
     pub amend_percent: Amount,
+    /// So many are several people's, who change what a conversation says of itself: its name, its description, what is pinned, a setting.
+    pub describe_percent: Amount,
     /// So many are a quarrel in a group: members are added and removed, promoted and demoted, some leave, and places are claimed, all at once.
     pub govern_percent: Amount,
     /// A real conversation, by the name under which the caller gives it ([`Scenario::give_log`]), instead of drawn acts.
@@ -403,6 +405,7 @@ impl Default for Workload {
             offline_percent: Amount::of(0),
             misuse_percent: Amount::of(0),
             amend_percent: Amount::of(0),
+            describe_percent: Amount::of(0),
             govern_percent: Amount::of(0),
             offline_s: Amount::range(1, 30),
             log: None,

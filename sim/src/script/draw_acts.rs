@@ -7,7 +7,7 @@
 use super::draw::{Lot, draw_weighted};
 use super::draw_log::acts_of_log;
 use super::draw_people::{Users, draw_direct, draw_group, size_of_group};
-use super::{Act, Conversation, Device, Govern, How, Script, ScriptLimits, What};
+use super::{Act, Conversation, Describe, Device, Govern, How, Script, ScriptLimits, What};
 use crate::scenario::{Arrival, MEMBERS, Scenario, Workload};
 use crate::world::dice::Dice;
 use crdt::RegionId;
@@ -26,6 +26,7 @@ enum Kind {
     Offline,
     Misuse,
     Amend,
+    Describe,
     Govern,
 }
 
@@ -82,7 +83,8 @@ fn plan<'a>(lot: &mut Lot, scenario: &'a Scenario, script: &Script) -> Plan<'a> 
     let misuse = lot.share("misuse_percent", &workload.misuse_percent);
     let amend = lot.share("amend_percent", &workload.amend_percent);
     let govern = lot.share("govern_percent", &workload.govern_percent);
-    let others = read + begin + change + moves + offline + misuse + amend + govern;
+    let describe = lot.share("describe_percent", &workload.describe_percent);
+    let others = read + begin + change + moves + offline + misuse + amend + govern + describe;
     let kinds = vec![
         (Kind::Write, 100_u64.saturating_sub(others).max(1)),
         (Kind::Read, read),
@@ -93,6 +95,7 @@ fn plan<'a>(lot: &mut Lot, scenario: &'a Scenario, script: &Script) -> Plan<'a> 
         (Kind::Misuse, misuse),
         (Kind::Amend, amend),
         (Kind::Govern, govern),
+        (Kind::Describe, describe),
     ];
     Plan {
         workload,
@@ -189,6 +192,7 @@ impl Plan<'_> {
             Kind::Misuse => self.somebody_misuses(at_us, dice),
             Kind::Amend => self.somebody_amends(at_us, dice),
             Kind::Govern => self.a_group_quarrels(at_us, dice),
+            Kind::Describe => self.several_describe(at_us, dice),
         }
     }
 
@@ -224,6 +228,27 @@ impl Plan<'_> {
                 _ => How::Withdraw,
             };
             self.act(at_us, device.number, What::Amend { conversation, how }, dice);
+            at_us += dice.below(400_000);
+        }
+    }
+
+    /// Several of a conversation's people change what it says of itself, right after each other: so that what is done in two regions crosses.
+    fn several_describe(&mut self, at_us: u64, dice: &mut Dice) {
+        let Some((conversation, _)) = self.somewhere(dice) else { return };
+        let of = self.conversations.iter().find(|of| of.number == conversation);
+        let people: Vec<u64> =
+            of.into_iter().flat_map(|of| of.members.iter().copied().chain([of.creator])).collect();
+        let mut at_us = at_us;
+        for _ in 0..dice.between(1, 4) {
+            let Some(device) = dice.pick(&people).and_then(|user| self.device_of(user, dice)) else { return };
+            let how = match dice.below(8) {
+                0 | 1 => Describe::Name,
+                2..=4 => Describe::Description,
+                5 => Describe::Pin,
+                6 => Describe::Unpin,
+                _ => Describe::Setting,
+            };
+            self.act(at_us, device.number, What::Describe { conversation, how }, dice);
             at_us += dice.below(400_000);
         }
     }

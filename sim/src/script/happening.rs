@@ -56,6 +56,13 @@ pub enum What {
         /// What.
         how: How,
     },
+    /// What a conversation says of itself is changed.
+    Describe {
+        /// Which.
+        conversation: u64,
+        /// How.
+        how: Describe,
+    },
     /// A member is removed, or what somebody may do is changed.
     Govern {
         /// Where.
@@ -108,6 +115,22 @@ pub enum How {
     React,
     /// A reaction is withdrawn.
     Withdraw,
+}
+
+/// What of a conversation's document is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Describe {
+    /// Its name.
+    Name,
+    /// Its description: some words of a few, so that what several write overlaps.
+    Description,
+    /// One of the last messages that the device was shown is pinned.
+    Pin,
+    /// It is not.
+    Unpin,
+    /// One of a few settings.
+    Setting,
 }
 
 /// How a group is governed.

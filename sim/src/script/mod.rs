@@ -16,7 +16,7 @@ mod print;
 pub(crate) mod spelling;
 
 pub use draw::draw;
-pub use happening::{Act, Govern, How, PlannedFault, What};
+pub use happening::{Act, Describe, Govern, How, PlannedFault, What};
 
 use crate::scenario::{ClientNetwork, MEMBERS, Pace, RECEIPT_DEVICES};
 use serde::{Deserialize, Serialize};

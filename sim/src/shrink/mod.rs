@@ -140,6 +140,7 @@ mod tests {
             What::Begin { .. }
             | What::Write { .. }
             | What::Amend { .. }
+            | What::Describe { .. }
             | What::Govern { .. }
             | What::Read { .. }
             | What::Add { .. }

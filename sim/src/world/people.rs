@@ -5,7 +5,7 @@
 //! taken out of a script changes no other.
 
 use crate::checks::world::CANARY;
-use crate::script::{Act as Planned, Conversation, Device, Govern, How, Script, What};
+use crate::script::{Act as Planned, Conversation, Describe, Device, Govern, How, Script, What};
 use crate::world::World;
 use crate::world::devices::NewDevice;
 use crate::world::dice::Dice;
@@ -13,7 +13,7 @@ use crate::world::layout::{PINNED, WORLD, address};
 use crate::world::queue::Event;
 use bytes::Bytes;
 use crdt::{ConversationId, DeviceId, MessageId, RegionId, UserId};
-use gateway_client::{Act, Amend, Content, Event as Told, MembersWish};
+use gateway_client::{Act, Amend, Content, DocumentEdit, Event as Told, MembersWish};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Of what a device was shown, so much is remembered to be answered; so much of the messages that it was shown, and that were written on it.
@@ -22,6 +22,8 @@ const SHOWN_LAST_MAX: usize = 5;
 const FACES: u64 = 3;
 /// Emoji that they use at all: more than a message shows.
 const FACES_IN_ALL: u64 = 24;
+/// What conversations say of themselves is made of: a few words, so that what several write has beginnings and ends in common.
+const WORDS: [&str; 6] = ["to", "the", "islands", "é", "🙂", "sailing"];
 
 /// Who is in a world, and what they are going to do.
 #[derive(Debug, Default)]
@@ -155,6 +157,7 @@ impl World {
                 }
             }
             What::Amend { conversation, how } => self.amend(id, conversation, how, &mut dice),
+            What::Describe { conversation, how } => self.describe(id, conversation, how, &mut dice),
             What::Read { conversation } => {
                 if let Some(conversation) = self.known_to(id, conversation) {
                     self.act(id, Act::MarkRead { conversation });
@@ -282,6 +285,32 @@ impl World {
             How::Withdraw => Amend::Withdraw(emoji),
         };
         self.act(id, Act::Amend { conversation, command: Some(command), target, what });
+    }
+
+    /// What a conversation says of itself is changed.
+    fn describe(&mut self, id: DeviceId, conversation: u64, how: Describe, dice: &mut Dice) {
+        let Some(conversation) = self.known_to(id, conversation) else { return };
+        let command = MessageId::new(self.device_wall(id).ms(), dice.wide());
+        let canary = if conversation.placement() == PINNED { CANARY } else { "" };
+        let mut words = |count: u64| {
+            let words: Vec<&str> = (0..count).filter_map(|_| dice.pick(&WORDS)).collect();
+            format!("{canary}{}", words.join(" "))
+        };
+        let edit = match how {
+            Describe::Name => DocumentEdit::Name(words(2)),
+            Describe::Description => DocumentEdit::Description(words(6)),
+            Describe::Setting => DocumentEdit::Setting { name: "theme".to_owned(), value: words(1) },
+            Describe::Pin | Describe::Unpin => {
+                let last: Vec<_> =
+                    self.people.messages.get(&(id, conversation)).into_iter().flatten().copied().collect();
+                let Some(message) = dice.pick(&last) else { return };
+                match how {
+                    Describe::Pin => DocumentEdit::Pin(message),
+                    _ => DocumentEdit::Unpin(message),
+                }
+            }
+        };
+        self.act(id, Act::EditDocument { conversation, command: Some(command), edit });
     }
 
     /// Nobody does anything any more, and whoever is away comes back.
