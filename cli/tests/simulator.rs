@@ -22,7 +22,7 @@ directs = 1
 
 /// No client looks again within a second.
 const IMPOSSIBLE: &str = "healed_within_s = 1\n";
-/// Nobody pins anything here, so nothing can be looked at for residency.
+/// Nobody begins a group there, so nothing can be looked at for a limit.
 const BLIND: &str = "checks = [9]\n";
 
 fn sim(folder: &Path, arguments: &[&str]) -> Output {
@@ -45,7 +45,8 @@ fn folder() -> tempfile::TempDir {
         |name: &str, line: &str| std::fs::write(folder.path().join(name), format!("{line}{TINY}")).unwrap();
     write("tiny.toml", "");
     write("impossible.toml", IMPOSSIBLE);
-    write("blind.toml", BLIND);
+    let blind = TINY.replace("groups = 2", "groups = 0");
+    std::fs::write(folder.path().join("blind.toml"), format!("{BLIND}{blind}")).unwrap();
     write("misspelt.toml", "lenght_s = 9\n");
     folder
 }
