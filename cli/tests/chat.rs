@@ -173,3 +173,37 @@ fn what_does_not_exist_is_named_with_what_does() {
     let (code, said) = failed("chat --cluster demo --region east --as a/b --to bob");
     assert!(code == Some(2) && said.contains("neither a user id"), "{said}");
 }
+
+#[test]
+fn what_a_conversation_says_of_itself_is_changed_in_two_regions_and_shown() {
+    let regions = TwoRegions::start();
+    let mut alice = Chat::start(&regions, "east", "alice", "bob", &[]);
+    let mut bob = Chat::start(&regions, "west", "bob", "alice", &["--json"]);
+    alice.type_line("shall we?");
+    assert_eq!(bob.hear(), "alice: shall we?");
+    // Regions know of each other what they can do once they have met, as they have by now.
+    for line in ["/name sailing", "/describe to the islands", "described"] {
+        alice.type_line(line);
+    }
+    assert_eq!(bob.hear(), "alice: described");
+    for line in ["/describe to the islands, all of them", "/pin", "pinned"] {
+        bob.type_line(line);
+    }
+    assert_eq!(alice.hear(), "bob: pinned");
+    let mut about = Command::new(PROGRAM)
+        .args(["chat", "--cluster", "demo", "--region", "east", "--as", "alice", "--to", "bob"])
+        .args(["--device", "d0000000000000009"])
+        .current_dir(regions.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    writeln!(about.stdin.as_mut().unwrap(), "/about").unwrap();
+    let told = BufReader::new(about.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let shown: Vec<String> = told.skip_while(|line| !line.contains("sailing: ")).take(2).collect();
+    about.kill().unwrap();
+    about.wait().unwrap();
+    assert!(shown[0].ends_with("sailing: to the islands, all of them"), "{shown:?}");
+    assert!(shown[1].contains("pinned: ") && shown[1].ends_with(" of you"), "{shown:?}");
+}
