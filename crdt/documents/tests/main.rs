@@ -6,6 +6,8 @@
 
 mod automerge_twin;
 mod concurrent_cases;
+mod decoder_checks;
+mod decoders;
 mod golden;
 mod hostile;
 mod javascript;
