@@ -69,7 +69,7 @@ impl Oracle {
         for (id, facts) in &self.record.conversations {
             for message in facts.amendments.messages() {
                 let Some(identity) = facts.identities.get(&message) else { continue };
-                for (device, known) in self.devices_to_judge(facts) {
+                for (device, known) in self.devices_to_judge(*id, facts) {
                     let Some(screen) = known.conversations.get(id).filter(|screen| screen.shows(*identity))
                     else {
                         continue;

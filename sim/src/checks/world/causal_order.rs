@@ -191,7 +191,7 @@ impl Oracle {
         let mut faults = Vec::new();
         let mut screens = 0;
         for (id, facts) in &self.record.conversations {
-            for (device, known) in self.devices_to_judge(facts) {
+            for (device, known) in self.devices_to_judge(*id, facts) {
                 let Some(screen) = known.conversations.get(id) else { continue };
                 screens += 1;
                 let is_refused = |author: DeviceId, message: MessageId| {

@@ -13,7 +13,7 @@
 //!   written on names what a second life has not got, and it goes on without;
 //! - somebody *may have left by* what a second life issued, and whom it added may be kept from anything: what that followed from is not known. And what a lost
 //!   region or a second life alone took from somebody who has left, or was removed, stays in their outbox: the regions that count refuse it, rightly; so does a change of
-//!   members that such a one alone took, of somebody who is not what they were there;
+//!   members that such a one alone took, of somebody who is not what they were there, or for whom no right is left; so does what somebody wrote whom it let in;
 //! - with a region lost for good nothing more becomes stable in its placements until an epoch closes it, so nobody waits for that, for ticks, or for a mark
 //!   to go. What is told to be stable must still be so.
 
@@ -167,7 +167,8 @@ impl Oracle {
         }
         let identity = facts.identities.get(&(user, command));
         let stands = |region: &RegionId| identity.is_some_and(|identity| facts.stands_in(*region, *identity));
-        let is_out = facts.leaves.contains_key(&user) && !facts.is_member(user);
+        let is_out = (facts.leaves.contains_key(&user) && !facts.is_member(user))
+            || self.members_left(id, facts).is_some_and(|left| !left.contains(&user));
         let is_change = !facts.sent.contains_key(&(user, command));
         is_out || (is_change && !self.record.regions_of(id.placement()).iter().any(stands))
     }
@@ -195,9 +196,24 @@ impl Oracle {
     /// The devices of a conversation's members that nobody has misled.
     pub(super) fn devices_to_judge<'a>(
         &'a self,
+        id: ConversationId,
         facts: &'a Facts,
     ) -> impl Iterator<Item = (DeviceId, &'a DeviceFacts)> {
-        self.record.devices_in(facts).filter(|(id, _)| !self.lies.have_misled(*id))
+        let left = self.members_left(id, facts);
+        self.record.devices_in(facts).filter(move |(device, known)| {
+            !self.lies.have_misled(*device) && left.as_ref().is_none_or(|left| left.contains(&known.user))
+        })
+    }
+
+    /// Where a region lied, who is a member by what those hold that count. An add that a lost region alone took is sent again by its author's device, but the right
+    /// that it spent is lost as well, and the regions that are left may have none.
+    fn members_left(&self, id: ConversationId, facts: &Facts) -> Option<BTreeSet<UserId>> {
+        if self.lies.spare(id.placement()) {
+            return None;
+        }
+        let rest = self.record.regions_of(id.placement());
+        let held = |number: Number| rest.iter().any(|region| facts.is_applied(*region, number));
+        Some(facts.members_after(held)?.into_keys().collect())
     }
 
     /// By placement, the regions that count.

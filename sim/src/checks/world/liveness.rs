@@ -20,7 +20,7 @@ impl Oracle {
                     return Some(format!("{region} has {has} of {all} operations of {id}"));
                 }
             }
-            for (device, known) in self.devices_to_judge(facts) {
+            for (device, known) in self.devices_to_judge(*id, facts) {
                 let held = |identity| self.is_all_held(*id, facts, identity);
                 if let Some(lacking) =
                     lacks_shown(facts, known, known.conversations.get(id).map(Box::as_ref), held)
@@ -94,7 +94,8 @@ impl Oracle {
     /// A delivered tick that the author's device still waits for. Only among members who never left: others' receipts are not theirs to see.
     fn lacks_ticks(&self, id: ConversationId, facts: &Facts) -> Option<String> {
         let stays = |user: &UserId| facts.is_member(*user) && !facts.leaves.contains_key(user);
-        let readers: Vec<_> = self.devices_to_judge(facts).filter(|(_, known)| stays(&known.user)).collect();
+        let readers: Vec<_> =
+            self.devices_to_judge(id, facts).filter(|(_, known)| stays(&known.user)).collect();
         for ((author, message), sent) in facts.sent.iter().filter(|((author, _), _)| stays(author)) {
             let Some(device) = self.record.devices.get(&sent.device) else { continue };
             let Some(identity) = facts.identities.get(&(*author, *message)) else { continue };
