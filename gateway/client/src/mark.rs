@@ -10,8 +10,8 @@
 //!   earlier operation of that origin in this conversation has been given, or is hidden from this user for good.
 //! - Hidden for good is what the `since` of the user's own membership covers. It is never given, so a cut that reaches into it
 //!   would stay open for ever: what `since` covers counts as given. Of several memberships at once that is what any of them
-//!   hides (their join), as the region has it; a first member is hidden nothing; leaving ends the memberships given before. Who left is
-//!   not given their own leave: that an add covers an earlier membership tells of it, as no region adds whom it has as a member.
+//!   hides (their join), as the region has it; a first member is hidden nothing. That a membership ended is told by the next add alone, which covers it, as no region
+//!   adds whom it has as a member: who left is not given their leave, or only one that came to nothing.
 //! - Duplicates count: each has an item and a dot of its own.
 //! - Pages of the past do not count: they may show a message without its causes.
 //!
@@ -61,8 +61,8 @@ impl Given {
             | Content::Claimed
             | Content::Rights
             | Content::DocumentChanged { .. } => {}
-            // Who is removed is not given that, unless it came to nothing.
-            Content::Removed { .. } => {}
+            // Who left or is removed is not given that, unless it came to nothing, or is a duplicate of what the add behind it had seen: either way they are a member.
+            Content::Removed { .. } | Content::Left => {}
             Content::Created { members, .. } => {
                 if members.contains(&me) {
                     self.begin_membership(item.place.dot, Cut::new());
@@ -71,11 +71,6 @@ impl Given {
             Content::Added { user, since } => {
                 if *user == me {
                     self.begin_membership(item.place.dot, since.clone());
-                }
-            }
-            Content::Left => {
-                if item.sender == me {
-                    self.memberships.clear();
                 }
             }
         }
@@ -205,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn leaving_ends_what_the_membership_hid_and_being_added_again_begins_anew() {
+    fn being_added_again_ends_what_the_membership_before_the_leave_hid() {
         let mut given = Given::default();
         given.take(
             user(1),
@@ -216,8 +211,27 @@ mod tests {
             ),
         );
         given.take(user(1), &item(1, dot(3, 2), Content::Left));
-        given.take(user(1), &item(2, dot(3, 9), Content::Added { user: user(1), since: cut(&[(1, 8)]) }));
+        let since = cut(&[(1, 8), (3, 2)]);
+        given.take(user(1), &item(2, dot(3, 9), Content::Added { user: user(1), since }));
         assert!(given.settles(&cut(&[(1, 8)])), "the empty cut of the first membership no longer counts");
+    }
+
+    /// Seed 78192 of `storm-of-everything`: a leave was sent to two regions, an add had seen the one, and the other came after it.
+    #[test]
+    fn a_duplicate_of_a_leave_that_an_add_had_seen_ends_nothing() {
+        let mut given = Given::default();
+        given.take(
+            user(1),
+            &item(
+                2,
+                dot(1, 1),
+                Content::Created { members: vec![user(1)], name: String::new(), direct: false },
+            ),
+        );
+        let since = cut(&[(1, 1), (3, 1)]);
+        given.take(user(1), &item(2, dot(1, 2), Content::Added { user: user(1), since }));
+        given.take(user(1), &item(1, dot(4, 1), Content::Left));
+        assert!(given.settles(&cut(&[(1, 2), (3, 1)])), "the leave's other duplicate is hidden for good");
     }
 
     /// Seed 100 of `comings-and-goings`: the mark stood for ever, since the leave was never given to whoever left.
