@@ -101,7 +101,7 @@ class Conversation:
         self.member = None  # as the region told last
         self.live = False
         self.given = {}
-        self.hidden = []  # what each standing membership hides
+        self.hidden = {}  # what each membership that none behind it ended hides, by the dot that began it
         self.shown = {}  # (sender, message) -> item, at its lowest place
         self.arrived = []  # the same identities in the order shown
         self.marked = {}
@@ -110,6 +110,11 @@ class Conversation:
         self.stable = {}
         self.receipts = {}  # (user, device) -> (delivered, read)
         self.unacknowledged = 0
+
+    def begin(self, dot, since):
+        if not any(covers(later, dot) for later in self.hidden.values()):
+            self.hidden = {earlier: hides for earlier, hides in self.hidden.items() if not covers(since, earlier)}
+            self.hidden[dot] = since
 
 
 class Client:
@@ -338,13 +343,11 @@ class Client:
                 target = (item[done]["target"]["sender"], item[done]["target"]["message"])
                 conversation.amended.setdefault(target, Amended()).take(target, item)
         if self.user in item.get("created", {}).get("members", []):
-            conversation.hidden.append({})
+            conversation.begin(item["dot"], {})
         if item.get("added", {}).get("user") == self.user:
             since = {}
             join(since, item["added"].get("since"))
-            conversation.hidden.append(since)
-        if "left" in item and item["sender"] == self.user:
-            conversation.hidden = []
+            conversation.begin(item["dot"], since)
         if item["sender"] == self.user:
             if "post" in item:
                 conversation.own.setdefault(item["message"], set()).add(item["dot"])
@@ -360,7 +363,8 @@ class Client:
             conversation.marked[key] = seen
 
     def settles(self, conversation, seen):
-        hidden = lambda dot: conversation.hidden and all(covers(since, dot) for since in conversation.hidden)
+        first = any(not since for since in conversation.hidden.values())
+        hidden = lambda dot: not first and any(covers(since, dot) for since in conversation.hidden.values())
         return all(covers(conversation.given, dot) or hidden(dot) for dot in seen.get("dots", []))
 
     def texts(self, name):
