@@ -54,11 +54,13 @@ pub fn note_event(said: Said) -> Option<Event> {
             let messages = posts.map(|item| Author { sender: item.sender, message: item.message });
             Event::Displayed { conversation, messages: messages.collect() }
         }
+        // Nobody may be left to be shown the operation.
+        Said::Membership { conversation, user, member: false } => Event::Left { conversation, user },
         Said::Acknowledged { place: None, .. }
         | Said::Redirected { .. }
         | Said::CaughtUp { .. }
         | Said::Amended { .. }
-        | Said::Membership { .. }
+        | Said::Membership { member: true, .. }
         | Said::Documented { .. }
         | Said::Listed { .. } => return None,
     })

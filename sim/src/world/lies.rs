@@ -110,6 +110,11 @@ impl World {
     pub(crate) fn may_have_branched(&mut self, id: RegionId) {
         if self.oracle.took_branch(id) && self.standing(id) == Standing::Honest {
             self.second_life(id);
+            // Unlike one that was put back it goes on, and so do those who speak with it.
+            let spoken = self.life_of(id).map(|life| self.lines.devices_at(life)).unwrap_or_default();
+            for device in spoken {
+                self.oracle.misleads(device);
+            }
             self.queue.put(self.now + FENCED_WITHIN_US, Event::SecondLifeEnds(id));
         }
     }

@@ -134,6 +134,12 @@ impl Lines {
         self.by_device.range(all).next().map(|(_, _, id)| *id)
     }
 
+    /// The devices that are connected to a process.
+    pub(crate) fn devices_at(&self, life: Life) -> Vec<DeviceId> {
+        let lines = self.lines.values().filter(|line| line.life == life && line.session_open);
+        lines.map(|line| line.device).collect()
+    }
+
     /// The number of a connection that has no device.
     pub(crate) const fn reserve(&mut self) -> LineId {
         self.next += 1;
