@@ -167,8 +167,8 @@ impl Bridge {
                 turn.out.push(fork(id, run.origin, agreed, run.last));
                 let (origin, last) = (run.origin, run.last.0);
                 if Some(origin) == own {
-                    // Both are signed here: this store was put back, whoever tells.
-                    return Err(Stop::Fence(Reason::Fork { partition: id, origin, sequence: last }));
+                    // No check is due of this replica's own, which Resume compares: whoever sends one ends nothing but the bridge.
+                    return Err(Reason::Fork { partition: id, origin, sequence: last }.into());
                 }
                 return Ok(Passed::Forked(CommitRefused::Fork { partition: id, origin, last }));
             }

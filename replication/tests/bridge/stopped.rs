@@ -1,4 +1,4 @@
-//! A partition whose stream stops at an operation of a kind that a later version issues, while all others go on.
+//! A partition whose stream stops at an operation of a kind that a later version issues, or at a fork of a third replica's chain, while all others go on.
 //!
 //! What must always hold: the peer is told once to send no more of it, an alarm names it once, nothing of it is taken or kept, and the next connection asks again from where
 //! it stopped.
@@ -8,7 +8,7 @@ use crate::store::replica;
 use crate::world::partition;
 use crdt::{Dot, PartitionId, Sequence};
 use replication::commit::CommitRefused;
-use replication::{Alarm, Input, Output, Reason, proto};
+use replication::{Alarm, Delivery, Input, Output, Reason, proto};
 
 fn section(bucket: u32, first: u64) -> proto::Frame {
     let steps = vec![step(first, &[of_bytes(40)])];
@@ -51,6 +51,43 @@ fn an_operation_of_a_later_kind_stops_its_partition_alone() {
     assert!(played.bridge.to_string().contains("stopped"));
     assert_eq!(played.printed("pending="), 0, "{}", played.bridge);
     assert_eq!(delivered(&played.frame(&section(8, 1))), [(2, 1)], "another partition goes on");
+}
+
+fn forked(origin: u16) -> CommitRefused {
+    CommitRefused::Fork { partition: partition(1, 7), origin: replica(origin), last: 1 }
+}
+
+/// How many deliveries of registers come of one register of a partition.
+fn registers(played: &mut Played, bucket: u32) -> usize {
+    let (keys, values) = (vec!["k".into()], vec!["v".into()]);
+    let feed = proto::Feed { partition: bucket, through: 1, keys, values };
+    let outputs = played.frame(&proto::Frame { feeds: vec![feed], ..Default::default() });
+    let is_of_registers = |output: &&Output| matches!(output, Output::Deliver(Delivery::Registers { .. }));
+    outputs.iter().filter(is_of_registers).count()
+}
+
+#[test]
+fn a_fork_of_a_third_chain_stops_its_partition_alone_and_its_registers_too() {
+    let mut played = Played::quiet();
+    let outputs = refuse(&mut played, forked(3));
+    assert_eq!(alarms(&outputs).len(), 1, "{outputs:?}");
+    assert!(
+        !outputs.iter().any(|output| matches!(output, Output::Close(_) | Output::Fenced(_))),
+        "{outputs:?}"
+    );
+    assert_eq!(delivered(&played.frame(&section(7, 1))), [], "what was on its way is not taken");
+    assert_eq!(registers(&mut played, 7), 0, "an acknowledgement may count the other branch");
+    assert_eq!(delivered(&played.frame(&section(8, 1))), [(2, 1)], "another partition goes on");
+    assert_eq!(registers(&mut played, 8), 1, "and so do its registers");
+}
+
+#[test]
+fn a_fork_of_the_own_chain_fences() {
+    let outputs = refuse(&mut Played::quiet(), forked(1));
+    assert!(
+        outputs.iter().any(|output| matches!(output, Output::Fenced(_))),
+        "its store was put back: {outputs:?}"
+    );
 }
 
 #[test]
