@@ -25,8 +25,8 @@ pub(crate) fn rich() -> Document {
     document
 }
 
-/// The body of a change: what stands behind a head that says it is whole.
-pub(crate) fn change(body: &[u8]) {
+/// That body behind a head that says it is whole.
+pub(crate) fn whole(body: &[u8]) -> Vec<u8> {
     let mut head = vec![1];
     let mut length = body.len();
     while length >= 0x80 {
@@ -35,7 +35,12 @@ pub(crate) fn change(body: &[u8]) {
     }
     head.push(length as u8);
     let hash = Sha256::new().chain_update(&head).chain_update(body).finalize();
-    let bytes = [&[0x85, 0x6f, 0x4a, 0x83], &hash[..4], &head, body].concat();
+    [&[0x85, 0x6f, 0x4a, 0x83], &hash[..4], &head, body].concat()
+}
+
+/// The body of a change.
+pub(crate) fn change(body: &[u8]) {
+    let bytes = whole(body);
     for schema in [Schema::Conversation, Schema::Account] {
         if let Ok((change, _)) = Change::read(&bytes, schema) {
             assert_eq!(change.write().0, bytes);

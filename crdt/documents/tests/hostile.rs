@@ -3,6 +3,7 @@
 //! What must always hold: nothing of it panics or costs more than its bytes, every region keeps out the same, in whatever order it comes, and what stands after it
 //! is a document that Automerge loads.
 
+use crate::decoder_checks::whole;
 use crate::world::{Issued, Region, USER, name, replica};
 use automerge::legacy::{ElementId, Key, ObjectId, OpId, OpType};
 use automerge::transaction::Transactable;
@@ -12,7 +13,6 @@ use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_assert_eq, prop_oneof, proptest};
 use proptest::sample::Index;
 use proptest::test_runner::Config;
-use sha2::{Digest, Sha256};
 
 /// A change with some of everything in it.
 fn rich() -> (Region, Vec<u8>) {
@@ -28,19 +28,6 @@ fn rich() -> (Region, Vec<u8>) {
     automerge.commit();
     let bytes = automerge.get_last_local_change().unwrap().raw_bytes().to_vec();
     (one, bytes)
-}
-
-/// The same body in a chunk that says it is whole.
-fn chunk(body: &[u8]) -> Vec<u8> {
-    let mut head = vec![1];
-    let mut length = body.len();
-    while length >= 0x80 {
-        head.push((length & 0x7f) as u8 | 0x80);
-        length >>= 7;
-    }
-    head.push(length as u8);
-    let hash = Sha256::new().chain_update(&head).chain_update(body).finalize();
-    [&[0x85, 0x6f, 0x4a, 0x83], &hash[..4], &head, body].concat()
 }
 
 fn body_of(bytes: &[u8]) -> Vec<u8> {
@@ -64,7 +51,7 @@ proptest! {
                 _ => { body.remove(at); }
             }
         }
-        for bytes in [chunk(&body), body, wild.clone(), chunk(&wild)] {
+        for bytes in [whole(&body), body, wild.clone(), whole(&wild)] {
             if let Ok((change, _)) = Change::read(&bytes, Schema::Conversation) {
                 prop_assert_eq!(change.write().0, bytes.clone());
             }
