@@ -24,7 +24,7 @@ use region_rocks::node::{NodeConfig, RegionNode};
 use replication::placement::{Epoch, Placement, Placements};
 use replication_quic::{BridgeIdentity, BridgeSettings};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -177,6 +177,8 @@ pub struct Client<S> {
     pub socket: WebSocketStream<S>,
     subprotocol: Subprotocol,
     next: u64,
+    /// What came before an answer that was waited for: a region answers and delivers in either order.
+    aside: VecDeque<ServerFrame>,
     pub closed: Option<CloseFrame>,
 }
 
@@ -185,7 +187,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         let mut request = "ws://localhost/".into_client_request().unwrap();
         request.headers_mut().insert("Sec-WebSocket-Protocol", subprotocol.parse().unwrap());
         let (socket, _) = client_async(request, stream).await?;
-        Ok(Self { socket, subprotocol: Subprotocol::Proto, next: 0, closed: None })
+        Ok(Self { socket, subprotocol: Subprotocol::Proto, next: 0, aside: VecDeque::new(), closed: None })
     }
 
     pub fn speaking(mut self, subprotocol: Subprotocol) -> Self {
@@ -212,6 +214,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     /// The next frame; none when the server has closed.
     pub async fn next(&mut self) -> Option<ServerFrame> {
+        match self.aside.pop_front() {
+            Some(frame) => Some(frame),
+            None => self.read().await,
+        }
+    }
+
+    async fn read(&mut self) -> Option<ServerFrame> {
         loop {
             let message = timeout(PATIENCE, self.socket.next()).await.expect("nothing came in time");
             let payload = match message {
@@ -239,6 +248,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
     }
 
+    /// The answer to that request; what comes before it stays to be taken.
+    async fn answer(&mut self, request: u64) -> Frame {
+        loop {
+            let frame = self.read().await.expect("the server has closed");
+            if frame.request == request {
+                return frame.frame.unwrap();
+            }
+            self.aside.push_back(frame);
+        }
+    }
+
     /// The code of the error that ends this connection.
     pub async fn refusal(&mut self) -> String {
         let error = self.until(|frame| matches!(frame, Frame::Error(_))).await;
@@ -257,8 +277,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             name: "town".into(),
             begun_in: String::new(),
         };
-        self.ask(Ask::CreateGroup(create)).await;
-        self.until(|frame| matches!(frame, Frame::Done(_))).await;
+        let request = self.ask(Ask::CreateGroup(create)).await;
+        let answer = self.answer(request).await;
+        assert!(matches!(answer, Frame::Done(_)), "{answer:?}");
     }
 
     pub async fn send(&mut self, conversation: ConversationId, body: Vec<u8>) -> v1::Done {
@@ -268,9 +289,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             body: body.into(),
             ..v1::Send::default()
         };
-        self.ask(Ask::Send(send)).await;
-        let done = self.until(|frame| matches!(frame, Frame::Done(_) | Frame::Error(_))).await;
-        let Frame::Done(done) = done else { unreachable!("{done:?}") };
+        let request = self.ask(Ask::Send(send)).await;
+        let answer = self.answer(request).await;
+        let Frame::Done(done) = answer else { panic!("{answer:?}") };
         done
     }
 
