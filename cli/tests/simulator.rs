@@ -298,3 +298,13 @@ fn a_shrunk_seed_is_a_scenario_that_fails_in_the_same_way() {
     let well = sim(folder.path(), &["shrink", "tiny.toml", "--seed", "5"]);
     assert!(well.status.code() == Some(2) && said(&well).contains("does not fail"), "{}", said(&well));
 }
+
+#[test]
+fn a_reader_who_goes_away_is_no_bug() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let program = Command::new(env!("CARGO_BIN_EXE_archipelago"));
+    let output = { program }.args(["sim", "list"]).stdout(writer).output().unwrap();
+    assert_eq!(output.status.code(), Some(141));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}

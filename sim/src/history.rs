@@ -116,6 +116,20 @@ pub enum Event {
         /// Its new place.
         place: Place,
     },
+    /// Another region has taken a message too; where it is shown, nothing changes.
+    Repeated {
+        /// Where.
+        #[serde(with = "text")]
+        conversation: ConversationId,
+        /// Whose.
+        #[serde(with = "text")]
+        sender: UserId,
+        /// Its id.
+        #[serde(with = "text")]
+        message: MessageId,
+        /// The place of that copy.
+        place: Place,
+    },
     /// A shown message lost its mark.
     MarkCleared(Identity),
     /// The client was told that the conversation began, with these members.
@@ -355,6 +369,7 @@ mod tests {
             Event::Refused { code: "not_creator".to_owned(), message: None },
             Event::Shown { conversation, sender: user, message, place, marked: true },
             Event::Moved { conversation, sender: user, message, place },
+            Event::Repeated { conversation, sender: user, message, place },
             Event::MarkCleared(identity),
             Event::Created { conversation, members: vec![user] },
             Event::Added { conversation, user, since: [dot].into_iter().collect() },
@@ -386,11 +401,12 @@ mod tests {
             {"at_us":9000,"event":{"refused":{"code":"not_creator","message":null}}}
             {"at_us":10000,"event":{"shown":{"conversation":"c00010000000000000000000000000abc","sender":"u0001000000000007","message":"0193610c-0d00-7000-8000-000000000005","place":{"hlc":"1732500000123.0","dot":"r1.00000000000000ff:12"},"marked":true}}}
             {"at_us":11000,"event":{"moved":{"conversation":"c00010000000000000000000000000abc","sender":"u0001000000000007","message":"0193610c-0d00-7000-8000-000000000005","place":{"hlc":"1732500000123.0","dot":"r1.00000000000000ff:12"}}}}
-            {"at_us":12000,"event":{"mark_cleared":{"conversation":"c00010000000000000000000000000abc","sender":"u0001000000000007","message":"0193610c-0d00-7000-8000-000000000005"}}}
-            {"at_us":13000,"event":{"created":{"conversation":"c00010000000000000000000000000abc","members":["u0001000000000007"]}}}
-            {"at_us":14000,"event":{"added":{"conversation":"c00010000000000000000000000000abc","user":"u0001000000000007","since":["r1.00000000000000ff:12"]}}}
-            {"at_us":15000,"event":{"left":{"conversation":"c00010000000000000000000000000abc","user":"u0001000000000007"}}}
-            {"at_us":16000,"event":{"displayed":{"conversation":"c00010000000000000000000000000abc","messages":[{"sender":"u0001000000000007","message":"0193610c-0d00-7000-8000-000000000005"}]}}}
+            {"at_us":12000,"event":{"repeated":{"conversation":"c00010000000000000000000000000abc","sender":"u0001000000000007","message":"0193610c-0d00-7000-8000-000000000005","place":{"hlc":"1732500000123.0","dot":"r1.00000000000000ff:12"}}}}
+            {"at_us":13000,"event":{"mark_cleared":{"conversation":"c00010000000000000000000000000abc","sender":"u0001000000000007","message":"0193610c-0d00-7000-8000-000000000005"}}}
+            {"at_us":14000,"event":{"created":{"conversation":"c00010000000000000000000000000abc","members":["u0001000000000007"]}}}
+            {"at_us":15000,"event":{"added":{"conversation":"c00010000000000000000000000000abc","user":"u0001000000000007","since":["r1.00000000000000ff:12"]}}}
+            {"at_us":16000,"event":{"left":{"conversation":"c00010000000000000000000000000abc","user":"u0001000000000007"}}}
+            {"at_us":17000,"event":{"displayed":{"conversation":"c00010000000000000000000000000abc","messages":[{"sender":"u0001000000000007","message":"0193610c-0d00-7000-8000-000000000005"}]}}}
         "#]].assert_eq(std::str::from_utf8(&out).unwrap());
     }
 

@@ -35,6 +35,9 @@ pub fn note_event(said: Said) -> Option<Event> {
         Said::Moved { conversation, sender, message, to, .. } => {
             Event::Moved { conversation, sender, message, place: place(to) }
         }
+        Said::Repeated { conversation, sender, message, place: at } => {
+            Event::Repeated { conversation, sender, message, place: place(at) }
+        }
         Said::MarkCleared { conversation, sender, message } => {
             Event::MarkCleared(Identity { conversation, sender, message })
         }

@@ -92,6 +92,17 @@ pub(crate) enum Aside {
     InVain,
 }
 
+/// What a dot says of an own command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NewDot {
+    /// A region has it: the first one.
+    First,
+    /// Another region has taken it too.
+    Another,
+    /// That was known, or the command is none of this outbox.
+    Known,
+}
+
 /// All commands that are not yet stable.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Outbox {
@@ -288,15 +299,20 @@ impl Outbox {
         self.try_refused(conversation);
     }
 
-    /// A region has that command under this dot. Returns whether it is the first to have it.
-    pub(crate) fn note_dot(&mut self, conversation: ConversationId, id: MessageId, dot: Dot) -> bool {
-        let Some(number) = self.numbers.get(&(conversation, id)) else { return false };
-        let Some(entry) = self.entries.get_mut(number) else { return false };
+    /// A region has that command under this dot.
+    pub(crate) fn note_dot(&mut self, conversation: ConversationId, id: MessageId, dot: Dot) -> NewDot {
+        let Some(number) = self.numbers.get(&(conversation, id)) else { return NewDot::Known };
+        let Some(entry) = self.entries.get_mut(number) else { return NewDot::Known };
         let first = !std::mem::replace(&mut entry.acknowledged, true);
-        if !entry.dots.contains(&dot) && entry.dots.len() < limits::DOTS_OF_A_MESSAGE_MAX {
+        let new = !entry.dots.contains(&dot) && entry.dots.len() < limits::DOTS_OF_A_MESSAGE_MAX;
+        if new {
             entry.dots.push(dot);
         }
-        first
+        match (first, new) {
+            (true, _) => NewDot::First,
+            (false, true) => NewDot::Another,
+            (false, false) => NewDot::Known,
+        }
     }
 
     /// Takes out what that cut makes stable, in order.

@@ -82,6 +82,17 @@ pub enum Event {
         /// It belongs here.
         to: Place,
     },
+    /// Another region has taken a message too: it has one more dot. Nothing changes for the user; whoever follows dots, as those of cuts, needs to know.
+    Repeated {
+        /// Where.
+        conversation: ConversationId,
+        /// The message's sender.
+        sender: UserId,
+        /// The message's id.
+        message: MessageId,
+        /// The place of that copy. It is shown at an earlier one, or waits in the outbox.
+        place: Place,
+    },
     /// Everything that the item's author had seen has been shown now: its mark goes.
     MarkCleared {
         /// Where.

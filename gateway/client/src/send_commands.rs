@@ -12,7 +12,7 @@ use crate::input::{Act, Amend, DocumentEdit};
 use crate::item::{MalformedFrame, Place, read_cut, read_id};
 use crate::limits;
 use crate::line::LineKey;
-use crate::outbox::{Aside, Entry, Wish};
+use crate::outbox::{Aside, Entry, NewDot, Wish};
 use crate::output::Event;
 use crate::timers::Timer;
 use bytes::Bytes;
@@ -173,10 +173,16 @@ impl Client {
             .outbox
             .find(conversation, id)
             .is_some_and(|(_, entry)| matches!(entry.wish, Wish::Post { .. }));
-        if self.outbox.note_dot(conversation, id, place.dot) {
-            step.show(Event::Acknowledged { conversation, command: id, place: Some(place) });
-        } else {
-            crate::sometimes::ACKNOWLEDGED_AGAIN.reach();
+        match self.outbox.note_dot(conversation, id, place.dot) {
+            NewDot::First => {
+                step.show(Event::Acknowledged { conversation, command: id, place: Some(place) });
+            }
+            NewDot::Another if is_post => {
+                crate::sometimes::ACKNOWLEDGED_AGAIN.reach();
+                let sender = self.config.user;
+                step.show(Event::Repeated { conversation, sender, message: id, place });
+            }
+            NewDot::Another | NewDot::Known => {}
         }
         if is_post {
             self.follow(step, conversation, id, place);

@@ -123,7 +123,12 @@ impl Client {
                 crate::sometimes::MOVED.reach();
                 step.show(Event::Moved { conversation: id, sender, message, from, to: place });
             }
-            Sighting::Known => crate::sometimes::DUPLICATE_HIDDEN.reach(),
+            Sighting::Known => {
+                crate::sometimes::DUPLICATE_HIDDEN.reach();
+                if is_post && !given && self.outbox.find(id, message).is_none() {
+                    step.show(Event::Repeated { conversation: id, sender, message, place });
+                }
+            }
         }
         if let Some(Look { of, body, became }) = look {
             let (sender, message) = of;

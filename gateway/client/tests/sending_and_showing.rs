@@ -68,6 +68,37 @@ fn what_one_region_acknowledged_and_the_next_refuses_is_tried_again_and_holds_up
     "#]]);
 }
 
+#[test]
+fn what_two_regions_took_is_acknowledged_or_shown_once_and_its_second_dot_is_told() {
+    let mut story = Story::live();
+    story.send(1, 1);
+    story.done(3, 1, "r1.0000000000000001:1");
+    story.move_to_far(4);
+    story.hear(2, 6, done(1, "r2.0000000000000001:1"));
+    // Somebody else's message, taken by both as well.
+    for dot in ["r1.0000000000000001:2", "r2.0000000000000001:2", "r2.0000000000000001:2"] {
+        story.hear(2, 0, deliver(1, &[("2.0", dot, post(None))], dot));
+    }
+    story.check(expect![[r#"
+        > send 1 in p1
+        send 1 {"request":"3","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
+        Acknowledged { conversation: ConversationId(5192296858534827628530496329220103), command: MessageId(1), place: Some(Place { hlc: Timestamp(65536), dot: Dot { replica: ReplicaId { region: RegionId(1), incarnation: Incarnation(1) }, sequence: Sequence(1) } }) }
+        > move to far
+        disconnect 1
+        connect 2 ws://far
+        > it opens
+        send 2 {"request":"4","hello":{"token":"t","versionMin":1,"versionMax":1,"client":"story"}}
+        SignedIn { placement: None, region: "far" }
+        send 2 {"request":"5","sync":{}}
+        send 2 {"request":"6","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
+        Repeated { conversation: ConversationId(5192296858534827628530496329220103), sender: UserId(281474976710657), message: MessageId(1), place: Place { hlc: Timestamp(65536), dot: Dot { replica: ReplicaId { region: RegionId(2), incarnation: Incarnation(1) }, sequence: Sequence(1) } } }
+        shown 2.0/r1.0000000000000001:2 marked: false
+        send 2 {"request":"7","acknowledge":{"cursor":"cjEuMDAwMDAwMDAwMDAwMDAwMToy"}}
+        Repeated { conversation: ConversationId(5192296858534827628530496329220103), sender: UserId(281474976710658), message: MessageId(49524), place: Place { hlc: Timestamp(131072), dot: Dot { replica: ReplicaId { region: RegionId(2), incarnation: Incarnation(1) }, sequence: Sequence(2) } } }
+        send 2 {"request":"8","acknowledge":{"cursor":"cjIuMDAwMDAwMDAwMDAwMDAwMToy"}}
+    "#]]);
+}
+
 /// Seed 23 of `comings-and-goings`: others were shown the later message first.
 #[test]
 fn what_was_refused_to_who_had_left_goes_first_when_they_are_a_member_again() {
@@ -104,7 +135,9 @@ fn what_was_refused_to_who_was_out_is_not_overtaken_when_they_are_let_in_meanwhi
     story.check(expect![[r#"
         send 2 {"request":"8","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000002","body":"eA==","sentAtMs":"1000000","after":"00000000-0000-0000-0000-000000000001"}}
         send 2 {"request":"9","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
+        Repeated { conversation: ConversationId(5192296858534827628530496329220103), sender: UserId(281474976710657), message: MessageId(1), place: Place { hlc: Timestamp(65536), dot: Dot { replica: ReplicaId { region: RegionId(2), incarnation: Incarnation(1) }, sequence: Sequence(1) } } }
         send 2 {"request":"10","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000002","body":"eA==","sentAtMs":"1000000"}}
+        Repeated { conversation: ConversationId(5192296858534827628530496329220103), sender: UserId(281474976710657), message: MessageId(2), place: Place { hlc: Timestamp(65536), dot: Dot { replica: ReplicaId { region: RegionId(2), incarnation: Incarnation(1) }, sequence: Sequence(2) } } }
     "#]]);
 }
 
@@ -326,6 +359,7 @@ fn what_the_next_region_says_of_a_dot_counts_only_if_it_has_the_message_under_it
         SignedIn { placement: None, region: "far" }
         send 2 {"request":"5","sync":{}}
         send 2 {"request":"6","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
+        Repeated { conversation: ConversationId(5192296858534827628530496329220103), sender: UserId(281474976710657), message: MessageId(1), place: Place { hlc: Timestamp(65536), dot: Dot { replica: ReplicaId { region: RegionId(2), incarnation: Incarnation(1) }, sequence: Sequence(1) } } }
         Stable { conversation: ConversationId(5192296858534827628530496329220103), command: MessageId(1) }
     "#]]);
 }

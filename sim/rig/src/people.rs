@@ -210,6 +210,7 @@ impl Person {
             }
             Event::Paged { conversation, .. } => _ = state.pages_due.remove(conversation),
             Event::Moved { .. }
+            | Event::Repeated { .. }
             | Event::MarkCleared { .. }
             | Event::Delivered { .. }
             | Event::Read { .. }

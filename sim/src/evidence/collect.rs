@@ -105,6 +105,9 @@ impl<'a> HistoryCollector<'a> {
                 self.facts(conversation, sender, message).dots.insert(place.dot);
                 self.note(at_us, conversation, sender, message, What::Moved(place));
             }
+            Event::Repeated { conversation, sender, message, place } => {
+                self.facts(conversation, sender, message).dots.insert(place.dot);
+            }
             Event::MarkCleared(identity) => {
                 self.note(at_us, identity.conversation, identity.sender, identity.message, What::MarkCleared);
             }

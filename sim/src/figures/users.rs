@@ -192,6 +192,7 @@ impl Watch {
             Event::SignedIn { .. }
             | Event::SignedOut { .. }
             | Event::Refused { .. }
+            | Event::Repeated { .. }
             | Event::CaughtUp { .. }
             | Event::Amended { .. }
             | Event::Stable { .. }

@@ -70,6 +70,7 @@ impl World {
             | Event::SignedOut { .. }
             | Event::Redirected { .. }
             | Event::Moved { .. }
+            | Event::Repeated { .. }
             | Event::MarkCleared { .. }
             | Event::CaughtUp { .. }
             | Event::Amended { .. }

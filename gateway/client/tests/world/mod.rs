@@ -288,6 +288,10 @@ impl World {
                 let read = matches!(event, Event::Read { .. });
                 assert!(self.devices[device].ticks.insert((message, user, read)), "ticked twice");
             }
+            Event::Repeated { message, place, .. } => {
+                let mut entries = self.regions.iter().flat_map(|region| &region.log);
+                assert!(entries.any(|entry| entry.message == message && entry.dot == place.dot));
+            }
             Event::SignedIn { .. } | Event::SignedOut { .. } | Event::CaughtUp { .. } => {}
             other => panic!("nothing here is refused or redirected: {other:?}"),
         }

@@ -248,6 +248,7 @@ impl Person {
             Event::SignedOut { .. }
             | Event::Redirected { .. }
             | Event::Moved { .. }
+            | Event::Repeated { .. }
             | Event::MarkCleared { .. }
             | Event::CaughtUp { .. }
             | Event::Amended { .. }

@@ -2,12 +2,12 @@
 //! bottom of the screen.
 //!
 //! What it does not catch: messages of one user from two devices, which have no order between them, and messages that the
-//! device is not owed (one duplicate hidden from a newcomer, another shown late). Which duplicates there are is not always told, so what a device posted before it
-//! heard that the newcomer was added counts among those. Nor messages that were refused: a region which their author had left may have taken them all the same.
+//! device is not owed (one duplicate hidden from a newcomer, another shown late). Nor messages that were refused: a region which their author had left may have taken
+//! them all the same.
 
 use super::Findings;
 use crate::evidence::{ConversationEvidence, DeviceNumber, Evidence, MessageNumber, Track, What};
-use crdt::{ConversationId, UserId};
+use crdt::ConversationId;
 
 pub(super) fn check(evidence: &Evidence, findings: &mut Findings) {
     for (id, conversation) in &evidence.conversations {
@@ -25,7 +25,7 @@ pub(super) fn check(evidence: &Evidence, findings: &mut Findings) {
                 }
             }
             for author in conversation.tracks.values() {
-                let order = posted_order(author, user);
+                let order = posted_order(author);
                 walk(evidence, *id, conversation, *device, &order, &shown, "shown", findings);
                 walk(evidence, *id, conversation, *device, &order, &on_screen, "displayed above", findings);
             }
@@ -33,11 +33,8 @@ pub(super) fn check(evidence: &Evidence, findings: &mut Findings) {
     }
 }
 
-/// What a device posted, as far as none of it can be hidden from that user.
-fn posted_order(author: &Track, user: UserId) -> Vec<MessageNumber> {
-    let from = author.added.get(&user).copied().unwrap_or_default();
-    let moments = author.moments.iter().skip(from);
-    moments.filter(|moment| moment.what == What::Posted).map(|moment| moment.message).collect()
+fn posted_order(author: &Track) -> Vec<MessageNumber> {
+    author.moments.iter().filter(|moment| moment.what == What::Posted).map(|moment| moment.message).collect()
 }
 
 #[allow(clippy::too_many_arguments)] // each is a different thing to say of one comparison

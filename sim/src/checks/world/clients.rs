@@ -74,9 +74,10 @@ const fn message_of(event: &Event) -> Option<MessageId> {
         Event::Posted(own) | Event::Stable(own) => Some(own.message),
         Event::Delivered(tick) | Event::Read(tick) => Some(tick.message),
         Event::MarkCleared(identity) => Some(identity.message),
-        Event::Acknowledged { message, .. } | Event::Shown { message, .. } | Event::Moved { message, .. } => {
-            Some(*message)
-        }
+        Event::Acknowledged { message, .. }
+        | Event::Shown { message, .. }
+        | Event::Moved { message, .. }
+        | Event::Repeated { message, .. } => Some(*message),
         _ => None,
     }
 }

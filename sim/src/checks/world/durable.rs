@@ -94,6 +94,23 @@ impl Oracle {
         if is_first { Ok(()) } else { Err((Checker::ShownOnce, format!("{command} is acknowledged again"))) }
     }
 
+    /// A client is told of another copy of a message: it must be one, at that place.
+    pub(super) fn is_repeated(
+        &mut self,
+        conversation: ConversationId,
+        message: MessageId,
+        place: Place,
+    ) -> Fault {
+        self.look_at(Checker::Durable);
+        let facts = self.record.conversations.get(&conversation);
+        // Numbers are those of the conversation.
+        let copy = facts.and_then(|facts| Some(&facts.operations[*facts.by_dot.get(&place.dot)?]));
+        if self.is_off || copy.is_some_and(|copy| copy.message == message && copy.place == place) {
+            return Ok(());
+        }
+        Err((Checker::Durable, format!("{message} is said to be at {place} too")))
+    }
+
     /// A region begins to write a batch.
     pub(crate) fn writes(&mut self, region: RegionId, effects: &[Effect]) {
         if self.is_off || self.is_muted(region) {

@@ -139,6 +139,7 @@ impl Oracle {
             Event::Refused { command: Some(command), .. } => _ = device.refused.insert(*command),
             Event::Refused { command: None, .. }
             | Event::Moved { .. }
+            | Event::Repeated { .. }
             | Event::MarkCleared { .. }
             | Event::Amended { .. }
             | Event::Delivered { .. }

@@ -80,6 +80,9 @@ impl Oracle {
                 self.marks.unmarked += 1;
                 self.mark_goes(id, conversation, (sender, message))
             }
+            Event::Repeated { conversation, message, place, .. } => {
+                self.is_repeated(conversation, message, place)
+            }
             Event::Acknowledged { conversation, command, place } => {
                 self.marks.acknowledged += 1;
                 self.is_answered_in_time(at, id, conversation, command, place);
