@@ -44,6 +44,9 @@ pub(crate) struct Region {
     /// Let clients connect without TLS; only where the cluster file says ws:// with an address of this machine
     #[arg(long)]
     insecure_loopback: bool,
+    /// After how many seconds the files that may still hold a deleted text are rewritten, counted from when nobody needed it any more
+    #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().compact_after_ms / 1_000)]
+    erase_after: u64,
     /// Believe the wall clock although the store remembers a later time: when the clock was wrong then, and is right now
     #[arg(long)]
     trust_clock: bool,
@@ -110,7 +113,7 @@ impl Region {
             signing_key: folder.replica_key(&own.name)?,
             identity,
             data: self.data.clone(),
-            limits: Limits::default(),
+            limits: Limits { compact_after_ms: self.erase_after.saturating_mul(1_000), ..Limits::default() },
             bridges: BridgeSettings::default(),
             trust_wall_clock: self.trust_clock,
             ending: Ending::abort(),

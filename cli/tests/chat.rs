@@ -8,7 +8,9 @@
 mod two_regions;
 
 use std::io::{BufRead as _, BufReader, Lines, Write as _};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 use two_regions::{PROGRAM, TwoRegions};
 
 struct Chat {
@@ -135,6 +137,42 @@ fn what_was_said_is_changed_deleted_and_reacted_to() {
     let mut later = Chat::start(&regions, "east", "bob", "alice", &["--device", "d0000000000000009"]);
     let heard: Vec<String> = (0..2).map(|_| later.hear()).collect();
     assert_eq!(heard, ["you: yes", "alice: never mind"]);
+}
+
+/// Over real processes, on real disks, and while they run: nobody compacts by hand.
+#[test]
+fn what_was_deleted_leaves_every_file_of_both_regions() {
+    // Letters in which the engine's compression finds nothing to shorten.
+    let text = "zqxjkvbpygfwmucl";
+    let regions = TwoRegions::start_that_erase_at_once();
+    let mut alice = Chat::start(&regions, "east", "alice", "bob", &[]);
+    let mut bob = Chat::start(&regions, "west", "bob", "alice", &["--json"]);
+    alice.type_line(text);
+    assert_eq!(bob.hear(), format!("alice: {text}"));
+    let data = regions.path().join("data");
+    for region in ["east", "west"] {
+        assert!(is_in_a_file(&data.join(region), text), "{region} has written it down");
+    }
+    alice.type_line("/delete");
+    let begun = Instant::now();
+    while is_in_a_file(&data, text) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it lies on a disk for ever");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    alice.type_line("never mind");
+    assert_eq!(bob.hear(), "alice: never mind");
+}
+
+/// Whether some file below that folder has those bytes. One that goes away meanwhile has them no more.
+fn is_in_a_file(folder: &Path, text: &str) -> bool {
+    std::fs::read_dir(folder).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            return is_in_a_file(&path, text);
+        }
+        let bytes = std::fs::read(path).unwrap_or_default();
+        bytes.windows(text.len()).any(|window| window == text.as_bytes())
+    })
 }
 
 /// A client knows the region that it was told at the start and no other: where to go when that one ends, the region says.

@@ -5,12 +5,13 @@
 //! of what it said, since the digest in it is salted.
 //!
 //! What must always hold:
-//! - A body is stored once, in the log, so cutting it there cuts it everywhere. A storage engine's older files hold it until it compacts them.
+//! - A body is stored once, in the log, so cutting it there cuts it everywhere. A storage engine's older files hold it until they are compacted, which `compact_files.rs` sees to.
 //! - That there is something to be cut is written in the batch that makes it so, and goes in the batch that cuts it: a crash forgets nothing.
 //!
 //! Bounded: [`CUT_A_STEP_MAX`] messages are looked at in a step, whether they can be cut or not; while more are left to look at, the next step is due
 //! at once and goes on behind them.
 
+use crate::compact_files::Leftovers;
 use crate::keys::{Key, KeyRange};
 use crate::limits::CUT_A_STEP_MAX;
 use crate::partition;
@@ -32,7 +33,11 @@ pub(crate) fn load(view: &dyn View) -> Result<Uncut, StoreError> {
 }
 
 /// Writes down what was deleted in this step, and cuts what may be cut by now.
-pub(crate) fn cut(pending: &mut Pending<'_>, waiting: &mut Uncut) -> Result<(), StoreError> {
+pub(crate) fn cut(
+    pending: &mut Pending<'_>,
+    waiting: &mut Uncut,
+    leftovers: &mut Leftovers,
+) -> Result<(), StoreError> {
     for (conversation, message) in std::mem::take(&mut pending.tables.uncut) {
         pending.tables.put(&Key::Uncut(conversation, message.sender, message.message), &());
         waiting.hold(conversation.partition().bucket);
@@ -52,7 +57,9 @@ pub(crate) fn cut(pending: &mut Pending<'_>, waiting: &mut Uncut) -> Result<(), 
                 continue;
             };
             for position in positions {
-                cut_at(pending, bucket, position, message)?;
+                if cut_at(pending, bucket, position, message)? {
+                    leftovers.note(pending.now, bucket, position);
+                }
             }
             pending.tables.delete(&Key::Uncut(conversation, message.sender, message.message));
         }
@@ -132,17 +139,19 @@ fn is_uncut(
     Ok(entry.payload.is_some() && carries && envelope.kind.may_be_cut())
 }
 
+/// Says whether there was something to cut.
 fn cut_at(
     pending: &mut Pending<'_>,
     bucket: Bucket,
     position: Position,
     message: Identity,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let entry = partition::entry(pending.tables.view(), bucket, position, "a deleted message")?;
-    if is_uncut(bucket, position, &entry, message)? {
+    let is_uncut = is_uncut(bucket, position, &entry, message)?;
+    if is_uncut {
         pending.tables.put(&Key::Log(bucket, position), &LogRecord { payload: None, ..entry });
     }
-    Ok(())
+    Ok(is_uncut)
 }
 
 /// Checks that it is written down of every deleted message whether there is still something of it to be cut.

@@ -45,6 +45,7 @@ pub(crate) enum Table {
     Unsettled = 21,
     Documents = 22,
     DocumentChanges = 23,
+    Leftovers = 24,
 }
 
 /// The key of one record.
@@ -96,6 +97,9 @@ pub(crate) enum Key {
     Document(ConversationId),
     /// Where in the log a change of a document stands, by the first 192 bits of its hash: nobody makes two that agree in those.
     DocumentChange(ConversationId, [u8; 24]),
+    /// Where in a partition's log texts were cut that the engine's older files may still hold. It says something of this store's files, not of the partition, so it stands
+    /// under the whole store.
+    Leftover(Bucket),
 }
 
 /// Keys from one, included, to another, excluded.
@@ -107,7 +111,7 @@ pub(crate) struct KeyRange {
 
 impl Table {
     /// By number, from 1.
-    const ALL: [Self; 23] = [
+    const ALL: [Self; 24] = [
         Self::Log,
         Self::Dots,
         Self::Chains,
@@ -131,6 +135,7 @@ impl Table {
         Self::Unsettled,
         Self::Documents,
         Self::DocumentChanges,
+        Self::Leftovers,
     ];
 
     /// As it is named in errors.
@@ -159,6 +164,7 @@ impl Table {
             Self::Unsettled => "unsettled",
             Self::Documents => "documents",
             Self::DocumentChanges => "document_changes",
+            Self::Leftovers => "leftovers",
         }
     }
 
@@ -198,6 +204,7 @@ impl Key {
             Self::Unsettled(..) => Table::Unsettled,
             Self::Document(..) => Table::Documents,
             Self::DocumentChange(..) => Table::DocumentChanges,
+            Self::Leftover(..) => Table::Leftovers,
         }
     }
 
@@ -227,7 +234,8 @@ impl Key {
             | Self::Stable(..)
             | Self::Meta
             | Self::PeerStart(..)
-            | Self::Present => None,
+            | Self::Present
+            | Self::Leftover(..) => None,
         }
     }
 
@@ -277,6 +285,10 @@ impl Key {
                 out.extend(conversation.0.to_be_bytes());
             }
             Self::Meta | Self::Present => prefix(&mut out, WHOLE_STORE, self.table()),
+            Self::Leftover(bucket) => {
+                prefix(&mut out, WHOLE_STORE, self.table());
+                out.extend(bucket.number().to_be_bytes());
+            }
             Self::PeerStart(replica) => {
                 prefix(&mut out, WHOLE_STORE, self.table());
                 push_replica(&mut out, *replica);
@@ -329,6 +341,7 @@ impl Key {
             Table::Meta => Self::Meta,
             Table::PeerStarts => Self::PeerStart(fields.replica()?),
             Table::Present => Self::Present,
+            Table::Leftovers => Self::Leftover(Bucket::new(fields.u16()?)?),
         };
         // A key has one encoding: this also refuses trailing bytes and a conversation or user in a wrong bucket.
         (*key.encode() == *bytes).then_some(key)
@@ -339,6 +352,20 @@ impl KeyRange {
     /// Every key of the store.
     pub(crate) fn everything() -> Self {
         Self { from: KeyBytes::new(), to: KeyBytes::after_all() }
+    }
+
+    /// A stretch of a partition's log, both ends included.
+    pub(crate) fn log_between(bucket: Bucket, first: Position, last: Position) -> Self {
+        let mut to = Key::Log(bucket, last).encode();
+        to.push(0);
+        Self { from: Key::Log(bucket, first).encode(), to }
+    }
+
+    /// Where files may hold what was cut.
+    pub(crate) fn leftovers() -> Self {
+        let mut from = KeyBytes::new();
+        prefix(&mut from, WHOLE_STORE, Table::Leftovers);
+        Self::of_prefix(from)
     }
 
     /// The log after that position.

@@ -20,6 +20,7 @@ mod apply_operation;
 mod change_membership;
 pub mod cluster;
 pub mod command;
+pub mod compact_files;
 mod create_conversation;
 mod cut_payloads;
 mod document;

@@ -27,6 +27,9 @@ pub struct Limits {
     /// Milliseconds for which a partition's acknowledgement may wait for more to acknowledge: an acknowledgement costs every region a write and every
     /// bridge some 70 bytes, so one a second and busy partition. Stability comes at most that much later: it lets clients forget, and nobody waits for it.
     pub acknowledge_after_ms: u64,
+    /// Milliseconds after which a text that was cut leaves the engine's older files: then they are rewritten. A day's deletions share one rewriting, which may have to write all that the
+    /// placement holds; and a day is short of the 90 by which all of a text is to be gone.
+    pub compact_after_ms: u64,
     /// How long after it was sent a message may be edited, and deleted for everyone: later it has been read and answered. Beyond them `too_late`.
     pub windows: Windows,
 }
@@ -42,6 +45,7 @@ impl Default for Limits {
             ahead_ms_max: DAY_MS,
             receipt_devices_max: 32,
             acknowledge_after_ms: 1_000,
+            compact_after_ms: DAY_MS,
             windows: Windows::default(),
         }
     }
@@ -63,6 +67,9 @@ pub const REACTION_USERS_SHOWN_MAX: usize = 16;
 
 /// Deleted messages that are looked at in one step, and cut if they may be; the others follow in the next steps, at once. Each is a log record read and written, of up to 68 KiB.
 pub const CUT_A_STEP_MAX: usize = 64;
+
+/// Milliseconds after which a compaction that came to nothing is tried again: a reader that held it up, or a full disk, has time to go.
+pub const COMPACT_AGAIN_AFTER_MS: u64 = 10_000;
 
 /// Groups that are looked at in one step for rights that have come to be due; the others follow in the next steps, at once. Each is a record read, of up to 90 KB.
 pub const SETTLED_A_STEP_MAX: usize = 64;

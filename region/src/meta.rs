@@ -9,16 +9,22 @@
 
 use crate::encoding::{Reader, Writer};
 use crate::keys::Key;
-use crate::record::{self, Record};
+use crate::record::{self, LeftoverRecord, Record};
 use crate::store::{Batch, StoreError, View};
-use crdt::{Incarnation, PlacementId, RegionId, ReplicaId};
+use crdt::id::BUCKETS;
+use crdt::{Bucket, Incarnation, Now, PlacementId, RegionId, ReplicaId};
+use replication::log::Position;
 use replication::{StoreId, StoreStart};
 
 /// The format this version writes. Grows when records or keys change in a way that an older version would misread.
-pub const FORMAT: u64 = 6;
+pub const FORMAT: u64 = 7;
 
-/// The oldest format this version reads: before it nobody held rights to a place in a group. 5 had no documents.
+/// The oldest format this version reads: before it nobody held rights to a place in a group. 5 had no documents, 6 no word of
+/// what files may hold of texts that were cut.
 pub const FORMAT_MIN: u64 = 5;
+
+/// From here on it is noted where texts were cut that the engine's files may still hold. A store of before may hold them anywhere.
+const FORMAT_WITH_LEFTOVERS: u64 = 7;
 
 /// What a store says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -186,9 +192,16 @@ pub fn check(view: &dyn View, expected: &Expected) -> Result<Option<StoreMeta>, 
 /// The store's next start: to be committed before the region listens or dials.
 #[must_use]
 pub fn advance(mut meta: StoreMeta) -> (StoreMeta, Batch) {
+    let before = std::mem::replace(&mut meta.format, FORMAT);
     meta.start_number += 1;
-    meta.format = FORMAT;
-    let batch = batch(&meta);
+    let mut batch = batch(&meta);
+    if before < FORMAT_WITH_LEFTOVERS {
+        for bucket in (0..BUCKETS).filter_map(Bucket::new) {
+            let key = Key::Leftover(bucket).encode();
+            let anywhere = LeftoverRecord { since: Now(0), first: Position(0), last: Position(u64::MAX) };
+            batch.put(key, record::seal(&key, &anywhere));
+        }
+    }
     (meta, batch)
 }
 

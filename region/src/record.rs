@@ -15,7 +15,9 @@ use crate::meta::StoreMeta;
 use crate::store::{Direction, StoreError, View};
 use bytes::Bytes;
 use crdt::timeline::Inserted;
-use crdt::{Aliases, ChainHead, Cut, Dot, Kind, MessageId, Place, ReplicaId, Sequence, Timestamp, UserId};
+use crdt::{
+    Aliases, ChainHead, Cut, Dot, Kind, MessageId, Now, Place, ReplicaId, Sequence, Timestamp, UserId,
+};
 use replication::log::{ChangeNumber, PeerCursor, Position};
 use replication::{StoreId, StoreStart};
 use std::collections::BTreeSet;
@@ -140,6 +142,15 @@ pub(crate) struct PeerRecord {
     pub(crate) kinds: BTreeSet<u32>,
 }
 
+/// Where in a partition's log texts were cut that the engine's older files may still hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LeftoverRecord {
+    /// When the first of them was cut, by the region's own clock; zero if that was not noted, as before format 7.
+    pub(crate) since: Now,
+    pub(crate) first: Position,
+    pub(crate) last: Position,
+}
+
 /// The value's bytes under that key, checksum at the end.
 pub(crate) fn seal(key: &[u8], record: &impl Record) -> Bytes {
     seal_with(&mut Writer::default(), key, record)
@@ -220,6 +231,7 @@ pub(crate) fn check(key: &Key, bytes: &[u8], value: &[u8]) -> Result<(), StoreEr
         Table::PeerStarts => unseal::<PeerRecord>(bytes, value).map(drop),
         Table::Present | Table::Unsettled => unseal::<u64>(bytes, value).map(drop),
         Table::Uncut => unseal::<()>(bytes, value).map(drop),
+        Table::Leftovers => unseal::<LeftoverRecord>(bytes, value).map(drop),
     }
 }
 
@@ -309,6 +321,22 @@ impl Record for PeerCursor {
 
     fn read(fields: &mut Reader) -> Option<Self> {
         Some(Self { log: Position(fields.number()?), feed: ChangeNumber(fields.number()?) })
+    }
+}
+
+impl Record for LeftoverRecord {
+    fn write(&self, out: &mut Writer) {
+        out.number(self.since.0);
+        out.number(self.first.0);
+        out.number(self.last.0);
+    }
+
+    fn read(fields: &mut Reader) -> Option<Self> {
+        Some(Self {
+            since: Now(fields.number()?),
+            first: Position(fields.number()?),
+            last: Position(fields.number()?),
+        })
     }
 }
 
@@ -543,6 +571,7 @@ mod tests {
                     Key::Unsettled(conversation),
                     Key::Document(conversation),
                     Key::DocumentChange(conversation, [7; 24]),
+                    Key::Leftover(bucket),
                 ]
             })
             .collect()

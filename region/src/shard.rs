@@ -18,6 +18,7 @@ use crate::accept_command;
 use crate::acknowledge::{self, Unacknowledged};
 use crate::apply_commit;
 use crate::command::{Command, Done, Refusal};
+use crate::compact_files::{self, KeySpan, Leftovers};
 use crate::cut_payloads::{self, Uncut};
 use crate::issue_operation;
 use crate::item::Change;
@@ -83,6 +84,7 @@ pub struct Shard {
     config: ShardConfig,
     unacknowledged: Unacknowledged,
     uncut: Uncut,
+    leftovers: Leftovers,
     unsettled: Unsettled,
     kept: Kept,
 }
@@ -99,7 +101,14 @@ impl Shard {
         recover::check(view, config.placement.id)?;
         let unacknowledged = Unacknowledged::load(&config, view)?;
         let (uncut, unsettled) = (cut_payloads::load(view)?, Unsettled::load(view)?);
-        Ok(Self { config, unacknowledged, uncut, unsettled, kept: Kept::new() })
+        let leftovers = Leftovers::load(view)?;
+        Ok(Self { config, unacknowledged, uncut, leftovers, unsettled, kept: Kept::new() })
+    }
+
+    /// Since when texts that were cut may lie in the engine's older files; none if none does.
+    #[must_use]
+    pub fn leftovers_since(&self) -> Option<Now> {
+        self.leftovers.since()
     }
 
     /// Decides what the inputs do.
@@ -130,6 +139,7 @@ impl Shard {
                     note_peer::note(&mut pending, peer, start, kinds)?;
                     self.unsettled.note_all();
                 }
+                Input::Compacted { is_done } => self.leftovers.compacted(now, is_done),
                 // What is due is done in every step, so a tick only has to make one.
                 Input::Tick => {}
             }
@@ -144,12 +154,14 @@ impl Shard {
             self.uncut.note(bucket);
             self.unsettled.note(bucket);
         }
-        cut_payloads::cut(&mut pending, &mut self.uncut)?;
+        cut_payloads::cut(&mut pending, &mut self.uncut, &mut self.leftovers)?;
+        compact_files::compact(&mut pending, &mut self.leftovers);
         let (batch, effects) = pending.finish();
         let next_tick = if self.uncut.is_due() || self.unsettled.is_due() {
             Some(now)
         } else {
-            [self.unacknowledged.due(), self.unsettled.wakes()].into_iter().flatten().min()
+            let compaction = self.leftovers.due(self.config.limits.compact_after_ms);
+            [self.unacknowledged.due(), self.unsettled.wakes(), compaction].into_iter().flatten().min()
         };
         Ok(Outcome { batch, effects, next_tick })
     }
@@ -203,6 +215,11 @@ pub enum Input {
         start: StoreStart,
         /// The operation kinds that it knows, by number.
         kinds: BTreeSet<u32>,
+    },
+    /// The compaction that was asked for last is through.
+    Compacted {
+        /// Whether no file of before it is left over any of its keys. If not, it is asked for again.
+        is_done: bool,
     },
     /// Time has passed.
     Tick,
@@ -260,6 +277,9 @@ pub enum Effect {
         /// Stable up to here.
         cut: VersionVector,
     },
+    /// Files are to be rewritten, so that none holds a value of these keys that is overwritten, and no write-ahead log does: in the background, one such effect at a time.
+    /// Answered by [`Input::Compacted`]; what a crash cuts short is asked for again.
+    Compact(Vec<KeySpan>),
     /// A partition's log, vector or feed grew: for the bridges.
     Advanced {
         /// Which.

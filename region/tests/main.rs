@@ -6,6 +6,7 @@
 
 mod amendments;
 mod cluster_file;
+mod compaction;
 mod convergence;
 mod damage;
 mod documents;

@@ -18,15 +18,20 @@ pub struct TwoRegions {
 
 impl TwoRegions {
     pub fn start() -> Self {
-        Self::start_with(&[])
+        Self::start_with(&[], &[])
     }
 
     /// Regions that clients reach without TLS.
     pub fn start_plainly() -> Self {
-        Self::start_with(&["--insecure-loopback"])
+        Self::start_with(&["--insecure-loopback"], &[])
     }
 
-    fn start_with(options: &[&str]) -> Self {
+    /// Regions that rewrite at once the files that may hold a deleted text.
+    pub fn start_that_erase_at_once() -> Self {
+        Self::start_with(&[], &["--erase-after", "0"])
+    }
+
+    fn start_with(options: &[&str], of_regions: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut started = Self { folder, regions: Vec::new(), urls: Vec::new() };
         started.run(
@@ -36,6 +41,7 @@ impl TwoRegions {
             let mut process = Command::new(PROGRAM)
                 .args(["region", region, "--cluster", "demo", "--data", &format!("data/{region}")])
                 .args(options)
+                .args(of_regions)
                 .current_dir(started.path())
                 .stdout(Stdio::piped())
                 .spawn()

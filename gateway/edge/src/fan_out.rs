@@ -144,6 +144,7 @@ impl FanOut {
             | Effect::Advanced { .. }
             | Effect::PinBroken { .. }
             | Effect::BehindFold { .. }
+            | Effect::Compact(_)
             | Effect::NoRight { .. }
             | Effect::DocumentChangeKeptOut { .. }
             | Effect::Refused { .. } => {}

@@ -1,7 +1,8 @@
 //! What a shard has done, for metrics and for the counted costs.
 //!
-//! What must always hold: counting takes no lock, and numbers only grow while the process lives. Inputs over syncs is what one sync carried.
+//! What must always hold: counting takes no lock, and counts only grow while the process lives. Inputs over syncs is what one sync carried.
 
+use crdt::Now;
 use region::store::{Batch, StoreKey};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -28,6 +29,12 @@ pub struct ShardCounters {
     pub document_changes_kept_out: AtomicU64,
     /// Time spent in them, in microseconds.
     pub sync_us: AtomicU64,
+    /// Compactions begun, so that no file holds what was cut.
+    pub compactions: AtomicU64,
+    /// Those that came to nothing, and are tried again.
+    pub compactions_failed: AtomicU64,
+    /// Since when texts that were cut may lie in the engine's older files, in microseconds of the region's present; zero if none does.
+    pub leftovers_since_us: AtomicU64,
 }
 
 impl ShardCounters {
@@ -50,6 +57,18 @@ impl ShardCounters {
 
     pub(crate) fn no_right(&self) {
         self.no_rights.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn compacts(&self) {
+        self.compactions.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn compaction_failed(&self) {
+        self.compactions_failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn leftovers_since(&self, since: Option<Now>) {
+        self.leftovers_since_us.store(since.unwrap_or_default().0, Ordering::Relaxed);
     }
 
     pub(crate) fn committed(&self, batch: &Batch, took_us: u64) {

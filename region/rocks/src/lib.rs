@@ -7,6 +7,7 @@
 
 mod bridges;
 pub mod clock;
+pub mod compact_files;
 pub mod counters;
 mod data_folder;
 pub mod ending;

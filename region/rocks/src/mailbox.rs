@@ -61,6 +61,10 @@ pub(crate) struct Taken {
 #[derive(Debug, Clone)]
 pub(crate) struct Mailbox(mpsc::Sender<Letter>);
 
+/// The sending side of who must not keep a shard alive.
+#[derive(Debug, Clone)]
+pub(crate) struct WeakMailbox(mpsc::WeakSender<Letter>);
+
 /// The shard's side.
 #[derive(Debug)]
 pub(crate) struct Inbox(mpsc::Receiver<Letter>);
@@ -77,6 +81,11 @@ impl Mailbox {
         self.0.try_send(letter).map_err(|_| Refusal::Busy { retry_after_ms: RETRY_AFTER_MS })
     }
 
+    /// The same for who must not keep the shard alive.
+    pub(crate) fn downgrade(&self) -> WeakMailbox {
+        WeakMailbox(self.0.downgrade())
+    }
+
     /// How many letters wait.
     pub(crate) fn waiting(&self) -> usize {
         self.0.max_capacity() - self.0.capacity()
@@ -85,6 +94,16 @@ impl Mailbox {
     /// Delivers when there is room. False when the shard is gone.
     pub(crate) async fn deliver(&self, letter: Letter) -> bool {
         self.0.send(letter).await.is_ok()
+    }
+}
+
+impl WeakMailbox {
+    /// Delivers when there is room, unless the shard is gone. Not for a thread of the runtime, which it would hold up.
+    pub(crate) fn deliver_blocking(&self, letter: Letter) {
+        if let Some(mailbox) = self.0.upgrade() {
+            // It is gone if nobody takes it.
+            let _ = mailbox.blocking_send(letter);
+        }
     }
 }
 

@@ -92,6 +92,24 @@ fn shards(region: &RegionHandle) -> Vec<Family> {
             "Operations of peers that spend or give a right to a place in a group that they do not hold",
             |shard| &shard.no_rights,
         ),
+        counted(
+            "shard_compactions",
+            "Times that files were rewritten so that none holds a text that was cut",
+            |shard| &shard.compactions,
+        ),
+        counted("shard_compactions_failed", "Those that came to nothing, and are tried again", |shard| {
+            &shard.compactions_failed
+        }),
+        Family {
+            name: "shard_leftovers_age_seconds",
+            help: "How long ago the oldest text was cut that files may still hold",
+            kind: Type::Gauge,
+            samples: each(&|placement| {
+                let since_us = region.counters(placement)?.leftovers_since_us.load(Ordering::Relaxed);
+                let age_us = if since_us == 0 { 0 } else { region.now().0.saturating_sub(since_us) };
+                Some(signed(age_us / 1_000_000))
+            }),
+        },
         Family {
             name: "shard_letters_waiting",
             help: "Commands and deliveries that wait in a shard's mailbox",

@@ -10,13 +10,14 @@
 
 use crate::bridges::BridgeHub;
 use crate::clock::RegionClock;
+use crate::compact_files::Compactor;
 use crate::counters::ShardCounters;
 use crate::data_folder::{DataFolder, FolderRefused};
 use crate::ending::Ending;
 use crate::engine::SharedMemory;
 use crate::entropy;
 use crate::handle::{DeviceSink, PlacementHandle, RegionHandle, Shared};
-use crate::mailbox::{Inbox, Letter, mailbox};
+use crate::mailbox::{Inbox, Letter, WeakMailbox, mailbox};
 use crate::port::Port;
 use crate::shard_thread::ShardThread;
 use crate::store::RocksStore;
@@ -184,6 +185,7 @@ impl RegionNode {
         let mut waiting = Vec::new();
         for placement in opened {
             let (mailbox, inbox) = mailbox();
+            let to_shard = mailbox.downgrade();
             let reader = placement.store.reader();
             let Opened { id, replica, start, .. } = placement;
             stores.insert(id, OwnStore { replica, start });
@@ -191,7 +193,7 @@ impl RegionNode {
             let counters = Arc::new(ShardCounters::default());
             let handle = PlacementHandle { replica, reader, mailbox, counters: Arc::clone(&counters) };
             placements.insert(id, handle);
-            waiting.push((placement, inbox, counters));
+            waiting.push((placement, inbox, to_shard, counters));
         }
         let port = Arc::new(Port {
             region: config.region,
@@ -212,24 +214,28 @@ impl RegionNode {
             bridge_counters: bridges.counters().clone(),
             open_bridges: bridges.open(),
         };
-        let start_shard = |(opened, inbox, counters): (Opened, Inbox, Arc<ShardCounters>)| {
-            let Opened { id: placement, store, shard, .. } = opened;
-            let thread = ShardThread {
-                placement,
-                shard,
-                store,
-                present: Present::default(),
-                inbox,
-                clock: Arc::clone(&clock),
-                entropy: fresh_entropy()?,
-                devices: devices.clone(),
-                bridges: hub.clone(),
-                ending: ending.clone(),
-                counters,
-                runtime: runtime.clone(),
+        let start_shard =
+            |(opened, inbox, to_shard, counters): (Opened, Inbox, WeakMailbox, Arc<ShardCounters>)| {
+                let Opened { id: placement, store, shard, .. } = opened;
+                let compactor =
+                    Compactor::start(store.files(), Arc::clone(&counters), to_shard).map_err(no_thread)?;
+                let thread = ShardThread {
+                    placement,
+                    shard,
+                    store,
+                    present: Present::default(),
+                    inbox,
+                    compactor,
+                    clock: Arc::clone(&clock),
+                    entropy: fresh_entropy()?,
+                    devices: devices.clone(),
+                    bridges: hub.clone(),
+                    ending: ending.clone(),
+                    counters,
+                    runtime: runtime.clone(),
+                };
+                thread.start().map_err(no_thread)
             };
-            thread.start().map_err(|reason| StartRefused::System { what: "a thread", reason })
-        };
         let shards = waiting.into_iter().map(start_shard).collect::<Result<_, _>>()?;
         Ok(Self { handle: RegionHandle { shared: Arc::new(shared) }, bridges, shards, folder })
     }
@@ -273,6 +279,10 @@ fn start_clock(floor: Now) -> Arc<RegionClock> {
         );
     }
     Arc::new(clock)
+}
+
+const fn no_thread(reason: std::io::Error) -> StartRefused {
+    StartRefused::System { what: "a thread", reason }
 }
 
 fn fresh_entropy() -> Result<rand_chacha::ChaCha20Rng, StartRefused> {

@@ -7,6 +7,7 @@
 
 use crate::bridges::BridgeHub;
 use crate::clock::RegionClock;
+use crate::compact_files::Compactor;
 use crate::counters::ShardCounters;
 use crate::ending::Ending;
 use crate::handle::DeviceSink;
@@ -32,6 +33,8 @@ pub(crate) struct ShardThread {
     pub(crate) store: RocksStore,
     pub(crate) present: Present,
     pub(crate) inbox: Inbox,
+    /// Declared behind the inbox, and so dropped after it: what it still says to the shard then fails at once instead of waiting for room.
+    pub(crate) compactor: Compactor,
     pub(crate) clock: Arc<RegionClock>,
     pub(crate) entropy: ChaCha20Rng,
     pub(crate) devices: DeviceSink,
@@ -101,6 +104,7 @@ impl ShardThread {
             self.store.commit(&outcome.batch)?;
             self.counters.committed(&outcome.batch, self.clock.now().0.saturating_sub(begun.0));
         }
+        self.counters.leftovers_since(self.shard.leftovers_since());
         Ok(outcome)
     }
 
@@ -136,6 +140,10 @@ impl ShardThread {
                     self.counters.no_right();
                     let partition = conversation.partition();
                     tracing::warn!(%dot, %partition, "a peer spends or gives a right to a place in a group that it does not hold: it does nothing");
+                }
+                Effect::Compact(spans) => {
+                    self.counters.compacts();
+                    self.compactor.begin(spans);
                 }
                 Effect::Refused { peer, reason } => self.bridges.refused(peer, &reason),
                 Effect::Changed(_)

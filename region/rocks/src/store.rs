@@ -8,14 +8,13 @@
 //!
 //! It refuses to decide anything: what a failed commit means is the caller's business (it ends the process).
 
+use crate::compact_files::Files;
 use crate::engine::{self, SharedMemory};
 use crate::torn_tail;
 use bytes::Bytes;
 use region::store::{Batch, Direction, Store, StoreError, View, Visit};
 use rocksdb::checkpoint::Checkpoint;
-use rocksdb::{
-    BottommostLevelCompaction, CompactOptions, DB, ErrorKind, ReadOptions, WriteBatch, WriteOptions,
-};
+use rocksdb::{DB, ErrorKind, ReadOptions, WriteBatch, WriteOptions};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -61,19 +60,11 @@ impl RocksStore {
         self.reader.clone()
     }
 
-    /// Rewrites the store's files, so that nothing is left in them of what was overwritten or deleted. Reads all of it and writes all of it: a minute a few
-    /// gigabytes.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the disk fails.
-    pub fn compact(&self) -> Result<(), StoreError> {
-        // What is in memory goes to files first, and with it the write-ahead log that holds it too.
-        let database = &self.reader.database;
-        database.flush().map_err(|error| engine_failure(&self.reader.folder, "flush", error))?;
-        let mut whole = CompactOptions::default();
-        whole.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
-        database.compact_range_opt(None::<&[u8]>, None::<&[u8]>, &whole);
-        Ok(())
+    /// A handle that rewrites this store's files.
+    #[must_use]
+    pub fn files(&self) -> Files {
+        let Reader { database, folder } = self.reader.clone();
+        Files::of(database, folder)
     }
 }
 
@@ -240,7 +231,7 @@ impl fmt::Debug for RocksStore {
     }
 }
 
-fn engine_failure(folder: &Path, call: &'static str, error: rocksdb::Error) -> StoreError {
+pub(crate) fn engine_failure(folder: &Path, call: &'static str, error: rocksdb::Error) -> StoreError {
     let damaged = error.kind() == ErrorKind::Corruption;
     let reason = error.into_string();
     if damaged {

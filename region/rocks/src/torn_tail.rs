@@ -77,7 +77,7 @@ fn damaged(file: &Path, offset: usize, what: &str) -> StoreError {
 }
 
 /// The folder's write-ahead logs in the order in which they were written.
-fn write_ahead_logs(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+pub(crate) fn write_ahead_logs(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut logs = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();

@@ -156,7 +156,7 @@ async fn a_store_of_a_newer_format_is_refused_and_left_as_it_is() {
 
     let refused = world.start(1).unwrap_err().to_string();
     assert!(
-        refused.contains("has format 7, this version reads up to 6: run the version that wrote it"),
+        refused.contains("has format 8, this version reads up to 7: run the version that wrote it"),
         "{refused}"
     );
     let store = RocksStore::open(&folder, &SharedMemory::new()).unwrap();

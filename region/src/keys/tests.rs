@@ -63,6 +63,7 @@ fn key() -> impl Strategy<Value = Key> {
         (user, conversation).prop_map(|(user, conversation)| Key::Membership(user, conversation)),
         Just(Key::Meta),
         Just(Key::Present),
+        (0_u16..1024).prop_map(|number| Key::Leftover(Bucket::new(number).unwrap())),
         replica().prop_map(Key::PeerStart),
     ]
 }
@@ -135,6 +136,7 @@ fn golden_keys_stay_as_they_are_on_disks() {
         Key::Document(conversation),
         Key::DocumentChange(conversation, [7; 24]),
         Key::Present,
+        Key::Leftover(bucket),
     ];
     let hexadecimal =
         |key: &Key| -> String { key.encode().iter().map(|byte| format!("{byte:02x}")).collect() };
@@ -157,5 +159,6 @@ fn golden_keys_stay_as_they_are_on_disks() {
         unsettled    008b1500010000000000000000000000000005
         documents    008b1600010000000000000000000000000005
         document_changes 008b1700010000000000000000000000000005070707070707070707070707070707070707070707070707
-        present      ffff12"#]].assert_eq(&lines.join("\n"));
+        present      ffff12
+        leftovers    ffff18008b"#]].assert_eq(&lines.join("\n"));
 }

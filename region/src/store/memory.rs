@@ -46,9 +46,21 @@ impl MemoryStore {
 
     /// Does what [`Store::commit`] does, and keeps what the batch held instead of a copy.
     pub fn keep(&mut self, batch: Batch) {
+        self.keep_shrinking(batch, |_, _| {});
+    }
+
+    /// The same; calls `shrunk` with each key under which a shorter value took the place of another one, and with the longer one.
+    pub fn keep_shrinking(&mut self, batch: Batch, mut shrunk: impl FnMut(StoreKey, Bytes)) {
         for (key, value) in batch.writes {
             match (value, self.records.entry(first_bytes(&key))) {
-                (Some(value), table) => _ = table.or_default().insert(key, value),
+                (Some(value), table) => match table.or_default().entry(key) {
+                    Entry::Occupied(mut record) if value.len() < record.get().len() => {
+                        let before = record.insert(value);
+                        shrunk(record.key().clone(), before);
+                    }
+                    Entry::Occupied(mut record) => _ = record.insert(value),
+                    Entry::Vacant(record) => _ = record.insert(value),
+                },
                 (None, Entry::Occupied(mut table)) => {
                     table.get_mut().remove(&key);
                     if table.get().is_empty() {

@@ -10,11 +10,14 @@
 //!
 //! - *lies*: a flipped bit, a misdirected write, an old copy, nothing at all; what follows from them is told in `lies.rs`.
 //!
+//! An engine never writes in place: what was overwritten by something shorter lies in its older files until they are compacted, which a disk with a fault does not do.
+//!
 //! Reads show the durable part alone. What was synced stays, but for lies.
 //!
 //! What must always hold: one batch at a time, as a shard starts no step before its last batch is durable; a disk on which no fault lies fails no call.
 
 use bytes::Bytes;
+use region::compact_files::KeySpan;
 use region::store::{Batch, Direction, MemoryStore, StoreError, StoreKey, View, Visit};
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
@@ -74,6 +77,8 @@ pub(crate) struct Disk {
     damaged: BTreeSet<StoreKey>,
     /// It is gone, and its folder remembers that there was one.
     gone: bool,
+    /// What the engine's older files hold besides: values that shorter ones took the place of, as when a text is cut.
+    older: Vec<(StoreKey, Bytes)>,
 }
 
 impl Disk {
@@ -153,7 +158,22 @@ impl Disk {
                 self.damaged.remove(key);
             }
         }
-        self.durable.keep(batch);
+        self.durable.keep_shrinking(batch, |key, before| self.older.push((key, before)));
+    }
+
+    /// Rewrites the files over those keys. Says whether nothing is left there of before: a disk on which a fault lies may fail any write.
+    pub(crate) fn compact(&mut self, spans: &[KeySpan]) -> bool {
+        let is_able = !self.is_faulty() && !self.is_stalled();
+        if is_able {
+            let is_over = |key: &StoreKey, span: &KeySpan| key[..] >= span.from[..] && key[..] < span.to[..];
+            self.older.retain(|(key, _)| !spans.iter().any(|span| is_over(key, span)));
+        }
+        is_able
+    }
+
+    /// Values that the engine's older files hold.
+    pub(crate) fn older(&self) -> impl Iterator<Item = &Bytes> {
+        self.older.iter().map(|(_, value)| value)
     }
 
     /// What becomes of a batch whose sync failed.
@@ -225,6 +245,7 @@ impl Disk {
         let Some((copy, damaged)) = self.copies.remove(&fault) else { return false };
         let differs = copy != self.durable;
         (self.durable, self.damaged, self.gone) = (copy, damaged, false);
+        self.older.clear();
         differs
     }
 
@@ -232,6 +253,7 @@ impl Disk {
     pub(crate) fn empty(&mut self, remembered: bool) {
         self.durable = MemoryStore::new();
         self.damaged.clear();
+        self.older.clear();
         self.gone = remembered;
     }
 
@@ -409,6 +431,21 @@ mod tests {
         assert!(disk.find().is_err() && disk.view().get(b"key") == Ok(None));
         disk.empty(false);
         assert_eq!(disk.find(), Ok(()));
+    }
+
+    #[test]
+    fn what_was_cut_lies_in_older_files_until_they_are_compacted() {
+        let mut disk = disk();
+        disk.write(batch("o")).unwrap();
+        disk.sync().unwrap();
+        let over = |from: &'static str, to: &'static str| [KeySpan { from: from.into(), to: to.into() }];
+        assert!(disk.compact(&over("a", "key")), "the end is not among them");
+        assert_eq!(disk.older().collect::<Vec<_>>(), ["old"]);
+        disk.fill(0);
+        assert!(!disk.compact(&over("key", "l")));
+        disk.recover(0);
+        assert!(disk.compact(&over("key", "l")));
+        assert_eq!(disk.older().count(), 0);
     }
 
     #[test]

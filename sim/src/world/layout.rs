@@ -39,6 +39,9 @@ pub struct Layout {
     pub(crate) signatures: Arc<dyn Signatures>,
 }
 
+/// Milliseconds after which a text that was cut leaves older files: a day is longer than a world lives.
+const COMPACT_AFTER_MS: u64 = 3_000;
+
 impl Layout {
     /// A world of so many regions, at least two.
     #[must_use]
@@ -53,7 +56,8 @@ impl Layout {
             Placement { id, epoch: Epoch(1), active: active.collect() }
         };
         let placements = Placements::new([placement(WORLD, &regions), placement(PINNED, &pinned)]);
-        Self { regions, placements, limits: Limits::default(), signatures: Arc::new(Seals) }
+        let limits = Limits { compact_after_ms: COMPACT_AFTER_MS, ..Limits::default() };
+        Self { regions, placements, limits, signatures: Arc::new(Seals) }
     }
 
     /// The map of a script.

@@ -302,6 +302,7 @@ impl World {
         match event {
             Event::ShardWake(life, placement) => self.shard_wake(life, placement),
             Event::Synced(life, placement) => self.synced(life, placement),
+            Event::Compacted(life, placement) => self.compacted(life, placement),
             Event::BridgeTold(life, peer) => self.bridge_takes(life, peer),
             Event::BridgeTimers(life, peer) => self.bridge_timers(life, peer),
             Event::Sibling { of, peer, about, up } => {

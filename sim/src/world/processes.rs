@@ -144,6 +144,7 @@ impl World {
         match event {
             Event::ShardWake(life, _)
             | Event::Synced(life, _)
+            | Event::Compacted(life, _)
             | Event::BridgeTold(life, _)
             | Event::BridgeTimers(life, _)
             | Event::Sibling { of: life, .. }

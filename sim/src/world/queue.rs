@@ -33,6 +33,8 @@ pub(crate) enum Event {
     ShardWake(Life, PlacementId),
     /// A shard's batch is synced.
     Synced(Life, PlacementId),
+    /// A shard's files are rewritten.
+    Compacted(Life, PlacementId),
     /// A bridge hears what grew and what was taken.
     BridgeTold(Life, RegionId),
     /// A bridge's timers.

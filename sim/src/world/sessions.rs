@@ -350,6 +350,7 @@ impl World {
                 | Effect::Advanced { .. }
                 | Effect::PinBroken { .. }
                 | Effect::BehindFold { .. }
+                | Effect::Compact(_)
                 | Effect::NoRight { .. }
                 | Effect::DocumentChangeKeptOut { .. }
                 | Effect::Refused { .. } => {}

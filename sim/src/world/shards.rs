@@ -13,12 +13,15 @@ use crate::world::work::{Taken, shard_did};
 use crdt::{DeviceId, Now, PlacementId, RegionId, UserId};
 use gateway::input::Input as SessionInput;
 use region::command::{Command, Done, Refusal};
+use region::compact_files::KeySpan;
 use region::present::Present;
 use region::shard::{Effect, Input, Outcome, Shard, Ticket};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Letters taken into one step.
 const LETTERS_A_STEP: usize = 256;
+/// Microseconds that a compaction takes, at least and at most.
+const COMPACTION_US: (u64, u64) = (20_000, 2_000_000);
 /// When a refused command is to be tried again.
 const RETRY_AFTER_MS: u64 = 50;
 
@@ -41,6 +44,8 @@ pub(crate) struct ShardTask {
     alarm: Option<Moment>,
     /// It is going to look into its mailbox now.
     wakes: bool,
+    /// What its files are being rewritten for.
+    compacting: Vec<KeySpan>,
     dice: Dice,
 }
 
@@ -72,6 +77,7 @@ impl ShardTask {
             next_tick: Some(Now(0)),
             alarm: None,
             wakes: false,
+            compacting: Vec::new(),
             dice,
         }
     }
@@ -79,6 +85,11 @@ impl ShardTask {
     /// What is being synced.
     pub(crate) fn outcome(&self) -> Option<&Outcome> {
         self.running.as_ref().map(|running| &running.outcome)
+    }
+
+    /// Whether texts that were cut may lie in files yet.
+    pub(crate) fn has_leftovers(&self) -> bool {
+        self.shard.leftovers_since().is_some()
     }
 
     /// The next inputs, with who waits for them.
@@ -244,11 +255,32 @@ impl World {
         self.oracle.written(life.region);
         let changed = outcome.effects.iter().filter(|effect| matches!(effect, Effect::Changed(_)));
         self.figures.grew(life.region, changed.count());
-        self.release(life, outcome.effects, &answers);
+        self.release(life, placement, outcome.effects, &answers);
         for (peer, bytes) in taken {
             self.bridge_told(life, peer, |told| told.taken.push(bytes));
         }
         self.wake_again(life, placement);
+    }
+
+    /// Files are rewritten beside everything else.
+    fn begin_to_compact(&mut self, life: Life, placement: PlacementId, spans: Vec<KeySpan>) {
+        let Some(shard) = self.process(life).and_then(|process| process.shards.get_mut(&placement)) else {
+            return;
+        };
+        shard.compacting = spans;
+        let took = shard.dice.between(COMPACTION_US.0, COMPACTION_US.1);
+        self.queue.put(self.now + took, Event::Compacted(life, placement));
+    }
+
+    /// They are, or the disk did not let them be.
+    pub(crate) fn compacted(&mut self, life: Life, placement: PlacementId) {
+        let Some(shard) = self.process(life).and_then(|process| process.shards.get_mut(&placement)) else {
+            return;
+        };
+        let spans = std::mem::take(&mut shard.compacting);
+        let disk = self.regions.get_mut(&life.region).and_then(|region| region.disks.get_mut(&placement));
+        let is_done = disk.is_some_and(|disk| disk.compact(&spans));
+        self.deliver(life, placement, Input::Compacted { is_done }, None);
     }
 
     /// What came meanwhile is taken at once; if nothing did, the next tick is waited for.
@@ -261,7 +293,7 @@ impl World {
         }
     }
 
-    fn release(&mut self, life: Life, effects: Vec<Effect>, answers: &BTreeMap<Ticket, (LineId, Ticket)>) {
+    fn release(&mut self, life: Life, placement: PlacementId, effects: Vec<Effect>, answers: &Answers) {
         let mut for_devices = Vec::new();
         for effect in effects {
             match effect {
@@ -299,6 +331,7 @@ impl World {
                     );
                     self.oracle.violate(self.now, Checker::Rights, why);
                 }
+                Effect::Compact(spans) => self.begin_to_compact(life, placement, spans),
                 Effect::Refused { peer, reason } => {
                     let why = format!("{} refuses what {} sends: {reason}", life.region, peer.region);
                     if !self.lies(life.region) && !self.lies(peer.region) && !self.is_older(life.region) {

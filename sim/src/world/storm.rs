@@ -10,6 +10,8 @@ use crate::evidence::RegionFacts;
 use crate::world::World;
 use crate::world::bridges::BridgeTask;
 use crate::world::layout::{PINNED, WORLD, address};
+use crate::world::regions::Region;
+use crate::world::shards::ShardTask;
 use crdt::{PlacementId, RegionId};
 use region::store::{StoreError, View};
 
@@ -76,7 +78,19 @@ impl World {
             let count = device.client.unstable();
             return Some(format!("{id} has {count} commands in its outbox: {}", device.client));
         }
-        self.oracle.lacking().or_else(|| self.closed_bridge())
+        self.oracle.lacking().or_else(|| self.closed_bridge()).or_else(|| self.uncompacted())
+    }
+
+    /// A running region whose files may still hold what was cut.
+    fn uncompacted(&self) -> Option<String> {
+        let holds = |(_, region): &(&RegionId, &Region)| {
+            region
+                .process
+                .as_ref()
+                .is_some_and(|process| process.shards.values().any(ShardTask::has_leftovers))
+        };
+        let found = self.regions.iter().filter(|(id, _)| !self.lies(**id)).find(holds);
+        found.map(|(id, _)| format!("files of {id} may still hold texts that were cut"))
     }
 
     /// A bridge between two running regions, with a way between them, that is not open: before it is, a receipt may still wait on the other side, and silence says nothing.
@@ -140,6 +154,13 @@ impl World {
         let is_cut = |one: &RegionId, other: &RegionId| one != other && self.links.is_cut(*one, *other);
         let meet = stores.iter().all(|(one, _)| stores.iter().all(|(other, _)| !is_cut(one, other)));
         self.oracle.all_meet(meet);
-        self.oracle.compare(self.now, placement, &stores)
+        self.oracle.compare(self.now, placement, &stores)?;
+        let honest = self.layout.regions_of(placement).into_iter().filter(|id| !self.lies(*id));
+        for id in honest.collect::<Vec<_>>() {
+            if let Some(disk) = self.regions.get(&id).and_then(|region| region.disks.get(&placement)) {
+                self.oracle.search_older_files(self.now, id, placement, disk.older());
+            }
+        }
+        Ok(())
     }
 }

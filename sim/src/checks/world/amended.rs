@@ -2,8 +2,8 @@
 //! disk once its deletion is stable.
 //!
 //! Held whenever a device says that a message looks different, over what that device has been given, and of every screen at the end. Disks are searched for the texts
-//! themselves, byte by byte, once all is calm. What this does not see: what lies in a storage engine's old files, which its own test looks through; that a text goes out for a moment
-//! after a region has its deletion.
+//! themselves, byte by byte, once all is calm. So is what the engine's older files hold, as far as
+//! the simulated disk knows of such; a real one's are searched by tests of its own. What this does not see: that a text goes out for a moment after a region has its deletion.
 
 use super::record::{Facts, Look, Screen};
 use super::{Checker, Fault, Oracle};
@@ -105,7 +105,45 @@ impl Oracle {
         placement: PlacementId,
         view: &dyn View,
     ) -> Result<(), StoreError> {
-        let mut texts: Vec<(ConversationId, MessageId, Vec<u8>)> = Vec::new();
+        let texts = self.deleted_texts(region, placement);
+        if texts.is_empty() {
+            return Ok(());
+        }
+        self.looked_at(Checker::Gone, texts.len() as u64);
+        let mut found = None;
+        view.scan(&[], &[0xff; 64], Direction::Ascending, &mut |_, value| {
+            found = found_in(value, &texts);
+            if found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        if let Some((id, message)) = found {
+            let text = format!("{region} still holds what {message} in {id} said");
+            self.violate(at, Checker::Gone, text);
+        }
+        Ok(())
+    }
+
+    /// The same in what a region's engine has overwritten, and keeps in older files until it compacts them.
+    pub(crate) fn search_older_files<'a>(
+        &mut self,
+        at: Moment,
+        region: RegionId,
+        placement: PlacementId,
+        mut older: impl Iterator<Item = &'a Bytes>,
+    ) {
+        if self.is_off || !self.is_whole() {
+            return;
+        }
+        let texts = self.deleted_texts(region, placement);
+        self.looked_at(Checker::Gone, texts.len() as u64);
+        if let Some((id, message)) = older.find_map(|value| found_in(value, &texts)) {
+            let text = format!("older files of {region} still hold what {message} in {id} said");
+            self.violate(at, Checker::Gone, text);
+        }
+    }
+
+    /// What messages said whose deletion a region holds for stable, as it stands in payloads.
+    fn deleted_texts(&self, region: RegionId, placement: PlacementId) -> Vec<DeletedText> {
+        let mut texts = Vec::new();
         for (id, facts) in self.record.conversations.iter().filter(|(id, _)| id.placement() == placement) {
             for message in facts.amendments.messages().filter(|message| facts.amendments.is_deleted(*message))
             {
@@ -116,21 +154,7 @@ impl Oracle {
                 }
             }
         }
-        if texts.is_empty() {
-            return Ok(());
-        }
-        self.looked_at(Checker::Gone, texts.len() as u64);
-        let mut found = None;
-        view.scan(&[], &[0xff; 64], Direction::Ascending, &mut |_, value| {
-            found =
-                texts.iter().find(|(.., text)| holds(value, text)).map(|(id, message, _)| (*id, *message));
-            if found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
-        if let Some((id, message)) = found {
-            let text = format!("{region} still holds what {message} in {id} said");
-            self.violate(at, Checker::Gone, text);
-        }
-        Ok(())
+        texts
     }
 
     /// Whether a region holds for stable all that carries a message, its edits and its deletion.
@@ -149,6 +173,13 @@ impl Oracle {
             facts.operations.get(*number).is_some_and(|operation| stable.covers(operation.place.dot))
         })
     }
+}
+
+/// A message that was deleted, and what it said, as it stands in a payload.
+type DeletedText = (ConversationId, MessageId, Vec<u8>);
+
+fn found_in(value: &[u8], texts: &[DeletedText]) -> Option<(ConversationId, MessageId)> {
+    texts.iter().find(|(.., text)| holds(value, text)).map(|(id, message, _)| (*id, *message))
 }
 
 /// A body as it stands in a payload: behind its field and its length, so that a short one is not found in a longer.
