@@ -15,7 +15,7 @@ use crate::amendments::{Amended, Amendment, Amendments};
 use crate::canonical::Encoder;
 use crate::id::{ConversationId, Dot, ParseIdError, parse_bytes};
 use crate::membership::{MemberChange, Membership};
-use crate::operation::{Body, Envelope, MalformedOperation, Operation};
+use crate::operation::{Body, Envelope, Kind, MalformedOperation, Operation};
 use crate::timeline::{Aliases, Entry, Identity, Inserted, Place, Timeline};
 use crate::version_vector::Cut;
 use std::collections::BTreeMap;
@@ -83,6 +83,10 @@ impl Conversation {
             return Err(NotApplied::OtherConversation(envelope.conversation));
         }
         let body = match &operation.payload {
+            // What a message says changes nothing here.
+            Some(payload) if envelope.kind == Kind::Post => {
+                Body::check_post(&envelope, payload).map(|()| None)?
+            }
             Some(payload) => Some(Body::decode(&envelope, payload)?),
             None if envelope.kind.may_be_cut() => None,
             None => return Err(NotApplied::PayloadGone(operation.dot)),

@@ -55,13 +55,18 @@ pub(super) fn envelope(mut bytes: &[u8]) -> Option<Envelope> {
 
 /// The post in a payload, if that is all of it.
 pub(super) fn post(message: MessageId, payload: &Bytes) -> Option<Post> {
-    let mut bytes = payload.as_ref();
+    let body = payload.slice(begin_of_body(payload)?..);
+    Some(Post { body, sent_at_ms: made_ms(message), reply_to: None, seen: None })
+}
+
+/// Where its text begins, which is all that follows.
+pub(super) fn begin_of_body(payload: &[u8]) -> Option<usize> {
+    let mut bytes = payload;
     let _salt: &[u8; SALT_BYTES] = field(&mut bytes, &[0x0a, SALT_BYTES as u8])?;
     let whole = length(&mut bytes, 0x12)? == bytes.len();
     let whole = whole && length(&mut bytes, 0x0a)? == bytes.len();
     if !whole || bytes.len() > BODY_BYTES_MAX {
         return None;
     }
-    let body = payload.slice(payload.len() - bytes.len()..);
-    Some(Post { body, sent_at_ms: made_ms(message), reply_to: None, seen: None })
+    Some(payload.len() - bytes.len())
 }
