@@ -128,9 +128,7 @@ fn describe(frame: &ServerFrame) -> String {
         Some(Frame::Messages(page)) => format!("Messages {} more {}", items(&page.items), page.more),
         Some(Frame::Deliver(deliver)) => format!("Deliver {}", items(&deliver.items)),
         Some(Frame::CaughtUp(_)) => "CaughtUp".to_owned(),
-        Some(Frame::Document(document)) => {
-            format!("Document {} bytes more {}", document.automerge.len(), document.more)
-        }
+        Some(Frame::Document(document)) => describe_document(document),
         Some(Frame::Receipts(receipts)) => format!("Receipts {}", receipts_of(&receipts.receipts)),
         Some(Frame::Stable(stable)) => format!("Stable {}", cut(stable.cut.as_ref())),
         Some(Frame::Behind(behind)) => format!("Behind {:?}", behind.conversations),
@@ -140,6 +138,17 @@ fn describe(frame: &ServerFrame) -> String {
         None => "nothing".to_owned(),
     };
     if frame.request == 0 { text } else { format!("#{} {text}", frame.request) }
+}
+
+fn describe_document(document: &v1::Document) -> String {
+    let v1::Document { conversation, name, icon, description, actor, automerge, more, .. } = document;
+    let pinned: Vec<_> = document.pinned.iter().map(|message| message.message.as_str()).collect();
+    let settings: Vec<_> =
+        document.settings.iter().map(|setting| format!("{}={}", setting.name, setting.value)).collect();
+    format!(
+        "Document of {conversation} named {name:?}, icon {icon:?}, described {description:?}, pinned {pinned:?}, set {settings:?}, for actor {actor}: {} bytes more {more}",
+        automerge.len()
+    )
 }
 
 fn items(items: &[v1::Item]) -> String {

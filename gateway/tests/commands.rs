@@ -452,8 +452,11 @@ fn a_document_is_edited_changed_and_asked_for_or_refused_by_name() {
     device.say(Ask::GetDocument(v1::GetDocument { conversation: id.clone() }));
     device.settle(&island);
     let view = documents::ConversationView {
+        name: Some("sailing".to_owned()),
+        icon: Some("boat".to_owned()),
+        description: "on Sundays".to_owned(),
         pinned: [format!("{OTHER}/{}", MessageId::new(1, 1)), "what a device likes".to_owned()].into(),
-        ..documents::ConversationView::default()
+        settings: [("theme".to_owned(), "dark".to_owned())].into(),
     };
     let automerge = vec![7; limits::DOCUMENT_PART_BYTES + 1];
     island.document = Some(region::read::DocumentRead { view, heads: [].into(), automerge });
@@ -462,24 +465,24 @@ fn a_document_is_edited_changed_and_asked_for_or_refused_by_name() {
     check(
         &device,
         &expect![[r#"
-        client EditDocument
-            watch ticks of c00010000000000000000000000000001
-            submit 1 to p1: 3 edits of the document of c00010000000000000000000000000001
-        client EditDocument
-            send #7 Error malformed_id: field `sender`: `nobody` is not a user id: it has the form `u0001000000000abc`
-        client ChangeDocument
-            submit 2 to p1: a change of 3 bytes of the document of c00010000000000000000000000000001
-        client GetDocument
-            query 3: document of c00010000000000000000000000000001
-        unsent 0
-        read 3
-            send #7 Error unknown_conversation: there is no conversation c00010000000000000000000000000001 for you here: check the id, or wait until this region has heard of it
-        client GetDocument
-            query 4: document of c00010000000000000000000000000001
-        unsent 0
-        read 4
-            send #7 Document 49152 bytes more true
-            send #7 Document 1 bytes more false
-    "#]],
+            client EditDocument
+                watch ticks of c00010000000000000000000000000001
+                submit 1 to p1: 3 edits of the document of c00010000000000000000000000000001
+            client EditDocument
+                send #7 Error malformed_id: field `sender`: `nobody` is not a user id: it has the form `u0001000000000abc`
+            client ChangeDocument
+                submit 2 to p1: a change of 3 bytes of the document of c00010000000000000000000000000001
+            client GetDocument
+                query 3: document of c00010000000000000000000000000001
+            unsent 0
+            read 3
+                send #7 Error unknown_conversation: there is no conversation c00010000000000000000000000000001 for you here: check the id, or wait until this region has heard of it
+            client GetDocument
+                query 4: document of c00010000000000000000000000000001
+            unsent 0
+            read 4
+                send #7 Document of c00010000000000000000000000000001 named "sailing", icon "boat", described "on Sundays", pinned ["00000000-0001-7000-8000-000000000001"], set ["theme=dark"], for actor 0001000000000000000100010000000000010000000000000001: 49152 bytes more true
+                send #7 Document of c00010000000000000000000000000001 named "", icon "", described "", pinned [], set [], for actor : 1 bytes more false
+        "#]],
     );
 }

@@ -112,6 +112,14 @@ mod tests {
         prop::collection::vec(prop_oneof![run, any], 1..12).prop_map(|parts| parts.concat())
     }
 
+    #[test]
+    fn what_comes_in_order_leaves_full_chunks_behind() {
+        let mut index = IdentityIndex::default();
+        (0..=4 * CHUNK as u32).for_each(|number| assert_eq!(index.get_or_put(number.into(), number), number));
+        let lengths: Vec<usize> = index.chunks.iter().map(|chunk| chunk.keys.len()).collect();
+        assert_eq!(lengths, [CHUNK, CHUNK, CHUNK, CHUNK, 1]);
+    }
+
     proptest! {
         #[test]
         fn it_finds_what_a_tree_finds(keys in keys(), strangers in prop::collection::vec(any::<u64>(), 20)) {

@@ -293,3 +293,30 @@ impl PartialEq for Timeline {
 }
 
 impl Eq for Timeline {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{ConversationId, Incarnation, MessageId, PlacementId, RegionId};
+
+    #[test]
+    fn what_comes_in_order_leaves_full_chunks_behind() {
+        let conversation = ConversationId::group(PlacementId(1), 1);
+        let replica = ReplicaId { region: RegionId(1), incarnation: Incarnation(1) };
+        let mut timeline = Timeline::default();
+        for number in 1..=4 * CHUNK as u64 + 1 {
+            let envelope = Envelope {
+                conversation,
+                hlc: Timestamp::from_ms(number),
+                kind: Kind::Post,
+                sender: UserId(1),
+                message: MessageId::new(number, 0),
+                payload_digest: [0; DIGEST_BYTES],
+                target: None,
+            };
+            timeline.apply(Dot { replica, sequence: Sequence(number) }, &envelope);
+        }
+        let lengths: Vec<usize> = timeline.order.iter().map(|chunk| chunk.numbers.len()).collect();
+        assert_eq!(lengths, [CHUNK, CHUNK, CHUNK, CHUNK, 1]);
+    }
+}
