@@ -29,7 +29,7 @@ Examples:
   archipelago chat --cluster demo --region eu-central --as alice --to bob
   archipelago chat --cluster demo --region us-east --as bob --to alice
   archipelago chat --cluster demo --region us-east --as alice --group picnic --invite bob --invite carol
-While talking: /edit /delete /react /unreact /read /members /add /remove /promote /demote /claim /leave /name /describe /pin /unpin /about /history /move REGION /help /quit";
+While talking: /edit /delete /react /unreact /read /receipts /members /add /remove /promote /demote /claim /leave /name /describe /pin /unpin /about /history /move REGION /help /quit";
 
 /// Talk in a terminal
 #[derive(Debug, Args)]
@@ -206,6 +206,11 @@ impl Talk {
         match verb {
             "" => {}
             "/quit" => return Ok(Next::Quit),
+            "/receipts" => match rest.trim() {
+                "on" => self.client.act(Act::TellReads { told: true }).await?,
+                "off" => self.client.act(Act::TellReads { told: false }).await?,
+                _ => eprintln!("/receipts needs on or off"),
+            },
             "/read" => self.client.act(Act::MarkRead { conversation }).await?,
             "/members" => self.client.act(Act::List).await?,
             "/history" => {
@@ -241,6 +246,7 @@ impl Talk {
                  /delete        delete it for everyone; /delete #2: your second one\n\
                  /react EMOJI   react to the others' latest message; /unreact EMOJI takes it back\n\
                  /read          tell the others that you have read everything\n\
+                 /receipts off  read without telling anybody, and without being told; /receipts on\n\
                  /members       show who is in the group, and who of them are admins\n\
                  /add NAME      add a member; /remove NAME: remove one. Admins may\n\
                  /promote NAME  make a member an admin; /demote NAME takes that back\n\

@@ -75,6 +75,11 @@ impl<'a> Decoder<'a> {
         Self(bytes)
     }
 
+    /// Whether nothing is left.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Refuses what is left over.
     pub(crate) fn finish(self) -> Result<(), MalformedState> {
         if self.0.is_empty() { Ok(()) } else { Err(MalformedState("bytes after the end")) }

@@ -4,10 +4,12 @@
 //! read, and would be read without having been shown. A cut is causally closed, so a late message is in no cut that
 //! was given before it arrived. What must always hold:
 //! - Whatever was read was delivered: joining makes it so.
+//! - Who tells nobody that they read still has their own unread counts, on all their devices. So there are two cuts of what was read: `read` is
+//!   told to others, `noted` is for the member alone, and whatever is in the first is in the second.
 //! - Join is pointwise: commutative, associative, idempotent; a receipt only grows.
 //! - A message counts when any of its aliases is in the cut and is not hidden from the member.
 //!
-//! Growth: members' devices × replicas for a conversation's whole life, about 12 bytes each and twice; not messages.
+//! Growth: members' devices × replicas for a conversation's whole life, about 12 bytes each and twice, three times for who reads without telling; not messages.
 
 use crate::canonical::{Decoder, Encoder, MalformedState};
 use crate::id::Dot;
@@ -22,21 +24,29 @@ use crate::version_vector::Cut;
 /// | a late message of a cut-off region sorts before what was read | not read: it is in no cut given before it came |
 /// | the copy of a message that was read becomes an alias | it stays read |
 /// | a message from before the reader was added | does not count |
+/// | a member reads on one device telling others, on another without | others are told what the first read; the member has read both |
 ///
 /// Cost: a join takes time in the entries of the cuts, one for each replica.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Receipt {
     delivered: Cut,
     read: Cut,
+    noted: Cut,
 }
 
 impl Receipt {
     /// Delivered and read up to there; what is read is delivered too.
     #[must_use]
     pub fn new(delivered: Cut, read: Cut) -> Self {
-        let mut receipt = Self { delivered, read };
+        let mut receipt = Self { delivered, noted: read.clone(), read };
         receipt.delivered.join(&receipt.read);
         receipt
+    }
+
+    /// Delivered up to there; read too, which nobody but the member is told.
+    #[must_use]
+    pub fn quiet(noted: Cut) -> Self {
+        Self { delivered: noted.clone(), read: Cut::new(), noted }
     }
 
     /// Everything given to the device.
@@ -45,17 +55,24 @@ impl Receipt {
         &self.delivered
     }
 
-    /// Everything the user has read on it.
+    /// Everything the user has read on it and tells others so.
     #[must_use]
     pub const fn read(&self) -> &Cut {
         &self.read
+    }
+
+    /// Everything the user has read on it, whether others are told or not: for nobody but the user.
+    #[must_use]
+    pub const fn noted(&self) -> &Cut {
+        &self.noted
     }
 
     /// The least receipt that covers both. Returns whether that changed anything.
     pub fn join(&mut self, other: &Self) -> bool {
         let delivered = self.delivered.join(&other.delivered);
         let read = self.read.join(&other.read);
-        delivered || read
+        let noted = self.noted.join(&other.noted);
+        delivered || read || noted
     }
 
     /// Whether that operation was delivered.
@@ -76,24 +93,33 @@ impl Receipt {
         counts(&self.read, message, since)
     }
 
-    /// The canonical encoding: the value of its register.
+    /// The canonical encoding: the value of its register. What was noted is written only where it is more than what was read.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut encoder = Encoder::default();
         self.delivered.write(&mut encoder);
         self.read.write(&mut encoder);
+        if self.noted != self.read {
+            self.noted.write(&mut encoder);
+        }
         encoder.into_bytes()
     }
 
     /// Reads the canonical encoding.
     ///
     /// # Errors
-    /// [`MalformedState`] for any other bytes, and when more is read than delivered.
+    /// [`MalformedState`] for any other bytes, and when more is read than noted, or more noted than delivered.
     pub fn decode(bytes: &[u8]) -> Result<Self, MalformedState> {
         let mut decoder = Decoder::new(bytes);
-        let receipt = Self { delivered: Cut::take(&mut decoder)?, read: Cut::take(&mut decoder)? };
+        let (delivered, read) = (Cut::take(&mut decoder)?, Cut::take(&mut decoder)?);
+        let told = decoder.is_empty();
+        let noted = if told { read.clone() } else { Cut::take(&mut decoder)? };
         decoder.finish()?;
-        if receipt.delivered.covers_all(&receipt.read) {
+        if !told && noted == read {
+            return Err(MalformedState("a receipt that notes nothing beyond what was read"));
+        }
+        let receipt = Self { delivered, read, noted };
+        if receipt.delivered.covers_all(&receipt.noted) && receipt.noted.covers_all(&receipt.read) {
             Ok(receipt)
         } else {
             Err(MalformedState("a receipt for more read than delivered"))

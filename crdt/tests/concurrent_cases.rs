@@ -357,6 +357,20 @@ fn what_was_read_stays_read_when_it_becomes_an_alias() {
 }
 
 #[test]
+fn who_tells_nobody_has_read_it_for_themselves_and_only_what_was_told_counts_for_others() {
+    let message = Aliases::from_iter([Place { hlc: Timestamp::from_ms(8), dot: dot(1, 3) }]);
+    let mut receipt = Receipt::new(Cut::new(), cut(&[dot(1, 2)]));
+    assert!(receipt.join(&Receipt::quiet(cut(&[dot(1, 4), dot(2, 1)]))));
+    assert!(receipt.has_delivered(&message, &Cut::new()), "delivered receipts go on");
+    assert!(!receipt.has_read(&message, &Cut::new()));
+    assert_eq!(receipt.read(), &cut(&[dot(1, 2)]));
+    assert_eq!(receipt.noted(), &cut(&[dot(1, 4), dot(2, 1)]));
+    assert!(receipt.join(&Receipt::new(Cut::new(), cut(&[dot(1, 5)]))), "they tell others again");
+    assert!(receipt.has_read(&message, &Cut::new()));
+    assert_eq!(receipt.noted(), &cut(&[dot(1, 5), dot(2, 1)]));
+}
+
+#[test]
 fn nothing_from_before_its_reader_was_added_counts() {
     let message = Aliases::from_iter([Place { hlc: Timestamp::from_ms(9), dot: dot(1, 4) }]);
     let receipt = Receipt::new(Cut::new(), cut(&[dot(1, 4)]));

@@ -178,6 +178,12 @@ fn a_cut_aliases_and_a_receipt() {
         02000100000000f00d0001ac02000200000000f00d00020702000100000000f0
         0d0001ac02000200000000f00d000207"#]],
     );
+    check(
+        &Receipt::quiet(cut()).encode(),
+        &expect![[r#"
+        02000100000000f00d0001ac02000200000000f00d0002070002000100000000
+        f00d0001ac02000200000000f00d000207"#]],
+    );
 }
 
 /// A creation, two posts, an add, a leave that undoes it, and a resend of the first post.

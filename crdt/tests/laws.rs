@@ -19,7 +19,11 @@ fn vector() -> impl Strategy<Value = VersionVector> {
 }
 
 fn receipt() -> impl Strategy<Value = Receipt> {
-    (vector(), vector()).prop_map(|(delivered, read)| Receipt::new(delivered, read))
+    (vector(), vector(), vector()).prop_map(|(delivered, read, noted)| {
+        let mut receipt = Receipt::new(delivered, read);
+        receipt.join(&Receipt::quiet(noted));
+        receipt
+    })
 }
 
 fn places() -> impl Strategy<Value = Vec<Place>> {
@@ -69,6 +73,8 @@ pub(crate) enum VectorStep {
 pub(crate) enum ReceiptStep {
     /// A device is given and has read up to there.
     Give(usize, VersionVector, VersionVector),
+    /// Its user has read up to there, and tells nobody.
+    Note(usize, VersionVector),
     /// One region hears of what another knows.
     Join(usize, usize),
 }
@@ -87,6 +93,7 @@ pub(crate) fn vector_steps() -> impl Strategy<Value = Vec<VectorStep>> {
 pub(crate) fn receipt_steps() -> impl Strategy<Value = Vec<ReceiptStep>> {
     let step = prop_oneof![
         2 => (0..REGISTERS, vector(), vector()).prop_map(|(at, given, read)| ReceiptStep::Give(at, given, read)),
+        1 => (0..REGISTERS, vector()).prop_map(|(at, noted)| ReceiptStep::Note(at, noted)),
         1 => (0..REGISTERS, 0..REGISTERS).prop_map(|(at, with)| ReceiptStep::Join(at, with)),
     ];
     prop::collection::vec(step, 0..60)
@@ -123,23 +130,27 @@ pub(crate) fn vectors_are_sets(steps: &[VectorStep]) -> Result<(), TestCaseError
     Ok(())
 }
 
-/// Receipts beside pairs of sets of dots, compared after each step.
-pub(crate) fn receipts_are_two_sets(steps: &[ReceiptStep]) -> Result<(), TestCaseError> {
+/// Receipts beside three sets of dots each, compared after each step.
+pub(crate) fn receipts_are_three_sets(steps: &[ReceiptStep]) -> Result<(), TestCaseError> {
     let mut receipts = vec![Receipt::default(); REGISTERS];
-    let mut sets = vec![(BTreeSet::new(), BTreeSet::new()); REGISTERS];
+    let mut sets = vec![[BTreeSet::new(), BTreeSet::new(), BTreeSet::new()]; REGISTERS];
     for step in steps {
         let (at, other, twin) = match step {
             ReceiptStep::Give(at, given, read) => {
-                (*at, Receipt::new(given.clone(), read.clone()), (&dots(given) | &dots(read), dots(read)))
+                let twin = [&dots(given) | &dots(read), dots(read), dots(read)];
+                (*at, Receipt::new(given.clone(), read.clone()), twin)
+            }
+            ReceiptStep::Note(at, noted) => {
+                (*at, Receipt::quiet(noted.clone()), [dots(noted), BTreeSet::new(), dots(noted)])
             }
             ReceiptStep::Join(at, with) => (*at, receipts[*with].clone(), sets[*with].clone()),
         };
         let changed = receipts[at].join(&other);
-        let (delivered, read) = (&sets[at].0 | &twin.0, &sets[at].1 | &twin.1);
-        prop_assert_eq!(changed, (&delivered, &read) != (&sets[at].0, &sets[at].1));
-        prop_assert_eq!(&dots(receipts[at].delivered()), &delivered);
-        prop_assert_eq!(&dots(receipts[at].read()), &read);
-        sets[at] = (delivered, read);
+        let joined = [0, 1, 2].map(|of| &sets[at][of] | &twin[of]);
+        prop_assert_eq!(changed, joined != sets[at]);
+        let receipt = &receipts[at];
+        prop_assert_eq!(&[receipt.delivered(), receipt.read(), receipt.noted()].map(dots), &joined);
+        sets[at] = joined;
         prop_assert_eq!(&Receipt::decode(&receipts[at].encode()), &Ok(receipts[at].clone()));
     }
     Ok(())
@@ -153,7 +164,7 @@ proptest! {
 
     #[test]
     fn receipts_stay_the_sets_they_stand_for(steps in receipt_steps()) {
-        receipts_are_two_sets(&steps)?;
+        receipts_are_three_sets(&steps)?;
     }
 
     #[test]
@@ -205,7 +216,8 @@ proptest! {
     fn whatever_was_read_was_delivered(a in receipt(), b in receipt()) {
         let both = joined(&a, &b, Receipt::join);
         for receipt in [&a, &b, &both] {
-            prop_assert!(receipt.delivered().covers_all(receipt.read()));
+            prop_assert!(receipt.delivered().covers_all(receipt.noted()));
+            prop_assert!(receipt.noted().covers_all(receipt.read()));
             prop_assert_eq!(&Receipt::decode(&receipt.encode()).unwrap(), receipt);
         }
     }

@@ -98,7 +98,7 @@ impl Plan {
                 amendments::laws::says_what_the_twin_says(&history, &shuffled).map(|()| history.len())
             }),
             "receipts" => self.play(name, laws::receipt_steps(), |steps| {
-                laws::receipts_are_two_sets(&steps).map(|()| steps.len())
+                laws::receipts_are_three_sets(&steps).map(|()| steps.len())
             }),
             "vectors" => self.play(name, laws::vector_steps(), |steps| {
                 laws::vectors_are_sets(&steps).map(|()| steps.len())

@@ -102,6 +102,7 @@ fn describe_command(command: &Command) -> String {
         Command::Receipt { delivered, read, .. } => {
             format!("receipt delivered {} read {}", cut(delivered), cut(read))
         }
+        Command::ReadQuietly { read, .. } => format!("receipt, quietly read {read}"),
     }
 }
 

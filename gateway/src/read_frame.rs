@@ -21,6 +21,14 @@ use gateway_protocol::{FieldError, FrameError, fields};
 use region::command::{Command, DocumentWish, MembersWish, Refusal, Seen, Wish};
 use region::read::PageFrom;
 
+/// Who is told that a user has read something.
+#[derive(Debug, Clone, Copy)]
+enum Told {
+    Everybody,
+    /// Nobody but their own devices.
+    Nobody,
+}
+
 impl Session {
     /// One frame of a signed-in client.
     pub(crate) fn frame(
@@ -87,8 +95,11 @@ impl Session {
                 let Some((delivery, _, mut around)) = self.parts(out) else { return Ok(()) };
                 delivery.sync(request, &sync, &mut around)
             }
-            Frame::Acknowledge(v1::Acknowledge { cursor }) => self.receipt(request, &cursor, false, out),
-            Frame::Read(v1::Read { cursor }) => self.receipt(request, &cursor, true, out),
+            Frame::Acknowledge(v1::Acknowledge { cursor }) => self.receipt(request, &cursor, None, out),
+            Frame::Read(v1::Read { cursor, quiet }) => {
+                let told = if quiet { Told::Nobody } else { Told::Everybody };
+                self.receipt(request, &cursor, Some(told), out)
+            }
         }
     }
 
@@ -200,19 +211,22 @@ impl Session {
         &mut self,
         request: u64,
         cursor: &[u8],
-        read: bool,
+        read: Option<Told>,
         out: &mut Vec<Output>,
     ) -> Result<(), SessionError> {
         let cursor = open_cursor(&self.site, cursor)?;
         if let Some((delivery, _, mut around)) = self.parts(out) {
             delivery.acknowledged(&cursor, &mut around);
         }
-        let asked = asked(request, cursor.conversation, None);
-        let command = Command::Receipt {
-            conversation: cursor.conversation,
-            // What was read was delivered.
-            delivered: Some(cursor.cut.clone()),
-            read: read.then_some(cursor.cut),
+        let (conversation, cut) = (cursor.conversation, cursor.cut);
+        let asked = asked(request, conversation, None);
+        // What was read was delivered.
+        let command = match read {
+            None => Command::Receipt { conversation, delivered: Some(cut), read: None },
+            Some(Told::Everybody) => {
+                Command::Receipt { conversation, delivered: Some(cut.clone()), read: Some(cut) }
+            }
+            Some(Told::Nobody) => Command::ReadQuietly { conversation, read: cut },
         };
         self.submit(asked, command, out)
     }

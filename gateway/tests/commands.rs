@@ -241,6 +241,30 @@ fn a_device_that_was_away_is_told_of_receipts_of_its_earlier_messages() {
 }
 
 #[test]
+fn what_was_read_is_told_to_others_unless_it_is_to_be_quiet() {
+    let mut island = Island::new(1);
+    island.begin(conversation(1));
+    island.post(conversation(1), OTHER, 1);
+    let mut device = Device::welcomed(&island.site);
+    device.sync_all();
+    device.settle(&island);
+    let cursor = device.cursors[&conversation(1)].clone();
+    from_here(&mut device);
+    for quiet in [false, true] {
+        device.say(Ask::Read(v1::Read { cursor: cursor.clone(), quiet }));
+    }
+    check(
+        &device,
+        &expect![[r#"
+        client Read
+            submit 4 to p1: receipt delivered {r1.0000000000000001:1} read {r1.0000000000000001:1}
+        client Read
+            submit 5 to p1: receipt, quietly read {r1.0000000000000001:1}
+    "#]],
+    );
+}
+
+#[test]
 fn refusals_name_what_they_are_about() {
     let mut island = Island::new(1);
     island.begin(conversation(1));
@@ -255,7 +279,7 @@ fn refusals_name_what_they_are_about() {
     from_here(&mut device);
     device.say(send(&foreign));
     device.say(Ask::Acknowledge(v1::Acknowledge { cursor: forged.into() }));
-    device.say(Ask::Read(v1::Read { cursor: vec![1, 2, 3].into() }));
+    device.say(Ask::Read(v1::Read { cursor: vec![1, 2, 3].into(), quiet: false }));
     device.say(Ask::AddMember(v1::AddMember {
         conversation: conversation(1).to_string(),
         command: MessageId::new(1, 2).to_string(),

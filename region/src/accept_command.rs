@@ -21,7 +21,7 @@ use crate::pending::Pending;
 use crate::record::{IdentityRecord, MembershipRecord, PeerRecord};
 use crate::shard::{Effect, Ticket};
 use crate::store::StoreError;
-use crdt::{ConversationId, Cut, DeviceId, Kind, MessageId, UserId};
+use crdt::{ConversationId, Cut, DeviceId, Kind, MessageId, Receipt, RegionId, UserId};
 use rand_core::RngCore;
 
 /// Why a command was not done: the user's affair, or the store's.
@@ -80,7 +80,11 @@ pub(crate) fn accept(
         }
         Command::Receipt { conversation, delivered, read } => {
             let register = (conversation, user, device);
-            accept_receipt::accept(pending, register, delivered.unwrap_or_default(), read.unwrap_or_default())
+            let receipt = Receipt::new(delivered.unwrap_or_default(), read.unwrap_or_default());
+            accept_receipt::accept(pending, register, receipt)
+        }
+        Command::ReadQuietly { conversation, read } => {
+            accept_receipt::accept_quiet(pending, (conversation, user, device), read)
         }
     };
     let result = match done {
@@ -178,17 +182,25 @@ pub(crate) fn known_everywhere(
     conversation: ConversationId,
     kind: Kind,
 ) -> Result<(), NotDone> {
-    let code = u32::from(kind.code());
-    for replica in
-        pending.config.placement.active.keys().filter(|replica| **replica != pending.config.replica)
-    {
-        let known: Option<PeerRecord> = pending.tables.load(&Key::PeerStart(*replica))?;
-        if !known.is_some_and(|known| known.kinds.contains(&code)) {
+    match not_known_in(pending, u32::from(kind.code()))? {
+        None => Ok(()),
+        Some(region) => {
             crate::sometimes::NOT_KNOWN_EVERYWHERE.reach();
-            return Err(Refusal::NotKnownEverywhere { conversation, region: replica.region }.into());
+            Err(Refusal::NotKnownEverywhere { conversation, region }.into())
         }
     }
-    Ok(())
+}
+
+/// The first region of the placement that has not said that it knows this form.
+pub(crate) fn not_known_in(pending: &Pending<'_>, form: u32) -> Result<Option<RegionId>, StoreError> {
+    let others = pending.config.placement.active.keys().filter(|replica| **replica != pending.config.replica);
+    for replica in others {
+        let known: Option<PeerRecord> = pending.tables.load(&Key::PeerStart(*replica))?;
+        if !known.is_some_and(|known| known.kinds.contains(&form)) {
+            return Ok(Some(replica.region));
+        }
+    }
+    Ok(None)
 }
 
 fn in_time(pending: &Pending<'_>, message: MessageId) -> Result<(), Refusal> {

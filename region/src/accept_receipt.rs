@@ -7,9 +7,14 @@
 //! A receipt of an added member counts from where it covers the adding. What stands before it, and is not hidden from them, they are
 //! shown first, and may confirm first; but such a receipt would outrun the adding on its way to other regions, and be taken there for one
 //! of somebody who was always there, who had been shown all that the cut covers.
+//!
+//! A user may read without telling anybody. What they read is noted in the same register and goes to the placement's regions with it, so that their
+//! devices count the same messages as unread wherever they are; no effect names it and no read of another user gives it. A region of an
+//! older release could not read such a register: until every region can, what is read quietly counts as delivered and no more.
 
 use crate::accept_command::{self, NotDone};
 use crate::command::Done;
+use crate::forms;
 use crate::join_registers;
 use crate::keys::{Key, KeyRange};
 use crate::partition;
@@ -17,23 +22,22 @@ use crate::pending::Pending;
 use crate::read;
 use crate::record::RegisterRecord;
 use crate::register_key::RegisterKey;
-use crdt::{ConversationId, Cut, DeviceId, Dot, Receipt, UserId};
+use crdt::{ConversationId, Cut, DeviceId, Receipt, UserId};
 
 /// Joins a receipt or refuses it.
 pub(crate) fn accept(
     pending: &mut Pending<'_>,
     (conversation, user, device): (ConversationId, UserId, DeviceId),
-    delivered: Cut,
-    read: Cut,
+    receipt: Receipt,
 ) -> Result<Done, NotDone> {
     accept_command::here(pending, conversation)?;
     let row = accept_command::membership(pending, conversation, user)?;
-    accept_command::possible(pending, conversation, &delivered)?;
-    accept_command::possible(pending, conversation, &read)?;
+    // It covers all that is read.
+    accept_command::possible(pending, conversation, receipt.delivered())?;
     let (mut device, mut standing) = (device, standing(pending, conversation, user, device)?);
     if standing.is_none() {
         let was_added = !row.since.is_empty();
-        if was_added && !covers_adding(pending, conversation, user, [&delivered, &read])? {
+        if was_added && !covers_adding(pending, conversation, user, receipt.delivered())? {
             crate::sometimes::RECEIPT_BEFORE_ADDING.reach();
             return Ok(Done::Receipt);
         }
@@ -42,8 +46,24 @@ pub(crate) fn accept(
         }
     }
     let register = (conversation, user, device);
-    join_registers::join_receipt(pending, register, standing, &Receipt::new(delivered, read), None)?;
+    join_registers::join_receipt(pending, register, standing, &receipt, None)?;
     Ok(Done::Receipt)
+}
+
+/// Joins what was read without telling anybody, or refuses it.
+pub(crate) fn accept_quiet(
+    pending: &mut Pending<'_>,
+    register: (ConversationId, UserId, DeviceId),
+    read: Cut,
+) -> Result<Done, NotDone> {
+    let is_known = accept_command::not_known_in(pending, forms::QUIET_RECEIPT)?.is_none();
+    let receipt = if is_known {
+        Receipt::quiet(read)
+    } else {
+        crate::sometimes::QUIET_RECEIPT_NOT_KNOWN.reach();
+        Receipt::new(read, Cut::new())
+    };
+    accept(pending, register, receipt)
 }
 
 /// A device's register as it stands; none before its first receipt.
@@ -57,16 +77,15 @@ fn standing(
     Ok(pending.tables.load(&Key::Register(conversation.partition().bucket, register))?)
 }
 
-/// Whether one of these cuts covers what made the user a member.
+/// Whether a cut covers what made the user a member.
 fn covers_adding(
     pending: &Pending<'_>,
     conversation: ConversationId,
     user: UserId,
-    cuts: [&Cut; 2],
+    cut: &Cut,
 ) -> Result<bool, NotDone> {
     let members = partition::members(pending.tables.view(), conversation)?;
-    let covered = |dot: Dot| cuts.iter().any(|cut| cut.covers(dot));
-    Ok(members.added_by(user).is_some_and(covered))
+    Ok(members.added_by(user).is_some_and(|dot| cut.covers(dot)))
 }
 
 /// The device under which the receipt of one more device is kept, if the member has too many already.
@@ -81,5 +100,5 @@ fn shared_by_the_rest(
     if full {
         crate::sometimes::RECEIPTS_JOINED.reach();
     }
-    Ok(standing.first().filter(|_| full).map(|first| first.device))
+    Ok(standing.first().filter(|_| full).map(|((_, first), _)| *first))
 }

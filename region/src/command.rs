@@ -95,6 +95,13 @@ pub enum Command {
         /// Read by the user up to here.
         read: Option<Cut>,
     },
+    /// What this device's user has read and nobody but them is told, from its authenticated cursor. Delivered it is to all.
+    ReadQuietly {
+        /// Where.
+        conversation: ConversationId,
+        /// Read by the user up to here.
+        read: Cut,
+    },
 }
 
 /// What is to be done to a message.

@@ -82,8 +82,10 @@ pub struct ExportedReceipt {
     pub device: DeviceId,
     /// Delivered up to here.
     pub delivered: Cut,
-    /// Read up to here.
+    /// Read up to here, as they tell others.
     pub read: Cut,
+    /// Read up to here, whether others are told or not.
+    pub noted: Cut,
 }
 
 /// Every partition of the placement that holds an operation, by bucket.
@@ -176,8 +178,14 @@ pub fn receipts(view: &dyn View) -> Result<Vec<ExportedReceipt>, StoreError> {
         record::scan(view, &range, Direction::Ascending, |key, register: RegisterRecord| {
             if let Key::Register(_, RegisterKey::Receipt(conversation, user, device)) = key {
                 let receipt = held_receipt(&key, &register)?;
-                let (delivered, read) = (receipt.delivered().clone(), receipt.read().clone());
-                receipts.push(ExportedReceipt { conversation, user, device, delivered, read });
+                receipts.push(ExportedReceipt {
+                    conversation,
+                    user,
+                    device,
+                    delivered: receipt.delivered().clone(),
+                    read: receipt.read().clone(),
+                    noted: receipt.noted().clone(),
+                });
             }
             Ok(ControlFlow::Continue(()))
         })?;

@@ -27,6 +27,7 @@ mod document;
 mod encoding;
 pub mod epoch;
 pub mod export;
+pub mod forms;
 mod issue_operation;
 pub mod item;
 mod join_registers;

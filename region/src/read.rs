@@ -107,7 +107,7 @@ pub struct Receipt {
     pub device: DeviceId,
     /// Delivered up to here.
     pub delivered: Cut,
-    /// Read up to here.
+    /// Read up to here, as they tell others.
     pub read: Cut,
 }
 
@@ -221,18 +221,28 @@ pub fn receipts(
     if membership(view, conversation, user)?.is_none() {
         return Ok(None);
     }
-    receipts_in(view, &KeyRange::receipts(conversation)).map(Some)
+    let receipts = receipts_in(view, &KeyRange::receipts(conversation))?.into_iter();
+    // What they noted for themselves alone stays here.
+    let told = receipts.map(|((user, device), receipt)| Receipt {
+        user,
+        device,
+        delivered: receipt.delivered().clone(),
+        read: receipt.read().clone(),
+    });
+    Ok(Some(told.collect()))
 }
 
+/// Whose a receipt is, on which device, and how it stands.
+pub(crate) type Held = ((UserId, DeviceId), crdt::Receipt);
+
 /// The receipts in a range of keys.
-pub(crate) fn receipts_in(view: &dyn View, range: &KeyRange) -> Result<Vec<Receipt>, StoreError> {
+pub(crate) fn receipts_in(view: &dyn View, range: &KeyRange) -> Result<Vec<Held>, StoreError> {
     let mut receipts = Vec::new();
     record::scan(view, range, Direction::Ascending, |key, register: RegisterRecord| {
         if let Key::Register(_, RegisterKey::Receipt(_, user, device)) = key {
             let receipt = crdt::Receipt::decode(&register.value)
                 .map_err(|error| record::damaged(&key.encode(), &error.to_string()))?;
-            let (delivered, read) = (receipt.delivered().clone(), receipt.read().clone());
-            receipts.push(Receipt { user, device, delivered, read });
+            receipts.push(((user, device), receipt));
         }
         Ok(ControlFlow::Continue(()))
     })?;

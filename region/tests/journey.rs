@@ -57,6 +57,51 @@ fn a_receipt_travels_and_lowers_the_unread_count_everywhere() {
     assert_eq!(read::changes(&world.regions[0].store, islands, user(3), &all, 9).unwrap(), None);
 }
 
+/// Promise of the setting: nobody is told, and the user's own devices count the same as unread in every region.
+#[test]
+fn what_is_read_quietly_is_read_in_every_region_for_its_user_and_in_none_for_others() {
+    let mut world = World::new(3);
+    let islands = group(1);
+    world.ask(0, 1, create(islands, 1, &[1, 2])).unwrap();
+    for number in 2..7 {
+        world.ask(0, 1, post(islands, number, "hello")).unwrap();
+    }
+    world.calm();
+    let standing = Standing::default();
+    let some = read::changes(&world.regions[1].store, islands, user(2), &standing, 3).unwrap().unwrap().cut;
+    let all = read::changes(&world.regions[1].store, islands, user(2), &standing, 9).unwrap().unwrap().cut;
+    let told = Command::Receipt { conversation: islands, delivered: None, read: Some(some.clone()) };
+    let quiet = Command::ReadQuietly { conversation: islands, read: all.clone() };
+    let noted = |world: &World, at: usize| {
+        region::export::receipts(&world.regions[at].store).unwrap()[0].noted.clone()
+    };
+    let unread = |world: &World, at: usize| {
+        read::conversations(&world.regions[at].store, crate::rig::WORLD, user(2), 10).unwrap()[0].unread
+    };
+    assert_eq!(world.ask(1, 2, told), Ok(Done::Receipt));
+    // One region has not said that it can read such a receipt: nothing but the delivery is kept.
+    world.step(1, vec![started(0, region::forms::known())]);
+    world.step(1, vec![started(2, vec![1, 2, 3])]);
+    assert_eq!(world.ask(1, 2, quiet.clone()), Ok(Done::Receipt));
+    assert_eq!((unread(&world, 1), noted(&world, 1)), (3, some.clone()));
+    world.step(1, vec![started(2, region::forms::known())]);
+    assert_eq!(world.ask(1, 2, quiet), Ok(Done::Receipt));
+    world.calm();
+    for (at, region) in world.regions.iter().enumerate() {
+        assert_eq!(unread(&world, at), 0);
+        let receipts = read::receipts(&region.store, islands, user(1)).unwrap().unwrap();
+        assert_eq!((&receipts[0].delivered, &receipts[0].read), (&all, &some), "delivered, but not read");
+        assert_eq!(noted(&world, at), all);
+    }
+    let claims = |effect: &Effect| matches!(effect, Effect::Receipt { read, .. } if *read != some);
+    assert!(!world.effects.iter().any(claims), "no gateway is told of more");
+}
+
+fn started(from: usize, kinds: Vec<u32>) -> region::shard::Input {
+    let (peer, start) = (crate::rig::replica(from), crate::rig::start(1));
+    region::shard::Input::PeerStarted { peer, start, kinds: kinds.into_iter().collect() }
+}
+
 /// Two regions without a bridge between them hold the same through a third, and what they hold becomes stable.
 #[test]
 fn what_one_region_relays_is_verified_and_stable_at_the_far_end() {

@@ -317,7 +317,7 @@ fn the_bytes_on_disks_are_those_of_format_7() {
         hasher.update(key).update(value);
     }
     let digest = hasher.finalize().to_hex().to_string();
-    expect!["64 records, a24968328dc929c9100f56a5d5324448"].assert_eq(&format!(
+    expect!["64 records, b729ecd71b82c1bfe327c2c1747c222f"].assert_eq(&format!(
         "{} records, {}",
         world.regions[0].store.records().count(),
         &digest[..32]

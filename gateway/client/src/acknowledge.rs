@@ -6,9 +6,11 @@
 //! - A cursor told is a cursor taken: everything before it has been shown.
 //! - Few are in flight at a time; what waits is told with the newest cursor of its conversation, so waiting costs nothing.
 //! - What a region has not confirmed is told again on the next connection: receipts only grow, so once more does no harm.
+//! - Who tells nobody that they read is not shown who read what they wrote either. What was read meanwhile is said quietly, and stays quiet however
+//!   often it is said again; it is told with the next thing that is read once they tell again, since a cut covers what is before it.
 
 use crate::client::{Client, Step};
-use crate::conversation::Conversation;
+use crate::conversation::{Conversation, Told};
 use crate::limits;
 use crate::line::{LineKey, Receipt};
 use crate::timers::Timer;
@@ -34,7 +36,7 @@ impl Client {
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
         conversation.unacknowledged = 0;
         if let Some(cursor) = conversation.cursor.clone() {
-            conversation.delivered.raise(cursor);
+            conversation.delivered.raise(cursor, false);
         }
         let read = conversation.read.is_due().then_some(Receipt::Read);
         // What was read was delivered, and makes room for the next batch as an acknowledgement does.
@@ -50,9 +52,14 @@ impl Client {
     pub(crate) fn mark_read(&mut self, id: ConversationId) {
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
         if let Some(cursor) = conversation.cursor.clone() {
-            conversation.read.raise(cursor);
+            conversation.read.raise(cursor, !self.tells_reads);
             self.acknowledge(id);
         }
+    }
+
+    /// Whether others are told from now on what the user reads.
+    pub(crate) fn tell_reads(&mut self, told: bool) {
+        self.tells_reads = told;
     }
 
     /// A new connection is told again what was not confirmed on the last one.
@@ -68,10 +75,12 @@ impl Client {
         for key in self.live_lines() {
             while let Some((id, receipt)) = self.lines.get_mut(&key).and_then(|line| line.take_untold()) {
                 let Some(conversation) = self.conversations.get(&id) else { continue };
-                let Some(cursor) = told(conversation, receipt).cursor.clone() else { continue };
+                let Told { cursor: Some(cursor), quiet, .. } = told(conversation, receipt).clone() else {
+                    continue;
+                };
                 let frame = match receipt {
                     Receipt::Delivered => Frame::Acknowledge(v1::Acknowledge { cursor }),
-                    Receipt::Read => Frame::Read(v1::Read { cursor }),
+                    Receipt::Read => Frame::Read(v1::Read { cursor, quiet }),
                 };
                 let Some(request) = self.send(step, key, frame) else { break };
                 if let Some(line) = self.lines.get_mut(&key) {
@@ -123,14 +132,14 @@ impl Client {
     }
 }
 
-fn told(conversation: &Conversation, receipt: Receipt) -> &crate::conversation::Told {
+fn told(conversation: &Conversation, receipt: Receipt) -> &Told {
     match receipt {
         Receipt::Delivered => &conversation.delivered,
         Receipt::Read => &conversation.read,
     }
 }
 
-fn told_mut(conversation: &mut Conversation, receipt: Receipt) -> &mut crate::conversation::Told {
+fn told_mut(conversation: &mut Conversation, receipt: Receipt) -> &mut Told {
     match receipt {
         Receipt::Delivered => &mut conversation.delivered,
         Receipt::Read => &mut conversation.read,

@@ -42,6 +42,8 @@ pub struct Client {
     pub(crate) outbox: Outbox,
     pub(crate) timers: Timers,
     pub(crate) body_bytes: usize,
+    /// Whether others are told what the user reads, and the user what others read.
+    pub(crate) tells_reads: bool,
     next_connection: u64,
     next_request: u64,
 }
@@ -87,6 +89,7 @@ impl Client {
             outbox: Outbox::default(),
             timers: Timers::default(),
             body_bytes: limits::BODY_BYTES_DEFAULT,
+            tells_reads: true,
             next_connection: 1,
             next_request: 1,
         }
@@ -172,6 +175,7 @@ impl Client {
             | Act::OpenDirect { .. }
             | Act::ChangeMembers { .. } => self.take_command(step, act),
             Act::MarkRead { conversation } => self.mark_read(conversation),
+            Act::TellReads { told } => self.tell_reads(told),
             Act::Page { conversation, from, limit } => self.page(step, conversation, from, limit),
             Act::GetDocument { conversation } => self.document(step, conversation),
             Act::List => self.list(step),

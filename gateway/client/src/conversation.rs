@@ -15,6 +15,8 @@ use crdt::Cut;
 pub(crate) struct Told {
     /// The newest that is to be told.
     pub(crate) cursor: Option<Bytes>,
+    /// Whether nobody but the user's own devices is to be told.
+    pub(crate) quiet: bool,
     /// The request of the present connection that carries it.
     pub(crate) request: Option<u64>,
     /// A region has answered it.
@@ -49,10 +51,10 @@ pub(crate) struct Conversation {
 }
 
 impl Told {
-    /// This is the newest cursor.
-    pub(crate) fn raise(&mut self, cursor: Bytes) {
-        if self.cursor.as_ref() != Some(&cursor) {
-            *self = Self { cursor: Some(cursor), request: None, confirmed: false };
+    /// This is the newest cursor. What was told is not taken back, but what was quiet can be told.
+    pub(crate) fn raise(&mut self, cursor: Bytes, quiet: bool) {
+        if self.cursor.as_ref() != Some(&cursor) || (self.quiet && !quiet) {
+            *self = Self { cursor: Some(cursor), quiet, request: None, confirmed: false };
         }
     }
 

@@ -104,6 +104,12 @@ pub enum Act {
         /// Which.
         conversation: ConversationId,
     },
+    /// Read receipts are on, as they are in the beginning, or off: then nobody is told what the user reads from now on, and the user is not told what others read. An
+    /// application keeps the choice and says it first of all, on each of the user's devices.
+    TellReads {
+        /// Whether they are on.
+        told: bool,
+    },
     /// Asks for messages of the past.
     Page {
         /// Of which conversation.

@@ -68,6 +68,7 @@ impl Client {
             }
             Act::ChangeMembers { conversation, wish } => Some((conversation, None, Wish::Members(wish))),
             Act::MarkRead { .. }
+            | Act::TellReads { .. }
             | Act::GetDocument { .. }
             | Act::Page { .. }
             | Act::List

@@ -42,7 +42,8 @@ impl Client {
             step.show(Event::MarkCleared { conversation: id, sender, message });
         }
         let given = &conversation.given;
-        show_ticks(step, id, conversation.ticks.settle(|cut| given.settles(cut)));
+        let ticks = conversation.ticks.settle(|cut| given.settles(cut));
+        show_ticks(step, id, ticks, self.tells_reads);
         self.given(step, id, count);
         Ok(())
     }
@@ -154,7 +155,7 @@ impl Client {
     ) {
         if let Some(conversation) = self.conversations.get_mut(&id) {
             let ticks = conversation.ticks.note_dot(message, place.dot);
-            show_ticks(step, id, ticks);
+            show_ticks(step, id, ticks, self.tells_reads);
         }
     }
 
@@ -203,7 +204,8 @@ impl Client {
             conversation.ticks.note_receipt(user, device, kind, &cut);
         }
         let given = &conversation.given;
-        show_ticks(step, id, conversation.ticks.settle(|cut| given.settles(cut)));
+        let ticks = conversation.ticks.settle(|cut| given.settles(cut));
+        show_ticks(step, id, ticks, self.tells_reads);
         Ok(())
     }
 
@@ -282,8 +284,10 @@ fn note_membership(conversation: &mut Conversation, me: UserId, item: &Item) {
     }
 }
 
-fn show_ticks(step: &mut Step<'_>, conversation: ConversationId, ticks: Vec<Tick>) {
-    for Tick { message, kind, user, device } in ticks {
+fn show_ticks(step: &mut Step<'_>, conversation: ConversationId, ticks: Vec<Tick>, tells_reads: bool) {
+    // Who tells nobody is told nothing.
+    let shown = ticks.into_iter().filter(|tick| tells_reads || tick.kind != TickKind::Read);
+    for Tick { message, kind, user, device } in shown {
         step.show(match kind {
             TickKind::Delivered => Event::Delivered { conversation, message, user, device },
             TickKind::Read => Event::Read { conversation, message, user, device },

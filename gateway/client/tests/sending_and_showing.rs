@@ -194,6 +194,59 @@ fn live_items_are_acknowledged_together_and_read_goes_with_the_newest_cursor() {
 }
 
 #[test]
+fn who_reads_quietly_tells_nobody_however_often_it_is_said_and_is_not_told_who_read() {
+    let mut story = Story::live();
+    let read = |story: &mut Story| story.act("read", Act::MarkRead { conversation: conversation(1) });
+    let others_read = |dot: &str| {
+        let cut = || Some(v1::Cut { dots: vec![dot.into()] });
+        let user = crdt::UserId::new(crdt::PlacementId(1), 2).to_string();
+        let device = crdt::DeviceId(5).to_string();
+        let receipts = vec![v1::Receipt { user, device, delivered: cut(), read: cut() }];
+        let conversation = conversation(1).to_string();
+        Told::Receipts(v1::Receipts { conversation, receipts, more: false })
+    };
+    story.hear(1, 0, deliver(1, &[("1.0", "r1.0000000000000001:1", post(None))], "a"));
+    story.send(1, 1);
+    story.done(4, 1, "r1.0000000000000001:2");
+    story.hear(1, 0, deliver(1, &[("3.0", "r1.0000000000000001:3", post(None))], "b"));
+    story.act("read receipts off", Act::TellReads { told: false });
+    read(&mut story);
+    story.hear(1, 0, others_read("r1.0000000000000001:3"));
+    story.step("it fails before that is answered", Input::Disconnected(ConnectionId(1)));
+    story.act("read receipts on", Act::TellReads { told: true });
+    story.wait();
+    story.step("it opens", Input::Connected(ConnectionId(2)));
+    story.hear(2, 0, welcome("near"));
+    read(&mut story);
+    story.check(expect![[r#"
+        shown 1.0/r1.0000000000000001:1 marked: false
+        send 1 {"request":"3","acknowledge":{"cursor":"YQ=="}}
+        > send 1 in p1
+        send 1 {"request":"4","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000","seen":"YQ=="}}
+        Acknowledged { conversation: ConversationId(5192296858534827628530496329220103), command: MessageId(1), place: Some(Place { hlc: Timestamp(65536), dot: Dot { replica: ReplicaId { region: RegionId(1), incarnation: Incarnation(1) }, sequence: Sequence(2) } }) }
+        shown 3.0/r1.0000000000000001:3 marked: false
+        send 1 {"request":"5","acknowledge":{"cursor":"Yg=="}}
+        > read receipts off
+        > read
+        send 1 {"request":"6","read":{"cursor":"Yg==","quiet":true}}
+        Delivered { conversation: ConversationId(5192296858534827628530496329220103), message: MessageId(1), user: UserId(281474976710658), device: DeviceId(5) }
+        > it fails before that is answered
+        SignedOut { placement: None, retry_in_ms: 1000 }
+        > read receipts on
+        > 1000 ms later
+        connect 2 ws://near
+        > it opens
+        send 2 {"request":"7","hello":{"token":"t","versionMin":1,"versionMax":1,"client":"story"}}
+        SignedIn { placement: None, region: "near" }
+        send 2 {"request":"8","sync":{"cursors":["Yg=="]}}
+        send 2 {"request":"9","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000","seen":"YQ=="}}
+        send 2 {"request":"10","read":{"cursor":"Yg==","quiet":true}}
+        > read
+        send 2 {"request":"11","read":{"cursor":"Yg=="}}
+    "#]]);
+}
+
+#[test]
 fn a_mark_goes_when_the_cause_comes() {
     let mut story = Story::live();
     story.hear(

@@ -113,14 +113,22 @@ fn asked(cursor: &Bytes, cursor_of_8: &Bytes) -> Vec<(&'static str, &'static str
             "wrong_placement",
             Ask::Send(send(ConversationId::group(PlacementId(9), 7), message(10), 1)),
         ),
-        ("a forged cursor", "cursor_forged", Ask::Read(v1::Read { cursor: forged.clone() })),
+        ("a forged cursor", "cursor_forged", Ask::Read(v1::Read { cursor: forged.clone(), quiet: false })),
         (
             "a cursor of another cluster",
             "cursor_forged",
             Ask::Acknowledge(v1::Acknowledge { cursor: of_another_cluster() }),
         ),
-        ("no cursor", "cursor_malformed", Ask::Read(v1::Read { cursor: Bytes::from_static(b"cursor") })),
-        ("half a cursor", "cursor_malformed", Ask::Read(v1::Read { cursor: cursor.slice(..40) })),
+        (
+            "no cursor",
+            "cursor_malformed",
+            Ask::Read(v1::Read { cursor: Bytes::from_static(b"cursor"), quiet: true }),
+        ),
+        (
+            "half a cursor",
+            "cursor_malformed",
+            Ask::Read(v1::Read { cursor: cursor.slice(..40), quiet: false }),
+        ),
         ("a forged one among others", "cursor_forged", sync(vec![cursor_of_8.clone(), forged])),
         (
             "another conversation's cursor",
@@ -171,7 +179,7 @@ async fn what_is_refused_has_a_code_and_a_way_out_and_changes_nothing_and_distur
         &mut carl,
         "a foreign cursor",
         "unknown_conversation",
-        Ask::Read(v1::Read { cursor: foreign() }),
+        Ask::Read(v1::Read { cursor: foreign(), quiet: false }),
     )
     .await;
     let page = v1::Page { conversation: group(7).to_string(), ..v1::Page::default() };

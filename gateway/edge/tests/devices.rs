@@ -36,7 +36,7 @@ async fn two_devices_talk_across_subprotocols() {
     assert_eq!(deliver.items.last().unwrap().dot, done.dot);
     // The receipt comes back to its author alone, and so does stability.
     bert.ask(Ask::Acknowledge(v1::Acknowledge { cursor: deliver.cursor.clone() })).await;
-    bert.ask(Ask::Read(v1::Read { cursor: deliver.cursor.clone() })).await;
+    bert.ask(Ask::Read(v1::Read { cursor: deliver.cursor.clone(), quiet: false })).await;
     let covers = |cut: &Option<v1::Cut>| cut.as_ref().is_some_and(|cut| cut.dots.contains(&done.dot));
     let ticks = |frame: &Frame| match frame {
         Frame::Receipts(receipts) => receipts.receipts.iter().any(|receipt| covers(&receipt.read)),

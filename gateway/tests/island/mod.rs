@@ -383,7 +383,7 @@ impl Device {
     /// Everything that was given is read; whether there was any.
     pub fn mark_read(&mut self) -> bool {
         let Some(cursor) = self.unacknowledged.drain(..).next_back() else { return false };
-        self.say(Ask::Read(v1::Read { cursor }));
+        self.say(Ask::Read(v1::Read { cursor, quiet: false }));
         self.answer_receipts();
         true
     }

@@ -157,7 +157,8 @@ fn conversation_of(user: UserId, command: &Command) -> ConversationId {
         | Command::Post { conversation, .. }
         | Command::Amend { conversation, .. }
         | Command::ChangeDocument { conversation, .. }
-        | Command::Receipt { conversation, .. } => *conversation,
+        | Command::Receipt { conversation, .. }
+        | Command::ReadQuietly { conversation, .. } => *conversation,
         Command::OpenDirect { placement, peer, .. } => ConversationId::direct(*placement, user, *peer),
     }
 }

@@ -21,7 +21,7 @@ use crate::mailbox::{Inbox, Letter, WeakMailbox, mailbox};
 use crate::port::Port;
 use crate::shard_thread::ShardThread;
 use crate::store::RocksStore;
-use crdt::{Kind, Now, PlacementId, RegionId, ReplicaId};
+use crdt::{Now, PlacementId, RegionId, ReplicaId};
 use ed25519_dalek::SigningKey;
 use rand_core::RngCore as _;
 use region::cluster::{Cluster, ClusterPlacement};
@@ -357,7 +357,7 @@ fn start_bridges(
             peer,
             placements: config.placements.clone(),
             stores: stores.clone(),
-            kinds: Kind::ALL.map(|kind| u32::from(kind.code())).to_vec(),
+            kinds: region::forms::known(),
         });
         let entropy = Box::new(fresh_entropy()?);
         peers.insert(peer, PeerConfig { address, bridge, notices, entropy });

@@ -48,8 +48,8 @@ fn unread(
     held: &ConversationRecord,
 ) -> Result<u64, StoreError> {
     let mut read = since.clone();
-    for receipt in receipts_in(view, &KeyRange::receipts_of(conversation, user))? {
-        read.join(&receipt.read);
+    for (_, receipt) in receipts_in(view, &KeyRange::receipts_of(conversation, user))? {
+        read.join(receipt.noted());
     }
     if read.covers_all(&held.cut) {
         return Ok(0);

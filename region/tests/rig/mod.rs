@@ -73,7 +73,7 @@ pub fn message(number: u128) -> MessageId {
 
 /// What a region of this version knows.
 pub fn kinds() -> BTreeSet<u32> {
-    crdt::Kind::ALL.map(|kind| u32::from(kind.code())).into()
+    region::forms::known().into_iter().collect()
 }
 
 pub fn config(region: usize, regions: usize) -> ShardConfig {

@@ -253,8 +253,13 @@ impl Plan<'_> {
         }
     }
 
+    /// Now and then on a device that is told first whether others are to know.
     fn somebody_reads(&mut self, at_us: u64, dice: &mut Dice) {
         if let Some((conversation, device)) = self.somewhere(dice) {
+            if dice.one_in(4) {
+                let told = dice.one_in(3);
+                self.act(at_us, device.number, What::TellReads { told }, dice);
+            }
             self.act(at_us, device.number, What::Read { conversation }, dice);
         }
     }

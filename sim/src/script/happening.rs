@@ -77,6 +77,11 @@ pub enum What {
         /// Which.
         conversation: u64,
     },
+    /// Others are told from now on what is read on the device, or nobody is.
+    TellReads {
+        /// Whether they are.
+        told: bool,
+    },
     /// A user is added.
     Add {
         /// Where.

@@ -145,6 +145,7 @@ mod tests {
             | What::Read { .. }
             | What::Add { .. }
             | What::Move { .. }
+            | What::TellReads { .. }
             | What::Misuse
             | What::GoOffline
             | What::ComeOnline => None,

@@ -108,7 +108,7 @@ pub(super) fn clear(script: &mut Script) {
                     conversations.contains(conversation) && users.contains(user)
                 }
                 What::Move { region } => regions.contains(&region.0),
-                What::Misuse | What::GoOffline | What::ComeOnline => true,
+                What::TellReads { .. } | What::Misuse | What::GoOffline | What::ComeOnline => true,
             }
     });
 }

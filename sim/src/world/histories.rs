@@ -58,6 +58,7 @@ impl World {
             | Act::CreateGroup { .. }
             | Act::OpenDirect { .. }
             | Act::MarkRead { .. }
+            | Act::TellReads { .. }
             | Act::ChangeMembers { .. }
             | Act::EditDocument { .. }
             | Act::GetDocument { .. }

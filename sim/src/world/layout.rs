@@ -5,7 +5,7 @@
 
 use crate::script::Script;
 use crate::world::signatures::Seals;
-use crdt::{Incarnation, Kind, PlacementId, RegionId, ReplicaId, UserId};
+use crdt::{Incarnation, PlacementId, RegionId, ReplicaId, UserId};
 use ed25519_dalek::SigningKey;
 use gateway::cursor::{CursorKey, CursorKeys};
 use gateway::site::{HeldPlacement, Site};
@@ -123,8 +123,7 @@ impl Layout {
         stores: BTreeMap<PlacementId, OwnStore>,
     ) -> Config {
         let placements = self.placements.clone();
-        let kinds = Kind::ALL.map(|kind| u32::from(kind.code())).to_vec();
-        Config { cluster: CLUSTER.to_owned(), own, peer, placements, stores, kinds }
+        Config { cluster: CLUSTER.to_owned(), own, peer, placements, stores, kinds: region::forms::known() }
     }
 
     pub(crate) fn site(&self, region: RegionId) -> Arc<Site> {

@@ -163,6 +163,7 @@ impl World {
                     self.act(id, Act::MarkRead { conversation });
                 }
             }
+            What::TellReads { told } => self.act(id, Act::TellReads { told }),
             What::Add { conversation, user } => {
                 let user = self.people.users.get(&user).copied();
                 if let Some((conversation, user)) = self.known_to(id, conversation).zip(user) {

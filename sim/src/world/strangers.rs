@@ -157,7 +157,7 @@ impl World {
         cursor: Option<(ConversationId, Bytes)>,
         dice: &mut Dice,
     ) -> Vec<Sent> {
-        let nonsense = Frame::Read(v1::Read { cursor: Bytes::from_static(b"nonsense") });
+        let nonsense = Frame::Read(v1::Read { cursor: Bytes::from_static(b"nonsense"), quiet: false });
         let mut sent: Vec<Sent> = vec![("a cursor that is none", &["cursor_malformed"], nonsense)];
         let Some((of, cursor)) = cursor else { return sent };
         let mut bytes = cursor.to_vec();

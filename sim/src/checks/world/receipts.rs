@@ -1,7 +1,7 @@
 //! Promise 4, for ticks: a receipt is the effect of a message that was given, and comes after it.
 //!
 //! A receipt's cut names operations of its own conversation alone (history 35), and covers only what its device has been given, or what is hidden from its user for
-//! good; what it covers as read was on the screen when its user said so. An author is told so once. Each operation is looked at when a receipt first covers
+//! good; what it covers as read was on the screen when its user said so, and not only to themselves; who tells nobody is told nothing. An author is told so once. Each operation is looked at when a receipt first covers
 //! it. Where a user has more devices than a region keeps apart, a receipt may be of any of them. What this does not see: what a user looked at.
 
 use super::record::IdentityNumber;
@@ -97,6 +97,9 @@ impl Oracle {
         let name = || format!("{message} to {reader} of {user}, read: {is_read}");
         if !device.ticks.insert((message, reader, is_read)) {
             return Err((Checker::ShownOnce, format!("told again: {}", name())));
+        }
+        if is_read && device.is_quiet {
+            return Err((Checker::Receipts, format!("told, though they tell nobody: {}", name())));
         }
         let author = device.user;
         let Some(facts) = self.record.conversations.get(&conversation).filter(|_| !self.is_off) else {

@@ -36,6 +36,9 @@ impl Oracle {
                 facts.sent.entry((device.user, *message)).or_insert(sent);
                 self.waits_for_an_answer(at, id, *message);
             }
+            Act::TellReads { told } => device.is_quiet = !told,
+            // What is read quietly is nobody's to be told: no receipt may claim it.
+            Act::MarkRead { .. } if device.is_quiet => {}
             Act::MarkRead { conversation } => {
                 if let Some(screen) = device.conversations.get_mut(conversation) {
                     screen.mark_read();

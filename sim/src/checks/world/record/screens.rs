@@ -25,6 +25,8 @@ pub(crate) struct DeviceFacts {
     pub(crate) posts: BTreeMap<ConversationId, u64>,
     /// Own messages with their ticks: whose device, and whether read.
     pub(crate) ticks: BTreeSet<(MessageId, DeviceId, bool)>,
+    /// Whether its user has read receipts off there.
+    pub(crate) is_quiet: bool,
 }
 
 /// Another order that a screen is held against.
@@ -62,6 +64,7 @@ impl DeviceFacts {
             unread: 0,
             posts: BTreeMap::new(),
             ticks: BTreeSet::new(),
+            is_quiet: false,
         }
     }
 

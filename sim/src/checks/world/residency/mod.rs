@@ -76,6 +76,7 @@ impl Oracle {
             | Act::EditDocument { .. }
             | Act::GetDocument { .. }
             | Act::MarkRead { .. }
+            | Act::TellReads { .. }
             | Act::Page { .. }
             | Act::List
             | Act::TakePart { .. }

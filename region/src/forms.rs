@@ -1,0 +1,17 @@
+//! The forms that this version can read, by number, as its Hello says them: kinds of operations by their codes, and forms of registers.
+//!
+//! A region of an older release refuses the feed that brings a register it cannot read, and goes on from there only after its upgrade. So a new
+//! form of a register is written, as a new kind of operation is issued, only once every region of the placement has said that it knows it (decision 0013).
+//!
+//! What must always hold: a number that was given out never means anything else. Those of register forms lie above every code of a kind.
+
+use crdt::Kind;
+
+/// A receipt that notes what its user has read without telling others.
+pub const QUIET_RECEIPT: u32 = 0x1_0000;
+
+/// All of them.
+#[must_use]
+pub fn known() -> Vec<u32> {
+    Kind::ALL.iter().map(|kind| u32::from(kind.code())).chain([QUIET_RECEIPT]).collect()
+}
