@@ -8,12 +8,14 @@ use crate::chat_screen::{Names, Screen};
 use crate::cluster_folder::ClusterFolder;
 use crate::failure::Failure;
 use crate::token;
+use bytes::Bytes;
 use clap::Args;
 use crdt::{ConversationId, DeviceId, MessageId, PlacementId, UserId};
 use gateway_client_net::{
-    Act, Address, Amend, ClientHandle, Config, DocumentEdit, Event, Events, MembersWish, PageFrom, Settings,
-    Stopped, Subprotocol, trust,
+    Act, Address, Amend, ClientHandle, Config, DocumentEdit, Event, Events, MembersWish, NotForwarded,
+    PageFrom, Settings, Stopped, Subprotocol, forward, trust,
 };
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -29,7 +31,7 @@ Examples:
   archipelago chat --cluster demo --region eu-central --as alice --to bob
   archipelago chat --cluster demo --region us-east --as bob --to alice
   archipelago chat --cluster demo --region us-east --as alice --group picnic --invite bob --invite carol
-While talking: /edit /delete /react /unreact /read /receipts /members /add /remove /promote /demote /claim /leave /name /describe /pin /unpin /about /history /move REGION /help /quit";
+While talking: /edit /delete /react /unreact /read /receipts /forward /members /add /remove /promote /demote /claim /leave /name /describe /pin /unpin /about /history /move REGION /help /quit";
 
 /// Talk in a terminal
 #[derive(Debug, Args)]
@@ -223,6 +225,7 @@ impl Talk {
                 }
                 Err(why) => eprintln!("{why}"),
             },
+            "/forward" => self.forward(rest).await?,
             "/add" | "/remove" | "/promote" | "/demote" | "/claim" | "/leave" => {
                 match self.change_members(verb, rest.trim()) {
                     Ok(wish) => self.client.act(Act::ChangeMembers { conversation, wish }).await?,
@@ -247,6 +250,7 @@ impl Talk {
                  /react EMOJI   react to the others' latest message; /unreact EMOJI takes it back\n\
                  /read          tell the others that you have read everything\n\
                  /receipts off  read without telling anybody, and without being told; /receipts on\n\
+                 /forward NAME  say the others' latest message to somebody else, or to up to five\n\
                  /members       show who is in the group, and who of them are admins\n\
                  /add NAME      add a member; /remove NAME: remove one. Admins may\n\
                  /promote NAME  make a member an admin; /demote NAME takes that back\n\
@@ -266,6 +270,45 @@ impl Talk {
             }
         }
         Ok(Next::More)
+    }
+
+    /// Says the others' latest message again to these people, each in the conversation with them alone.
+    async fn forward(&mut self, names: &str) -> Result<(), Failure> {
+        let placement = self.conversation.placement();
+        match self.to_forward(placement, names) {
+            Ok((body, peers)) => {
+                let me = self.screen.me();
+                let chats = peers.values().map(|peer| ConversationId::direct(placement, me, *peer));
+                let chats: Vec<ConversationId> = chats.collect();
+                for (name, peer) in peers {
+                    self.screen.learn(peer, name);
+                    self.client.act(Act::OpenDirect { placement, peer }).await?;
+                }
+                for message in self.client.forward(&body, &chats).await? {
+                    self.screen.sent(message);
+                }
+            }
+            Err(why) => eprintln!("{why}"),
+        }
+        Ok(())
+    }
+
+    /// What is to be forwarded to whom; or why not.
+    fn to_forward<'a>(
+        &self,
+        placement: PlacementId,
+        names: &'a str,
+    ) -> Result<(Bytes, BTreeMap<&'a str, UserId>), String> {
+        let peers = names.split_whitespace().map(|name| Ok((name, user(placement, name)?)));
+        let peers: BTreeMap<&str, UserId> =
+            peers.collect::<Result<_, Failure>>().map_err(|failure| failure.to_string())?;
+        let body = self.screen.latest_body().filter(|_| !peers.is_empty());
+        let body = body.ok_or("/forward needs a message of somebody else here, and names")?;
+        let most = forward::FORWARD_CHATS_MAX;
+        if peers.len() > most {
+            return Err(format!("/forward takes up to {most} names at once"));
+        }
+        Ok((body.clone(), peers))
     }
 
     /// How the members are to be changed.
@@ -335,6 +378,12 @@ fn edit_document(screen: &Screen, verb: &str, text: &str) -> Result<DocumentEdit
         "/describe" => Ok(DocumentEdit::Description(text.to_owned())),
         "/pin" => Ok(DocumentEdit::Pin(latest()?)),
         _ => Ok(DocumentEdit::Unpin(latest()?)),
+    }
+}
+
+impl From<NotForwarded> for Failure {
+    fn from(not: NotForwarded) -> Self {
+        Self::Stopped(not.to_string())
     }
 }
 

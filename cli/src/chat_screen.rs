@@ -9,8 +9,9 @@
 //! What must always hold: one line a message, whatever is in it: control characters are shown as `?`, so nobody's message can
 //! steer another one's terminal.
 
+use bytes::Bytes;
 use crdt::{ConversationId, MessageId, UserId};
-use gateway_client_net::{Became, Content, Document, Event, Item, Place, Reaction};
+use gateway_client_net::{Became, Content, Document, Event, Item, Place, Reaction, forward};
 use std::collections::BTreeMap;
 
 /// Messages whose ticks are shown. Of older ones they are not.
@@ -71,8 +72,8 @@ pub(crate) struct Screen {
     own: BTreeMap<MessageId, (u64, bool)>,
     count: u64,
     earliest: Option<Place>,
-    /// The latest message here of somebody else.
-    latest: Option<(UserId, MessageId)>,
+    /// The latest message here of somebody else, and how it reads; deleted, it reads no way.
+    latest: Option<((UserId, MessageId), Option<Bytes>)>,
     /// How messages stood when that was printed.
     became: BTreeMap<(MessageId, UserId), Became>,
 }
@@ -90,6 +91,11 @@ impl Screen {
             latest: None,
             became: BTreeMap::new(),
         }
+    }
+
+    /// Who sits before it.
+    pub(crate) const fn me(&self) -> UserId {
+        self.names.me
     }
 
     /// Whether a person looks at it.
@@ -116,7 +122,12 @@ impl Screen {
 
     /// The latest message of somebody else.
     pub(crate) fn latest(&self) -> Option<(UserId, MessageId)> {
-        self.latest
+        self.latest.as_ref().map(|(message, _)| *message)
+    }
+
+    /// How it reads.
+    pub(crate) fn latest_body(&self) -> Option<&Bytes> {
+        self.latest.as_ref().and_then(|(_, body)| body.as_ref())
     }
 
     /// The user has sent a message.
@@ -149,7 +160,7 @@ impl Screen {
                 notice(format!("a message of {} belongs earlier than it was shown", self.names.of(*sender)))
             }
             Event::Amended { conversation, sender, message, body, became } => {
-                self.amended(*conversation, (*sender, *message), body.as_deref(), became)
+                self.amended(*conversation, (*sender, *message), body.as_ref(), became)
             }
             Event::MarkCleared { sender, .. } => {
                 notice(format!("what {} had seen before writing * has all come now", self.names.of(*sender)))
@@ -208,8 +219,11 @@ impl Screen {
         let place = item.place;
         if conversation == self.conversation {
             self.earliest = Some(self.earliest.map_or(place, |earliest| earliest.min(place)));
-            if item.sender != self.names.me && matches!(item.content, Content::Post { .. }) {
-                self.latest = Some((item.sender, item.message));
+            if item.sender != self.names.me
+                && let Content::Post { body, became, .. } = &item.content
+            {
+                let body = Some(body.clone()).filter(|_| !became.deleted);
+                self.latest = Some(((item.sender, item.message), body));
             }
         }
         // What was typed here stands on the screen already.
@@ -221,9 +235,12 @@ impl Screen {
         &mut self,
         conversation: ConversationId,
         (sender, message): (UserId, MessageId),
-        body: Option<&[u8]>,
+        body: Option<&Bytes>,
         became: &Became,
     ) -> Vec<Line> {
+        if let Some((_, reads)) = self.latest.as_mut().filter(|(latest, _)| *latest == (sender, message)) {
+            *reads = body.cloned().filter(|_| !became.deleted);
+        }
         let before = self.became.insert((message, sender), became.clone()).unwrap_or_default();
         if self.became.len() > FOLLOWED_MAX {
             self.became.pop_first();
@@ -279,11 +296,13 @@ impl Screen {
             }
             Content::Post { body, became, .. } => {
                 let mark = if marked { "* " } else { "" };
-                let text = clean(&String::from_utf8_lossy(body));
+                let (times, said) = forward::read(body);
+                let forwarded = if times > 0 { "(forwarded) " } else { "" };
+                let text = clean(&String::from_utf8_lossy(&said));
                 let edited = if became.edited.is_some() { " (edited)" } else { "" };
                 let shown = |reaction: &Reaction| format!("  {}{}", clean(&reaction.emoji), reaction.count);
                 let reactions: String = became.reactions.iter().map(shown).collect();
-                Some(Line::Said(format!("{elsewhere}{sender}: {mark}{text}{edited}{reactions}")))
+                Some(Line::Said(format!("{elsewhere}{sender}: {mark}{forwarded}{text}{edited}{reactions}")))
             }
             Content::Created { name, direct, .. } => {
                 let what = if *direct { "opened".to_owned() } else { format!("began `{}` as", clean(name)) };

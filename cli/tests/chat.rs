@@ -175,6 +175,26 @@ fn is_in_a_file(folder: &Path, text: &str) -> bool {
     })
 }
 
+#[test]
+fn what_was_said_is_forwarded_and_says_so() {
+    let regions = TwoRegions::start();
+    let mut alice = Chat::start(&regions, "east", "alice", "bob", &[]);
+    let mut bob = Chat::start(&regions, "west", "bob", "alice", &["--json"]);
+    alice.type_line("the boat leaves at nine");
+    assert_eq!(bob.hear(), "alice: the boat leaves at nine");
+    bob.type_line("/forward a b c d e f");
+    bob.type_line("/forward carol");
+    let mut carol = Chat::start(&regions, "east", "carol", "bob", &[]);
+    assert_eq!(
+        carol.hear(),
+        "bob: (forwarded) the boat leaves at nine",
+        "and nothing before that: six are too many"
+    );
+    carol.type_line("/forward dave");
+    let mut dave = Chat::start(&regions, "west", "dave", "carol", &[]);
+    assert_eq!(dave.hear(), "carol: (forwarded) the boat leaves at nine");
+}
+
 /// A client knows the region that it was told at the start and no other: where to go when that one ends, the region says.
 #[test]
 fn a_region_that_is_told_to_end_sends_its_people_to_one_that_serves_them() {

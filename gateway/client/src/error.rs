@@ -50,6 +50,14 @@ pub enum LocalRefusal {
         /// The limit.
         limit: usize,
     },
+    /// A message was to be forwarded to more chats than may be at once.
+    #[error("{chats} chats are more than the {limit} that one message is forwarded to at once: choose fewer")]
+    TooManyChats {
+        /// How many.
+        chats: usize,
+        /// [`crate::limits::FORWARD_CHATS_MAX`].
+        limit: usize,
+    },
     /// The region sent a frame that does not hold what the protocol says.
     #[error("the region sent nonsense ({0}): the connection is opened anew")]
     MalformedServerFrame(#[from] crate::item::MalformedFrame),
@@ -66,6 +74,7 @@ impl LocalRefusal {
             Self::IdInUse { .. } => "id_in_use",
             Self::TooManyQuestions(_) => "too_many_questions",
             Self::TooManyConversations { .. } => "too_many_conversations",
+            Self::TooManyChats { .. } => "too_many_chats",
             Self::MalformedServerFrame(_) => "malformed_server_frame",
         }
     }

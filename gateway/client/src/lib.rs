@@ -13,6 +13,7 @@ mod ask;
 mod client;
 mod conversation;
 mod error;
+pub mod forward;
 mod identities;
 mod input;
 mod item;

@@ -35,6 +35,9 @@ pub const SYNC_APART_MS: u64 = 1_000;
 /// taken and not acknowledged, and `too_many_conversations` says so once per connection.
 pub const CONVERSATIONS_MAX: usize = 10_000;
 
+/// Chats that one message is forwarded to at once: what spreads by itself then takes its time. Above it nothing is forwarded, and `too_many_chats` says so.
+pub const FORWARD_CHATS_MAX: usize = 5;
+
 /// Identities remembered per conversation, to hide duplicates: about 5 MiB. At it, those whose message ids are oldest are
 /// forgotten; what is given again under a forgotten id is hidden as long as its dot tells that it was given before, so only a
 /// duplicate that another region took, of a message older than the last 65,536, is shown a second time. An application that

@@ -8,7 +8,7 @@ use crate::limits;
 use crate::socket::Sockets;
 use bytes::Bytes;
 use crdt::{ConversationId, MessageId, UserId};
-use gateway_client::{Act, Client, Config, Event};
+use gateway_client::{Act, Client, Config, Event, LocalRefusal, forward};
 use gateway_protocol::Subprotocol;
 use rand_chacha::ChaCha12Rng;
 use rand_core::SeedableRng;
@@ -53,6 +53,17 @@ pub struct Told {
 #[error("the client has stopped: start a new one")]
 pub struct Stopped;
 
+/// Why a message was not forwarded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotForwarded {
+    /// It may not be.
+    #[error(transparent)]
+    Refused(#[from] LocalRefusal),
+    /// The client's task has ended.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
 impl ClientHandle {
     /// Starts a client on the present Tokio runtime. It connects by itself, and again whenever it must.
     #[must_use]
@@ -87,6 +98,23 @@ impl ClientHandle {
         let message = draw_id();
         self.act(Act::Send { conversation, message: Some(message), body, reply_to }).await?;
         Ok(message)
+    }
+
+    /// Says a message of another conversation again in these, with the count of its forwards, and returns the ids drawn for that, one a chat.
+    ///
+    /// # Errors
+    /// [`NotForwarded`] when there are too many of them, or the client's task has ended.
+    pub async fn forward(
+        &self,
+        body: &Bytes,
+        chats: &[ConversationId],
+    ) -> Result<Vec<MessageId>, NotForwarded> {
+        let forwarded = forward::forwarded(body, chats)?;
+        let mut messages = Vec::with_capacity(chats.len());
+        for chat in chats {
+            messages.push(self.send(*chat, forwarded.clone(), None).await?);
+        }
+        Ok(messages)
     }
 }
 

@@ -12,7 +12,7 @@ mod socket;
 pub use connect::{TrustError, trust};
 pub use gateway_client::{
     Act, Address, Amend, Became, Config, Content, Document, DocumentEdit, Event, Item, LocalRefusal,
-    MembersWish, PageFrom, Place, Reaction, Summary,
+    MembersWish, PageFrom, Place, Reaction, Summary, forward,
 };
 pub use gateway_protocol::Subprotocol;
-pub use handle::{ClientHandle, Events, Settings, Stopped, Told};
+pub use handle::{ClientHandle, Events, NotForwarded, Settings, Stopped, Told};
