@@ -11,9 +11,11 @@ mod canonical;
 pub mod chain;
 pub mod clock;
 pub mod conversation;
+pub mod directory;
 pub mod disciplined_clock;
 pub mod emoji;
 pub mod escrow;
+pub mod flags;
 pub mod group;
 pub mod held;
 pub mod id;
@@ -36,7 +38,9 @@ pub use canonical::MalformedState;
 pub use chain::ChainHead;
 pub use clock::{Now, Timestamp};
 pub use conversation::{Conversation, DigestBuilder, StateDigest};
+pub use directory::{DirectoryEntry, HomeEpoch};
 pub use disciplined_clock::DisciplinedClock;
+pub use flags::{Flag, FlagName, Flags};
 pub use id::{
     Bucket, ConversationId, DeviceId, Dot, Incarnation, MessageId, PartitionId, PlacementId, RegionId,
     ReplicaId, Sequence, UserId,

@@ -29,6 +29,12 @@ pub const EMOJI_BYTES_MAX: usize = 64;
 /// Different emoji that a message shows; a 21st is refused at the door, and of those that come concurrently the first 20 are shown.
 pub const EMOJI_DISTINCT_MAX: usize = 20;
 
+/// Features that a region sets flags of. One more is refused where it is set.
+pub const FLAGS_MAX: usize = 256;
+
+/// Bytes of a flag's name. A longer one is none.
+pub const FLAG_NAME_BYTES_MAX: usize = 64;
+
 /// Times a message is edited, as the door of one region counts: six a minute through all of the window. One more is refused there, and taken from
 /// another region's log.
 pub const EDITS_MAX: usize = 90;

@@ -23,7 +23,7 @@ use std::str::FromStr;
 pub(crate) type Check = (&'static str, fn(&[u8]));
 
 /// All of them, by the name of the fuzz target.
-pub(crate) const CHECKS: [Check; 8] = [
+pub(crate) const CHECKS: [Check; 9] = [
     ("operation", operation),
     ("timeline", timeline),
     ("amendments", amendments),
@@ -31,6 +31,7 @@ pub(crate) const CHECKS: [Check; 8] = [
     ("version_vector", version_vector),
     ("roster", roster),
     ("group", group),
+    ("registers", registers),
     ("identifiers", identifiers),
 ];
 
@@ -134,6 +135,20 @@ pub(crate) fn receipt(bytes: &[u8]) {
         let mut made = Receipt::new(receipt.delivered().clone(), receipt.read().clone());
         made.join(&Receipt::quiet(receipt.noted().clone()));
         assert_eq!(made, receipt);
+    }
+}
+
+/// Any bytes as an entry of the directory, and as a region's flags.
+pub(crate) fn registers(bytes: &[u8]) {
+    if let Some(entry) = canonical(bytes, DirectoryEntry::decode(bytes), DirectoryEntry::encode) {
+        assert!(!entry.clone().join(&entry) && !entry.clone().join(&DirectoryEntry::Unknown));
+    }
+    if let Some(flags) = canonical(bytes, Flags::decode(bytes), Flags::encode) {
+        assert!(!flags.clone().join(&flags));
+        for (name, flag) in flags.iter() {
+            assert_eq!(name.to_string().parse().as_ref(), Ok(name));
+            assert_eq!(Flags::holds([&flags], name), Some(flag));
+        }
     }
 }
 

@@ -186,6 +186,18 @@ fn a_cut_aliases_and_a_receipt() {
     );
 }
 
+#[test]
+fn an_entry_of_the_directory_and_a_regions_flags() {
+    let epoch = HomeEpoch::first(RegionId(1)).next(RegionId(2)).unwrap();
+    check(&DirectoryEntry::Home { epoch, region: RegionId(3) }.encode(), &expect!["010200020003"]);
+    check(&DirectoryEntry::Erased.encode(), &expect!["02"]);
+    let mut flags = Flags::default();
+    for (name, flag) in [("calls", Flag::Off), ("media-mb", Flag::AtMost(300))] {
+        flags.set(name.parse().unwrap(), Some(flag)).unwrap();
+    }
+    check(&flags.encode(), &expect!["02020563616c6c7300086d656469612d6d6201ac02"]);
+}
+
 /// A creation, two posts, an add, a leave that undoes it, and a resend of the first post.
 fn conversation() -> Conversation {
     let mut state = Conversation::new(ConversationId::group(PlacementId(1), 0xabc));

@@ -45,7 +45,7 @@ fn joined<T: Clone>(one: &T, other: &T, join: impl Fn(&mut T, &T) -> bool) -> T 
 }
 
 /// Commutative, associative, idempotent, with a bottom; and the returned flag says whether anything changed.
-fn check_join_laws<T: Clone + PartialEq + std::fmt::Debug + Default>(
+pub(crate) fn check_join_laws<T: Clone + PartialEq + std::fmt::Debug + Default>(
     (a, b, c): (&T, &T, &T),
     join: impl Fn(&mut T, &T) -> bool + Copy,
 ) -> Result<(), TestCaseError> {

@@ -20,6 +20,7 @@ mod convergence;
 mod group;
 mod histories;
 mod laws;
+mod registers;
 mod roster;
 
 use proptest::prelude::*;
@@ -32,7 +33,8 @@ use std::time::Instant;
 const CASES: u32 = 500;
 const BETWEEN_LINES: u64 = 500_000;
 
-const TYPES: [&str; 7] = ["conversation", "amendments", "receipts", "vectors", "roster", "group", "escrow"];
+const TYPES: [&str; 8] =
+    ["conversation", "amendments", "receipts", "registers", "vectors", "roster", "group", "escrow"];
 
 /// What one run is to do.
 struct Plan {
@@ -99,6 +101,10 @@ impl Plan {
             }),
             "receipts" => self.play(name, laws::receipt_steps(), |steps| {
                 laws::receipts_are_three_sets(&steps).map(|()| steps.len())
+            }),
+            "registers" => self.play(name, registers::written(), |(entries, states)| {
+                let written = entries.len() + states.len();
+                registers::registers_are_all_at_once(&entries, &states).map(|()| written)
             }),
             "vectors" => self.play(name, laws::vector_steps(), |steps| {
                 laws::vectors_are_sets(&steps).map(|()| steps.len())

@@ -18,6 +18,7 @@ mod histories;
 mod hybrid_clock;
 mod identifiers;
 mod laws;
+mod registers;
 mod roster;
 mod semantics_tables;
 mod timeline;

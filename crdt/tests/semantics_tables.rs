@@ -6,17 +6,20 @@
 use std::collections::BTreeSet;
 
 const README: &str = include_str!("../README.md");
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 9] = [
     include_str!("../src/timeline.rs"),
     include_str!("../src/membership.rs"),
     include_str!("../src/amendments/mod.rs"),
     include_str!("../src/receipt.rs"),
+    include_str!("../src/directory.rs"),
+    include_str!("../src/flags.rs"),
     include_str!("../src/roster/mod.rs"),
     include_str!("../src/group/mod.rs"),
     include_str!("../src/escrow.rs"),
 ];
-const TESTS: [&str; 4] = [
+const TESTS: [&str; 5] = [
     include_str!("concurrent_cases.rs"),
+    include_str!("registers.rs"),
     include_str!("amendments/concurrent_cases.rs"),
     include_str!("roster/concurrent_cases.rs"),
     include_str!("group/concurrent_cases.rs"),
