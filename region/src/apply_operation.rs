@@ -53,6 +53,9 @@ pub(crate) fn apply(
     }
     if let Some(Body::Document(bytes)) = &body {
         document::change(tables, position, (dot, &envelope), bytes)?;
+        if repeated {
+            tables.made_twice.insert((conversation, envelope.identity()));
+        }
     }
     let record = tables.change_conversation(conversation)?;
     record.arrival.0 += 1;

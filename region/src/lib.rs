@@ -35,6 +35,7 @@ mod key_bytes;
 mod keys;
 pub mod limits;
 pub mod log_view;
+mod mend_document;
 pub mod meta;
 mod note_peer;
 mod overlay;

@@ -24,6 +24,7 @@ use crate::issue_operation;
 use crate::item::Change;
 use crate::join_registers;
 use crate::limits::Limits;
+use crate::mend_document;
 use crate::note_peer;
 use crate::pending::{Kept, Pending};
 use crate::recover;
@@ -144,6 +145,7 @@ impl Shard {
                 Input::Tick => {}
             }
         }
+        mend_document::mend(&mut pending, entropy)?;
         settle_rights::settle(&mut pending, entropy, &mut self.unsettled)?;
         issue_operation::seal(&mut pending)?;
         for bucket in pending.applied_to() {

@@ -37,6 +37,7 @@ crdt::marks! {
     RIGHTS_SETTLED_LATER = "more groups are to be looked at for their rights than a step looks at";
     DOCUMENT_NOT_CHANGED = "a change of a document is refused";
     DOCUMENT_CHANGE_KEPT_OUT = "a peer's change of a document does not stand";
+    EDIT_TAKEN_BACK = "a region takes back what an edit put into a description that another region made too";
     MEMBERSHIP_TURNED = "an operation of another region makes or ends a membership here";
     DELETED_BEFORE_IT_CAME = "a message arrives that is deleted already";
     AMENDMENT_VOID = "a peer's operation edits or deletes somebody else's message";

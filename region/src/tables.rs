@@ -21,6 +21,8 @@ pub(crate) struct Tables<'a> {
     pub(crate) effects: Vec<Effect>,
     /// Deleted messages of which an operation with a payload was applied.
     pub(crate) uncut: BTreeSet<(ConversationId, Identity)>,
+    /// Commands that more than one operation has changed a document for.
+    pub(crate) made_twice: BTreeSet<(ConversationId, Identity)>,
     /// Groups whose members or rights changed.
     pub(crate) unsettled: BTreeSet<ConversationId>,
     writer: Writer,
@@ -40,6 +42,7 @@ impl<'a> Tables<'a> {
             conversations: BTreeMap::new(),
             effects: Vec::new(),
             uncut: BTreeSet::new(),
+            made_twice: BTreeSet::new(),
             unsettled: BTreeSet::new(),
             writer: Writer::default(),
         }

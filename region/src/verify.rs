@@ -118,6 +118,7 @@ fn verify_log(view: &dyn View, partition: PartitionId, verified: &mut Verified) 
         apply_operation::apply(&mut tables, position, Checked { dot: entry.dot, envelope, body })?;
         tables.effects.clear();
         tables.uncut.clear();
+        tables.made_twice.clear();
         tables.unsettled.clear();
         verified.operations += 1;
     }

@@ -103,6 +103,53 @@ fn an_edit_sent_again_is_done_once_and_one_that_changes_nothing_not_at_all() {
     );
 }
 
+/// An edit whose answer is lost is sent again to another region, which has not heard of it.
+#[test]
+fn a_description_that_is_sent_again_elsewhere_has_its_words_once() {
+    for later in [0, 60_000] {
+        let mut world = world(3);
+        world.ask(0, ANN, describe(2, "the isles")).unwrap();
+        world.calm();
+        world.ask(0, ANN, describe(3, "to the isles, all of them")).unwrap();
+        world.now = world.now.plus_ms(later);
+        world.ask(1, ANN, describe(3, "to the isles, all of them")).unwrap();
+        world.ask(2, BEN, describe(4, "the isles and us")).unwrap();
+        world.carry(0, 1);
+        assert_eq!(
+            read(&world, 1).view.description,
+            "to the isles, all of them",
+            "{later}: nobody is shown it twice"
+        );
+        world.calm();
+        agree(&world);
+        let description = read(&world, 0).view.description;
+        assert!(
+            ["to the isles, all of them and us", "to the isles and us, all of them"].contains(&&*description),
+            "{later}: {description}"
+        );
+    }
+}
+
+/// Both regions have what was sent again before either has the other's; somebody writes on in one of them, and the command is sent to a third one too.
+#[test]
+fn what_was_written_on_stays_when_words_are_taken_back() {
+    let mut world = world(3);
+    for at in [0, 1, 2] {
+        world.ask(at, ANN, describe(3, "sailing")).unwrap();
+    }
+    world.ask(0, BEN, describe(4, "sailing!")).unwrap();
+    world.calm();
+    agree(&world);
+    assert_eq!(read(&world, 0).view.description, "sailing!");
+    world.ask(1, BEN, describe(5, "")).unwrap();
+    world.calm();
+    assert_eq!(read(&world, 2).view.description, "");
+    let heads = read(&world, 2).heads;
+    world.reopen(1);
+    world.calm();
+    assert_eq!(read(&world, 2).heads, heads, "nothing is taken back twice");
+}
+
 /// A change that a device makes in its own Automerge, over what the region gives it.
 fn of_device(world: &World, at: usize, who: u64, of: &str) -> Vec<u8> {
     let held = device(world, at);

@@ -72,14 +72,37 @@ impl Document {
     /// # Errors
     /// [`NotEdited`]: nothing would change, or it cannot be done.
     pub fn edit(&self, actor: &Actor, time_s: i64, edits: &[Edit]) -> Result<Change, NotEdited> {
-        let sequence = self.next_sequence(actor);
-        if self.past.count_of(actor) + 1 != sequence {
-            return Err(NotEdited::Stuck);
-        }
         let start = 1 + self.past.end();
         let mut operations = Vec::new();
         for edit in edits {
             self.operations(edit, (start, actor), &mut operations)?;
+        }
+        self.change_by(actor, time_s, operations)
+    }
+
+    /// The change that erases what that change put into the description and still stands there, by that actor, at that time in seconds since 1970.
+    ///
+    /// # Errors
+    /// [`NotEdited`]: nothing of it stands, or it cannot be done.
+    pub fn take_back(&self, actor: &Actor, time_s: i64, change: &Change) -> Result<Change, NotEdited> {
+        let object = self.schema.object(Part::Description).ok_or(Malformed::Schema)?;
+        let stands = |id: &OperationId| {
+            let at = self.text.position(id, self.text.last())?;
+            self.text.elements().get(at)?.text.as_ref()
+        };
+        let inserted = change.operations().filter_map(|(id, operation)| match operation {
+            Operation::Insert { .. } => stands(&id).is_some().then_some(id),
+            Operation::Put { .. } | Operation::Remove { .. } | Operation::Erase { .. } => None,
+        });
+        let erase = |element| Operation::Erase { object, element };
+        self.change_by(actor, time_s, inserted.map(erase).collect())
+    }
+
+    /// The actor's next change, on top of all that stands.
+    fn change_by(&self, actor: &Actor, time_s: i64, operations: Vec<Operation>) -> Result<Change, NotEdited> {
+        let (sequence, start) = (self.next_sequence(actor), 1 + self.past.end());
+        if self.past.count_of(actor) + 1 != sequence {
+            return Err(NotEdited::Stuck);
         }
         if operations.is_empty() {
             return Err(NotEdited::Unchanged);
