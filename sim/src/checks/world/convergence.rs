@@ -44,6 +44,7 @@ impl Oracle {
                 let held = export::members(*view, *conversation)?;
                 self.compare_roster(at, *region, *conversation, &held, true);
                 self.compare_rights(at, *region, *conversation, &held, true);
+                self.judge_described(at, *region, *conversation, *view)?;
             }
             self.look_at(Checker::Replayed);
             let verified = verify::verify(*view, placement, BUCKETS_AT_ONCE)?;

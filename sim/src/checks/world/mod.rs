@@ -6,6 +6,7 @@
 //! | `durable.rs` | 2 | no acknowledgement, delivery or byte on a bridge before the batch is durable |
 //! | `convergence.rs` | 3 | regions are equal, byte for byte, and are what their logs give |
 //! | `amended.rs` | 3 | a message looks everywhere as what was done to it says; what a deleted one said is on no disk |
+//! | `described.rs` | 3 | what a conversation says of itself was last said of it |
 //! | `causal_order.rs`, `receipts.rs` | 4 | causes before effects, in regions, on devices, in ticks; marks |
 //! | `clients.rs` | 4 | the devices' own histories, judged as those of a replay are |
 //! | `display_order.rs` | 5 | one order on all screens |
@@ -27,6 +28,7 @@ mod bounded;
 mod causal_order;
 mod clients;
 mod convergence;
+mod described;
 mod display_order;
 mod durable;
 mod lies;

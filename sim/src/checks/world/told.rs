@@ -39,6 +39,10 @@ impl Oracle {
             Act::TellReads { told } => device.is_quiet = !told,
             // What is read quietly is nobody's to be told: no receipt may claim it.
             Act::MarkRead { .. } if device.is_quiet => {}
+            Act::EditDocument { conversation, command: Some(command), edit } if !self.is_off => {
+                let facts = self.record.conversations.entry(*conversation).or_default();
+                facts.described.insert((device.user, *command), edit.clone());
+            }
             Act::MarkRead { conversation } => {
                 if let Some(screen) = device.conversations.get_mut(conversation) {
                     screen.mark_read();

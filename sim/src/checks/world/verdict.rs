@@ -35,6 +35,8 @@ pub enum Checker {
     Amended,
     /// 3: what a deleted message said is on no disk once that is stable.
     Gone,
+    /// 3: what a conversation says of itself was last said of it.
+    Described,
     /// 4: a region applies operations after their causes, in one order.
     AppliedInOrder,
     /// 4: a device is shown nothing before its causes, or it is marked.
@@ -89,7 +91,7 @@ pub enum Checker {
 
 impl Checker {
     /// All of them.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::Lost,
         Self::StableEverywhere,
         Self::RefusedAfterAcknowledged,
@@ -98,6 +100,7 @@ impl Checker {
         Self::Replayed,
         Self::Amended,
         Self::Gone,
+        Self::Described,
         Self::AppliedInOrder,
         Self::CausesFirst,
         Self::SenderInOrder,
@@ -131,7 +134,7 @@ impl Checker {
         match self {
             Self::Lost | Self::StableEverywhere | Self::RefusedAfterAcknowledged | Self::Whole => 1,
             Self::Durable => 2,
-            Self::Equal | Self::Replayed | Self::Amended | Self::Gone => 3,
+            Self::Equal | Self::Replayed | Self::Amended | Self::Gone | Self::Described => 3,
             Self::AppliedInOrder
             | Self::CausesFirst
             | Self::SenderInOrder
@@ -164,6 +167,7 @@ impl Checker {
             | Self::Replayed
             | Self::Amended
             | Self::Gone
+            | Self::Described
             | Self::AppliedInOrder
             | Self::CausesFirst
             | Self::SenderInOrder
@@ -201,6 +205,7 @@ impl Checker {
             Self::Replayed => "a region holds what its log gives",
             Self::Amended => "messages look as what was done to them says",
             Self::Gone => "what was deleted is gone",
+            Self::Described => "what a conversation says of itself was last said of it",
             Self::AppliedInOrder => "operations are applied after their causes",
             Self::CausesFirst => "causes before effects",
             Self::SenderInOrder => "one sender in order",

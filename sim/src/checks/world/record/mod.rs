@@ -17,7 +17,7 @@ mod screens;
 mod sequence;
 
 pub(crate) use amendments::Look;
-pub(crate) use operations::{Facts, IdentityNumber, Number, Sent};
+pub(crate) use operations::{Facts, IdentityNumber, Kind, Number, Sent};
 pub(crate) use roster::Members;
 pub(crate) use screens::{DeviceFacts, Screen};
 

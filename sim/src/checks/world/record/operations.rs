@@ -11,7 +11,7 @@ use super::sequence::Sequence;
 use crate::world::Moment;
 use bytes::Bytes;
 use crdt::{DeviceId, Dot, MessageId, RegionId, UserId};
-use gateway_client::Place;
+use gateway_client::{DocumentEdit, Place};
 use region::item::{Content, Item};
 use std::collections::BTreeMap;
 
@@ -42,6 +42,8 @@ pub(crate) struct Facts {
     pub(crate) rights: RightsFacts,
     /// What was done to messages.
     pub(crate) amendments: AmendmentFacts,
+    /// What people asked to be different in the document.
+    pub(crate) described: BTreeMap<(UserId, MessageId), DocumentEdit>,
     /// What was posted, by whom, on what.
     pub(crate) sent: BTreeMap<(UserId, MessageId), Sent>,
     /// Operations that made a user a member.
@@ -121,6 +123,13 @@ impl ChangesOfMembers {
         let (half, _) = hash.as_bytes().split_at(16);
         self.count += 1;
         self.sum = half.iter().fold(0_u128, |sum, byte| sum << 8 | u128::from(*byte)).wrapping_add(self.sum);
+    }
+}
+
+impl OperationFacts {
+    /// Whether its region was in a second life, so that it is not known on what it was made.
+    pub(crate) const fn is_of_second_life(&self) -> bool {
+        self.of_second_life
     }
 }
 
