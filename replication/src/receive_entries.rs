@@ -4,7 +4,7 @@
 //! delivered and the cursor moves. A step that cannot be passed blocks its own partition and no other.
 //!
 //! What must always hold: an entry is passed only when it was applied or already had; the cursor moves only at the end of a step; a
-//! reference whose head differs from ours is a fork, and nothing that depended on it is passed (`stop_partition.rs`); what waits is bounded (at the limit the largest
+//! reference or commit whose head differs from ours is a fork, and nothing that depended on it is passed (`stop_partition.rs`); what waits is bounded (at the limit the largest
 //! blocked partition's is dropped, the peer told to stop, and asked to go on from the cursor once the reference is here).
 //! Signatures are the shard's to check: the heads that count are there.
 
@@ -128,7 +128,9 @@ impl Bridge {
                 self.block(turn, id, run, arrived)?;
                 return Ok(None);
             }
-            self.finish_step(id, delivery)?;
+            if let Some(forked) = self.finish_step(turn, id, delivery)? {
+                return Ok(Some(forked));
+            }
         }
     }
 
@@ -163,14 +165,7 @@ impl Bridge {
             let incoming = &mut known.incoming;
             if head.is_some_and(|head| head.check() != check) {
                 crate::sometimes::FORK_BY_REFERENCE.reach();
-                let agreed = incoming.agreed.get(&run.origin).copied().unwrap_or_default();
-                turn.out.push(fork(id, run.origin, agreed, run.last));
-                let (origin, last) = (run.origin, run.last.0);
-                if Some(origin) == own {
-                    // No check is due of this replica's own, which Resume compares: whoever sends one ends nothing but the bridge.
-                    return Err(Reason::Fork { partition: id, origin, sequence: last }.into());
-                }
-                return Ok(Passed::Forked(CommitRefused::Fork { partition: id, origin, last }));
+                return Ok(Passed::Forked(self.found_fork(turn, id, run.origin, run.last)?));
             }
             if head.is_some() {
                 incoming.agreed.insert(run.origin, run.last);
@@ -184,6 +179,23 @@ impl Bridge {
             self.note_arrival(turn, id, blocked);
         }
         Ok(Passed::Whole)
+    }
+
+    /// The peer has another chain of that origin, which differs at that sequence at the latest.
+    fn found_fork(
+        &self,
+        turn: &mut Turn<'_>,
+        id: PartitionId,
+        origin: ReplicaId,
+        differs: Sequence,
+    ) -> Result<CommitRefused, Stop> {
+        let agreed = self.partitions.get(&id).and_then(|known| known.incoming.agreed.get(&origin));
+        turn.out.push(fork(id, origin, agreed.copied().unwrap_or_default(), differs));
+        if self.shared.get(id.placement).is_some_and(|shared| shared.own == origin) {
+            // Of this replica's own nothing is due, and Resume compares it: whoever sends some ends nothing but the bridge.
+            return Err(Reason::Fork { partition: id, origin, sequence: differs.0 }.into());
+        }
+        Ok(CommitRefused::Fork { partition: id, origin, last: differs.0 })
     }
 
     /// Delivers the bodies fetched for a run, in order. Returns how many bytes that frees.
@@ -221,17 +233,22 @@ impl Bridge {
         Ok(freed)
     }
 
-    /// All references of the current step are here: delivers its commit and moves the cursor.
-    fn finish_step(&mut self, id: PartitionId, delivery: &mut Delivery) -> Result<(), Stop> {
+    /// All references of the current step are here: delivers its commit and moves the cursor, unless it is of another chain than this region's.
+    fn finish_step(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: PartitionId,
+        delivery: &mut Delivery,
+    ) -> Result<Option<CommitRefused>, Stop> {
         let number = self.shared.number_of(id).ok_or(Reason::Malformed("partition"))?;
-        let Some(known) = self.partitions.get_mut(&id) else { return Ok(()) };
-        let Some(current) = known.incoming.current.take() else { return Ok(()) };
+        let Some(known) = self.partitions.get_mut(&id) else { return Ok(None) };
+        let Some(current) = known.incoming.current.take() else { return Ok(None) };
         if known.incoming.flow == Flow::Dropped {
             // Its commit was dropped: the peer goes on after the last step that was passed.
             known.incoming.flow = Flow::Rewinding;
             let to = known.incoming.cursor.0 + 1;
             self.outbox.rewinds.push(proto::Rewind { partition: number, to });
-            return Ok(());
+            return Ok(None);
         }
         let had = current.commit.as_ref().map_or(Sequence::NONE, |commit| known.had(commit.origin));
         if current.commit.as_ref().is_some_and(|commit| commit.first > had.next()) {
@@ -239,9 +256,17 @@ impl Bridge {
         }
         known.incoming.bytes -= current.bytes;
         self.pending_bytes -= current.bytes;
+        // What is here already nobody verifies again, so another branch would pass unseen. What is new the shard compares.
+        if let Some(commit) =
+            current.commit.as_ref().filter(|commit| commit.last() <= known.applied.get(commit.origin))
+            && is_of_another_chain(turn, id, commit)?
+        {
+            crate::sometimes::FORK_OF_WHAT_IS_HERE.reach();
+            return Ok(Some(self.found_fork(turn, id, commit.origin, commit.last())?));
+        }
         known.incoming.cursor = current.end;
         delivery.cursor = Some(current.end);
-        let Some(commit) = current.commit else { return Ok(()) };
+        let Some(commit) = current.commit else { return Ok(None) };
         let (origin, new) = (commit.origin, commit.last() > had);
         if new {
             known.incoming.deliver(&commit);
@@ -251,7 +276,7 @@ impl Bridge {
             crate::sometimes::STEP_HAD.reach();
         }
         self.note_inline(id, origin, new);
-        Ok(())
+        Ok(None)
     }
 
     fn block(
@@ -360,6 +385,14 @@ impl Bridge {
         let runs = ahead.flat_map(|waiting| &waiting.runs).filter(|run| run.origin == origin);
         runs.map(|run| run.last).max().unwrap_or_default()
     }
+}
+
+/// Whether the region's own chain, which reaches as far, ends otherwise where this commit ends.
+fn is_of_another_chain(turn: &Turn<'_>, id: PartitionId, commit: &Commit) -> Result<bool, Stop> {
+    let before = Sequence(commit.first.0.saturating_sub(1));
+    let Some(before) = turn.log.head(id, commit.origin, before)? else { return Ok(false) };
+    let ours = turn.log.head(id, commit.origin, commit.last())?;
+    Ok(ours.is_some_and(|ours| ours != commit.head_after(before)))
 }
 
 /// A decoded step as it waits.

@@ -13,6 +13,7 @@ crdt::marks! {
     CURSOR_BEYOND_END = "a peer has read beyond the end of our log or feed: this store is fenced";
     FORK_AT_RESUME = "a peer has another chain of ours: this store is fenced";
     FORK_BY_REFERENCE = "a reference's head is not ours";
+    FORK_OF_WHAT_IS_HERE = "a peer sends what is here already, with another chain";
     RESUME_IN_PARTS = "where a region stands takes several frames";
     LATE_ADVANCE = "word of growth comes after the log was read further";
     REWOUND = "what was dropped comes again";

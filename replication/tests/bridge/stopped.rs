@@ -4,10 +4,11 @@
 //! it stopped.
 
 use crate::played::{Played, delivered, frames, of_bytes, step};
-use crate::store::replica;
-use crate::world::partition;
-use crdt::{Dot, PartitionId, Sequence};
-use replication::commit::CommitRefused;
+use crate::store::{key, replica};
+use crate::world::{operation, partition};
+use crdt::{ChainHead, Dot, PartitionId, Sequence};
+use replication::commit::{Commit, CommitRefused, OperationBytes};
+use replication::signature::Ed25519;
 use replication::{Alarm, Delivery, Input, Output, Reason, proto};
 
 fn section(bucket: u32, first: u64) -> proto::Frame {
@@ -79,6 +80,34 @@ fn a_fork_of_a_third_chain_stops_its_partition_alone_and_its_registers_too() {
     assert_eq!(registers(&mut played, 7), 0, "an acknowledgement may count the other branch");
     assert_eq!(delivered(&played.frame(&section(8, 1))), [(2, 1)], "another partition goes on");
     assert_eq!(registers(&mut played, 8), 1, "and so do its registers");
+}
+
+/// Opens a bridge of a region that has these as the peer's first commit, by way of a third region, and lets the peer send `section`.
+fn sent_what_is_here(here: &OperationBytes) -> Vec<Output> {
+    let mut played = Played::new();
+    let (id, origin) = (partition(1, 7), replica(2));
+    let before = ChainHead::genesis(id, origin);
+    let commit = Commit::sign(id, origin, Sequence(1), vec![here.clone()], before, (&Ed25519, &key(origin)));
+    played.store.apply(replica(3), id, vec![commit], None).unwrap();
+    played.greet(|_| {});
+    played.resume();
+    while !played.send().is_empty() {}
+    played.frame(&section(7, 1))
+}
+
+#[test]
+fn of_what_is_here_already_another_chain_stops_the_partition_and_the_same_is_passed() {
+    let outputs = sent_what_is_here(&of_bytes(40));
+    assert!(alarms(&outputs).is_empty(), "{outputs:?}");
+    let passed =
+        |output: &Output| matches!(output, Output::Deliver(Delivery::Entries { cursor: Some(_), .. }));
+    assert!(outputs.iter().any(passed) && delivered(&outputs).is_empty(), "{outputs:?}");
+
+    let outputs = sent_what_is_here(&operation("another life's"));
+    assert_eq!(alarms(&outputs).len(), 1, "{outputs:?}");
+    assert!(!outputs.iter().any(passed), "what depended on that branch is not passed: {outputs:?}");
+    let is_of_a_fork = |output: &Output| matches!(output, Output::Alarm(Alarm::Fork { differs: 1, .. }));
+    assert!(outputs.iter().any(is_of_a_fork), "{outputs:?}");
 }
 
 #[test]
