@@ -72,7 +72,7 @@ fn what_two_regions_edit_apart_they_read_alike() {
     world.ask(2, ANN, name(6, "Rowing")).unwrap();
     world.calm();
     agree(&world);
-    let DocumentRead { view, heads, .. } = read(&world, 0);
+    let DocumentRead { view, heads, automerge } = read(&world, 0);
     assert_eq!(view.description, "sailing to the islands");
     assert_eq!(heads.len(), 3);
     // The list shows the name that the document gives.
@@ -86,6 +86,10 @@ fn what_two_regions_edit_apart_they_read_alike() {
     for (_, item) in &changes.items {
         if let Content::DocumentChanged { change } = &item.content {
             assert_eq!(document.take(item.dot.replica, item.sender, change), Taken::Stands);
+            assert!(
+                automerge.windows(change.len()).any(|bytes| bytes == change),
+                "an export has every change"
+            );
         }
     }
     assert_eq!(*document.heads(), heads);
