@@ -5,6 +5,7 @@
 use crate::rig::{WORLD, World, create, group, kinds, message, post, replica, start, user};
 use bytes::Bytes;
 use crdt::{Dot, Identity};
+use expect_test::expect;
 use region::command::{Command, Wish};
 use region::shard::Shard;
 use region::store::{Batch, MemoryStore, Store as _, StoreError, View as _};
@@ -111,6 +112,49 @@ fn a_record_that_goes_missing_is_found_where_the_log_or_another_record_says_it()
         let unguarded = [5, 15, 16, 17].contains(&key[2]);
         assert_eq!(found.is_empty(), unguarded, "missing {}: {found:?}", hexadecimal(key));
     }
+}
+
+#[test]
+fn a_record_that_was_true_before_the_last_message_is_found_in_every_table_that_the_log_repeats() {
+    let mut world = World::new(1);
+    world.ask(0, 1, create(group(1), 1, &[1, 2])).unwrap();
+    world.calm();
+    let before = world.regions[0].store.clone();
+    world.ask(0, 1, post(group(1), 2, "hello")).unwrap();
+    world.calm();
+    let store = &world.regions[0].store;
+    let mut found = std::collections::BTreeMap::new();
+    for (key, value) in
+        before.records().filter(|(key, value)| store.get(key).unwrap().as_ref() != Some(*value))
+    {
+        let harmed = with(store, |batch| batch.put(key.clone(), value.clone()));
+        let damaged = verify::verify(&harmed, WORLD, 9).unwrap().damaged;
+        found.insert(hexadecimal(&key[2..3]), damaged.iter().map(ToString::to_string).collect::<Vec<_>>());
+    }
+    expect![[r#"
+        {
+            "03": [
+                "damaged record in table chains at key 001a030001000000000000000a: it is not what the log says; keep the disk, and return as a new incarnation",
+            ],
+            "04": [
+                "damaged record in table log at key 001a010000000000000002: it stands beyond the end of the log; keep the disk, and return as a new incarnation",
+                "damaged record in table registers at key 001a06010001000000000000000a: the feed names another register under its change; keep the disk, and return as a new incarnation",
+            ],
+            "06": [
+                "damaged record in table feed at key 001a070000000000000001: it is missing, although its register names it; keep the disk, and return as a new incarnation",
+            ],
+            "07": [
+                "damaged record in table feed at key 001a070000000000000001: its register has changed since; keep the disk, and return as a new incarnation",
+            ],
+            "08": [
+                "damaged record in table acknowledgements at key 001a080001000000000000000a: it is missing, or not what its register says; keep the disk, and return as a new incarnation",
+            ],
+            "09": [
+                "damaged record in table conversations at key 001a0900010000000000000000000000000001: it is not what the log says; keep the disk, and return as a new incarnation",
+            ],
+            "11": [],
+        }
+    "#]].assert_debug_eq(&found);
 }
 
 #[test]

@@ -101,6 +101,19 @@ proptest! {
     }
 
     #[test]
+    fn groups_that_wait_are_looked_at_behind_the_last_one_and_not_again(conversation: u128) {
+        let conversation = ConversationId(conversation);
+        let bucket = conversation.partition().bucket;
+        let key = Key::Unsettled(conversation).encode();
+        let (whole, behind) =
+            (KeyRange::unsettled_after(bucket, None), KeyRange::unsettled_after(bucket, Some(conversation)));
+        prop_assert!(whole.from <= key && key < whole.to);
+        let mut next = key;
+        next.push(0);
+        prop_assert_eq!((behind.from, behind.to), (next, whole.to));
+    }
+
+    #[test]
     fn a_conversations_keys_stand_in_its_bucket(conversation: u128, arrival: u64) {
         let conversation = ConversationId(conversation);
         let bytes = Key::Change(conversation, ArrivalNumber(arrival)).encode();
