@@ -47,7 +47,7 @@ pub use id::{
 };
 pub use membership::Membership;
 pub use operation::{Kind, Operation};
-pub use receipt::Receipt;
+pub use receipt::{DeviceReceipt, Receipt};
 pub use roster::Roster;
 pub use timeline::{Aliases, Identity, Place, Timeline};
 pub use version_vector::{Cut, VersionVector};

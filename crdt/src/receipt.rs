@@ -127,6 +127,67 @@ impl Receipt {
     }
 }
 
+/// What is kept of one of a member's devices: its receipt, until it is taken for dead. What a dead device confirmed, before or after, counts for the rest of its
+/// user's devices together, which have a receipt of their own that cannot die: so nothing that was read is lost, and a life of new phones does not leave a row each.
+///
+/// | concurrent | outcome |
+/// | --- | --- |
+/// | a device confirms, and is taken for dead elsewhere | it is dead, and what it confirmed counts for the rest of its user's devices |
+/// | a device that was taken for dead confirms again | it stays dead; what it confirms counts for the rest of its user's devices |
+/// | two regions take one device for dead | it is dead |
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeviceReceipt {
+    /// What it has confirmed.
+    Kept(Receipt),
+    /// It was taken for dead. Nothing is above that.
+    Dead,
+}
+
+impl Default for DeviceReceipt {
+    fn default() -> Self {
+        Self::Kept(Receipt::default())
+    }
+}
+
+impl DeviceReceipt {
+    /// The least that is above both. Returns whether that changed anything, and what is to be joined into the receipt of the rest of the user's devices.
+    pub fn join(&mut self, other: &Self) -> (bool, Option<Receipt>) {
+        match (&mut *self, other) {
+            (Self::Kept(kept), Self::Kept(more)) => (kept.join(more), None),
+            (Self::Kept(kept), Self::Dead) => {
+                let rest = std::mem::take(kept);
+                *self = Self::Dead;
+                (true, Some(rest))
+            }
+            (Self::Dead, Self::Kept(more)) => (false, Some(more.clone())),
+            (Self::Dead, Self::Dead) => (false, None),
+        }
+    }
+
+    /// The receipt, if the device was not taken for dead.
+    #[must_use]
+    pub const fn kept(&self) -> Option<&Receipt> {
+        match self {
+            Self::Kept(receipt) => Some(receipt),
+            Self::Dead => None,
+        }
+    }
+
+    /// The canonical encoding: that of the receipt, or no byte.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        self.kept().map(Receipt::encode).unwrap_or_default()
+    }
+
+    /// Reads the canonical encoding.
+    ///
+    /// # Errors
+    /// [`MalformedState`] as [`Receipt::decode`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, MalformedState> {
+        if bytes.is_empty() { Ok(Self::Dead) } else { Receipt::decode(bytes).map(Self::Kept) }
+    }
+}
+
 /// Whether any operation of the message is in the cut and not hidden.
 fn counts(cut: &Cut, message: &Aliases, since: &Cut) -> bool {
     message.iter().any(|place| cut.covers(place.dot) && !since.covers(place.dot))

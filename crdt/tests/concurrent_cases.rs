@@ -371,6 +371,17 @@ fn who_tells_nobody_has_read_it_for_themselves_and_only_what_was_told_counts_for
 }
 
 #[test]
+fn what_a_device_confirmed_that_was_taken_for_dead_counts_for_the_rest() {
+    let some = Receipt::new(cut(&[dot(1, 4)]), cut(&[dot(1, 2)]));
+    let more = Receipt::new(cut(&[dot(2, 3)]), Cut::new());
+    let mut here = DeviceReceipt::Kept(some.clone());
+    assert_eq!(here.join(&DeviceReceipt::Dead), (true, Some(some)));
+    assert_eq!(here.join(&DeviceReceipt::Kept(more.clone())), (false, Some(more)), "it is found in a drawer");
+    assert_eq!(here.join(&DeviceReceipt::Dead), (false, None));
+    assert_eq!((here.kept(), DeviceReceipt::decode(&here.encode())), (None, Ok(DeviceReceipt::Dead)));
+}
+
+#[test]
 fn nothing_from_before_its_reader_was_added_counts() {
     let message = Aliases::from_iter([Place { hlc: Timestamp::from_ms(9), dot: dot(1, 4) }]);
     let receipt = Receipt::new(Cut::new(), cut(&[dot(1, 4)]));

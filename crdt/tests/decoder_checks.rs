@@ -131,6 +131,7 @@ pub(crate) fn amendments(bytes: &[u8]) {
 
 /// Any bytes as a receipt.
 pub(crate) fn receipt(bytes: &[u8]) {
+    canonical(bytes, DeviceReceipt::decode(bytes), DeviceReceipt::encode);
     if let Some(receipt) = canonical(bytes, Receipt::decode(bytes), Receipt::encode) {
         let mut made = Receipt::new(receipt.delivered().clone(), receipt.read().clone());
         made.join(&Receipt::quiet(receipt.noted().clone()));

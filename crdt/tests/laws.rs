@@ -5,7 +5,7 @@
 use crdt::timeline::Inserted;
 use crdt::*;
 use proptest::prelude::*;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 fn dot() -> impl Strategy<Value = Dot> {
     (0..3_u16, 0..2_u64, 1..6_u64).prop_map(|(region, incarnation, sequence)| Dot {
@@ -210,6 +210,42 @@ proptest! {
     #[test]
     fn receipts_obey_the_join_laws(a in receipt(), b in receipt(), c in receipt()) {
         check_join_laws((&a, &b, &c), Receipt::join)?;
+    }
+
+    /// Three regions take what happens to a user's devices in different orders, some of it twice; in the end each holds the same, and of what was
+    /// confirmed nothing is lost.
+    #[test]
+    fn devices_that_are_taken_for_dead_leave_the_same_everywhere(
+        steps in prop::collection::vec((0..3_u64, prop::option::weighted(0.8, receipt()), any::<u64>()), 1..40),
+    ) {
+        let values: Vec<(u64, DeviceReceipt)> = steps
+            .iter()
+            .map(|(device, receipt, _)| {
+                let kept = receipt.clone().map(DeviceReceipt::Kept);
+                (*device, kept.unwrap_or(DeviceReceipt::Dead))
+            })
+            .collect();
+        let mut order: Vec<usize> = (0..values.len()).collect();
+        let apply = |order: &[usize]| {
+            let (mut devices, mut rest) = (BTreeMap::new(), Receipt::default());
+            for index in order {
+                let (device, value) = &values[*index];
+                let kept: &mut DeviceReceipt = devices.entry(*device).or_default();
+                if let (_, Some(falls)) = kept.join(value) {
+                    rest.join(&falls);
+                }
+            }
+            (devices, rest)
+        };
+        let first = apply(&order);
+        order.sort_by_key(|index| steps[*index].2);
+        let twice: Vec<usize> = order.iter().chain(order.iter().rev()).copied().collect();
+        prop_assert_eq!(&apply(&order), &first);
+        prop_assert_eq!(&apply(&twice), &first);
+        let all = values.iter().filter_map(|(_, value)| value.kept());
+        let all = all.fold(Receipt::default(), |all, one| joined(&all, one, Receipt::join));
+        let held = first.0.values().filter_map(DeviceReceipt::kept);
+        prop_assert_eq!(held.fold(first.1.clone(), |held, one| joined(&held, one, Receipt::join)), all);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! Cost: digests read every message's log entry once; nothing is held in memory beyond one item and one partition's conversations.
 
 use crate::item::Content;
+use crate::join_registers;
 use crate::keys::{Key, KeyRange};
 use crate::partition;
 use crate::read;
@@ -18,9 +19,9 @@ use crdt::amendments::Amendments;
 use crdt::operation::{Body, Envelope};
 use crdt::timeline::Entry;
 use crdt::{
-    Bucket, ChainHead, ConversationId, Cut, DeviceId, DigestBuilder, Dot, Identity, Kind, MalformedState,
-    Membership, MessageId, PartitionId, Place, PlacementId, Receipt, ReplicaId, StateDigest, Timestamp,
-    UserId, VersionVector,
+    Bucket, ChainHead, ConversationId, Cut, DeviceId, DeviceReceipt, DigestBuilder, Dot, Identity, Kind,
+    MalformedState, Membership, MessageId, PartitionId, Place, PlacementId, Receipt, ReplicaId, StateDigest,
+    Timestamp, UserId, VersionVector,
 };
 use replication::log::Position;
 use std::collections::BTreeMap;
@@ -86,6 +87,8 @@ pub struct ExportedReceipt {
     pub read: Cut,
     /// Read up to here, whether others are told or not.
     pub noted: Cut,
+    /// Whether the device was taken for dead, so that nothing stands here.
+    pub dead: bool,
 }
 
 /// Every partition of the placement that holds an operation, by bucket.
@@ -160,14 +163,18 @@ pub fn members(view: &dyn View, conversation: ConversationId) -> Result<Membersh
     partition::members(view, conversation)
 }
 
-/// The receipt that is kept of one device in one conversation, if there is one.
+/// The receipt that is kept of one device in one conversation, or of the rest of its user's devices if it was taken for dead; none if there is none.
 pub fn receipt(
     view: &dyn View,
     (conversation, user, device): (ConversationId, UserId, DeviceId),
 ) -> Result<Option<Receipt>, StoreError> {
     let register = RegisterKey::Receipt(conversation, user, device);
     let key = Key::Register(conversation.partition().bucket, register);
-    record::load(view, &key)?.map(|register| held_receipt(&key, &register)).transpose()
+    let register: Option<RegisterRecord> = record::load(view, &key)?;
+    match register.map(|register| join_registers::held(&key, &register)).transpose()? {
+        Some(DeviceReceipt::Dead) => receipt(view, (conversation, user, DeviceId::REST)),
+        held => Ok(held.and_then(|held| held.kept().cloned())),
+    }
 }
 
 /// Every receipt, by bucket, conversation, user and device.
@@ -177,7 +184,8 @@ pub fn receipts(view: &dyn View) -> Result<Vec<ExportedReceipt>, StoreError> {
         let range = KeyRange::all_receipts(bucket);
         record::scan(view, &range, Direction::Ascending, |key, register: RegisterRecord| {
             if let Key::Register(_, RegisterKey::Receipt(conversation, user, device)) = key {
-                let receipt = held_receipt(&key, &register)?;
+                let held = join_registers::held(&key, &register)?;
+                let (dead, receipt) = (held.kept().is_none(), held.kept().cloned().unwrap_or_default());
                 receipts.push(ExportedReceipt {
                     conversation,
                     user,
@@ -185,16 +193,13 @@ pub fn receipts(view: &dyn View) -> Result<Vec<ExportedReceipt>, StoreError> {
                     delivered: receipt.delivered().clone(),
                     read: receipt.read().clone(),
                     noted: receipt.noted().clone(),
+                    dead,
                 });
             }
             Ok(ControlFlow::Continue(()))
         })?;
     }
     Ok(receipts)
-}
-
-fn held_receipt(key: &Key, register: &RegisterRecord) -> Result<Receipt, StoreError> {
-    Receipt::decode(&register.value).map_err(|error| record::damaged(&key.encode(), &error.to_string()))
 }
 
 /// The conversations of a partition.

@@ -10,8 +10,11 @@ use crdt::Kind;
 /// A receipt that notes what its user has read without telling others.
 pub const QUIET_RECEIPT: u32 = 0x1_0000;
 
+/// The receipt of a device that was taken for dead.
+pub const DEAD_DEVICE: u32 = 0x1_0001;
+
 /// All of them.
 #[must_use]
 pub fn known() -> Vec<u32> {
-    Kind::ALL.iter().map(|kind| u32::from(kind.code())).chain([QUIET_RECEIPT]).collect()
+    Kind::ALL.iter().map(|kind| u32::from(kind.code())).chain([QUIET_RECEIPT, DEAD_DEVICE]).collect()
 }

@@ -7,6 +7,7 @@
 //! - A peer whose feed brought the very value that stands here is not sent it back. That holds whatever happens to bridges: it sent it from its own
 //!   store, where it is durable, and a store that lost it has another replica id.
 //! - The peer's feed cursor moves in the same batch.
+//! - What a device confirmed that was taken for dead, here or in another region, before or after, is joined into the receipt of the rest of its user's devices.
 //!
 //! Refused, with nothing changed: a register whose name or value this version cannot read; an acknowledgement of this very replica
 //! for more than its store holds, which is how a rolled back store meets its first life.
@@ -20,7 +21,7 @@ use crate::register_key::RegisterKey;
 use crate::shard::Effect;
 use crate::store::StoreError;
 use bytes::Bytes;
-use crdt::{Bucket, ConversationId, DeviceId, PartitionId, Receipt, ReplicaId, Sequence, UserId};
+use crdt::{Bucket, ConversationId, DeviceId, DeviceReceipt, PartitionId, ReplicaId, Sequence, UserId};
 use replication::commit::CommitRefused;
 use replication::log::ChangeNumber;
 use replication::register::Register;
@@ -28,7 +29,7 @@ use replication::stability::Pair;
 
 /// A register that has been read.
 enum Joinable {
-    Receipt((ConversationId, UserId, DeviceId), Receipt),
+    Receipt((ConversationId, UserId, DeviceId), DeviceReceipt),
     Acknowledgement(ReplicaId, Pair),
 }
 
@@ -103,9 +104,10 @@ fn read(
     for register in registers {
         let joinable = match RegisterKey::decode(&register.key) {
             Some(RegisterKey::Receipt(conversation, user, device)) => {
-                let receipt = Receipt::decode(&register.value).ok();
+                let receipt = DeviceReceipt::decode(&register.value).ok();
+                let can_be = |receipt: &DeviceReceipt| receipt.kept().is_some() || device != DeviceId::REST;
                 receipt
-                    .filter(|_| conversation.partition() == partition)
+                    .filter(|receipt| conversation.partition() == partition && can_be(receipt))
                     .map(|receipt| Joinable::Receipt((conversation, user, device), receipt))
             }
             Some(RegisterKey::Acknowledgement(replica)) => {
@@ -136,29 +138,42 @@ pub(crate) fn join_receipt(
     pending: &mut Pending<'_>,
     (conversation, user, device): (ConversationId, UserId, DeviceId),
     standing: Option<RegisterRecord>,
-    receipt: &Receipt,
+    receipt: &DeviceReceipt,
     from: Option<ReplicaId>,
 ) -> Result<(), StoreError> {
     let register = RegisterKey::Receipt(conversation, user, device);
     let bucket = conversation.partition().bucket;
     let key = Key::Register(bucket, register);
-    let mut joined = match &standing {
-        None => Receipt::default(),
-        Some(record) => {
-            Receipt::decode(&record.value).map_err(|error| damaged(&key.encode(), &error.to_string()))?
-        }
-    };
-    let grew = joined.join(receipt);
+    let mut joined = standing.as_ref().map(|record| held(&key, record)).transpose()?.unwrap_or_default();
+    let (grew, rest) = joined.join(receipt);
     let had_by = from.filter(|_| joined == *receipt);
-    if !grew {
+    if grew {
+        let value = (joined.encode().into(), Source { from, had_by });
+        rewrite(pending, bucket, register, standing.map(|record| record.change), value)?;
+        if let Some(kept) = joined.kept() {
+            let (delivered, read) = (kept.delivered().clone(), kept.read().clone());
+            pending.tables.effects.push(Effect::Receipt { conversation, user, device, delivered, read });
+        }
+    } else {
         crate::sometimes::REGISTER_STANDS.reach();
-        return note_had(pending, bucket, register, standing, had_by);
+        note_had(pending, bucket, register, standing, had_by)?;
     }
-    let value = (joined.encode().into(), Source { from, had_by });
-    rewrite(pending, bucket, register, standing.map(|record| record.change), value)?;
-    let (delivered, read) = (joined.delivered().clone(), joined.read().clone());
-    pending.tables.effects.push(Effect::Receipt { conversation, user, device, delivered, read });
-    Ok(())
+    match rest {
+        None => Ok(()),
+        Some(rest) => {
+            crate::sometimes::DEAD_DEVICE_CONFIRMED.reach();
+            let register = RegisterKey::Receipt(conversation, user, DeviceId::REST);
+            let standing = pending.tables.load(&Key::Register(bucket, register))?;
+            // The rest cannot die, so this ends here.
+            let register = (conversation, user, DeviceId::REST);
+            join_receipt(pending, register, standing, &DeviceReceipt::Kept(rest), None)
+        }
+    }
+}
+
+/// A device's receipt as its register holds it.
+pub(crate) fn held(key: &Key, record: &RegisterRecord) -> Result<DeviceReceipt, StoreError> {
+    DeviceReceipt::decode(&record.value).map_err(|error| damaged(&key.encode(), &error.to_string()))
 }
 
 /// Gives a register its new value under the next change number.
@@ -174,7 +189,10 @@ pub(crate) fn rewrite(
     }
     let change = pending.next_change(bucket, source.from.is_none())?;
     let had_by = source.had_by.into_iter().collect();
-    pending.tables.put(&Key::Register(bucket, register), &RegisterRecord { change, value, had_by });
+    pending.tables.put(
+        &Key::Register(bucket, register),
+        &RegisterRecord { change, value, had_by, since_ms: pending.now.ms() },
+    );
     pending.tables.put_bytes(&Key::Feed(bucket, change), register.encode());
     Ok(())
 }

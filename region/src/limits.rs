@@ -21,9 +21,12 @@ pub struct Limits {
     pub outbox_days_max: u64,
     /// Milliseconds that a device's clock may be ahead. Ids from further ahead are `message_from_future`.
     pub ahead_ms_max: u64,
-    /// Devices of one member whose receipts are kept apart in one conversation: device ids come from tokens, and a row each would let
-    /// one user fill a disk. Receipts of further devices are joined into the member's first one: nothing that was read is lost.
+    /// Devices of one member whose receipts are kept apart in one conversation, dead ones included: device ids come from tokens, and a row each would let
+    /// one user fill a disk. Receipts of further devices are joined into one for all of them: nothing that was read is lost.
     pub receipt_devices_max: usize,
+    /// Milliseconds for which a device may confirm nothing while another one of its user is given more; then it is taken for dead, and the next time that one confirms
+    /// its receipt goes. As long as an outbox is kept: who is away for longer has new devices, or nothing to send.
+    pub device_dead_after_ms: u64,
     /// Milliseconds for which a partition's acknowledgement may wait for more to acknowledge: an acknowledgement costs every region a write and every
     /// bridge some 70 bytes, so one a second and busy partition. Stability comes at most that much later: it lets clients forget, and nobody waits for it.
     pub acknowledge_after_ms: u64,
@@ -44,6 +47,7 @@ impl Default for Limits {
             outbox_days_max: 30,
             ahead_ms_max: DAY_MS,
             receipt_devices_max: 32,
+            device_dead_after_ms: 30 * DAY_MS,
             acknowledge_after_ms: 1_000,
             compact_after_ms: DAY_MS,
             windows: Windows::default(),

@@ -14,6 +14,7 @@ use crate::acknowledge;
 use crate::apply_operation;
 use crate::document;
 use crate::item::{ArrivalNumber, Content, Item, Reaction};
+use crate::join_registers;
 use crate::keys::{Key, KeyRange};
 use crate::limits::REACTION_USERS_SHOWN_MAX;
 use crate::partition;
@@ -25,8 +26,8 @@ use crdt::amendments::AmendmentContent;
 use crdt::emoji::Emoji;
 use crdt::operation::Body;
 use crdt::{
-    Bucket, ConversationId, Cut, DeviceId, Dot, Identity, PartitionId, PlacementId, Timestamp, UserId,
-    VersionVector,
+    Bucket, ConversationId, Cut, DeviceId, DeviceReceipt, Dot, Identity, PartitionId, PlacementId, Timestamp,
+    UserId, VersionVector,
 };
 use documents::{ChangeHash, ConversationView};
 use replication::log::Position;
@@ -103,7 +104,7 @@ pub struct Standing {
 pub struct Receipt {
     /// Whose.
     pub user: UserId,
-    /// On which device.
+    /// On which device; [`DeviceId::REST`] for all that have none of their own.
     pub device: DeviceId,
     /// Delivered up to here.
     pub delivered: Cut,
@@ -235,13 +236,13 @@ pub fn receipts(
 /// Whose a receipt is, on which device, and how it stands.
 pub(crate) type Held = ((UserId, DeviceId), crdt::Receipt);
 
-/// The receipts in a range of keys.
+/// The receipts in a range of keys, without devices that were taken for dead.
 pub(crate) fn receipts_in(view: &dyn View, range: &KeyRange) -> Result<Vec<Held>, StoreError> {
     let mut receipts = Vec::new();
     record::scan(view, range, Direction::Ascending, |key, register: RegisterRecord| {
-        if let Key::Register(_, RegisterKey::Receipt(_, user, device)) = key {
-            let receipt = crdt::Receipt::decode(&register.value)
-                .map_err(|error| record::damaged(&key.encode(), &error.to_string()))?;
+        if let Key::Register(_, RegisterKey::Receipt(_, user, device)) = key
+            && let DeviceReceipt::Kept(receipt) = join_registers::held(&key, &register)?
+        {
             receipts.push(((user, device), receipt));
         }
         Ok(ControlFlow::Continue(()))

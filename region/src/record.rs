@@ -75,6 +75,8 @@ pub(crate) struct RegisterRecord {
     pub(crate) value: Bytes,
     /// Peers whose feeds brought this very value: they need not be told. Forgotten when the value grows; at most one a region.
     pub(crate) had_by: Vec<ReplicaId>,
+    /// Since when it has had this value, by this region's clock in milliseconds; zero if it has since a format that did not say.
+    pub(crate) since_ms: u64,
 }
 
 /// Bytes that mean something to their table: a register's name in the feed, a believed pair.
@@ -377,12 +379,14 @@ impl Record for RegisterRecord {
         out.bytes(&self.value);
         out.number(self.had_by.len() as u64);
         self.had_by.iter().for_each(|replica| out.replica(*replica));
+        out.number(self.since_ms);
     }
 
     fn read(fields: &mut Reader) -> Option<Self> {
         let (change, value) = (ChangeNumber(fields.number()?), fields.bytes()?);
         let had_by = (0..fields.number()?).map(|_| fields.replica()).collect::<Option<_>>()?;
-        Some(Self { change, value, had_by })
+        let since_ms = if fields.end().is_some() { 0 } else { fields.number()? };
+        Some(Self { change, value, had_by, since_ms })
     }
 }
 

@@ -48,6 +48,8 @@ crdt::marks! {
     REGISTER_NOT_SENT_BACK = "a register is not sent to the peer that brought it";
     REGISTERS_REFUSED = "a peer's registers are refused";
     RECEIPT_BEFORE_ADDING = "a device's first receipt does not cover the adding of its user";
+    DEAD_DEVICE_CONFIRMED = "what a dead device confirmed counts for the rest of its user's";
+    DEVICE_DEAD = "a device is taken for dead";
     QUIET_RECEIPT_NOT_KNOWN = "what is read quietly counts as delivered, since a region could not read more";
     RECEIPTS_JOINED = "a member's further device shares a receipt";
     UNACKNOWLEDGED_AT_OPENING = "a store is opened whose last operations were not acknowledged";

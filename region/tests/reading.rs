@@ -244,6 +244,62 @@ fn a_direct_conversation_begins_once_whoever_opens_it() {
         .unwrap();
 }
 
+/// A phone is replaced: its receipt goes once the new one has been given more for 30 days, in every region, also in one where the old phone was in use
+/// meanwhile; what it had read stays read, and so does what it reads when it is found in a drawer.
+#[test]
+fn the_receipt_of_a_dead_device_goes_everywhere_and_what_was_read_on_it_stays_read() {
+    const DAY_MS: u64 = 86_400_000;
+    let mut world = World::new(2);
+    world.greet();
+    world.ask(0, 1, create(group(1), 1, &[1, 2])).unwrap();
+    for number in 2..12 {
+        world.ask(0, 1, post(group(1), number, "hello")).unwrap();
+    }
+    world.calm();
+    let old = changes(&world, 0, 2, &Standing::default(), 4).cut;
+    let all = changes(&world, 0, 2, &Standing::default(), 20).cut;
+    let confirm = |world: &mut World, region: usize, device: u64, delivered: &Cut, read: &Cut| {
+        let (delivered, read) = (Some(delivered.clone()), Some(read.clone()));
+        let command = Command::Receipt { conversation: group(1), delivered, read };
+        let (ticket, user) = (region::shard::Ticket(2_000 + device), user(2));
+        let device = crdt::DeviceId(device);
+        world.step(region, vec![region::shard::Input::Command { ticket, user, device, command }]);
+    };
+    let devices = |world: &World, region: usize| -> Vec<(u64, bool)> {
+        let receipts = region::export::receipts(&world.regions[region].store).unwrap().into_iter();
+        receipts.filter(|one| one.user == user(2)).map(|one| (one.device.0, one.dead)).collect()
+    };
+    let unread = |world: &World, region: usize| {
+        read::conversations(&world.regions[region].store, WORLD, user(2), 9).unwrap()[0].unread
+    };
+    let before = unread(&world, 0);
+    confirm(&mut world, 0, 1, &old, &old);
+    let left = unread(&world, 0);
+    assert!(left < before);
+    world.calm();
+    confirm(&mut world, 0, 2, &all, &Cut::new());
+    world.now = world.now.plus_ms(29 * DAY_MS);
+    confirm(&mut world, 0, 2, &all, &Cut::new());
+    assert_eq!(devices(&world, 0), [(1, false), (2, false)], "it may come back yet");
+    world.now = world.now.plus_ms(2 * DAY_MS);
+    // Cut off from the others, somebody still uses the old one.
+    confirm(&mut world, 1, 1, &all, &old);
+    confirm(&mut world, 0, 2, &all, &Cut::new());
+    assert_eq!(devices(&world, 0), [(0, false), (1, true), (2, false)]);
+    assert_eq!(unread(&world, 0), left, "it stays read");
+    world.calm();
+    let receipts = region::export::receipts(&world.regions[0].store).unwrap();
+    assert_eq!(region::export::receipts(&world.regions[1].store).unwrap(), receipts);
+    let told = read::receipts(&world.regions[1].store, group(1), user(1)).unwrap().unwrap();
+    let told: Vec<_> = told.iter().filter(|one| one.user == user(2)).map(|one| one.device.0).collect();
+    assert_eq!(told, [0, 2], "nobody is told of it any more");
+    confirm(&mut world, 1, 1, &all, &all);
+    world.calm();
+    for region in 0..world.regions.len() {
+        assert_eq!((devices(&world, region).len(), unread(&world, region)), (3, 0), "out of a drawer");
+    }
+}
+
 #[test]
 fn a_members_devices_beyond_the_limit_share_a_receipt_and_nothing_read_is_lost() {
     let mut world = ten();
@@ -256,8 +312,8 @@ fn a_members_devices_beyond_the_limit_share_a_receipt_and_nothing_read_is_lost()
         world.step(0, vec![region::shard::Input::Command { ticket, user, device, command }]);
     }
     let receipts = read::receipts(&world.regions[0].store, group(1), user(1)).unwrap().unwrap();
-    assert_eq!(receipts.len(), 32);
-    assert_eq!((receipts[0].device, &receipts[0].read), (crdt::DeviceId(1), &given.cut));
+    assert_eq!(receipts.len(), 33);
+    assert_eq!((receipts[0].device, &receipts[0].read), (crdt::DeviceId::REST, &given.cut));
     let list = read::conversations(&world.regions[0].store, WORLD, user(2), 9).unwrap();
     assert_eq!(list[0].unread, 5);
 }

@@ -16,6 +16,11 @@ pub struct UserId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeviceId(pub u64);
 
+impl DeviceId {
+    /// No device: names what those of a user's devices share that have nothing of their own.
+    pub const REST: Self = Self(0);
+}
+
 impl UserId {
     /// The user of that placement with those 48 low bits; higher bits of `low` are cut off.
     #[must_use]

@@ -98,7 +98,7 @@ fn membership_line(membership: &ExportedMembership) -> Value {
 fn receipt_line(receipt: &ExportedReceipt) -> Value {
     json!({
         "kind": "receipt", "conversation": receipt.conversation.to_string(), "user": receipt.user.to_string(),
-        "device": receipt.device.to_string(), "delivered": dots(&receipt.delivered), "read": dots(&receipt.read), "noted": dots(&receipt.noted),
+        "device": receipt.device.to_string(), "delivered": dots(&receipt.delivered), "read": dots(&receipt.read), "noted": dots(&receipt.noted), "dead": receipt.dead,
     })
 }
 

@@ -275,6 +275,8 @@ pub struct Limits {
     pub window_kib: Amount,
     /// Devices of a member whose receipts a region keeps apart.
     pub receipt_devices: Amount,
+    /// Seconds after which a device is dead that confirms nothing though another one of its user's is given more.
+    pub device_dead_s: Amount,
     /// Members of a group. People begin groups with fewer, where that is possible.
     pub members: Amount,
 }
@@ -420,6 +422,7 @@ impl Default for Limits {
             changes: Amount::of(1_024),
             window_kib: Amount::of(256),
             receipt_devices: Amount::of(RECEIPT_DEVICES),
+            device_dead_s: Amount::of(DEVICE_DEAD_S),
             members: Amount::of(MEMBERS),
         }
     }
@@ -433,6 +436,8 @@ impl Default for DrawnFaults {
 
 /// Devices of a member whose receipts a region keeps apart, if nothing else is said: as in production.
 pub(crate) const RECEIPT_DEVICES: u64 = 32;
+/// Seconds after which a device is dead, as in production.
+pub(crate) const DEVICE_DEAD_S: u64 = 30 * 86_400;
 
 /// Members of a group, if nothing else is said: as in production.
 pub(crate) const MEMBERS: u64 = 1_024;

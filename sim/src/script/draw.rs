@@ -80,6 +80,7 @@ pub fn draw(scenario: &Scenario, seed: u64) -> Script {
         changes: lot.amount("changes", &scenario.limits.changes),
         window_bytes: lot.amount("window_kib", &scenario.limits.window_kib) << 10,
         receipt_devices: lot.amount("receipt_devices", &scenario.limits.receipt_devices).max(1),
+        device_dead_s: lot.amount("device_dead_s", &scenario.limits.device_dead_s).max(1),
         members: lot.amount("members_max", &scenario.limits.members).max(1),
     };
     let mut script = Script {

@@ -18,7 +18,7 @@ pub(crate) mod spelling;
 pub use draw::draw;
 pub use happening::{Act, Describe, Govern, How, PlannedFault, What};
 
-use crate::scenario::{ClientNetwork, MEMBERS, Pace, RECEIPT_DEVICES};
+use crate::scenario::{ClientNetwork, DEVICE_DEAD_S, MEMBERS, Pace, RECEIPT_DEVICES};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -85,6 +85,9 @@ pub struct ScriptLimits {
     /// Devices of a member whose receipts a region keeps apart.
     #[serde(default = "receipt_devices", skip_serializing_if = "is_usual")]
     pub receipt_devices: u64,
+    /// Seconds after which a device is dead that confirms nothing though another one of its user's is given more.
+    #[serde(default = "device_dead_s", skip_serializing_if = "is_usual_life")]
+    pub device_dead_s: u64,
     /// Members of a group.
     #[serde(default = "members", skip_serializing_if = "is_usual_group")]
     pub members: u64,
@@ -97,6 +100,15 @@ const fn receipt_devices() -> u64 {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
 const fn is_usual(receipt_devices: &u64) -> bool {
     *receipt_devices == RECEIPT_DEVICES
+}
+
+const fn device_dead_s() -> u64 {
+    DEVICE_DEAD_S
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+const fn is_usual_life(device_dead_s: &u64) -> bool {
+    *device_dead_s == DEVICE_DEAD_S
 }
 
 const fn members() -> u64 {

@@ -3,7 +3,7 @@
 //! What must always hold: a plain number is one that nobody would ask about, so whatever is not plain at the end has to do with the failure.
 
 use super::Search;
-use crate::scenario::{MEMBERS, RECEIPT_DEVICES};
+use crate::scenario::{DEVICE_DEAD_S, MEMBERS, RECEIPT_DEVICES};
 use crate::script::{Act, Device, Region, Script, ScriptLimits, Way, What};
 
 const USUAL: ScriptLimits = ScriptLimits {
@@ -11,6 +11,7 @@ const USUAL: ScriptLimits = ScriptLimits {
     changes: 1_024,
     window_bytes: 256 << 10,
     receipt_devices: RECEIPT_DEVICES,
+    device_dead_s: DEVICE_DEAD_S,
     members: MEMBERS,
 };
 
@@ -21,6 +22,7 @@ impl Search<'_> {
             |limits: &mut ScriptLimits| limits.changes = USUAL.changes,
             |limits: &mut ScriptLimits| limits.window_bytes = USUAL.window_bytes,
             |limits: &mut ScriptLimits| limits.receipt_devices = USUAL.receipt_devices,
+            |limits: &mut ScriptLimits| limits.device_dead_s = USUAL.device_dead_s,
             |limits: &mut ScriptLimits| limits.members = USUAL.members,
         ] {
             let mut candidate = self.script.clone();

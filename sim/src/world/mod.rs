@@ -178,7 +178,6 @@ impl World {
         };
         let placements = [WORLD, PINNED].map(|placement| (placement, world.layout.regions_of(placement)));
         world.oracle.placements_are(placements.into());
-        world.oracle.keeps_apart(world.layout.limits.receipt_devices_max);
         world.oracle.limits_members(world.layout.limits.members_max);
         world
     }

@@ -5,7 +5,7 @@
 use super::record::{DeviceFacts, Facts, IdentityNumber, Screen};
 use super::{Checker, Oracle};
 use crate::world::Moment;
-use crdt::{ConversationId, MessageId, RegionId, UserId};
+use crdt::{ConversationId, DeviceId, MessageId, RegionId, UserId};
 
 impl Oracle {
     /// The first thing that has not come to everyone yet.
@@ -105,8 +105,9 @@ impl Oracle {
             for (reader, known) in &readers {
                 let shown = known.conversations.get(&id).is_some_and(|screen| screen.shows(*identity));
                 let given = shown && facts.must_be_shown(*identity, known.user);
-                let mut readers = self.may_stand_for(known.user, *reader).into_iter();
-                let is_told = |reader| device.ticks.contains(&(*message, reader, false));
+                // A receipt of its own, or with the rest of its user's devices.
+                let mut readers = [*reader, DeviceId::REST].into_iter();
+                let is_told = |reader| device.ticks.contains(&(*message, known.user, reader, false));
                 if known.user != *author && given && !readers.any(is_told) {
                     let by = sent.device;
                     return Some(format!("{by} was not told that {message} reached {reader} in {id}"));

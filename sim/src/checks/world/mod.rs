@@ -128,8 +128,6 @@ pub(crate) struct Oracle {
     tallies: Tallies,
     lies: Lies,
     pub(crate) marks: Marks,
-    /// Devices of one member whose receipts are kept apart, where there is such a limit.
-    receipt_devices_max: Option<usize>,
     /// Members of a group.
     members_max: Option<usize>,
     /// Whether every two regions of the placement that is compared have a way to each other.
@@ -150,11 +148,6 @@ impl Oracle {
     pub(crate) fn placements_are(&mut self, placements: BTreeMap<PlacementId, Vec<RegionId>>) {
         self.residency.placements_are(&placements);
         self.record.placements = placements;
-    }
-
-    /// Of so many devices of one member receipts are kept apart.
-    pub(crate) const fn keeps_apart(&mut self, receipt_devices_max: usize) {
-        self.receipt_devices_max = Some(receipt_devices_max);
     }
 
     /// A promise was not kept.

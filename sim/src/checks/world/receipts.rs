@@ -2,7 +2,7 @@
 //!
 //! A receipt's cut names operations of its own conversation alone (history 35), and covers only what its device has been given, or what is hidden from its user for
 //! good; what it covers as read was on the screen when its user said so, and not only to themselves; who tells nobody is told nothing. An author is told so once. Each operation is looked at when a receipt first covers
-//! it. Where a user has more devices than a region keeps apart, a receipt may be of any of them. What this does not see: what a user looked at.
+//! it. One of the rest of a user's devices may be of any of them. What this does not see: what a user looked at.
 
 use super::record::IdentityNumber;
 use super::{Checker, Fault, Oracle};
@@ -20,7 +20,7 @@ impl Oracle {
         delivered: &Cut,
         read: &Cut,
     ) {
-        if self.is_off || self.lies.have_misled(device) {
+        if self.is_off || self.is_misled(user, device) {
             return;
         }
         self.look_at(Checker::Receipts);
@@ -41,8 +41,7 @@ impl Oracle {
         if !self.record.conversations.contains_key(&conversation) {
             return Ok(());
         }
-        let Some(known) = self.record.devices.get_mut(&device) else { return Ok(()) };
-        let claimed = known.conversations.entry(conversation).or_default().newly_claimed(cut, is_read);
+        let claimed = self.record.newly_claimed((conversation, user, device), cut, is_read);
         let Some(facts) = self.record.conversations.get(&conversation) else { return Ok(()) };
         for (from, to) in claimed {
             if !facts.by_dot.contains_key(&to) {
@@ -60,11 +59,14 @@ impl Oracle {
         Ok(())
     }
 
-    /// The devices for which a receipt of one of a user's may stand: that one, or all if they are too many to be kept apart.
-    pub(super) fn may_stand_for(&self, user: UserId, device: DeviceId) -> Vec<DeviceId> {
-        let all = self.record.devices_of.get(&user).map_or(&[][..], Vec::as_slice);
-        let is_joined = self.receipt_devices_max.is_some_and(|most| all.len() > most);
-        if is_joined { all.to_vec() } else { vec![device] }
+    /// The devices for which a receipt of one of a user's may stand: that one, or any for that of the rest.
+    fn may_stand_for(&self, user: UserId, device: DeviceId) -> Vec<DeviceId> {
+        let all = || self.record.devices_of.get(&user).cloned().unwrap_or_default();
+        if device == DeviceId::REST { all() } else { vec![device] }
+    }
+
+    fn is_misled(&self, user: UserId, device: DeviceId) -> bool {
+        self.may_stand_for(user, device).iter().any(|device| self.lies.have_misled(*device))
     }
 
     /// Whether a device, or any other for which its receipt may stand, shows a message, or its user had read it there.
@@ -95,7 +97,7 @@ impl Oracle {
         self.look_at(Checker::Receipts);
         let Some(device) = self.record.devices.get_mut(&id) else { return Ok(()) };
         let name = || format!("{message} to {reader} of {user}, read: {is_read}");
-        if !device.ticks.insert((message, reader, is_read)) {
+        if !device.ticks.insert((message, user, reader, is_read)) {
             return Err((Checker::ShownOnce, format!("told again: {}", name())));
         }
         if is_read && device.is_quiet {
@@ -106,7 +108,7 @@ impl Oracle {
             return Ok(());
         };
         let identity = facts.identities.get(&(author, message)).copied();
-        let given = self.lies.have_misled(reader)
+        let given = self.is_misled(user, reader)
             || identity
                 .is_some_and(|identity| self.was_given(conversation, (user, reader), identity, is_read));
         if given { Ok(()) } else { Err((Checker::Receipts, name())) }

@@ -47,6 +47,8 @@ impl Oracle {
 
     /// Whether a device was told that its message was read on that one.
     pub(crate) fn was_read(&self, id: DeviceId, message: MessageId, reader: DeviceId) -> bool {
-        self.record.devices.get(&id).is_some_and(|device| device.ticks.contains(&(message, reader, true)))
+        self.record.devices.get(&id).is_some_and(|device| {
+            device.ticks.iter().any(|tick| (tick.0, tick.2, tick.3) == (message, reader, true))
+        })
     }
 }

@@ -21,7 +21,7 @@ pub(crate) use operations::{Facts, IdentityNumber, Kind, Number, Sent};
 pub(crate) use roster::Members;
 pub(crate) use screens::{DeviceFacts, Screen};
 
-use crdt::{ConversationId, DeviceId, Dot, PartitionId, PlacementId, RegionId, UserId, VersionVector};
+use crdt::{ConversationId, Cut, DeviceId, Dot, PartitionId, PlacementId, RegionId, UserId, VersionVector};
 use region::item::Item;
 use std::collections::BTreeMap;
 
@@ -41,6 +41,8 @@ pub(crate) struct Record {
     pub(crate) stable_at: BTreeMap<(RegionId, PartitionId), VersionVector>,
     /// What each region is writing: of its own operations the end of the command's id, and what they are.
     pub(crate) unsynced: BTreeMap<RegionId, Vec<([u8; 8], ConversationId, Dot)>>,
+    /// How far each device's receipts have been held against its screen: delivered, read.
+    claimed: BTreeMap<(ConversationId, UserId, DeviceId), [Cut; 2]>,
     /// How much there is of everything; grows as long as anything is stored.
     pub(crate) applied: u64,
 }
@@ -90,6 +92,21 @@ impl Record {
         let number = facts.add(region, item);
         self.dots.entry(id.partition()).or_default().insert(item.dot, (id, number));
         (number, true)
+    }
+
+    /// The dots of a receipt that have not been looked at yet: from where, up to where.
+    pub(crate) fn newly_claimed(
+        &mut self,
+        of: (ConversationId, UserId, DeviceId),
+        cut: &Cut,
+        is_read: bool,
+    ) -> Vec<(Dot, Dot)> {
+        let known = &mut self.claimed.entry(of).or_default()[usize::from(is_read)];
+        let from = |dot: Dot| Dot { sequence: known.get(dot.replica).next(), ..dot };
+        let new: Vec<(Dot, Dot)> =
+            cut.iter().map(|dot| (from(dot), dot)).filter(|(from, to)| from <= to).collect();
+        known.join(cut);
+        new
     }
 
     /// Whether an operation is durable in a region.

@@ -6,7 +6,7 @@
 use super::amendments::Look;
 use super::operations::{Branch, Facts, IdentityNumber, Number, Sent};
 use super::sequence::Sequence;
-use crdt::{ConversationId, Cut, DeviceId, Dot, MessageId, UserId};
+use crdt::{ConversationId, DeviceId, MessageId, UserId};
 use gateway_client::Place;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,8 +23,8 @@ pub(crate) struct DeviceFacts {
     /// Reads for it that a faulty disk failed and that it was not told of yet.
     pub(crate) unread: u64,
     pub(crate) posts: BTreeMap<ConversationId, u64>,
-    /// Own messages with their ticks: whose device, and whether read.
-    pub(crate) ticks: BTreeSet<(MessageId, DeviceId, bool)>,
+    /// Own messages with their ticks: whose, on which device, and whether read.
+    pub(crate) ticks: BTreeSet<(MessageId, UserId, DeviceId, bool)>,
     /// Whether its user has read receipts off there.
     pub(crate) is_quiet: bool,
 }
@@ -48,8 +48,6 @@ pub(crate) struct Screen {
     pub(crate) looks: BTreeMap<(UserId, MessageId), Look>,
     /// How much had been shown when its user last marked it as read.
     read: usize,
-    /// How far each of its receipts has been held against that: delivered, read.
-    pub(crate) receipts: [Cut; 2],
 }
 
 impl DeviceFacts {
@@ -129,16 +127,6 @@ impl Screen {
         self.shown.gap(Against::Device(sent.device), author, sent.seen, |shown, identity| {
             shown.contains(identity) || facts.is_excused_identity(identity, user)
         })
-    }
-
-    /// The dots of a receipt that have not been looked at yet: from where, up to where.
-    pub(crate) fn newly_claimed(&mut self, cut: &Cut, is_read: bool) -> Vec<(Dot, Dot)> {
-        let known = &mut self.receipts[usize::from(is_read)];
-        let from = |dot: Dot| Dot { sequence: known.get(dot.replica).next(), ..dot };
-        let new: Vec<(Dot, Dot)> =
-            cut.iter().map(|dot| (from(dot), dot)).filter(|(from, to)| from <= to).collect();
-        known.join(cut);
-        new
     }
 }
 
