@@ -39,6 +39,7 @@ scenarios!(
     "pinned-in-the-world",
     "reconnect-storm",
     "restored-from-yesterday",
+    "rights-over-a-star",
     "roaming-through-a-cut",
     "roster-wars",
     "second-thoughts",
