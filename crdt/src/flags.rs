@@ -9,7 +9,7 @@
 //! - Of two under one version, which only a region that lost its store can write, the strictest holds: so joining is commutative, associative and idempotent.
 //! - What holds depends on the set of registers alone.
 //!
-//! Growth: a region, at a few bytes a feature that it has set; at most [`FLAGS_MAX`](crate::limits::FLAGS_MAX) features.
+//! Growth: a region, at a few bytes a feature that it has set; at most [`FLAGS_MAX`] features.
 
 use crate::canonical::{Decoder, Encoder, MalformedState, ascending};
 use crate::limits::{FLAG_NAME_BYTES_MAX, FLAGS_MAX};
