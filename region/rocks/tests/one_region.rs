@@ -147,20 +147,20 @@ async fn a_store_of_a_newer_format_is_refused_and_left_as_it_is() {
     let (_, batch) = meta::advance(meta::read(&store.reader()).unwrap().unwrap());
     let (key, _) = batch.writes().next().unwrap();
     let key = key.clone();
-    let mut later = vec![meta::FORMAT as u8 + 1, 0xee, 0xee];
-    later.extend(crc32c::crc32c_append(crc32c::crc32c(&key), &later).to_be_bytes());
+    let mut record = vec![meta::FORMAT as u8 + 1, 0xee, 0xee];
+    record.extend(crc32c::crc32c_append(crc32c::crc32c(&key), &record).to_be_bytes());
     let mut batch = Batch::default();
-    batch.put(key.clone(), later.clone().into());
+    batch.put(key.clone(), record.clone().into());
     store.commit(&batch).unwrap();
     drop(store);
 
     let refused = world.start(1).unwrap_err().to_string();
-    assert!(
-        refused.contains("has format 8, this version reads up to 7: run the version that wrote it"),
-        "{refused}"
-    );
+    let (later, newest) = (meta::FORMAT + 1, meta::FORMAT);
+    let said =
+        format!("has format {later}, this version reads up to {newest}: run the version that wrote it");
+    assert!(refused.contains(&said), "{refused}");
     let store = RocksStore::open(&folder, &SharedMemory::new()).unwrap();
-    assert_eq!(store.reader().get(&key).unwrap().unwrap(), later, "nothing was written to it");
+    assert_eq!(store.reader().get(&key).unwrap().unwrap(), record, "nothing was written to it");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
