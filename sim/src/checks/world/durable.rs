@@ -84,9 +84,13 @@ impl Oracle {
     ) -> Fault {
         self.look_at(Checker::Durable);
         let facts = self.record.conversations.get(&conversation);
-        let is_durable = self.is_off
-            || place.is_none_or(|place| facts.is_some_and(|facts| facts.by_dot.contains_key(&place.dot)));
         let Some(device) = self.record.devices.get_mut(&id) else { return Ok(()) };
+        let is_durable = match place {
+            Some(place) => facts.is_some_and(|facts| facts.by_dot.contains_key(&place.dot)),
+            // Nothing had to be done: that is never so of a message.
+            None => !facts.is_some_and(|facts| facts.sent.contains_key(&(device.user, command))),
+        };
+        let is_durable = is_durable || self.is_off;
         let is_first = device.is_acknowledged(conversation, command, place);
         if !is_durable {
             return Err((Checker::Durable, format!("{command} is acknowledged at {place:?}")));
