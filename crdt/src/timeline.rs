@@ -17,6 +17,7 @@
 //! has an identity issues no second operation for it, so there are at most as many aliases as replicas ever had the
 //! conversation. [`Timeline`] is the same rule over a whole conversation in memory (`timeline/in_memory.rs`).
 
+mod gallop;
 mod identity_index;
 mod in_memory;
 

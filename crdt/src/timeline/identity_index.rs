@@ -8,6 +8,8 @@
 //! - Keys ascend within a chunk and from chunk to chunk; no chunk is empty; `firsts` has the first key of each.
 //! - No choice of keys makes it slow: a put moves 3 KiB at most, and once in 128 times the list of chunks.
 
+use super::gallop::gallop;
+
 /// Keys in a chunk at most.
 const CHUNK: usize = 256;
 
@@ -55,20 +57,15 @@ impl IdentityIndex {
         self.firsts.partition_point(|first| *first <= key).saturating_sub(1)
     }
 
-    /// The chunk in which a key stands and where in it, or would stand, if that is behind the last one put in its chunk: steps double, so what is near is found by few.
+    /// The chunk in which a key stands and where in it, or would stand, if that is behind the last one put in its chunk.
     fn near(&self, key: u64) -> Option<(usize, Result<usize, usize>)> {
         let (at, last) = self.last_put;
         let keys = &self.chunks.get(at)?.keys;
         if *keys.get(last)? >= key || self.firsts.get(at + 1).is_some_and(|next| *next <= key) {
             return None;
         }
-        let (mut from, mut step) = (last + 1, 1);
-        while keys.get(from + step - 1).is_some_and(|known| *known < key) {
-            from += step;
-            step *= 2;
-        }
-        let within = keys[from..keys.len().min(from + step)].binary_search(&key);
-        Some((at, within.map(|within| from + within).map_err(|within| from + within)))
+        let within = gallop(keys, last + 1, |known| *known < key);
+        Some((at, if keys.get(within) == Some(&key) { Ok(within) } else { Err(within) }))
     }
 
     fn put(&mut self, at: usize, within: usize, key: u64, number: u32) {

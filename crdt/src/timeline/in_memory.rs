@@ -11,6 +11,7 @@
 //! Cost: an operation that comes last `O(log n)`, nearly all of it in the index; one that comes between others moves 2 KiB of numbers at most, and
 //! once in 256 times the list of chunks.
 
+use super::gallop::gallop;
 use super::identity_index::IdentityIndex;
 use super::{Aliases, Entry, Identity, Inserted, Place};
 use crate::Timestamp;
@@ -233,7 +234,7 @@ impl Timeline {
         (chunk, numbers.partition_point(|number| self.precedes(*number, place)))
     }
 
-    /// The same, if it is in the chunk of the last one put and behind that one: steps double, so what is near is found by few (Bentley and Yao 1976).
+    /// The same, if it is in the chunk of the last one put and behind that one.
     fn position_near(&self, place: Place) -> Option<(usize, usize)> {
         let (chunk, last) = self.last_put;
         let numbers = &self.order.get(chunk)?.numbers;
@@ -242,13 +243,7 @@ impl Timeline {
         {
             return None;
         }
-        let (mut from, mut step) = (last + 1, 1);
-        while numbers.get(from + step - 1).is_some_and(|number| self.precedes(*number, place)) {
-            from += step;
-            step *= 2;
-        }
-        let within = &numbers[from..numbers.len().min(from + step)];
-        Some((chunk, from + within.partition_point(|number| self.precedes(*number, place))))
+        Some((chunk, gallop(numbers, last + 1, |number| self.precedes(*number, place))))
     }
 
     fn put_in_order(&mut self, place: Place, number: u32) {
