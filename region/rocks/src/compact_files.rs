@@ -19,6 +19,7 @@ use region::compact_files::KeySpan;
 use region::shard::Input;
 use region::store::StoreError;
 use rocksdb::{BottommostLevelCompaction, CompactOptions, DB, LiveFile};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -80,7 +81,15 @@ impl Files {
             before.extend(files.iter().filter(|file| lies_over(file, &span)).map(|file| self.path(file)));
             self.database.compact_range_opt(Some(&span.from), Some(&span.to), &options);
         }
-        let is_gone = || Ok(!before.iter().any(|file| file.exists()));
+        let is_gone = || {
+            for file in &before {
+                let exists = file.try_exists();
+                if exists.map_err(|error| failure(&self.folder, "look for a file", &error.to_string()))? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        };
         Ok(if self.wait(stop, is_gone)? { Compacted::Whole } else { held_up(stop) })
     }
 
@@ -117,8 +126,17 @@ impl Files {
     fn write_ahead_logs(&self) -> Result<Vec<PathBuf>, StoreError> {
         let logs = torn_tail::write_ahead_logs(&self.folder);
         let mut logs = logs.map_err(|error| failure(&self.folder, "list folder", &error.to_string()))?;
-        logs.retain(|log| log.metadata().is_ok_and(|metadata| metadata.len() > 0));
-        Ok(logs)
+        // One that is gone already holds nothing; of any other that cannot be looked at, nobody knows.
+        let mut unknown = None;
+        logs.retain(|log| match log.metadata() {
+            Ok(metadata) => metadata.len() > 0,
+            Err(error) if error.kind() == ErrorKind::NotFound => false,
+            Err(error) => {
+                unknown = Some(error);
+                true
+            }
+        });
+        unknown.map_or(Ok(logs), |error| Err(failure(&self.folder, "look at a log", &error.to_string())))
     }
 
     fn path(&self, file: &LiveFile) -> PathBuf {
@@ -130,7 +148,7 @@ impl Files {
 #[derive(Debug)]
 pub(crate) struct Compactor {
     /// None only while it is dropped.
-    spans: Option<mpsc::Sender<Vec<KeySpan>>>,
+    spans: Option<mpsc::SyncSender<Vec<KeySpan>>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -145,7 +163,8 @@ impl Compactor {
         counters: Arc<ShardCounters>,
         mailbox: WeakMailbox,
     ) -> std::io::Result<Self> {
-        let (spans, asked) = mpsc::channel::<Vec<KeySpan>>();
+        // The core asks for the next one when the last is answered: one fits, and nobody waits for room.
+        let (spans, asked) = mpsc::sync_channel::<Vec<KeySpan>>(1);
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let compact = move || {

@@ -121,9 +121,6 @@ impl<'a> HistoryCollector<'a> {
                 if !adds.contains(&since) {
                     adds.push(since);
                 }
-                let device = self.device;
-                let track = self.conversation(conversation).tracks.entry(device).or_default();
-                track.added.insert(user, track.moments.len());
             }
             Event::Left { conversation, user } => {
                 self.conversation(conversation).left.insert(user);

@@ -109,8 +109,6 @@ pub struct Track {
     pub moments: Vec<Moment>,
     /// What stands on its screen at the end, from top to bottom.
     pub displayed: Option<Vec<MessageNumber>>,
-    /// How many moments it had when it was last told that this user was added.
-    pub added: BTreeMap<UserId, usize>,
 }
 
 /// One thing that happened on a device.
