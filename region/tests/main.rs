@@ -17,6 +17,7 @@ mod log_reads;
 mod pins;
 mod reading;
 mod refusals;
+mod refused_peers;
 mod rig;
 mod rights;
 mod rosters;
