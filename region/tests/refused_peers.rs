@@ -14,6 +14,7 @@ use replication::commit::{Commit, CommitRefused, OperationBytes};
 use replication::log::{ChangeNumber, LogView as _, Position};
 use replication::register::Register;
 use replication::signature::Ed25519;
+
 /// A post that region 1 could have issued next in group 1.
 fn next_post(number: u128) -> OperationBytes {
     let body = Body::Post(crdt::operation::Post {
