@@ -280,6 +280,11 @@ impl Talk {
                 let me = self.screen.me();
                 let chats = peers.values().map(|peer| ConversationId::direct(placement, me, *peer));
                 let chats: Vec<ConversationId> = chats.collect();
+                // Before any of them is opened.
+                if let Err(refused) = forward::forwarded(&body, &chats) {
+                    eprintln!("{}: {refused}", refused.code());
+                    return Ok(());
+                }
                 for (name, peer) in peers {
                     self.screen.learn(peer, name);
                     self.client.act(Act::OpenDirect { placement, peer }).await?;
@@ -304,10 +309,6 @@ impl Talk {
             peers.collect::<Result<_, Failure>>().map_err(|failure| failure.to_string())?;
         let body = self.screen.latest_body().filter(|_| !peers.is_empty());
         let body = body.ok_or("/forward needs a message of somebody else here, and names")?;
-        let most = forward::FORWARD_CHATS_MAX;
-        if peers.len() > most {
-            return Err(format!("/forward takes up to {most} names at once"));
-        }
         Ok((body.clone(), peers))
     }
 

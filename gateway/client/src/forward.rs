@@ -12,7 +12,7 @@
 //! An application that lies about the count can: whoever may read a message may also say it again as their own. An edit is its author's own words, without a count.
 
 use crate::error::LocalRefusal;
-pub use crate::limits::FORWARD_CHATS_MAX;
+use crate::limits::FORWARD_CHATS_MAX;
 use bytes::Bytes;
 use crdt::ConversationId;
 
