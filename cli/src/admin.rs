@@ -1,15 +1,16 @@
-//! `archipelago admin`: what operators do with the cluster's keys.
+//! `archipelago admin`: what operators do with the cluster's keys, and, with a token that these make, in a region (`operate.rs`).
 //!
-//! What must always hold: a token names a placement that exists, is good for at most 30 days, and is the only thing on stdout.
+//! What must always hold: a token names a placement that exists, is good for at most 30 days, and what a command prints is the only thing on stdout.
 
 use crate::cluster_folder::ClusterFolder;
 use crate::failure::Failure;
+use crate::operate;
 use crate::token;
 use clap::{Args, Subcommand};
 use crdt::{DeviceId, UserId};
 use std::path::PathBuf;
 
-/// What operators do with the cluster's keys.
+/// What operators do.
 #[derive(Debug, Args)]
 pub(crate) struct Admin {
     #[command(subcommand)]
@@ -20,6 +21,8 @@ const EXAMPLES: &str = "\
 Examples:
   archipelago admin token --cluster demo --user u0001000000000001 --device d0000000000000001
   archipelago admin operator-token --cluster demo --days 1
+  archipelago admin user u0001000000000001 --cluster demo --region us-east --home us-east
+  archipelago admin features --cluster demo --region us-east --placement global --set posts=off
 ";
 
 #[derive(Debug, Subcommand)]
@@ -49,13 +52,17 @@ enum Verb {
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=30))]
         days: u32,
     },
+    /// Show where a user's home is, give them one, or mark them as erased
+    User(operate::User),
+    /// Show what of a placement's features is turned off or limited, or change what a region says of them
+    Features(operate::Features),
 }
 
 impl Admin {
-    /// Does it, and prints the token.
+    /// Does it, and prints the token, or what the region says.
     ///
     /// # Errors
-    /// When the cluster or its token key cannot be read, or the user's placement does not exist.
+    /// When the cluster or its token key cannot be read, or the user's placement does not exist; when a region does not answer, or refuses.
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let token = match &self.verb {
             Verb::Token { cluster, user, device, days } => {
@@ -73,6 +80,8 @@ impl Admin {
             Verb::OperatorToken { cluster, days } => {
                 token::for_operator(&ClusterFolder::open(cluster)?, *days)?
             }
+            Verb::User(user) => return user.run(),
+            Verb::Features(features) => return features.run(),
         };
         println!("{token}");
         Ok(())

@@ -14,6 +14,7 @@ mod cluster_folder;
 mod demo;
 mod failure;
 mod init;
+mod operate;
 mod replay;
 mod run_region;
 mod sim;
@@ -47,7 +48,7 @@ enum Command {
     Replay(replay::Replay),
     /// Run one region; prints one line of JSON when clients can connect
     Region(run_region::Region),
-    /// What operators do: make tokens
+    /// What operators do: make tokens, give users homes, turn features off
     Admin(admin::Admin),
     /// Ask all regions what they hold, and compare
     Check(check::Check),

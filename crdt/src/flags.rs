@@ -6,7 +6,8 @@
 //!
 //! What must always hold:
 //! - A register's version grows with each write of its region; the higher version is the register, whole.
-//! - Of two under one version, which only a region that lost its store can write, the strictest holds: so joining is commutative, associative and idempotent.
+//! - Of two under one version, which only a region that lost its store can write, the strictest holds, and of their features the first [`FLAGS_MAX`] by name: so joining is commutative, associative and
+//!   idempotent, and no register grows beyond its limit.
 //! - What holds depends on the set of registers alone.
 //!
 //! Growth: a region, at a few bytes a feature that it has set; at most [`FLAGS_MAX`] features.
@@ -68,6 +69,7 @@ pub enum NotSet {
 /// | --- | --- |
 /// | an older and a newer state of a region's register | the newer, whole |
 /// | two states under one version, of a region that lost its store | feature by feature the stricter |
+/// | two such states that set more features together than may be set | the first by name |
 /// | one region turns a feature off, another limits it | off |
 /// | two regions limit a feature | the lower limit |
 /// | a region turns a feature on again that another one turned off too | off, until that one has turned it on |
@@ -124,6 +126,9 @@ impl Flags {
             let stricter = |held: &mut Flag| *held = (*held).min(flag);
             self.set.entry(name.clone()).and_modify(stricter).or_insert(flag);
         }
+        while self.set.len() > FLAGS_MAX {
+            self.set.pop_last();
+        }
         *self != before
     }
 
@@ -155,11 +160,15 @@ impl Flags {
     /// Reads the canonical encoding.
     ///
     /// # Errors
-    /// [`MalformedState`] for any other bytes. More features than may be set are read: two registers under one version may make them together.
+    /// [`MalformedState`] for any other bytes, and for more features than may be set.
     pub fn decode(bytes: &[u8]) -> Result<Self, MalformedState> {
         let mut decoder = Decoder::new(bytes);
         let (version, mut set) = (decoder.varint()?, BTreeMap::new());
-        for _ in 0..decoder.count(FLAG_BYTES_MIN)? {
+        let count = decoder.count(FLAG_BYTES_MIN)?;
+        if count > FLAGS_MAX {
+            return Err(MalformedState("more flags than may be set"));
+        }
+        for _ in 0..count {
             let name = decoder.text()?.parse().map_err(|_| MalformedState("no name of a flag"))?;
             ascending(set.keys().next_back(), &name)?;
             let flag = if decoder.flag()? { Flag::AtMost(decoder.varint()?) } else { Flag::Off };

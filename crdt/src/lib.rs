@@ -40,7 +40,7 @@ pub use clock::{Now, Timestamp};
 pub use conversation::{Conversation, DigestBuilder, StateDigest};
 pub use directory::{DirectoryEntry, HomeEpoch};
 pub use disciplined_clock::DisciplinedClock;
-pub use flags::{Flag, FlagName, Flags};
+pub use flags::{Flag, FlagName, Flags, NotSet};
 pub use id::{
     Bucket, ConversationId, DeviceId, Dot, Incarnation, MessageId, PartitionId, PlacementId, RegionId,
     ReplicaId, Sequence, UserId,

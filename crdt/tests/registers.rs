@@ -93,6 +93,29 @@ fn of_two_states_under_one_version_the_stricter_holds_feature_by_feature() {
 }
 
 #[test]
+fn of_two_states_under_one_version_no_more_features_are_kept_than_may_be_set() {
+    let full = |prefix: &str, flag: Flag| {
+        let mut flags = Flags::default();
+        for number in 0..limits::FLAGS_MAX {
+            flags.set(name(&format!("{prefix}{number:03}")), Some(flag)).unwrap();
+        }
+        flags
+    };
+    let (a, b, c) = (full("a", Flag::AtMost(1)), full("b", Flag::Off), full("a", Flag::Off));
+    for joined in both(&a, &b, Flags::join) {
+        assert_eq!(joined, a, "the first by name");
+    }
+    check_join_laws((&a, &b, &c), Flags::join).unwrap();
+    let mut mixed = full("c", Flag::Off);
+    mixed.join(&a);
+    assert_eq!(Flags::decode(&mixed.encode()), Ok(mixed));
+    let features = a.encode().split_off(4);
+    assert!(Flags::decode(&[&[1, 0x80, 0x02][..], &features].concat()).is_ok());
+    let one_more = [&[1, 0x81, 0x02][..], &features, &[1, b'z', 0]].concat();
+    assert!(Flags::decode(&one_more).is_err(), "a value of more is none");
+}
+
+#[test]
 fn the_strictest_of_all_regions_holds_until_each_has_let_go() {
     let (off, low, high) = (
         flags(&[("calls", Flag::Off)]),

@@ -193,6 +193,7 @@ mod tests {
         ];
         refusals.extend(not_allowed.map(|why| Refusal::NotAllowed { conversation, why }));
         refusals.extend([
+            Refusal::FeatureOff(region::features::Feature::Posts),
             Refusal::NotKnownEverywhere { conversation, region: RegionId(1) },
             Refusal::PredecessorMissing { conversation, after: message },
             Refusal::WrongPlacement(conversation),

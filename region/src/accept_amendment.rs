@@ -12,6 +12,7 @@
 use crate::accept_command::{self, NotDone};
 use crate::accept_post;
 use crate::command::{Done, Refusal, Seen, Wish};
+use crate::features::Feature;
 use crate::issue_operation::Author;
 use crate::keys::Key;
 use crate::partition;
@@ -50,6 +51,11 @@ pub(crate) fn accept(
             crate::sometimes::NOT_AMENDED.reach();
             return Err(Refusal::NotAmended { conversation, why }.into());
         }
+    }
+    match &wish {
+        Wish::Edit(_) => pending.features().allows(Feature::Edits)?,
+        Wish::React(_) | Wish::Withdraw(_) => pending.features().allows(Feature::Reactions)?,
+        Wish::Delete => {}
     }
     let content = match wish {
         Wish::Edit(body) => {

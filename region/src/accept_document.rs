@@ -13,6 +13,7 @@ use crate::accept_command::{self, NotDone};
 use crate::accept_post;
 use crate::command::{Done, NotChanged, Refusal};
 use crate::document;
+use crate::features::Feature;
 use crate::issue_operation::Author;
 use crate::pending::Pending;
 use bytes::Bytes;
@@ -53,6 +54,7 @@ pub(crate) fn accept(
         Err(None) => return Ok(Done::Exists { conversation }),
         Err(Some(why)) => return Err(refused(conversation, why)),
     };
+    pending.features().allows(Feature::Documents)?;
     accept_command::known_everywhere(pending, conversation, Kind::Document)?;
     accept_post::issue(pending, entropy, author, Timestamp::ZERO, Body::Document(bytes))
 }

@@ -11,6 +11,7 @@
 
 use crate::accept_command::{self, NotDone};
 use crate::command::{Done, Refusal, Seen};
+use crate::features::Feature;
 use crate::issue_operation::{self, Author};
 use crate::keys::Key;
 use crate::pending::Pending;
@@ -36,6 +37,7 @@ pub(crate) fn accept(
     accept_command::membership(pending, conversation, author.sender)?;
     follows(pending, author, after)?;
     accept_command::possible(pending, conversation, &seen.cut)?;
+    pending.features().allows(Feature::Posts)?;
     let held = pending.tables.conversation(conversation)?;
     if !held.cut.covers_all(&seen.cut) {
         crate::sometimes::WRITTEN_ON_MORE.reach();
@@ -58,7 +60,7 @@ fn follows(pending: &Pending<'_>, author: Author, after: Option<MessageId>) -> R
 
 /// Whether a body is within the limit.
 pub(crate) fn fits(pending: &Pending<'_>, body: &Bytes) -> Result<(), Refusal> {
-    let limit = pending.config.limits.body_bytes_max;
+    let limit = pending.features().limit(Feature::Posts, pending.config.limits.body_bytes_max);
     if body.len() > limit { Err(Refusal::BodyTooLarge { bytes: body.len(), limit }) } else { Ok(()) }
 }
 

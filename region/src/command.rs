@@ -5,6 +5,7 @@
 pub use crate::accept_document::DocumentWish;
 pub use crdt::roster::Wish as MembersWish;
 
+use crate::features::Feature;
 use bytes::Bytes;
 use crdt::amendments::NotAmended;
 use crdt::emoji::Emoji;
@@ -278,6 +279,9 @@ pub enum Refusal {
         /// Why not.
         why: NotChanged,
     },
+    /// An operator has turned it off.
+    #[error("{0} are turned off by the operators of this placement: try again later")]
+    FeatureOff(Feature),
     /// A region of the placement does not know this kind of operation yet, or has not said so.
     #[error(
         "this can be done in {conversation} only once every region of its placement can, and {region} has not said so yet: try again when it was upgraded and has been reached"
@@ -361,6 +365,7 @@ impl Refusal {
                 NotChanged::NotTaken(NotTaken::Unfounded) => "document_unfounded",
                 NotChanged::NotTaken(NotTaken::Full) => "document_full",
             },
+            Self::FeatureOff(_) => "feature_off",
             Self::NotKnownEverywhere { .. } => "not_known_everywhere",
             Self::Busy { .. } => "busy",
         }

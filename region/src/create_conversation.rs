@@ -6,6 +6,7 @@
 use crate::accept_command::{self, NotDone};
 use crate::accept_post;
 use crate::command::{Done, Refusal};
+use crate::features::Feature;
 use crate::issue_operation::Author;
 use crate::partition;
 use crate::pending::Pending;
@@ -36,16 +37,20 @@ pub(crate) fn group(
     members.push(author.sender);
     members.sort_unstable();
     members.dedup();
-    let limit = limits.members_max.min(MEMBERS_MAX);
-    let Some(rights) = limit.checked_sub(members.len()) else {
+    // The operators' word is on groups that begin, for as long as they say so; a group's own limit is for good.
+    let places = limits.members_max.min(MEMBERS_MAX);
+    let limit = pending.features().limit(Feature::Groups, places);
+    if members.len() > limit {
         crate::sometimes::GROUP_FULL.reach();
         return Err(Refusal::TooManyMembers { members: members.len(), limit }.into());
-    };
+    }
+    let rights = places - members.len();
     accept_command::placement_allows(pending, author.conversation, &members)?;
     if partition::members(pending.tables.view(), author.conversation)?.exists() {
         crate::sometimes::GROUP_EXISTS.reach();
         return Err(Refusal::ConversationExists(author.conversation).into());
     }
+    pending.features().allows(Feature::Groups)?;
     let shares = shares(pending, rights as u64, begun_in);
     let body = Body::Create { members, name, direct: false, shares };
     accept_post::issue(pending, entropy, author, Timestamp::ZERO, body)

@@ -5,6 +5,7 @@
 //!
 //! Cost: digests read every message's log entry once; nothing is held in memory beyond one item and one partition's conversations.
 
+use crate::features::{self, Feature};
 use crate::item::Content;
 use crate::join_registers;
 use crate::keys::{Key, KeyRange};
@@ -19,11 +20,12 @@ use crdt::amendments::Amendments;
 use crdt::operation::{Body, Envelope};
 use crdt::timeline::Entry;
 use crdt::{
-    Bucket, ChainHead, ConversationId, Cut, DeviceId, DeviceReceipt, DigestBuilder, Dot, Identity, Kind,
-    MalformedState, Membership, MessageId, PartitionId, Place, PlacementId, Receipt, ReplicaId, StateDigest,
-    Timestamp, UserId, VersionVector,
+    Bucket, ChainHead, ConversationId, Cut, DeviceId, DeviceReceipt, DigestBuilder, DirectoryEntry, Dot,
+    Flag, Flags, Identity, Kind, MalformedState, Membership, MessageId, PartitionId, Place, PlacementId,
+    Receipt, RegionId, ReplicaId, StateDigest, Timestamp, UserId, VersionVector,
 };
 use replication::log::Position;
+use replication::placement::Placement;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
@@ -200,6 +202,43 @@ pub fn receipts(view: &dyn View) -> Result<Vec<ExportedReceipt>, StoreError> {
         })?;
     }
     Ok(receipts)
+}
+
+/// A user's entry in the directory: of a placement, that of whose users this store is.
+pub fn entry(view: &dyn View, user: UserId) -> Result<DirectoryEntry, StoreError> {
+    let bucket = user.partition(user.placement()).bucket;
+    let key = Key::Register(bucket, RegisterKey::Directory(user));
+    let register: Option<RegisterRecord> = record::load(view, &key)?;
+    let read = |register| join_registers::read_stored(&key, &register, DirectoryEntry::decode);
+    Ok(register.map(read).transpose()?.unwrap_or_default())
+}
+
+/// The whole directory, by bucket and user.
+pub fn directory(view: &dyn View) -> Result<Vec<(UserId, DirectoryEntry)>, StoreError> {
+    let mut entries = Vec::new();
+    for bucket in partition::buckets(view)? {
+        let range = KeyRange::directory(bucket);
+        record::scan(view, &range, Direction::Ascending, |key, register: RegisterRecord| {
+            if let Key::Register(_, RegisterKey::Directory(user)) = key {
+                let entry = join_registers::read_stored(&key, &register, DirectoryEntry::decode)?;
+                entries.push((user, entry));
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+    }
+    Ok(entries)
+}
+
+/// What every region says of features.
+pub fn flags(view: &dyn View) -> Result<BTreeMap<RegionId, Flags>, StoreError> {
+    features::stored(view)
+}
+
+/// What holds of each feature that anything is said of, by the regions of that epoch.
+pub fn features(view: &dyn View, placement: &Placement) -> Result<BTreeMap<Feature, Flag>, StoreError> {
+    let mut registers = flags(view)?;
+    registers.retain(|region, _| placement.active.keys().any(|replica| replica.region == *region));
+    Ok(features::holds(registers.values()))
 }
 
 /// The conversations of a partition.

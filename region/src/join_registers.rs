@@ -1,4 +1,4 @@
-//! Joins registers of a peer's feed into this region's: receipts and acknowledgements.
+//! Joins registers of a peer's feed into this region's: receipts, acknowledgements, directory entries and flags.
 //!
 //! What must always hold:
 //! - A register's value only grows, by its kind's join, so any order and any repetition give the same value.
@@ -9,7 +9,10 @@
 //! - The peer's feed cursor moves in the same batch.
 //! - What a device confirmed that was taken for dead, here or in another region, before or after, is joined into the receipt of the rest of its user's devices.
 //!
-//! Refused, with nothing changed: a register whose name or value this version cannot read; an acknowledgement of this very replica
+//! - Of a peer's feed nothing is joined behind what was refused of it, or the cursor would pass that.
+//! - A directory entry or flags that are none, or stand where they do not belong, are kept out by themselves, by their bytes alone: so everywhere alike.
+//!
+//! Refused, with nothing changed: a register of a kind that this version does not know, at which the feed stops until the upgrade; a register of another kind whose name or value this version cannot read; an acknowledgement of this very replica
 //! for more than its store holds, which is how a rolled back store meets its first life.
 
 use crate::acknowledge;
@@ -21,9 +24,12 @@ use crate::register_key::RegisterKey;
 use crate::shard::Effect;
 use crate::store::StoreError;
 use bytes::Bytes;
-use crdt::{Bucket, ConversationId, DeviceId, DeviceReceipt, PartitionId, ReplicaId, Sequence, UserId};
+use crdt::{
+    Bucket, ConversationId, DeviceId, DeviceReceipt, DirectoryEntry, Flags, MalformedState, PartitionId,
+    RegionId, ReplicaId, Sequence, UserId,
+};
 use replication::commit::CommitRefused;
-use replication::log::ChangeNumber;
+use replication::log::{ChangeNumber, PeerCursor};
 use replication::register::Register;
 use replication::stability::Pair;
 
@@ -31,6 +37,9 @@ use replication::stability::Pair;
 enum Joinable {
     Receipt((ConversationId, UserId, DeviceId), DeviceReceipt),
     Acknowledgement(ReplicaId, Pair),
+    Directory(UserId, DirectoryEntry),
+    Flags(RegionId, Flags),
+    KeptOut,
 }
 
 /// Joins registers of a peer's feed, or refuses all of them.
@@ -39,8 +48,13 @@ pub(crate) fn join(
     peer: ReplicaId,
     partition: PartitionId,
     registers: &[Register],
-    cursor: ChangeNumber,
+    (after, cursor): (ChangeNumber, ChangeNumber),
 ) -> Result<(), StoreError> {
+    let at: Option<PeerCursor> = pending.tables.load(&Key::Cursor(partition.bucket, peer))?;
+    if at.unwrap_or_default().feed < after {
+        crate::sometimes::FEED_WITH_A_GAP.reach();
+        return Ok(());
+    }
     let own = pending.config.replica;
     let issued = pending.partition(partition.bucket)?.applied(own);
     let readable = read(pending, peer, partition, registers);
@@ -64,6 +78,12 @@ pub(crate) fn join(
                     Joinable::Acknowledgement(replica, pair) => {
                         acknowledge::learn(pending, partition.bucket, (replica, &pair), Some(peer))?;
                     }
+                    Joinable::Directory(user, entry) => join_entry(pending, user, entry, peer)?,
+                    Joinable::Flags(region, flags) => join_flags(pending, region, &flags, peer)?,
+                    Joinable::KeptOut => {
+                        crate::sometimes::REGISTER_KEPT_OUT.reach();
+                        pending.tables.effects.push(Effect::RegisterKeptOut { peer, partition });
+                    }
                 }
             }
             apply_commit::move_cursor(pending, peer, partition, |at| at.feed = at.feed.max(cursor))
@@ -82,7 +102,11 @@ fn own_second_life(
         Joinable::Acknowledgement(replica, pair) if *replica == own => {
             Some(pair.applied.get(own)).filter(|acknowledged| *acknowledged > issued)
         }
-        Joinable::Acknowledgement(..) | Joinable::Receipt(..) => None,
+        Joinable::Acknowledgement(..)
+        | Joinable::Receipt(..)
+        | Joinable::Directory(..)
+        | Joinable::Flags(..)
+        | Joinable::KeptOut => None,
     });
     match beyond {
         None => Ok(registers),
@@ -102,6 +126,10 @@ fn read(
     }
     let mut readable = Vec::with_capacity(registers.len());
     for register in registers {
+        if let Some(kind) = RegisterKey::later_kind(&register.key) {
+            crate::sometimes::LATER_REGISTER.reach();
+            return Err(CommitRefused::LaterRegister { partition, kind });
+        }
         let joinable = match RegisterKey::decode(&register.key) {
             Some(RegisterKey::Receipt(conversation, user, device)) => {
                 let receipt = DeviceReceipt::decode(&register.value).ok();
@@ -114,6 +142,16 @@ fn read(
                 let pair = Pair::decode(&register.value).ok();
                 pair.map(|pair| Joinable::Acknowledgement(replica, pair))
             }
+            Some(RegisterKey::Directory(user)) => {
+                let is_here = user.placement() == placement.id && user.partition(placement.id) == partition;
+                let entry = DirectoryEntry::decode(&register.value).ok().filter(|_| is_here);
+                Some(entry.map_or(Joinable::KeptOut, |entry| Joinable::Directory(user, entry)))
+            }
+            Some(RegisterKey::Flags(region)) => {
+                let is_here = partition.bucket == Bucket::FIRST;
+                let flags = Flags::decode(&register.value).ok().filter(|_| is_here);
+                Some(flags.map_or(Joinable::KeptOut, |flags| Joinable::Flags(region, flags)))
+            }
             None => None,
         };
         readable.push(joinable.ok_or_else(|| CommitRefused::Register {
@@ -122,6 +160,66 @@ fn read(
         })?);
     }
     Ok(readable)
+}
+
+/// Joins a peer's word on where a user's home is.
+fn join_entry(
+    pending: &mut Pending<'_>,
+    user: UserId,
+    entry: DirectoryEntry,
+    peer: ReplicaId,
+) -> Result<(), StoreError> {
+    let (bucket, register) = (user.partition(user.placement()).bucket, RegisterKey::Directory(user));
+    let key = Key::Register(bucket, register);
+    let standing: Option<RegisterRecord> = pending.tables.load(&key)?;
+    let held =
+        standing.as_ref().map(|record| read_stored(&key, record, DirectoryEntry::decode)).transpose()?;
+    let mut joined = held.unwrap_or_default();
+    let grew = joined.join(&entry);
+    let had_by = Some(peer).filter(|_| joined == entry);
+    let value = grew.then(|| joined.encode());
+    grow_or_stand(pending, (bucket, register), standing, value, (peer, had_by))
+}
+
+/// Joins a peer's word on what a region says of features.
+fn join_flags(
+    pending: &mut Pending<'_>,
+    region: RegionId,
+    flags: &Flags,
+    peer: ReplicaId,
+) -> Result<(), StoreError> {
+    let (bucket, register) = (Bucket::FIRST, RegisterKey::Flags(region));
+    let key = Key::Register(bucket, register);
+    let standing: Option<RegisterRecord> = pending.tables.load(&key)?;
+    let held = standing.as_ref().map(|record| read_stored(&key, record, Flags::decode)).transpose()?;
+    let mut joined = held.unwrap_or_default();
+    let grew = joined.join(flags);
+    let had_by = Some(peer).filter(|_| joined == *flags);
+    let value = grew.then(|| joined.encode());
+    if grew {
+        pending.note_flags(region, joined);
+    }
+    grow_or_stand(pending, (bucket, register), standing, value, (peer, had_by))
+}
+
+/// Writes what a register has grown to, or only that the peer has what stands.
+fn grow_or_stand(
+    pending: &mut Pending<'_>,
+    (bucket, register): (Bucket, RegisterKey),
+    standing: Option<RegisterRecord>,
+    grown: Option<Vec<u8>>,
+    (peer, had_by): (ReplicaId, Option<ReplicaId>),
+) -> Result<(), StoreError> {
+    match grown {
+        Some(value) => {
+            let value = (value.into(), Source { from: Some(peer), had_by });
+            rewrite(pending, bucket, register, standing.map(|record| record.change), value)
+        }
+        None => {
+            crate::sometimes::REGISTER_STANDS.reach();
+            note_had(pending, bucket, register, standing, had_by)
+        }
+    }
 }
 
 /// Where a register's new value comes from.
@@ -174,6 +272,15 @@ pub(crate) fn join_receipt(
 /// A device's receipt as its register holds it.
 pub(crate) fn held(key: &Key, record: &RegisterRecord) -> Result<DeviceReceipt, StoreError> {
     DeviceReceipt::decode(&record.value).map_err(|error| damaged(&key.encode(), &error.to_string()))
+}
+
+/// The value of a directory entry or of flags, as its register holds it.
+pub(crate) fn read_stored<T>(
+    key: &Key,
+    record: &RegisterRecord,
+    decode: impl FnOnce(&[u8]) -> Result<T, MalformedState>,
+) -> Result<T, StoreError> {
+    decode(&record.value).map_err(|error| damaged(&key.encode(), &error.to_string()))
 }
 
 /// Gives a register its new value under the next change number.

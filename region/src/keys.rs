@@ -228,7 +228,10 @@ impl Key {
             | Self::Chain(..)
             | Self::Reach(..)
             | Self::Cursor(..)
-            | Self::Register(_, RegisterKey::Acknowledgement(_))
+            | Self::Register(
+                _,
+                RegisterKey::Acknowledgement(_) | RegisterKey::Directory(_) | RegisterKey::Flags(_),
+            )
             | Self::Feed(..)
             | Self::Acknowledgement(..)
             | Self::Stable(..)
@@ -397,9 +400,23 @@ impl KeyRange {
 
     /// The receipts of a partition.
     pub(crate) fn all_receipts(bucket: Bucket) -> Self {
+        Self::registers_of_kind(bucket, RegisterKey::RECEIPT)
+    }
+
+    /// The directory entries of a partition.
+    pub(crate) fn directory(bucket: Bucket) -> Self {
+        Self::registers_of_kind(bucket, RegisterKey::DIRECTORY)
+    }
+
+    /// The flags of all regions.
+    pub(crate) fn flags() -> Self {
+        Self::registers_of_kind(Bucket::FIRST, RegisterKey::FLAGS)
+    }
+
+    fn registers_of_kind(bucket: Bucket, kind: u8) -> Self {
         let mut from = KeyBytes::new();
         prefix(&mut from, bucket.number(), Table::Registers);
-        from.push(RegisterKey::RECEIPT);
+        from.push(kind);
         Self::of_prefix(from)
     }
 
@@ -415,9 +432,7 @@ impl KeyRange {
 
     /// The receipts of a conversation.
     pub(crate) fn receipts(conversation: ConversationId) -> Self {
-        let mut from = KeyBytes::new();
-        prefix(&mut from, conversation.partition().bucket.number(), Table::Registers);
-        from.push(RegisterKey::RECEIPT);
+        let mut from = Self::all_receipts(conversation.partition().bucket).from;
         from.extend(conversation.0.to_be_bytes());
         Self::of_prefix(from)
     }

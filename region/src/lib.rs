@@ -3,7 +3,7 @@
 //! The heart is [`Shard::step`](shard::Shard::step): inputs in, a batch and effects out. The driver commits the batch with a sync and only then
 //! releases the effects, so nothing becomes visible before it is durable.
 //!
-//! Where to look: what a device's command does, `accept_command.rs`; what a peer's entries do, `apply_commit.rs`; what any operation does to
+//! Where to look: what a device's command does, `accept_command.rs`; what an operator does, `operate.rs`; what a peer's entries do, `apply_commit.rs`; what any operation does to
 //! the tables, `apply_operation.rs`; what is stored under which key, `keys.rs` and `record.rs`; what may be read, `read.rs`; what bridges read,
 //! `log_view.rs`; whether a store is sound, `recover.rs` (its ends, at every start) and `verify.rs` (all of it, on demand).
 
@@ -27,6 +27,7 @@ mod document;
 mod encoding;
 pub mod epoch;
 pub mod export;
+pub mod features;
 pub mod forms;
 mod issue_operation;
 pub mod item;
@@ -38,6 +39,7 @@ pub mod log_view;
 mod mend_document;
 pub mod meta;
 mod note_peer;
+pub mod operate;
 mod overlay;
 mod partition;
 mod pending;

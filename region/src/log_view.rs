@@ -97,7 +97,7 @@ impl LogView for StoreLog<'_> {
     fn partitions(&self) -> Result<Vec<(PartitionId, PartitionState)>, LogUnreadable> {
         let mut partitions = Vec::new();
         for (placement, view) in &self.views {
-            let whole = PartitionId { placement: *placement, bucket: FIRST };
+            let whole = PartitionId { placement: *placement, bucket: Bucket::FIRST };
             for bucket in partition::buckets(*view).map_err(|error| unreadable(whole, &error))? {
                 let partition = PartitionId { placement: *placement, bucket };
                 let state = self.state(partition)?;
@@ -241,7 +241,7 @@ impl LogView for StoreLog<'_> {
         peer: ReplicaId,
     ) -> Result<Option<StoreStart>, LogUnreadable> {
         // A start belongs to no partition; the placement's first stands for its store.
-        let partition = PartitionId { placement, bucket: FIRST };
+        let partition = PartitionId { placement, bucket: Bucket::FIRST };
         self.read_in(partition, |view| {
             Ok(record::load::<PeerRecord>(view, &Key::PeerStart(peer))?.map(|record| record.start))
         })
@@ -251,10 +251,3 @@ impl LogView for StoreLog<'_> {
         self.region
     }
 }
-
-/// The first bucket.
-const FIRST: Bucket = match Bucket::new(0) {
-    Some(bucket) => bucket,
-    // Evaluated by the compiler: the number is a constant.
-    None => panic!("zero is below the number of buckets"),
-};

@@ -11,13 +11,14 @@
 //! - A step that fails leaves nothing behind: all of this is dropped.
 
 use crate::acknowledge;
+use crate::features::Features;
 use crate::keys::Key;
 use crate::partition::{self, Chains};
 use crate::record::ReachRecord;
 use crate::shard::{Effect, ShardConfig};
 use crate::store::{Batch, StoreError, View};
 use crate::tables::Tables;
-use crdt::{Bucket, Cut, Now, PartitionId, ReplicaId, Sequence, VersionVector};
+use crdt::{Bucket, Cut, Flags, Now, PartitionId, RegionId, ReplicaId, Sequence, VersionVector};
 use replication::commit::OperationBytes;
 use replication::log::{ChangeNumber, PartitionState, Position};
 use replication::stability::Acknowledgements;
@@ -35,6 +36,8 @@ pub(crate) struct Pending<'a> {
     /// Those that this step has to do with.
     pub(crate) partitions: Kept,
     kept: &'a mut Kept,
+    /// What operators have turned off or limited, as far as is known here: kept by the shard as the partitions are.
+    features: &'a mut Features,
 }
 
 /// One partition, with what a step under way has done to it.
@@ -55,8 +58,23 @@ pub(crate) struct PartitionWork {
 }
 
 impl<'a> Pending<'a> {
-    pub(crate) fn begin(config: &'a ShardConfig, now: Now, view: &'a dyn View, kept: &'a mut Kept) -> Self {
-        Self { config, now, tables: Tables::over(view), partitions: Kept::new(), kept }
+    pub(crate) fn begin(
+        config: &'a ShardConfig,
+        now: Now,
+        view: &'a dyn View,
+        (kept, features): (&'a mut Kept, &'a mut Features),
+    ) -> Self {
+        Self { config, now, tables: Tables::over(view), partitions: Kept::new(), kept, features }
+    }
+
+    /// What operators have turned off or limited.
+    pub(crate) const fn features(&self) -> &Features {
+        self.features
+    }
+
+    /// A region's flags are those now.
+    pub(crate) fn note_flags(&mut self, region: RegionId, flags: Flags) {
+        self.features.note(&self.config.placement, region, flags);
     }
 
     pub(crate) fn partition_id(&self, bucket: Bucket) -> PartitionId {

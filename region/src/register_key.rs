@@ -1,4 +1,4 @@
-//! The registers of a partition: acknowledgements and receipts, as they are named in feeds and in the store.
+//! The registers of a partition: acknowledgements, receipts, users' homes and regions' flags, as they are named in feeds and in the store.
 //!
 //! What must always hold: a register's name has one encoding, whose first byte says which kind it is. A kind of a later
 //! version is not skipped: its name does not decode, and the feed that brings it is refused by name.
@@ -13,6 +13,10 @@ pub(crate) enum RegisterKey {
     Acknowledgement(ReplicaId),
     /// What a member's device has been given and has read.
     Receipt(ConversationId, UserId, DeviceId),
+    /// A user's entry in the directory.
+    Directory(UserId),
+    /// What a region says of features.
+    Flags(RegionId),
 }
 
 impl RegisterKey {
@@ -20,6 +24,15 @@ impl RegisterKey {
     pub(crate) const ACKNOWLEDGEMENT: u8 = 1;
     /// The first byte of a receipt's name.
     pub(crate) const RECEIPT: u8 = 2;
+    /// The first byte of a directory entry's name.
+    pub(crate) const DIRECTORY: u8 = 3;
+    /// The first byte of the name of a region's flags.
+    pub(crate) const FLAGS: u8 = 4;
+
+    /// The kind that a name says, if this version does not know it.
+    pub(crate) fn later_kind(bytes: &[u8]) -> Option<u8> {
+        bytes.first().copied().filter(|kind| !(Self::ACKNOWLEDGEMENT..=Self::FLAGS).contains(kind))
+    }
 
     /// Its bytes.
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -40,6 +53,14 @@ impl RegisterKey {
                 out.extend(conversation.0.to_be_bytes());
                 out.extend(user.0.to_be_bytes());
                 out.extend(device.0.to_be_bytes());
+            }
+            Self::Directory(user) => {
+                out.push(Self::DIRECTORY);
+                out.extend(user.0.to_be_bytes());
+            }
+            Self::Flags(region) => {
+                out.push(Self::FLAGS);
+                out.extend(region.0.to_be_bytes());
             }
         }
     }
@@ -64,6 +85,8 @@ impl RegisterKey {
                     DeviceId(u64::from_be_bytes(device.try_into().ok()?)),
                 ))
             }
+            (Self::DIRECTORY, _) => Some(Self::Directory(UserId(u64::from_be_bytes(rest.try_into().ok()?)))),
+            (Self::FLAGS, _) => Some(Self::Flags(RegionId(u16::from_be_bytes(rest.try_into().ok()?)))),
             _ => None,
         }
     }

@@ -20,12 +20,14 @@ use crate::apply_commit;
 use crate::command::{Command, Done, Refusal};
 use crate::compact_files::{self, KeySpan, Leftovers};
 use crate::cut_payloads::{self, Uncut};
+use crate::features::Features;
 use crate::issue_operation;
 use crate::item::Change;
 use crate::join_registers;
 use crate::limits::Limits;
 use crate::mend_document;
 use crate::note_peer;
+use crate::operate::{self, Act, NotOperated, Operated};
 use crate::pending::{Kept, Pending};
 use crate::recover;
 use crate::settle_rights::{self, Unsettled};
@@ -88,6 +90,7 @@ pub struct Shard {
     leftovers: Leftovers,
     unsettled: Unsettled,
     kept: Kept,
+    features: Features,
 }
 
 impl Shard {
@@ -103,7 +106,8 @@ impl Shard {
         let unacknowledged = Unacknowledged::load(&config, view)?;
         let (uncut, unsettled) = (cut_payloads::load(view)?, Unsettled::load(view)?);
         let leftovers = Leftovers::load(view)?;
-        Ok(Self { config, unacknowledged, uncut, leftovers, unsettled, kept: Kept::new() })
+        let features = Features::load(view, &config.placement)?;
+        Ok(Self { config, unacknowledged, uncut, leftovers, unsettled, kept: Kept::new(), features })
     }
 
     /// Since when texts that were cut may lie in the engine's older files; none if none does.
@@ -123,7 +127,7 @@ impl Shard {
         mut inputs: Vec<Input>,
         view: &dyn View,
     ) -> Result<Outcome, StoreError> {
-        let mut pending = Pending::begin(&self.config, now, view, &mut self.kept);
+        let mut pending = Pending::begin(&self.config, now, view, (&mut self.kept, &mut self.features));
         inputs.sort_by_key(|input| matches!(input, Input::Command { .. }));
         for input in inputs {
             match input {
@@ -133,9 +137,10 @@ impl Shard {
                 Input::Entries { peer, partition, commits, cursor } => {
                     apply_commit::apply(&mut pending, peer, partition, commits, cursor)?;
                 }
-                Input::Registers { peer, partition, registers, cursor } => {
-                    join_registers::join(&mut pending, peer, partition, &registers, cursor)?;
+                Input::Registers { peer, partition, registers, after, cursor } => {
+                    join_registers::join(&mut pending, peer, partition, &registers, (after, cursor))?;
                 }
+                Input::Operate { ticket, act } => operate::operate(&mut pending, ticket, act)?,
                 Input::PeerStarted { peer, start, kinds } => {
                     note_peer::note(&mut pending, peer, start, kinds)?;
                     self.unsettled.note_all();
@@ -187,6 +192,13 @@ pub enum Input {
         /// What.
         command: Command,
     },
+    /// An operator asks.
+    Operate {
+        /// For the answer.
+        ticket: Ticket,
+        /// For what.
+        act: Act,
+    },
     /// Entries of a peer's log, in its order, all of whose causes are applied or go before them in this very list of inputs.
     Entries {
         /// Whose log.
@@ -206,6 +218,8 @@ pub enum Input {
         partition: PartitionId,
         /// To be joined.
         registers: Vec<Register>,
+        /// What came before them in the peer's feed ended here. If less is had, since that was refused, nothing of these is joined.
+        after: ChangeNumber,
         /// Everything up to here in the peer's feed is now had.
         cursor: ChangeNumber,
     },
@@ -247,6 +261,13 @@ pub enum Effect {
         ticket: Ticket,
         /// How it went.
         result: Result<Done, Refusal>,
+    },
+    /// Answers an operator.
+    Operated {
+        /// Which act.
+        ticket: Ticket,
+        /// How it went.
+        result: Result<Operated, NotOperated>,
     },
     /// A conversation changed: for the devices live in it.
     Changed(Change),
@@ -324,6 +345,14 @@ pub enum Effect {
         conversation: ConversationId,
         /// Why; none if it waits.
         why: Option<documents::NotTaken>,
+    },
+    /// A peer's feed holds a register whose value is none, or that stands where its kind does not: its region did not keep to the rules. It is kept out,
+    /// here as everywhere. For operators.
+    RegisterKeptOut {
+        /// Whose feed.
+        peer: ReplicaId,
+        /// Of which partition.
+        partition: PartitionId,
     },
     /// A peer's entries were refused; its bridge must be closed with this reason. Nothing of them was applied.
     Refused {

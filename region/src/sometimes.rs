@@ -43,6 +43,11 @@ crdt::marks! {
     AMENDMENT_VOID = "a peer's operation edits or deletes somebody else's message";
     NOT_AMENDED = "an edit, a deletion or a reaction is refused";
     NOT_KNOWN_EVERYWHERE = "a command whose kind of operation some region of the placement does not know";
+    FEATURE_OFF = "a command for what an operator has turned off";
+    NOT_OPERATED = "an operator's act is refused";
+    REGISTER_KEPT_OUT = "a peer's register is kept out";
+    LATER_REGISTER = "a peer's register is of a kind that is not known here";
+    FEED_WITH_A_GAP = "registers arrive behind others that were refused";
     CUT_LATER = "more deleted messages are to be cut than a step cuts";
     REGISTER_STANDS = "a register arrives that says nothing new";
     REGISTER_NOT_SENT_BACK = "a register is not sent to the peer that brought it";

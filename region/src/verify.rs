@@ -89,7 +89,11 @@ fn verify_records(
 fn verify_record(placement: PlacementId, bytes: &[u8], value: &[u8]) -> Result<(), StoreError> {
     let key = Key::decode(bytes).ok_or_else(|| damaged(bytes, "the key does not decode"))?;
     record::check(&key, bytes, value)?;
-    match key.conversation().filter(|conversation| conversation.placement() != placement) {
+    let of = match key {
+        Key::Register(_, RegisterKey::Directory(user)) => Some(user.placement()),
+        key => key.conversation().map(ConversationId::placement),
+    };
+    match of.filter(|of| *of != placement) {
         None => Ok(()),
         Some(_) => Err(damaged(bytes, "it belongs to another placement")),
     }

@@ -4,10 +4,12 @@
 //! record once; the few tables that nothing else in a store repeats are listed there.
 use crate::rig::{WORLD, World, create, group, kinds, message, post, replica, start, user};
 use bytes::Bytes;
-use crdt::{Dot, Identity};
+use crdt::{Dot, Flag, Identity, RegionId};
 use expect_test::expect;
 use region::command::{Command, Wish};
-use region::shard::Shard;
+use region::features::Feature;
+use region::operate::Act;
+use region::shard::{Shard, Ticket};
 use region::store::{Batch, MemoryStore, Store as _, StoreError, View as _};
 use region::{meta, read, verify};
 
@@ -37,6 +39,13 @@ fn store() -> MemoryStore {
     );
     world.calm();
     world.ask(0, 1, amend(5, Wish::Delete)).unwrap();
+    for (ticket, act) in (900..).map(Ticket).zip([
+        Act::SetHome { user: user(7), home: RegionId(1) },
+        Act::Erase { user: user(8) },
+        Act::SetFlag { feature: Feature::Edits, flag: Some(Flag::Off) },
+    ]) {
+        world.step(0, vec![region::shard::Input::Operate { ticket, act }]);
+    }
     let expected = meta::Expected {
         replica: replica(0),
         region_name: "eu-central".to_owned(),

@@ -369,7 +369,13 @@ fn a_cursor_in_a_peers_log_or_feed_never_goes_back() {
     let peer = replica(0);
     let again = vec![
         Input::Entries { peer, partition, commits: vec![], cursor: Some(Position(1)) },
-        Input::Registers { peer, partition, registers: vec![], cursor: Default::default() },
+        Input::Registers {
+            peer,
+            partition,
+            registers: vec![],
+            after: Default::default(),
+            cursor: Default::default(),
+        },
     ];
     assert!(world.step(1, again).batch.is_empty());
     assert_eq!(world.log(1).cursor(replica(0), partition).unwrap(), before);

@@ -14,6 +14,7 @@ mod epochs;
 mod histories;
 mod journey;
 mod log_reads;
+mod operators;
 mod pins;
 mod reading;
 mod refusals;

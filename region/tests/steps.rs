@@ -3,9 +3,12 @@
 //! The expected text is rewritten by `UPDATE_EXPECT=1`, one test at a time; read the difference before it is kept, since what a step
 //! writes is what a disk costs and what older stores hold.
 use crate::rig::{WORLD, World, create, group, message, post, replica, start, user};
+use crdt::{Flag, RegionId};
 use expect_test::{Expect, expect};
 use region::command::{Command, Wish};
-use region::shard::{Effect, Input, Outcome};
+use region::features::Feature;
+use region::operate::Act;
+use region::shard::{Effect, Input, Outcome, Ticket};
 use region::{meta, read};
 use replication::StoreId;
 use replication::log::LogView as _;
@@ -53,6 +56,8 @@ fn tell(outcome: &Outcome) -> String {
             Effect::Reply { ticket, result: Err(refusal) } => {
                 format!("reply {}: {}", ticket.0, refusal.code())
             }
+            Effect::Operated { ticket, result } => format!("operated {}: {result:?}", ticket.0),
+            Effect::RegisterKeptOut { peer, partition } => format!("kept out: {peer} {partition}"),
             Effect::Changed(change) => {
                 format!("changed: arrival {} of {}, cut {}", change.arrival.0, change.item.dot, change.cut)
             }
@@ -293,7 +298,7 @@ fn a_store_of_another_kind_is_refused_by_name() {
 
 /// Whoever changes this has changed what older stores hold: `meta::FORMAT` grows, and old stores are read or refused by name.
 #[test]
-fn the_bytes_on_disks_are_those_of_format_8() {
+fn the_bytes_on_disks_are_those_of_format_9() {
     let mut world = World::new(2);
     world.ask(0, 1, create(group(1), 1, &[1, 2])).unwrap();
     world.ask(1, 2, create(group(2), 2, &[1])).unwrap();
@@ -310,14 +315,21 @@ fn the_bytes_on_disks_are_those_of_format_8() {
     let given = read::changes(&world.regions[1].store, group(1), user(1), &read::Standing::default(), 9);
     let read = given.unwrap().map(|given| given.cut);
     world.ask(1, 1, Command::Receipt { conversation: group(1), delivered: None, read }).unwrap();
+    for (ticket, act) in (90..).map(Ticket).zip([
+        Act::SetHome { user: user(1), home: RegionId(2) },
+        Act::Erase { user: user(2) },
+        Act::SetFlag { feature: Feature::Posts, flag: Some(Flag::AtMost(9)) },
+    ]) {
+        world.step(1, vec![Input::Operate { ticket, act }]);
+    }
     world.calm();
-    assert_eq!(meta::FORMAT, 8);
+    assert_eq!(meta::FORMAT, 9);
     let mut hasher = blake3::Hasher::new();
     for (key, value) in world.regions[0].store.records() {
         hasher.update(key).update(value);
     }
     let digest = hasher.finalize().to_hex().to_string();
-    expect!["64 records, 45a1eb2fb2ff843ad6067c55e9924dd8"].assert_eq(&format!(
+    expect!["76 records, e9a54ab3114b7a820aa780c98ebc7e56"].assert_eq(&format!(
         "{} records, {}",
         world.regions[0].store.records().count(),
         &digest[..32]

@@ -120,6 +120,16 @@ pub enum CommitRefused {
         /// Its name, in hexadecimal.
         key: String,
     },
+    /// A register of a kind that this version does not know: the partition's feed stops here until this region is upgraded, and nothing else does.
+    #[error(
+        "the feed of {partition} holds a register of kind {kind}, which a later version writes: upgrade this region, and it goes on where it stopped"
+    )]
+    LaterRegister {
+        /// The partition whose feed it stands in.
+        partition: PartitionId,
+        /// The kind's number.
+        kind: u8,
+    },
     /// No operations.
     #[error("commit of {origin} in {partition} is empty: {}", BROKEN)]
     Empty {
@@ -150,6 +160,7 @@ impl CommitRefused {
             | Self::LaterKind { partition, .. }
             | Self::WrongPartition { partition, .. }
             | Self::Register { partition, .. }
+            | Self::LaterRegister { partition, .. }
             | Self::Empty { partition, .. }
             | Self::UnknownOrigin { partition, .. } => *partition,
         }

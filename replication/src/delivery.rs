@@ -48,6 +48,8 @@ pub enum Delivery {
         partition: PartitionId,
         /// To be joined.
         registers: Vec<Register>,
+        /// What came before these ended here: a shard that refused that does not take these either, so that its cursor passes nothing.
+        after: ChangeNumber,
         /// Everything up to here in the peer's feed is now had.
         cursor: ChangeNumber,
         /// What it weighs, to be told as taken.

@@ -116,8 +116,12 @@ impl Bridge {
             crate::sometimes::DROPPED_ON_ITS_WAY.reach();
             return Ok(());
         }
-        let cursor = ChangeNumber(feed.through);
-        if cursor <= known.incoming.feed {
+        if known.incoming.feed_stopped {
+            crate::sometimes::DROPPED_ON_ITS_WAY.reach();
+            return Ok(());
+        }
+        let (after, cursor) = (known.incoming.feed, ChangeNumber(feed.through));
+        if cursor <= after {
             return Err(Reason::EntriesOutOfOrder(partition).into());
         }
         let mut bytes = 0;
@@ -135,6 +139,7 @@ impl Bridge {
             peer: replica,
             partition,
             registers,
+            after,
             cursor,
             bytes,
         }));

@@ -68,6 +68,8 @@ pub(crate) struct Incoming {
     pub(crate) received: Position,
     /// The peer's feed was delivered up to here.
     pub(crate) feed: ChangeNumber,
+    /// The feed holds what cannot be taken (`stop_partition.rs`): nothing more is taken of it on this connection.
+    pub(crate) feed_stopped: bool,
     /// What this connection delivered to the shard; what of it is durable is in `applied`.
     pub(crate) delivered: VersionVector,
     /// The step being passed.

@@ -17,6 +17,7 @@ crdt::marks! {
     RESUME_IN_PARTS = "where a region stands takes several frames";
     LATE_ADVANCE = "word of growth comes after the log was read further";
     REWOUND = "what was dropped comes again";
+    FEED_STOPPED = "a partition's feed stops at a register of a kind that is not known here";
     DROPPED_ON_ITS_WAY = "entries arrive that were dropped before";
     BLOCKED = "a reference's body is not here";
     FETCH = "a reference's body is fetched";

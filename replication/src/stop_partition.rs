@@ -2,12 +2,13 @@
 //!
 //! - The shard refused *an operation of a kind that a later version issues*. Nothing more of that stream is taken; the rest goes on, the registers of that partition too. The
 //!   cursor stays where the shard left it, so a later connection asks again from there: the first after this region's upgrade goes on, with nothing lost.
+//! - The shard refused *a register of a kind that a later version writes*. Nothing more of that feed is taken; its operations go on, and the cursor stays likewise.
 //! - *The chain of a third replica has forked*: this region holds one branch, the peer the other, and neither is to blame. What depends on a branch is sense only to who
 //!   holds it, and so is an acknowledgement that counts it. So nothing of that partition goes either way any more, until an epoch closes that replica.
 //!
 //! A fork of this region's own chain is another matter: its store was put back, and it is fenced.
 //!
-//! The peer is told to send no more of it, and an alarm names it, once a connection.
+//! The peer is told to send no more of a stream; of a feed it need not be, since registers that changed come once. An alarm names it, once a connection.
 //!
 //! What must always hold: of a stopped partition nothing is taken any more; every other partition goes on; what was under way to the shard when it refused, and is
 //! refused for what it lacks now, says nothing new.
@@ -30,7 +31,8 @@ impl Bridge {
             return Ok(());
         }
         let known = self.partitions.entry(refused.partition()).or_default();
-        if known.incoming.flow == Flow::Stopped {
+        let is_register = matches!(refused, CommitRefused::LaterRegister { .. });
+        if known.incoming.flow == Flow::Stopped && !is_register {
             return Ok(());
         }
         let own = self.shared.get(refused.partition().placement).map(|shared| shared.own);
@@ -39,6 +41,14 @@ impl Bridge {
             CommitRefused::Fork { origin, .. } if Some(origin) == own => Err(Stop::Fence(refused.into())),
             CommitRefused::LaterKind { .. } | CommitRefused::Fork { .. } => {
                 self.stop_partition(turn, refused).map_err(Stop::from)
+            }
+            CommitRefused::LaterRegister { .. } => {
+                if !std::mem::replace(&mut known.incoming.feed_stopped, true) {
+                    crate::sometimes::FEED_STOPPED.reach();
+                    let peer = self.config.peer;
+                    turn.out.push(Output::Alarm(Alarm::PartitionStopped { peer, reason: refused }));
+                }
+                Ok(())
             }
             CommitRefused::OutOfOrder { .. }
             | CommitRefused::Signature { .. }

@@ -33,6 +33,9 @@ pub struct PartitionId {
 pub struct RegionId(pub u16);
 
 impl Bucket {
+    /// The first one.
+    pub const FIRST: Self = Self(0);
+
     /// The bucket of that number, if there is one.
     #[must_use]
     pub const fn new(number: u16) -> Option<Self> {

@@ -6,6 +6,7 @@
 //! | `GET /metrics` | anybody | counters in the Prometheus text format |
 //! | `GET /v1/state?placement=NAME` | operators | vectors, chain heads, digests: JSON lines |
 //! | `GET /v1/export?placement=NAME` | operators | the same, and every post, membership and receipt |
+//! | `GET /v1/user`, `GET /v1/features`, `POST /v1/operate` | operators | what operators set: `operate.rs` |
 //!
 //! Operators show a bearer token whose subject is `operator`. What must always hold: an answer is streamed, so that a large store
 //! costs no memory; it is of one moment; one that was cut short lacks its last line.
@@ -13,15 +14,15 @@
 use crate::connection::Shared;
 use crate::export_lines::{Detail, write_lines};
 use crate::limits;
+use crate::operate::{self, refusal};
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{Query, State};
+use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use crdt::{PlacementId, ReplicaId};
-use gateway_protocol::codes;
 use region_rocks::store::Reader;
 use serde::Deserialize;
 use std::io;
@@ -34,6 +35,8 @@ use tokio::sync::{mpsc, watch};
 struct Which {
     #[serde(default)]
     placement: String,
+    #[serde(default)]
+    user: String,
 }
 
 /// Serves operators until the gateway stops.
@@ -43,6 +46,9 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stop: 
         .route("/metrics", get(metrics))
         .route("/v1/state", get(state))
         .route("/v1/export", get(export))
+        .route("/v1/user", get(user))
+        .route("/v1/features", get(features))
+        .route("/v1/operate", post(act).layer(DefaultBodyLimit::max(limits::ACT_BYTES_MAX)))
         .with_state(shared);
     let stopped = async move {
         // A gateway that is gone without a word has stopped too.
@@ -67,15 +73,53 @@ async fn export(State(shared): State<Arc<Shared>>, which: Query<Which>, headers:
     lines(&shared, &which.0, &headers, Detail::Everything)
 }
 
-fn lines(shared: &Shared, which: &Which, headers: &HeaderMap, detail: Detail) -> Response {
-    if let Err(why) = authorize(shared, headers) {
-        return refusal(StatusCode::UNAUTHORIZED, "not_operator", &why);
+async fn user(State(shared): State<Arc<Shared>>, which: Query<Which>, headers: HeaderMap) -> Response {
+    match asked_of(&shared, &which.0, &headers) {
+        Err(refused) => *refused,
+        Ok((placement, _, reader)) => operate::user(shared.region.cluster(), &reader, placement, &which.user),
     }
-    let Some((placement, replica, reader)) = held(shared, &which.placement) else {
+}
+
+async fn features(State(shared): State<Arc<Shared>>, which: Query<Which>, headers: HeaderMap) -> Response {
+    match asked_of(&shared, &which.0, &headers) {
+        Err(refused) => *refused,
+        Ok((placement, _, reader)) => operate::features(&shared.region, &reader, placement),
+    }
+}
+
+async fn act(
+    State(shared): State<Arc<Shared>>,
+    which: Query<Which>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    match asked_of(&shared, &which.0, &headers) {
+        Err(refused) => *refused,
+        Ok((placement, ..)) => operate::act(&shared, placement, &body).await,
+    }
+}
+
+/// The placement that an operator asks about, if they are one and it is held here.
+fn asked_of(
+    shared: &Shared,
+    which: &Which,
+    headers: &HeaderMap,
+) -> Result<(PlacementId, ReplicaId, Reader), Box<Response>> {
+    if let Err(why) = authorize(shared, headers) {
+        return Err(Box::new(refusal(StatusCode::UNAUTHORIZED, "not_operator", &why)));
+    }
+    held(shared, &which.placement).ok_or_else(|| {
         let names: Vec<&str> = names(shared).collect();
         let why =
             format!("`{}` is not among the placements held here: {}", which.placement, names.join(", "));
-        return refusal(StatusCode::NOT_FOUND, "unknown_placement", &why);
+        Box::new(refusal(StatusCode::NOT_FOUND, "unknown_placement", &why))
+    })
+}
+
+fn lines(shared: &Shared, which: &Which, headers: &HeaderMap, detail: Detail) -> Response {
+    let (placement, replica, reader) = match asked_of(shared, which, headers) {
+        Ok(held) => held,
+        Err(refused) => return *refused,
     };
     let (sender, receiver) = mpsc::channel::<Result<Bytes, io::Error>>(limits::EXPORT_LINES_WAITING_MAX);
     let region = shared.site.region.clone();
@@ -114,10 +158,4 @@ fn held(shared: &Shared, name: &str) -> Option<(PlacementId, ReplicaId, Reader)>
 fn names(shared: &Shared) -> impl Iterator<Item = &str> {
     let cluster = shared.region.cluster();
     cluster.placements_of(shared.region.region()).map(|placement| placement.name.as_str())
-}
-
-fn refusal(status: StatusCode, code: &'static str, why: &str) -> Response {
-    let way_out = codes::entry(code).map_or("", |entry| entry.way_out);
-    let body = serde_json::json!({ "code": code, "message": format!("{why}: {way_out}") });
-    (status, [(CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
 }

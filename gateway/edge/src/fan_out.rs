@@ -145,6 +145,8 @@ impl FanOut {
             | Effect::PinBroken { .. }
             | Effect::BehindFold { .. }
             | Effect::Compact(_)
+            | Effect::Operated { .. }
+            | Effect::RegisterKeptOut { .. }
             | Effect::NoRight { .. }
             | Effect::DocumentChangeKeptOut { .. }
             | Effect::Refused { .. } => {}

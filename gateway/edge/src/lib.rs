@@ -21,6 +21,7 @@ mod inbox;
 pub mod limits;
 mod listen;
 mod metrics;
+mod operate;
 mod outgoing;
 mod refuge;
 mod tokens;

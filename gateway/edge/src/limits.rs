@@ -28,5 +28,7 @@ pub const FAN_OUT_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const READS_MAX: usize = 8;
 /// Lines of an export that wait for a slow operator. Beyond it the export waits.
 pub const EXPORT_LINES_WAITING_MAX: usize = 256;
+/// Bytes of an operator's act. Its fields are ids and names.
+pub const ACT_BYTES_MAX: usize = 1_024;
 /// How long a stopping gateway waits for its devices to leave: the spread of their sending away, and their goodbyes.
 pub const DRAIN_MAX: Duration = Duration::from_millis(gateway::limits::DRAIN_SPREAD_MS + 4_000);

@@ -9,13 +9,14 @@ mod town;
 
 use gateway_edge::{CertificateRefused, CursorSecrets, Gateway, GatewayConfig, StartRefused, Transport};
 use gateway_protocol::Subprotocol;
+use gateway_protocol::v1::server_frame::Frame;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use town::{Client, GLOBAL, Plan, Town, group, http, user};
+use town::{Client, GLOBAL, Plan, Town, group, http, request, user};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn operators_see_health_metrics_state_and_exports_and_nobody_else_does() {
@@ -47,6 +48,66 @@ async fn operators_see_health_metrics_state_and_exports_and_nobody_else_does() {
     assert!(post.contains(&done.dot), "{post}");
     assert!(export.contains(r#""kind":"membership""#));
     assert!(!export.contains("a secret body"), "bodies are told by digest alone");
+    town.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operators_set_homes_and_features_and_are_refused_by_code() {
+    let town = Town::new().await;
+    let admin = town.gateway.admin_address();
+    let operator = town.token("operator", "", "test", 60);
+    let token = Some(operator.as_str());
+    let act = async |body: String| request(admin, "POST /v1/operate?placement=global", token, &body).await;
+    let get = async |path: String| http(admin, &path, token).await.1;
+    let body = |answer: String| answer.lines().last().unwrap_or_default().to_owned();
+    let ann = user(1);
+
+    let device = town.token_of(ann, 1);
+    let erase = format!(r#"{{"act":"erase","user":"{ann}"}}"#);
+    for token in [None, Some(device.as_str())] {
+        let (status, text) = request(admin, "POST /v1/operate?placement=global", token, &erase).await;
+        assert!(status == 401 && text.contains("not_operator"), "{text}");
+        assert_eq!(http(admin, "/v1/features?placement=global", token).await.0, 401);
+    }
+    let said = get(format!("/v1/user?placement=global&user={ann}")).await;
+    assert_eq!(body(said), format!(r#"{{"erased":false,"home":null,"homes":0,"user":"{ann}"}}"#));
+
+    let home = format!(r#"{{"act":"set-home","user":"{ann}","home":"localhost"}}"#);
+    assert_eq!(body(act(home.clone()).await.1), r#"{"changed":true}"#);
+    assert_eq!(body(act(home.clone()).await.1), r#"{"changed":false}"#);
+    let said = get(format!("/v1/user?placement=global&user={ann}")).await;
+    assert_eq!(body(said), format!(r#"{{"erased":false,"home":"localhost","homes":1,"user":"{ann}"}}"#));
+    assert_eq!(body(act(erase).await.1), r#"{"changed":true}"#);
+    let said = get(format!("/v1/user?placement=global&user={ann}")).await;
+    assert_eq!(body(said), format!(r#"{{"erased":true,"home":null,"homes":0,"user":"{ann}"}}"#));
+
+    let refused = [
+        (409, "user_erased", home.clone()),
+        (400, "unknown_region", home.replace("localhost", "mars")),
+        (400, "malformed_act", home.replace("set-home", "set-house")),
+        (400, "malformed_act", home.replace(&ann.to_string(), "ann")),
+        (400, "malformed_act", r#"{"act":"set-flag","feature":"calls","flag":"off"}"#.to_owned()),
+        (400, "malformed_act", r#"{"act":"set-flag","feature":"posts","flag":-1}"#.to_owned()),
+        (409, "feature_without_limit", r#"{"act":"set-flag","feature":"edits","flag":7}"#.to_owned()),
+        (409, "other_placement", r#"{"act":"erase","user":"u0009000000000001"}"#.to_owned()),
+    ];
+    for (status, code, asked) in refused {
+        let (told, text) = act(asked.clone()).await;
+        assert!(told == status && text.contains(code), "{asked}: {text}");
+        assert!(gateway_protocol::codes::entry(code).is_some(), "{code}");
+    }
+    assert_eq!(act("x".repeat(2_000)).await.0, 413);
+
+    let mut anna = town.device(ann, Subprotocol::Proto).await;
+    anna.create(group(7), &[user(2)]).await;
+    let off = r#"{"act":"set-flag","feature":"posts","flag":"off"}"#;
+    assert_eq!(body(act(off.to_owned()).await.1), r#"{"changed":true}"#);
+    let holds = r#"{"holds":{"posts":"off"},"said":{"localhost":{"posts":"off"}}}"#;
+    assert_eq!(body(get("/v1/features?placement=global".to_owned()).await), holds);
+    let answer = anna.try_to_send(group(7), b"hello".to_vec()).await;
+    assert!(matches!(&answer, Frame::Error(error) if error.code == "feature_off"), "{answer:?}");
+    act(off.replace("\"off\"", "null")).await;
+    anna.send(group(7), b"hello".to_vec()).await;
     town.stop().await;
 }
 

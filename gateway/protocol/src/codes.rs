@@ -185,10 +185,14 @@ pub const CODES: &[Code] = &[
     code("admins_remain", "a group that has admins cannot be claimed", "ask one of them"),
     code("not_most_senior", "another member has been in the group for longer", "it is theirs to claim"),
     code("conversation_exists", "another group has that id", "draw another id"),
-    code("body_too_large", "the body is over `body_bytes` of the welcome", "shorten it"),
+    code(
+        "body_too_large",
+        "the body is over `body_bytes` of the welcome, or over what operators allow for now",
+        "shorten it",
+    ),
     code(
         "too_many_members",
-        "the group would have more members than allowed",
+        "the group would have more members than allowed, or than operators allow for now",
         "begin with fewer, or remove somebody first",
     ),
     code(
@@ -284,6 +288,7 @@ pub const CODES: &[Code] = &[
         "a region of the placement does not know this kind of command yet, or has not been met",
         "try again when it was upgraded and has been reached",
     ),
+    code("feature_off", "the operators of the placement have turned off what this does", "try again later"),
     temporary(code(
         "busy",
         "the region has more to do than it can queue",
@@ -293,9 +298,33 @@ pub const CODES: &[Code] = &[
     code(
         "not_operator",
         "the bearer token is missing, wrong, or not an operator's",
-        "make one with `archipelago admin token --operator`",
+        "make one with `archipelago admin operator-token`",
     ),
     code("unknown_placement", "no placement of that name is held here", "ask for one that the error lists"),
+    code(
+        "malformed_act",
+        "what an operator asks for is none",
+        "name one of the acts of the admin interface, as it is written there",
+    ),
+    code(
+        "other_placement",
+        "the user is pinned to another placement",
+        "ask for the placement that the user's id begins with",
+    ),
+    code("user_erased", "the user was erased, which is for good", "register them under a new id"),
+    code("not_the_home", "another region is the user's home", "ask the region that the error names"),
+    code("unknown_region", "the region has no part in the placement", "name one of the placement's regions"),
+    code(
+        "register_exhausted",
+        "this was changed as often as can be counted, which only a region that lies brings about",
+        "find the region that wrote it, and take it out by a new epoch",
+    ),
+    code("feature_without_limit", "the feature can be on or off, and has no limit", "say `off`, or clear it"),
+    code(
+        "too_many_flags",
+        "the region says something of too many features that its version does not know",
+        "upgrade it, and clear some",
+    ),
 ];
 
 /// The entry of that code.

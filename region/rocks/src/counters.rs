@@ -27,6 +27,8 @@ pub struct ShardCounters {
     pub no_rights: AtomicU64,
     /// Peers' changes of documents that do not stand, or wait for what is not here: an alarm.
     pub document_changes_kept_out: AtomicU64,
+    /// Registers in peers' feeds whose value is none: an alarm.
+    pub registers_kept_out: AtomicU64,
     /// Time spent in them, in microseconds.
     pub sync_us: AtomicU64,
     /// Compactions begun, so that no file holds what was cut.
@@ -53,6 +55,10 @@ impl ShardCounters {
 
     pub(crate) fn document_change_kept_out(&self) {
         self.document_changes_kept_out.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn register_kept_out(&self) {
+        self.registers_kept_out.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn no_right(&self) {

@@ -10,10 +10,15 @@ use crate::counters::ShardCounters;
 use crate::mailbox::{Letter, Mailbox};
 use crate::store::Reader;
 use arc_swap::ArcSwapOption;
-use crdt::{ConversationId, DeviceId, Now, PlacementId, RegionId, ReplicaId, UserId};
+use crdt::{ConversationId, DeviceId, Flag, Now, PlacementId, RegionId, ReplicaId, UserId};
 use region::cluster::Cluster;
 use region::command::{Command, Done, Refusal};
+use region::export;
+use region::features::Feature;
+use region::operate::{Act, NotOperated, Operated};
 use region::shard::Effect;
+use region::store::StoreError;
+use replication::placement::Placement;
 use replication_quic::BridgeCounters;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,6 +33,9 @@ pub trait DeviceEffects: Send + Sync {
 
 /// How a command went. The sender is gone only when the region is shutting down.
 pub type Answer = oneshot::Receiver<Result<Done, Refusal>>;
+
+/// How an operator's act went. The sender is gone only when the region is shutting down.
+pub type Operating = oneshot::Receiver<Result<Operated, NotOperated>>;
 
 /// A region's face to its gateway. Cheap to clone.
 #[derive(Clone)]
@@ -48,6 +56,7 @@ pub(crate) struct Shared {
 /// What is needed of one placement.
 pub(crate) struct PlacementHandle {
     pub(crate) replica: ReplicaId,
+    pub(crate) under_epoch: Placement,
     pub(crate) reader: Reader,
     pub(crate) mailbox: Mailbox,
     pub(crate) counters: Arc<ShardCounters>,
@@ -87,6 +96,16 @@ impl RegionHandle {
         self.shared.placements.iter().map(|(placement, handle)| (*placement, handle.replica))
     }
 
+    /// What holds of each feature in a placement, by the regions of its epoch. None if this region has no part in it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    #[must_use]
+    pub fn features(&self, placement: PlacementId) -> Option<Result<BTreeMap<Feature, Flag>, StoreError>> {
+        let PlacementHandle { under_epoch, reader, .. } = self.shared.placements.get(&placement)?;
+        Some(export::features(reader, under_epoch))
+    }
+
     /// The present, by this region's disciplined clock.
     #[must_use]
     pub fn now(&self) -> Now {
@@ -102,8 +121,21 @@ impl RegionHandle {
         let placement = self.shared.placements.get(&conversation.placement());
         let placement = placement.ok_or(Refusal::WrongPlacement(conversation))?;
         let (answer, answered) = oneshot::channel();
-        placement.mailbox.offer(Letter::Command { user, device, command, answer })?;
+        let letter = Letter::Command { user, device, command, answer };
+        placement.mailbox.offer(letter).map_err(|retry_after_ms| Refusal::Busy { retry_after_ms })?;
         Ok(answered)
+    }
+
+    /// Hands an operator's act to a placement's shard. None if this region has no part in it.
+    ///
+    /// # Errors
+    /// [`NotOperated::Busy`] when the mailbox is full.
+    pub fn operate(&self, placement: PlacementId, act: Act) -> Option<Result<Operating, NotOperated>> {
+        let placement = self.shared.placements.get(&placement)?;
+        let (answer, answered) = oneshot::channel();
+        let offered = placement.mailbox.offer(Letter::Operate { act, answer });
+        let busy = |retry_after_ms| NotOperated::Busy { retry_after_ms };
+        Some(offered.map(|()| answered).map_err(busy))
     }
 
     /// Reads that placement's durable state. None if this region has no part in it.

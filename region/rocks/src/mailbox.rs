@@ -5,6 +5,7 @@
 
 use crdt::{DeviceId, UserId};
 use region::command::{Command, Done, Refusal};
+use region::operate::{Act, NotOperated, Operated};
 use region::shard::Input;
 use replication::limits::COMMIT_BYTES_MAX;
 use replication_quic::Notices;
@@ -34,6 +35,8 @@ pub(crate) enum Letter {
         command: Command,
         answer: oneshot::Sender<Result<Done, Refusal>>,
     },
+    /// An operator's act, whose answer is awaited.
+    Operate { act: Act, answer: oneshot::Sender<Result<Operated, NotOperated>> },
     /// From a bridge, which is told once it is durable if it asked to be.
     Replicated { input: Input, taken: Option<Taken> },
     /// Commit what came before, and end.
@@ -45,7 +48,7 @@ impl Letter {
     fn command_bytes(&self) -> usize {
         match self {
             Self::Command { command: Command::Post { body, .. }, .. } => body.len(),
-            Self::Command { .. } | Self::Replicated { .. } | Self::Stop => 0,
+            Self::Command { .. } | Self::Operate { .. } | Self::Replicated { .. } | Self::Stop => 0,
         }
     }
 }
@@ -76,9 +79,9 @@ pub(crate) fn mailbox() -> (Mailbox, Inbox) {
 }
 
 impl Mailbox {
-    /// Delivers at once or refuses.
-    pub(crate) fn offer(&self, letter: Letter) -> Result<(), Refusal> {
-        self.0.try_send(letter).map_err(|_| Refusal::Busy { retry_after_ms: RETRY_AFTER_MS })
+    /// Delivers at once or refuses, and says in how many milliseconds to try again.
+    pub(crate) fn offer(&self, letter: Letter) -> Result<(), u64> {
+        self.0.try_send(letter).map_err(|_| RETRY_AFTER_MS)
     }
 
     /// The same for who must not keep the shard alive.

@@ -87,6 +87,9 @@ fn shards(region: &RegionHandle) -> Vec<Family> {
             "Changes of documents by peers that do not stand, or wait for what is not here",
             |shard| &shard.document_changes_kept_out,
         ),
+        counted("shard_registers_kept_out", "Registers of peers' feeds whose value is none", |shard| {
+            &shard.registers_kept_out
+        }),
         counted(
             "shard_no_rights",
             "Operations of peers that spend or give a right to a place in a group that they do not hold",

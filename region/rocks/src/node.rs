@@ -135,6 +135,7 @@ pub struct RegionNode {
 struct Opened {
     id: PlacementId,
     replica: ReplicaId,
+    under_epoch: Placement,
     start: StoreStart,
     /// The present that the store remembers.
     floor: Now,
@@ -187,11 +188,14 @@ impl RegionNode {
             let (mailbox, inbox) = mailbox();
             let to_shard = mailbox.downgrade();
             let reader = placement.store.reader();
-            let Opened { id, replica, start, .. } = placement;
+            let (Opened { id, replica, start, .. }, under_epoch) =
+                (&placement, placement.under_epoch.clone());
+            let (id, replica, start) = (*id, *replica, *start);
             stores.insert(id, OwnStore { replica, start });
             for_bridges.insert(id, (reader.clone(), mailbox.clone()));
             let counters = Arc::new(ShardCounters::default());
-            let handle = PlacementHandle { replica, reader, mailbox, counters: Arc::clone(&counters) };
+            let counted = Arc::clone(&counters);
+            let handle = PlacementHandle { replica, under_epoch, reader, mailbox, counters: counted };
             placements.insert(id, handle);
             waiting.push((placement, inbox, to_shard, counters));
         }
@@ -333,7 +337,8 @@ fn open_placement(
     };
     let shard = Shard::open(shard, &store);
     let shard = shard.map_err(|error| StartRefused::Shard { placement: name(), error })?;
-    Ok(Opened { id: placement.id, replica, start: started.start(), floor, store, shard })
+    let under_epoch = under_epoch.clone();
+    Ok(Opened { id: placement.id, replica, under_epoch, start: started.start(), floor, store, shard })
 }
 
 fn start_bridges(

@@ -48,8 +48,8 @@ impl RegionPort for Port {
             Delivery::Entries { peer, partition, commits, cursor, bytes } => {
                 (Input::Entries { peer, partition, commits, cursor }, Some(bytes))
             }
-            Delivery::Registers { peer, partition, registers, cursor, bytes } => {
-                (Input::Registers { peer, partition, registers, cursor }, Some(bytes))
+            Delivery::Registers { peer, partition, registers, after, cursor, bytes } => {
+                (Input::Registers { peer, partition, registers, after, cursor }, Some(bytes))
             }
         };
         let taken = bytes.zip(self.hub.notices(from)).map(|(bytes, notices)| Taken { notices, bytes });

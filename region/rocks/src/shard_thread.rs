@@ -16,6 +16,7 @@ use crate::store::RocksStore;
 use crdt::{Now, PlacementId};
 use rand_chacha::ChaCha20Rng;
 use region::command::{Done, Refusal};
+use region::operate::{NotOperated, Operated};
 use region::present::Present;
 use region::shard::{Effect, Input, Outcome, Shard, Ticket};
 use region::store::{Store as _, StoreError};
@@ -49,6 +50,7 @@ pub(crate) struct ShardThread {
 #[derive(Default)]
 struct Waiting {
     answers: BTreeMap<Ticket, oneshot::Sender<Result<Done, Refusal>>>,
+    operators: BTreeMap<Ticket, oneshot::Sender<Result<Operated, NotOperated>>>,
     taken: Vec<Taken>,
     stop: bool,
 }
@@ -118,6 +120,12 @@ impl ShardThread {
                         let _ = answer.send(result);
                     }
                 }
+                Effect::Operated { ticket, result } => {
+                    if let Some(answer) = waiting.operators.remove(&ticket) {
+                        // Nor does an operator who is gone.
+                        let _ = answer.send(result);
+                    }
+                }
                 Effect::Advanced { partition, state } => self.bridges.advanced(partition, &state),
                 Effect::PinBroken { dot, conversation, user: _ } => {
                     self.counters.pin_broken();
@@ -135,6 +143,10 @@ impl ShardThread {
                     let partition = conversation.partition();
                     let why = why.map_or_else(|| "it waits for others".to_owned(), |why| why.to_string());
                     tracing::warn!(%dot, %partition, %why, "a peer's change of a document is kept out");
+                }
+                Effect::RegisterKeptOut { peer, partition } => {
+                    self.counters.register_kept_out();
+                    tracing::warn!(%peer, %partition, "a peer's feed holds a register whose value is none: it is kept out");
                 }
                 Effect::NoRight { dot, conversation } => {
                     self.counters.no_right();
@@ -169,6 +181,11 @@ fn open(letters: &mut Vec<Letter>) -> (Vec<Input>, Waiting) {
                 let ticket = Ticket(number);
                 waiting.answers.insert(ticket, answer);
                 inputs.push(Input::Command { ticket, user, device, command });
+            }
+            Letter::Operate { act, answer } => {
+                let ticket = Ticket(number);
+                waiting.operators.insert(ticket, answer);
+                inputs.push(Input::Operate { ticket, act });
             }
             Letter::Replicated { input, taken } => {
                 waiting.taken.extend(taken);

@@ -178,9 +178,9 @@ impl World {
             }
             let (changed, _) = source.registers(partition, cursor.feed, own, bytes_max).unwrap();
             if let Some((cursor, _)) = changed.last() {
-                let cursor = *cursor;
+                let (after, cursor) = (target.cursor(peer, partition).unwrap().feed, *cursor);
                 let registers = changed.into_iter().map(|(_, register)| register).collect();
-                inputs.push(Input::Registers { peer, partition, registers, cursor });
+                inputs.push(Input::Registers { peer, partition, registers, after, cursor });
             }
         }
         inputs

@@ -82,6 +82,22 @@ fn a_fork_of_a_third_chain_stops_its_partition_alone_and_its_registers_too() {
     assert_eq!(registers(&mut played, 8), 1, "and so do its registers");
 }
 
+#[test]
+fn a_register_of_a_later_kind_stops_its_feed_alone() {
+    let mut played = Played::quiet();
+    let refused = CommitRefused::LaterRegister { partition: partition(1, 7), kind: 99 };
+    let outputs = refuse(&mut played, refused.clone());
+    let said = "r2: the stream of a partition stops: the feed of p1/7 holds a register of kind 99, which a later version writes: upgrade this region, and it goes on where it stopped";
+    assert_eq!(alarms(&outputs), [said]);
+    assert!(!outputs.iter().any(|output| matches!(output, Output::Close(_))), "{outputs:?}");
+    assert_eq!(registers(&mut played, 7), 0, "what was on its way is not taken");
+    assert_eq!(alarms(&refuse(&mut played, refused)).len(), 0, "it is said once a connection");
+    assert_eq!(delivered(&played.frame(&section(7, 1))), [(2, 1)], "its operations go on");
+    assert_eq!(registers(&mut played, 8), 1, "and so does another partition's feed");
+    let kind = refuse(&mut played, later(partition(1, 7)));
+    assert_eq!(alarms(&kind).len(), 1, "its stream may stop besides: {kind:?}");
+}
+
 /// Opens a bridge of a region that has these as the peer's first commit, by way of a third region, and lets the peer send `section`.
 fn sent_what_is_here(here: &OperationBytes) -> Vec<Output> {
     let mut played = Played::new();

@@ -331,7 +331,7 @@ impl World {
                 ));
                 self.mail(at, Mail::Entries(peer, replica, partition, commits, cursor, bytes));
             }
-            Delivery::Registers { peer: replica, partition, registers, cursor, bytes } => {
+            Delivery::Registers { peer: replica, partition, registers, cursor, bytes, .. } => {
                 self.mail(at, Mail::Registers(peer, replica, partition, registers, cursor, bytes));
             }
         }

@@ -235,6 +235,8 @@ pub struct Workload {
     pub amend_percent: Amount,
     /// So many are several people's, who change what a conversation says of itself: its name, its description, what is pinned, a setting.
     pub describe_percent: Amount,
+    /// Times a minute that operators do something: give a user homes, erase one, turn a feature off for a while; in one to four regions, one right after the other.
+    pub operated_per_minute: Amount,
     /// So many are a quarrel in a group: members are added and removed, promoted and demoted, some leave, and places are claimed, all at once.
     pub govern_percent: Amount,
     /// A real conversation, by the name under which the caller gives it ([`Scenario::give_log`]), instead of drawn acts.
@@ -408,6 +410,7 @@ impl Default for Workload {
             misuse_percent: Amount::of(0),
             amend_percent: Amount::of(0),
             describe_percent: Amount::of(0),
+            operated_per_minute: Amount::of(0),
             govern_percent: Amount::of(0),
             offline_s: Amount::range(1, 30),
             log: None,

@@ -7,7 +7,7 @@
 use super::draw::{Lot, draw_weighted};
 use super::draw_log::acts_of_log;
 use super::draw_people::{Users, draw_direct, draw_group, size_of_group};
-use super::{Act, Conversation, Describe, Device, Govern, How, Script, ScriptLimits, What};
+use super::{Act, Conversation, Describe, Device, Feature, Govern, How, Says, Script, ScriptLimits, What};
 use crate::scenario::{Arrival, MEMBERS, Scenario, Workload};
 use crate::world::dice::Dice;
 use crdt::RegionId;
@@ -61,6 +61,13 @@ pub(super) fn acts(lot: &mut Lot, scenario: &Scenario, script: &mut Script, begi
         for (index, at_us) in (0..).zip(times) {
             let mut dice = Dice::of(lot.seed, "act", &[index]);
             plan.somebody_acts(at_us, &mut dice);
+        }
+    }
+    let operated = lot.amount("operated_per_minute", &workload.operated_per_minute);
+    if operated > 0 {
+        let times = times(workload, operated, (begins_us, script.length_us), &mut lot.dice("operators"));
+        for (index, at_us) in (0..).zip(times) {
+            plan.operators_act(at_us, &mut Dice::of(lot.seed, "operator", &[index]));
         }
     }
     plan.acts.extend(scenario.stated_acts(&script.regions, begins_us, script.length_us));
@@ -249,6 +256,39 @@ impl Plan<'_> {
                 _ => Describe::Setting,
             };
             self.act(at_us, device.number, What::Describe { conversation, how }, dice);
+            at_us += dice.below(400_000);
+        }
+    }
+
+    /// Operators of several regions do something right after each other, so that it crosses: they give a user homes, or erase one, or turn a feature off for a while.
+    fn operators_act(&mut self, at_us: u64, dice: &mut Dice) {
+        let Some((user, pinned)) = dice.pick(&self.users.all) else { return };
+        let Some(device) = self.device_of(user, dice) else { return };
+        let regions: Vec<RegionId> = self
+            .regions
+            .iter()
+            .filter(|id| !pinned || **id <= self.eu_regions)
+            .copied()
+            .map(RegionId)
+            .collect();
+        let (what, mut at_us) = (dice.below(8), at_us);
+        let features =
+            [Feature::Posts, Feature::Groups, Feature::Edits, Feature::Reactions, Feature::Documents];
+        let Some(feature) = dice.pick(&features) else { return };
+        for nth in 0..dice.between(1, 4) {
+            let (Some(region), Some(home)) = (dice.pick(&regions), dice.pick(&regions)) else { return };
+            let act = match what {
+                0 if nth == 1 => What::Erase { region, user },
+                0..=3 => What::SetHome { region, user, home },
+                _ => {
+                    let says = if dice.one_in(3) { Says::Limited } else { Says::Off };
+                    let back_us = at_us + dice.between(50_000, 1_500_000);
+                    let on = What::SetFlag { region, pinned, feature, says: Says::On };
+                    self.act(back_us, device.number, on, dice);
+                    What::SetFlag { region, pinned, feature, says }
+                }
+            };
+            self.act(at_us, device.number, act, dice);
             at_us += dice.below(400_000);
         }
     }

@@ -102,6 +102,38 @@ pub enum What {
     },
     /// Another application signs in with the device's account, and sends one of everything that must be refused.
     Misuse,
+    /// An operator gives a user a home, in a region: as all that operators do, beside the device, not on it.
+    SetHome {
+        /// In which region.
+        #[serde(with = "spelling::region")]
+        region: crdt::RegionId,
+        /// Whose.
+        user: u64,
+        /// Which.
+        #[serde(with = "spelling::region")]
+        home: crdt::RegionId,
+    },
+    /// An operator marks a user as erased.
+    Erase {
+        /// In which region.
+        #[serde(with = "spelling::region")]
+        region: crdt::RegionId,
+        /// Whom.
+        user: u64,
+    },
+    /// An operator turns a feature off, limits it, or lets go of that.
+    SetFlag {
+        /// In which region.
+        #[serde(with = "spelling::region")]
+        region: crdt::RegionId,
+        /// Whether in the placement `eu`.
+        #[serde(default)]
+        pinned: bool,
+        /// Which.
+        feature: Feature,
+        /// How.
+        says: Says,
+    },
     /// The device loses its network.
     GoOffline,
     /// It has it again.
@@ -150,6 +182,34 @@ pub enum Govern {
     Demote,
     /// The place of admins that are all gone is taken.
     Claim,
+}
+
+/// A feature that operators turn off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Feature {
+    /// Posting.
+    Posts,
+    /// Beginning groups.
+    Groups,
+    /// Editing messages.
+    Edits,
+    /// Reacting.
+    Reactions,
+    /// Changing documents.
+    Documents,
+}
+
+/// What an operator says of a feature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Says {
+    /// It is off.
+    Off,
+    /// It is limited, if it can be.
+    Limited,
+    /// Nothing any more.
+    On,
 }
 
 /// A fault and its time.

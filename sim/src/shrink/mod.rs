@@ -148,6 +148,9 @@ mod tests {
             | What::TellReads { .. }
             | What::Misuse
             | What::GoOffline
+            | What::SetHome { .. }
+            | What::Erase { .. }
+            | What::SetFlag { .. }
             | What::ComeOnline => None,
         });
         let (conversation, device, at_us) = left?;

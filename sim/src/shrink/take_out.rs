@@ -107,6 +107,11 @@ pub(super) fn clear(script: &mut Script) {
                 What::Add { conversation, user } | What::Govern { conversation, user, .. } => {
                     conversations.contains(conversation) && users.contains(user)
                 }
+                What::SetHome { region, user, home } => {
+                    regions.contains(&region.0) && regions.contains(&home.0) && users.contains(user)
+                }
+                What::Erase { region, user } => regions.contains(&region.0) && users.contains(user),
+                What::SetFlag { region, .. } => regions.contains(&region.0),
                 What::Move { region } => regions.contains(&region.0),
                 What::TellReads { .. } | What::Misuse | What::GoOffline | What::ComeOnline => true,
             }

@@ -244,8 +244,15 @@ impl World {
                 let input = ShardInput::Entries { peer: replica, partition, commits, cursor };
                 self.deliver_weighed(life, peer, partition.placement, input, bytes);
             }
-            Delivery::Registers { peer: replica, partition, registers, cursor, bytes } => {
-                let input = ShardInput::Registers { peer: replica, partition, registers, cursor };
+            Delivery::Registers { peer: replica, partition, registers, after, cursor, bytes } => {
+                if let Some(reason) = self.is_later_register(life.region, partition, &registers) {
+                    self.bridge_told(life, peer, |told| {
+                        told.refused.entry(partition).or_insert(reason);
+                    });
+                    self.is_taken_unread(life, peer, bytes);
+                    return;
+                }
+                let input = ShardInput::Registers { peer: replica, partition, registers, after, cursor };
                 self.deliver_weighed(life, peer, partition.placement, input, bytes);
             }
         }

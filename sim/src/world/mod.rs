@@ -27,6 +27,7 @@ mod layout;
 mod lies;
 mod lines;
 mod links;
+mod operators;
 mod people;
 mod processes;
 mod queue;

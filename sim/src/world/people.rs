@@ -10,10 +10,12 @@ use crate::world::World;
 use crate::world::devices::NewDevice;
 use crate::world::dice::Dice;
 use crate::world::layout::{PINNED, WORLD, address};
+use crate::world::operators::flag_act;
 use crate::world::queue::Event;
 use bytes::Bytes;
 use crdt::{ConversationId, DeviceId, MessageId, RegionId, UserId};
 use gateway_client::{Act, Amend, Content, DocumentEdit, Event as Told, MembersWish};
+use region::operate;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Of what a device was shown, so much is remembered to be answered; so much of the messages that it was shown, and that were written on it.
@@ -196,6 +198,20 @@ impl World {
                 let known = self.people.known.keys().find(|(of, _)| *of == id);
                 let conversation = known.map(|(_, conversation)| *conversation);
                 self.misuse(id, conversation, &mut dice);
+            }
+            What::SetHome { region, user, home } => {
+                if let Some(user) = self.people.users.get(&user).copied() {
+                    self.operate(region, user.placement(), operate::Act::SetHome { user, home });
+                }
+            }
+            What::Erase { region, user } => {
+                if let Some(user) = self.people.users.get(&user).copied() {
+                    self.operate(region, user.placement(), operate::Act::Erase { user });
+                }
+            }
+            What::SetFlag { region, pinned, feature, says } => {
+                let placement = if pinned { PINNED } else { WORLD };
+                self.operate(region, placement, flag_act(feature, says, &mut dice));
             }
             What::GoOffline => self.set_online(id, false),
             What::ComeOnline => self.set_online(id, true),

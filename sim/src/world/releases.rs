@@ -16,18 +16,23 @@ use bytes::Bytes;
 use crdt::operation::Envelope;
 use crdt::{PartitionId, RegionId};
 use prost::Message as _;
+use region::forms::{DIRECTORY, FLAGS};
 use replication::Reason;
 use replication::commit::{Commit, CommitRefused};
 use replication::output::Alarm;
 use replication::proto;
+use replication::register::Register;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// The first byte of a directory entry's name in feeds, and of the name of a region's flags.
+const REGISTERS: [(u8, u32); 2] = [(3, DIRECTORY), (4, FLAGS)];
 
 /// What of another release its peers notice.
 #[derive(Debug, Clone)]
 pub(crate) struct Release {
     /// The lowest and the highest version of the bridge protocol that it speaks.
     pub(crate) versions: (u32, u32),
-    /// Kinds of operations that it does not know.
+    /// Kinds of operations, and forms of registers, that it does not know.
     pub(crate) lacks_kinds: Vec<u32>,
 }
 
@@ -90,6 +95,21 @@ impl World {
         });
         let (dot, kind) = kinds.next()?;
         Some(CommitRefused::LaterKind { partition, dot, kind: kind.into() })
+    }
+
+    /// Why a region's release refuses these registers for a kind that it does not know; none if it knows all.
+    pub(crate) fn is_later_register(
+        &self,
+        region: RegionId,
+        partition: PartitionId,
+        registers: &[Register],
+    ) -> Option<CommitRefused> {
+        let lacks = &self.releases.of(region).filter(|release| !release.lacks_kinds.is_empty())?.lacks_kinds;
+        let named = registers.iter().filter_map(|register| register.key.first().copied());
+        let is_lacking =
+            |named: &u8| REGISTERS.iter().any(|(kind, form)| kind == named && lacks.contains(form));
+        let mut later = named.filter(is_lacking);
+        later.next().map(|kind| CommitRefused::LaterRegister { partition, kind })
     }
 
     /// Whether a region was ever of a release that lacked kinds: what follows one in its stream is refused there.

@@ -347,6 +347,8 @@ impl World {
                 }
                 // Carried out before what devices are told.
                 Effect::Reply { .. }
+                | Effect::Operated { .. }
+                | Effect::RegisterKeptOut { .. }
                 | Effect::Advanced { .. }
                 | Effect::PinBroken { .. }
                 | Effect::BehindFold { .. }

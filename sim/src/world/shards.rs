@@ -14,6 +14,7 @@ use crdt::{DeviceId, Now, PlacementId, RegionId, UserId};
 use gateway::input::Input as SessionInput;
 use region::command::{Command, Done, Refusal};
 use region::compact_files::KeySpan;
+use region::operate::Act;
 use region::present::Present;
 use region::shard::{Effect, Input, Outcome, Shard, Ticket};
 use std::collections::{BTreeMap, VecDeque};
@@ -29,6 +30,7 @@ const RETRY_AFTER_MS: u64 = 50;
 #[derive(Debug)]
 pub(crate) enum Letter {
     Command { line: LineId, ticket: Ticket, user: UserId, device: DeviceId, command: Command },
+    Operate { act: Act },
     Replicated { input: Input, taken: Option<(RegionId, usize)> },
 }
 
@@ -92,16 +94,19 @@ impl ShardTask {
         self.shard.leftovers_since().is_some()
     }
 
-    /// The next inputs, with who waits for them.
+    /// The next inputs, with who waits for them. An operator's act is decided by itself, so that it is known on what.
     fn take(&mut self) -> (Vec<Input>, Answers, Takers) {
         let (mut inputs, mut answers, mut takers) = (Vec::new(), BTreeMap::new(), Vec::new());
-        let count = self.mailbox.len().min(LETTERS_A_STEP);
+        let is_operators = |letter: &Letter| matches!(letter, Letter::Operate { .. });
+        let before = self.mailbox.iter().position(is_operators).map_or(LETTERS_A_STEP, |at| at.max(1));
+        let count = self.mailbox.len().min(LETTERS_A_STEP).min(before);
         for (number, letter) in (0..).zip(self.mailbox.drain(..count)) {
             match letter {
                 Letter::Command { line, ticket, user, device, command } => {
                     answers.insert(Ticket(number), (line, ticket));
                     inputs.push(Input::Command { ticket: Ticket(number), user, device, command });
                 }
+                Letter::Operate { act } => inputs.push(Input::Operate { ticket: Ticket(number), act }),
                 Letter::Replicated { input, taken } => {
                     takers.extend(taken);
                     inputs.push(input);
@@ -129,6 +134,18 @@ impl World {
         }
         shard.mailbox.push_back(letter);
         self.wake_shard(life, placement);
+    }
+
+    /// An operator's act, unless the mailbox is full.
+    pub(crate) fn submit_act(&mut self, life: Life, placement: PlacementId, act: Act) {
+        let limit = self.mailbox_max;
+        let Some(shard) = self.process(life).and_then(|process| process.shards.get_mut(&placement)) else {
+            return;
+        };
+        if shard.mailbox.len() < limit {
+            shard.mailbox.push_back(Letter::Operate { act });
+            self.wake_shard(life, placement);
+        }
     }
 
     /// A bridge's delivery.
@@ -182,11 +199,19 @@ impl World {
             inputs.push(Input::Tick);
         }
         let by = Taken::by_shard(&inputs);
+        let act = inputs.iter().find_map(|input| match input {
+            Input::Operate { act, .. } => Some(*act),
+            _ => None,
+        });
+        if let Some(act) = act {
+            self.oracle.is_asked_by_an_operator(life.region, placement, act, disk.view());
+        }
         match shard.shard.step(now, shard.dice.entropy(), inputs, disk.view()) {
             Ok(mut outcome) => {
                 shard.present.note(now, &mut outcome.batch);
                 self.work.step(by, shard_did(&outcome));
                 self.oracle.writes(life.region, &outcome.effects);
+                self.oracle.decides_for_an_operator(self.now, life.region, placement, &outcome.effects);
                 for (key, value) in outcome.batch.writes() {
                     self.trace.add(key);
                     self.oracle.stored(self.now, life.region, key, value);
@@ -330,6 +355,17 @@ impl World {
                         "{dot} of {conversation} spends or gives a right that its region does not hold"
                     );
                     self.oracle.violate(self.now, Checker::Rights, why);
+                }
+                Effect::Operated { result, .. } => {
+                    let region = life.region;
+                    self.trace.tell(self.now, || {
+                        format!("{region} answers an operator of {placement}: {result:?}")
+                    });
+                    self.oracle.answers_an_operator(region, placement);
+                }
+                Effect::RegisterKeptOut { peer, partition } => {
+                    let why = format!("{peer} sends a register in {partition} that is none");
+                    self.oracle.violate(self.now, Checker::Operated, why);
                 }
                 Effect::Compact(spans) => self.begin_to_compact(life, placement, spans),
                 Effect::Refused { peer, reason } => {

@@ -283,6 +283,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     pub async fn send(&mut self, conversation: ConversationId, body: Vec<u8>) -> v1::Done {
+        let answer = self.try_to_send(conversation, body).await;
+        let Frame::Done(done) = answer else { panic!("{answer:?}") };
+        done
+    }
+
+    /// What becomes of a message.
+    pub async fn try_to_send(&mut self, conversation: ConversationId, body: Vec<u8>) -> Frame {
         let send = v1::Send {
             conversation: conversation.to_string(),
             message: message(u128::from(self.next)),
@@ -290,9 +297,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             ..v1::Send::default()
         };
         let request = self.ask(Ask::Send(send)).await;
-        let answer = self.answer(request).await;
-        let Frame::Done(done) = answer else { panic!("{answer:?}") };
-        done
+        self.answer(request).await
     }
 
     /// Takes frames until a post is delivered.
@@ -309,9 +314,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
 /// An HTTP request to the operators' interface: the status line's number and all that follows it.
 pub async fn http(address: SocketAddr, path: &str, token: Option<&str>) -> (u16, String) {
+    request(address, &format!("GET {path}"), token, "").await
+}
+
+/// The same of a request with a body.
+pub async fn request(address: SocketAddr, what: &str, token: Option<&str>, body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let bearer = token.map_or_else(String::new, |token| format!("Authorization: Bearer {token}\r\n"));
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{bearer}\r\n");
+    let length = body.len();
+    let request = format!(
+        "{what} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n{bearer}\r\n{body}"
+    );
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();

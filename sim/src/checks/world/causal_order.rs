@@ -11,6 +11,7 @@ use super::told::Appearance;
 use super::{Checker, Fault, Oracle};
 use crate::world::Moment;
 use crdt::{ConversationId, DeviceId, MessageId, RegionId, UserId};
+use region::command::Refusal;
 use region::item::{Change, Content};
 use region::shard::Effect;
 use region::store::View;
@@ -71,6 +72,9 @@ impl Oracle {
                 }
                 Effect::Reply { result: Err(refusal), .. } => {
                     self.refuses_for_want_of_rights(at, region, refusal);
+                    if let Refusal::FeatureOff(feature) = refusal {
+                        self.was_turned_off(at, region, *feature);
+                    }
                 }
                 _ => {}
             }
@@ -119,7 +123,12 @@ impl Oracle {
             let in_it =
                 if is_a_users { self.is_in_it(region, change.conversation, item.sender) } else { Ok(()) };
             let held = self.spends_what_it_holds(region, change.conversation, number, item);
-            for fault in [in_it, held] {
+            let facts = self.record.conversations.get(&change.conversation);
+            let is_asked_for =
+                facts.is_some_and(|facts| facts.described.contains_key(&(item.sender, item.message)));
+            let placement = change.conversation.placement();
+            let heeds = self.heeds_its_own_flags(region, placement, item, is_asked_for);
+            for fault in [in_it, held, heeds] {
                 self.found(at, || format!("{region} applies {} in {}", item.dot, change.conversation), fault);
             }
         }

@@ -37,7 +37,9 @@ impl Oracle {
                 ControlFlow::Continue(())
             })?;
             let partitions = export::partitions(*view, placement)?;
-            let state = (partitions, export::memberships(*view)?, export::receipts(*view)?, posts);
+            self.judge_operated(at, *region, placement, *view)?;
+            let registers = (export::receipts(*view)?, export::directory(*view)?, export::flags(*view)?);
+            let state = (partitions, export::memberships(*view)?, registers, posts);
             self.says_what_it_exports(at, *region, &state.0, &state.1, &state.3);
             self.search_for_deleted(at, *region, placement, *view)?;
             for conversation in state.0.iter().flat_map(|partition| partition.conversations.keys()) {
@@ -148,7 +150,7 @@ const fn changes_members(content: &Content) -> bool {
     }
 }
 
-/// In what two exports of partitions, memberships, receipts and posts differ first.
+/// In what two exports of partitions, memberships, registers and posts differ first.
 fn differs<P: PartialEq, M: PartialEq, R: PartialEq, S: PartialEq>(
     one: &(P, M, R, S),
     other: &(P, M, R, S),
@@ -156,7 +158,7 @@ fn differs<P: PartialEq, M: PartialEq, R: PartialEq, S: PartialEq>(
     if one.1 != other.1 {
         "who is a member of what"
     } else if one.2 != other.2 {
-        "receipts"
+        "receipts, homes or flags"
     } else if one.3 != other.3 {
         "posts"
     } else if one.0 != other.0 {

@@ -7,6 +7,7 @@
 //! | `convergence.rs` | 3 | regions are equal, byte for byte, and are what their logs give |
 //! | `amended.rs` | 3 | a message looks everywhere as what was done to it says; what a deleted one said is on no disk |
 //! | `described.rs` | 3 | what a conversation says of itself was last said of it |
+//! | `operated.rs` | 3 | homes, marks and flags are what operators made of them |
 //! | `causal_order.rs`, `receipts.rs` | 4 | causes before effects, in regions, on devices, in ticks; marks |
 //! | `clients.rs` | 4 | the devices' own histories, judged as those of a replay are |
 //! | `display_order.rs` | 5 | one order on all screens |
@@ -18,7 +19,6 @@
 //! | `refusals.rs` | 12 | no surprising refusal; honest peers understand each other |
 //! | `liveness.rs` | 1, 11 | once faults have ended, all is whole and every queue drains in time |
 //!
-//! Promise 9 comes with what it is about; until then it has no checker, and a report leaves it out.
 //! What must always hold: the record (`record/`) never asks the product's vectors, cuts or digests; a hook costs constant or logarithmic time; switched
 //! off, only what people know of their screens is kept.
 
@@ -35,6 +35,7 @@ mod lies;
 mod limits;
 mod liveness;
 mod lost;
+mod operated;
 mod receipts;
 mod record;
 mod refusals;
@@ -50,6 +51,7 @@ use crate::world::Moment;
 use alone::Alone;
 use crdt::{DeviceId, MessageId, PlacementId, RegionId, UserId};
 use lies::Lies;
+use operated::Operators;
 use record::Record;
 pub(crate) use residency::CANARY;
 use residency::Residency;
@@ -127,6 +129,7 @@ pub(crate) struct Oracle {
     violations: Vec<Violation>,
     tallies: Tallies,
     lies: Lies,
+    operators: Operators,
     pub(crate) marks: Marks,
     /// Members of a group.
     members_max: Option<usize>,

@@ -11,7 +11,7 @@ use crdt::{DeviceId, MessageId, UserId};
 use region::item::{Change, Content};
 
 /// Codes with which a command may be refused for good in these worlds.
-const REFUSALS: [&str; 21] = [
+const REFUSALS: [&str; 23] = [
     "unknown_conversation",
     "not_a_member",
     "not_an_admin",
@@ -35,6 +35,9 @@ const REFUSALS: [&str; 21] = [
     "unknown_reaction",
     // Several have made a description together that is over its limit, and somebody changes something else.
     "document_too_long",
+    // Operators turn features off and limit them.
+    "feature_off",
+    "body_too_large",
     // Before the regions of a placement have met.
     "not_known_everywhere",
 ];

@@ -37,6 +37,8 @@ pub enum Checker {
     Gone,
     /// 3: what a conversation says of itself was last said of it.
     Described,
+    /// 3: homes, marks of erased users and flags are what operators made of them.
+    Operated,
     /// 4: a region applies operations after their causes, in one order.
     AppliedInOrder,
     /// 4: a device is shown nothing before its causes, or it is marked.
@@ -91,7 +93,7 @@ pub enum Checker {
 
 impl Checker {
     /// All of them.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::Lost,
         Self::StableEverywhere,
         Self::RefusedAfterAcknowledged,
@@ -101,6 +103,7 @@ impl Checker {
         Self::Amended,
         Self::Gone,
         Self::Described,
+        Self::Operated,
         Self::AppliedInOrder,
         Self::CausesFirst,
         Self::SenderInOrder,
@@ -134,7 +137,7 @@ impl Checker {
         match self {
             Self::Lost | Self::StableEverywhere | Self::RefusedAfterAcknowledged | Self::Whole => 1,
             Self::Durable => 2,
-            Self::Equal | Self::Replayed | Self::Amended | Self::Gone | Self::Described => 3,
+            Self::Equal | Self::Replayed | Self::Amended | Self::Gone | Self::Described | Self::Operated => 3,
             Self::AppliedInOrder
             | Self::CausesFirst
             | Self::SenderInOrder
@@ -168,6 +171,7 @@ impl Checker {
             | Self::Amended
             | Self::Gone
             | Self::Described
+            | Self::Operated
             | Self::AppliedInOrder
             | Self::CausesFirst
             | Self::SenderInOrder
@@ -206,6 +210,7 @@ impl Checker {
             Self::Amended => "messages look as what was done to them says",
             Self::Gone => "what was deleted is gone",
             Self::Described => "what a conversation says of itself was last said of it",
+            Self::Operated => "homes and flags are what operators made of them",
             Self::AppliedInOrder => "operations are applied after their causes",
             Self::CausesFirst => "causes before effects",
             Self::SenderInOrder => "one sender in order",

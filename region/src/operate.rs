@@ -1,0 +1,247 @@
+//! What operators do in a region: a user's home, the mark of an erased one, and features turned off or limited (decision 0019).
+//!
+//! What must always hold:
+//! - Each act is done or refused by name, answered once it is durable, and done again changes nothing.
+//! - A user is given away only by the region that is their home as far as it knows; the first home any region gives to whom nobody has given one.
+//! - A register of these kinds is written only once every region of the placement has said that it knows the kind.
+//! - A region writes its own flags alone.
+
+use crate::accept_command;
+use crate::features::Feature;
+use crate::forms;
+use crate::join_registers::{self, Source};
+use crate::keys::Key;
+use crate::pending::Pending;
+use crate::record::RegisterRecord;
+use crate::register_key::RegisterKey;
+use crate::shard::{Effect, Ticket};
+use crate::store::StoreError;
+use crdt::{Bucket, DirectoryEntry, Flag, Flags, HomeEpoch, NotSet, RegionId, UserId};
+
+/// What an operator wants of a placement's shard in this region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// The user's home is there from now on.
+    SetHome {
+        /// Whose; of this placement.
+        user: UserId,
+        /// A region of the placement.
+        home: RegionId,
+    },
+    /// The user is erased, for good.
+    Erase {
+        /// Who; of this placement.
+        user: UserId,
+    },
+    /// This region says that of a feature, or, if none, nothing any more.
+    SetFlag {
+        /// Of which.
+        feature: Feature,
+        /// What.
+        flag: Option<Flag>,
+    },
+}
+
+/// What became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operated {
+    /// It is durable here, and goes to the other regions.
+    Done,
+    /// It was so already.
+    Unchanged,
+}
+
+/// Why it was not done. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotOperated {
+    /// The user is pinned to another placement.
+    #[error("{0} is of another placement: ask for the one that the user's id begins with")]
+    OtherPlacement(UserId),
+    /// The user was erased.
+    #[error("{0} was erased, which is for good: register them under a new id")]
+    Erased(UserId),
+    /// Another region is the user's home.
+    #[error("the home of {user} is {home}, which alone gives it away: ask there")]
+    NotTheHome {
+        /// Whose.
+        user: UserId,
+        /// Which it is.
+        home: RegionId,
+    },
+    /// A region that has no part in the placement cannot be a home.
+    #[error("{0} has no part in this placement: name one of its regions")]
+    UnknownRegion(RegionId),
+    /// The numbers of a user's homes, or of a region's flags, are at their end, which only a peer that lies brings about.
+    #[error(
+        "this has been changed as often as can be counted: find the region that wrote it, and take it out by a new epoch"
+    )]
+    Exhausted,
+    /// A feature has no limit.
+    #[error("{0} can be on or off, and has no limit: say off, or clear it")]
+    NoLimit(Feature),
+    /// The region's register is full, of names that this version does not know.
+    #[error(
+        "this region says something of too many features that this version does not know: upgrade it, and clear some"
+    )]
+    TooManyFlags,
+    /// A region of the placement does not know such registers yet, or has not said so.
+    #[error(
+        "this can be done only once every region of the placement knows it, and {0} has not said so yet: try again when it was upgraded and has been reached"
+    )]
+    NotKnownEverywhere(RegionId),
+    /// The shard's mailbox is full.
+    #[error("the region is busy: try again in {retry_after_ms} ms")]
+    Busy {
+        /// When to try again.
+        retry_after_ms: u64,
+    },
+}
+
+impl NotOperated {
+    /// The stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::OtherPlacement(_) => "other_placement",
+            Self::Erased(_) => "user_erased",
+            Self::NotTheHome { .. } => "not_the_home",
+            Self::UnknownRegion(_) => "unknown_region",
+            Self::Exhausted => "register_exhausted",
+            Self::NoLimit(_) => "feature_without_limit",
+            Self::TooManyFlags => "too_many_flags",
+            Self::NotKnownEverywhere(_) => "not_known_everywhere",
+            Self::Busy { .. } => "busy",
+        }
+    }
+}
+
+/// Why an act was not done: the operator's affair, or the store's.
+enum Failure {
+    Refused(NotOperated),
+    Store(StoreError),
+}
+
+impl From<NotOperated> for Failure {
+    fn from(refused: NotOperated) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// Does it or refuses it, and answers.
+pub(crate) fn operate(pending: &mut Pending<'_>, ticket: Ticket, act: Act) -> Result<(), StoreError> {
+    let done = match act {
+        Act::SetHome { user, home } => set_home(pending, user, home),
+        Act::Erase { user } => erase(pending, user),
+        Act::SetFlag { feature, flag } => set_flag(pending, feature, flag),
+    };
+    let result = match done {
+        Ok(operated) => Ok(operated),
+        Err(Failure::Refused(refused)) => {
+            crate::sometimes::NOT_OPERATED.reach();
+            Err(refused)
+        }
+        Err(Failure::Store(error)) => return Err(error),
+    };
+    pending.tables.effects.push(Effect::Operated { ticket, result });
+    Ok(())
+}
+
+fn set_home(pending: &mut Pending<'_>, user: UserId, home: RegionId) -> Result<Operated, Failure> {
+    let (standing, entry) = entry_of(pending, user)?;
+    if !pending.config.placement.active.keys().any(|replica| replica.region == home) {
+        return Err(NotOperated::UnknownRegion(home).into());
+    }
+    let own = pending.config.replica.region;
+    let epoch = match entry {
+        DirectoryEntry::Erased => return Err(NotOperated::Erased(user).into()),
+        DirectoryEntry::Unknown => HomeEpoch::first(own),
+        DirectoryEntry::Home { region, .. } if region == home => return Ok(Operated::Unchanged),
+        DirectoryEntry::Home { epoch, region } if region == own => {
+            epoch.next(own).ok_or(NotOperated::Exhausted)?
+        }
+        DirectoryEntry::Home { region, .. } => {
+            return Err(NotOperated::NotTheHome { user, home: region }.into());
+        }
+    };
+    known_everywhere(pending, forms::DIRECTORY)?;
+    write_entry(pending, user, standing, DirectoryEntry::Home { epoch, region: home })
+}
+
+fn erase(pending: &mut Pending<'_>, user: UserId) -> Result<Operated, Failure> {
+    let (standing, entry) = entry_of(pending, user)?;
+    if entry == DirectoryEntry::Erased {
+        return Ok(Operated::Unchanged);
+    }
+    known_everywhere(pending, forms::DIRECTORY)?;
+    write_entry(pending, user, standing, DirectoryEntry::Erased)
+}
+
+fn set_flag(pending: &mut Pending<'_>, feature: Feature, flag: Option<Flag>) -> Result<Operated, Failure> {
+    if matches!(flag, Some(Flag::AtMost(_))) && feature.unit().is_none() {
+        return Err(NotOperated::NoLimit(feature).into());
+    }
+    let region = pending.config.replica.region;
+    let (register, bucket) = (RegisterKey::Flags(region), Bucket::FIRST);
+    let key = Key::Register(bucket, register);
+    let standing: Option<RegisterRecord> = pending.tables.load(&key)?;
+    let stored = standing.as_ref().map(|record| join_registers::read_stored(&key, record, Flags::decode));
+    let mut flags = stored.transpose()?.unwrap_or_default();
+    let Some(name) = feature.flag_name() else { return Ok(Operated::Unchanged) };
+    match flags.set(name, flag) {
+        Ok(true) => {}
+        Ok(false) => return Ok(Operated::Unchanged),
+        Err(NotSet::TooMany) => return Err(NotOperated::TooManyFlags.into()),
+        Err(NotSet::Exhausted) => return Err(NotOperated::Exhausted.into()),
+    }
+    known_everywhere(pending, forms::FLAGS)?;
+    let value = (flags.encode().into(), Source { from: None, had_by: None });
+    join_registers::rewrite(pending, bucket, register, standing.map(|record| record.change), value)?;
+    pending.note_flags(region, flags);
+    Ok(Operated::Done)
+}
+
+/// A user's entry as it stands, with its record.
+fn entry_of(
+    pending: &Pending<'_>,
+    user: UserId,
+) -> Result<(Option<RegisterRecord>, DirectoryEntry), Failure> {
+    let placement = pending.config.placement.id;
+    if user.placement() != placement {
+        return Err(NotOperated::OtherPlacement(user).into());
+    }
+    let key = Key::Register(user.partition(placement).bucket, RegisterKey::Directory(user));
+    let standing: Option<RegisterRecord> = pending.tables.load(&key)?;
+    let entry =
+        standing.as_ref().map(|record| join_registers::read_stored(&key, record, DirectoryEntry::decode));
+    let entry = entry.transpose()?.unwrap_or_default();
+    Ok((standing, entry))
+}
+
+fn write_entry(
+    pending: &mut Pending<'_>,
+    user: UserId,
+    standing: Option<RegisterRecord>,
+    entry: DirectoryEntry,
+) -> Result<Operated, Failure> {
+    let bucket = user.partition(pending.config.placement.id).bucket;
+    let value = (entry.encode().into(), Source { from: None, had_by: None });
+    let (register, change) = (RegisterKey::Directory(user), standing.map(|record| record.change));
+    join_registers::rewrite(pending, bucket, register, change, value)?;
+    Ok(Operated::Done)
+}
+
+fn known_everywhere(pending: &Pending<'_>, form: u32) -> Result<(), Failure> {
+    match accept_command::not_known_in(pending, form)? {
+        None => Ok(()),
+        Some(region) => {
+            crate::sometimes::NOT_KNOWN_EVERYWHERE.reach();
+            Err(NotOperated::NotKnownEverywhere(region).into())
+        }
+    }
+}
