@@ -1,8 +1,9 @@
-//! `archipelago admin`: what operators do with the cluster's keys, and, with a token that these make, in a region (`operate.rs`).
+//! `archipelago admin`: what operators do with the cluster's keys, tokens and epochs (`epoch.rs`), and, with a token that these make, in a region (`operate.rs`).
 //!
 //! What must always hold: a token names a placement that exists, is good for at most 30 days, and what a command prints is the only thing on stdout.
 
 use crate::cluster_folder::ClusterFolder;
+use crate::epoch::Epoch;
 use crate::failure::Failure;
 use crate::operate;
 use crate::token;
@@ -43,6 +44,8 @@ enum Verb {
         #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=30))]
         days: u32,
     },
+    /// Show which regions are active in a placement, or say which are to be from now on
+    Epoch(Epoch),
     /// Make the token that opens the regions' admin addresses
     OperatorToken {
         /// The cluster's folder or file
@@ -62,9 +65,10 @@ impl Admin {
     /// Does it, and prints the token, or what the region says.
     ///
     /// # Errors
-    /// When the cluster or its token key cannot be read, or the user's placement does not exist; when a region does not answer, or refuses.
+    /// When the cluster or a key of it cannot be read, or the user's placement does not exist; when a region does not answer, or refuses; when an epoch is not followed.
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let token = match &self.verb {
+            Verb::Epoch(epoch) => return epoch.run(),
             Verb::Token { cluster, user, device, days } => {
                 let folder = ClusterFolder::open(cluster)?;
                 let placements = &folder.cluster.placements;

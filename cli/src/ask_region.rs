@@ -3,9 +3,10 @@
 //! What must always hold: a region that does not answer in time is an error that names it and its address, and an answer that was cut
 //! short is an error too; neither is ever taken for an empty store.
 
+use crate::cluster_folder::ClusterFolder;
 use crate::failure::Failure;
 use crdt::{ConversationId, Dot, PartitionId, PlacementId, RegionId};
-use region::cluster::{Cluster, ClusterPlacement, ClusterRegion};
+use region::cluster::{ClusterPlacement, ClusterRegion};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io::BufReader;
@@ -42,17 +43,19 @@ enum Line {
     End {},
 }
 
-/// Asks every region about each of its placements, one after the other.
+/// Asks every region about each of the placements in which it is active, one after the other.
 ///
 /// # Errors
 /// The first region that does not answer, refuses, or answers something else.
-pub(crate) fn ask_all(cluster: &Cluster, token: &str, timeout: Duration) -> Result<Asked, Failure> {
+pub(crate) fn ask_all(folder: &ClusterFolder, token: &str, timeout: Duration) -> Result<Asked, Failure> {
     let agent = ureq::Agent::new_with_config(
         ureq::Agent::config_builder().timeout_global(Some(timeout)).http_status_as_error(false).build(),
     );
     let mut asked = Asked::new();
-    for region in cluster.regions.values() {
-        for placement in cluster.placements_of(region.id) {
+    for placement in folder.cluster.placements.values() {
+        for replica in folder.current_epoch(placement)?.active.keys() {
+            // An epoch names no other regions than the cluster file.
+            let Some(region) = folder.cluster.regions.get(&replica.region) else { continue };
             asked.insert((placement.id, region.id), ask(&agent, region, placement, token)?);
         }
     }

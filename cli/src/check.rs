@@ -94,7 +94,7 @@ impl Check {
             Some(token) => token.clone(),
             None => token::for_operator(&folder, 1)?,
         };
-        let asked = ask_all(&folder.cluster, &token, Duration::from_secs(self.timeout))?;
+        let asked = ask_all(&folder, &token, Duration::from_secs(self.timeout))?;
         let comparison = compare(&folder.cluster, &asked);
         if self.json {
             let text = serde_json::to_string_pretty(&comparison);

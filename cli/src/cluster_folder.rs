@@ -9,16 +9,18 @@
 //! keys/token.pem          secret: signs the tokens that users sign in with; no region needs it
 //! keys/replica-REGION.pem secret: signs that region's commits
 //! keys/cursor-NAME.hex    secret, shared by that placement's regions: authenticates devices' cursors
-//! epochs/NAME-1.toml      public: the signed statement of which replicas are active
+//! epochs/NAME-1.toml      public: the signed statements of which replicas are active, the first and those that followed
 //! ```
 //! A region takes the cluster file, the epochs, its own certificate and key, its replica key and its placements' cursor keys.
 
 use crate::failure::Failure;
+use crate::write_file::write_public;
 use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::DecodePrivateKey as _;
 use region::cluster::{Cluster, ClusterPlacement, ClusterRegion};
-use region::epoch::{EpochStatement, current_placement};
-use replication::placement::Placements;
+use region::epoch::{self, current_placement};
+use replication::epoch::EpochStatement;
+use replication::placement::Placement;
 use std::path::{Path, PathBuf};
 
 /// The key that authenticates the cursors of a placement's devices, with its number.
@@ -86,6 +88,26 @@ impl ClusterFolder {
         signing_key(self.root.join(format!("keys/replica-{region}.pem")))
     }
 
+    /// The key that signs the epochs of a placement.
+    ///
+    /// # Errors
+    /// When its file cannot be read or is not such a key.
+    pub(crate) fn placement_key(&self, placement: &ClusterPlacement) -> Result<SigningKey, Failure> {
+        signing_key(self.root.join(format!("keys/placement-{}.pem", placement.name)))
+    }
+
+    /// The placement of that name.
+    ///
+    /// # Errors
+    /// When there is none; the message names those there are.
+    pub(crate) fn placement(&self, name: &str) -> Result<&ClusterPlacement, Failure> {
+        self.cluster.placement_named(name).ok_or_else(|| Failure::Unknown {
+            kind: "placement",
+            name: name.to_owned(),
+            known: self.cluster.placements.values().map(|placement| placement.name.clone()).collect(),
+        })
+    }
+
     /// The keys of a placement's cursors: the first one is given to new cursors, all are accepted.
     ///
     /// # Errors
@@ -102,26 +124,51 @@ impl ClusterFolder {
         })
     }
 
-    /// All placements under their current epochs, verified.
+    /// The epochs of all placements that the folder has.
     ///
     /// # Errors
     /// When a statement is missing, wrongly signed or a fork.
-    pub(crate) fn placements(&self) -> Result<Placements, Failure> {
-        let placements = self.cluster.placements.values().map(|placement| {
-            let folder = self.root.join("epochs");
-            let statements = (1..)
-                .map(|number| folder.join(format!("{}-{number}.toml", placement.name)))
-                .take_while(|path| path.exists())
-                .map(|path| {
-                    let text = std::fs::read_to_string(&path).map_err(Failure::read(&path))?;
-                    EpochStatement::parse(&text)
-                        .map_err(|mistake| Failure::File { path, mistake: mistake.to_string() })
-                })
-                .collect::<Result<Vec<_>, _>>()?;
-            current_placement(placement, &statements)
-                .map_err(|refused| Failure::File { path: folder, mistake: refused.to_string() })
-        });
-        Ok(Placements::new(placements.collect::<Result<Vec<_>, _>>()?))
+    pub(crate) fn epochs(&self) -> Result<Vec<EpochStatement>, Failure> {
+        let mut all = Vec::new();
+        for placement in self.cluster.placements.values() {
+            self.current_epoch(placement)?;
+            all.extend(self.epochs_of(placement)?);
+        }
+        Ok(all)
+    }
+
+    /// A placement under the last epoch that the folder has.
+    ///
+    /// # Errors
+    /// As [`Self::epochs`].
+    pub(crate) fn current_epoch(&self, placement: &ClusterPlacement) -> Result<Placement, Failure> {
+        current_placement(placement, &self.epochs_of(placement)?)
+            .map_err(|refused| Failure::File { path: self.root.join("epochs"), mistake: refused.to_string() })
+    }
+
+    /// Keeps the file of an epoch. One that is there is never overwritten.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn keep_epoch(
+        &self,
+        placement: &ClusterPlacement,
+        number: u64,
+        text: &str,
+    ) -> Result<(), Failure> {
+        let path = self.root.join(format!("epochs/{}-{number}.toml", placement.name));
+        write_public(&path, text)
+    }
+
+    /// The epochs of a placement that the folder has, in order; not verified.
+    pub(crate) fn epochs_of(&self, placement: &ClusterPlacement) -> Result<Vec<EpochStatement>, Failure> {
+        let folder = self.root.join("epochs");
+        let files = (1..).map(|number| folder.join(format!("{}-{number}.toml", placement.name)));
+        let read = |path: PathBuf| {
+            let text = std::fs::read_to_string(&path).map_err(Failure::read(&path))?;
+            epoch::parse(&text).map_err(|mistake| Failure::File { path, mistake: mistake.to_string() })
+        };
+        files.take_while(|path| path.exists()).map(read).collect()
     }
 }
 

@@ -5,18 +5,20 @@
 
 use crate::cluster_folder::ClusterFolder;
 use crate::failure::Failure;
+use crate::random;
+use crate::write_file::{write_public, write_secret};
 use clap::Args;
 use crdt::{Incarnation, PlacementId, RegionId, ReplicaId};
 use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::EncodePrivateKey as _;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use region::cluster::{ClientAddress, Cluster, ClusterPlacement, ClusterRegion};
-use region::epoch::EpochStatement;
+use region::epoch;
 use region::read_toml::hex;
+use replication::epoch::EpochStatement;
+use replication::placement::Placement;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
@@ -78,7 +80,7 @@ impl Init {
         let beside = PathBuf::from(beside);
         let written = write_all(&beside, &cluster, &secrets).and_then(|()| {
             // What was written must be readable as what it was meant to be.
-            ClusterFolder::open(&beside)?.placements()?;
+            ClusterFolder::open(&beside)?.epochs()?;
             std::fs::rename(&beside, &self.folder).map_err(Failure::write(&self.folder))
         });
         if written.is_err() {
@@ -100,7 +102,8 @@ impl Init {
         let mut secrets =
             Secrets { token: new_key()?, placements: BTreeMap::new(), replicas: BTreeMap::new() };
         for id in regions.keys() {
-            let replica = ReplicaId { region: *id, incarnation: Incarnation(u64::from_be_bytes(random()?)) };
+            let replica =
+                ReplicaId { region: *id, incarnation: Incarnation(u64::from_be_bytes(random::bytes()?)) };
             secrets.replicas.insert(*id, (replica, new_key()?));
         }
         let mut placements = BTreeMap::new();
@@ -227,12 +230,13 @@ fn write_all(root: &Path, cluster: &Cluster, secrets: &Secrets) -> Result<(), Fa
         let name = &placement.name;
         let Some(key) = secrets.placements.get(&placement.id) else { continue };
         write_secret(&keys.join(format!("placement-{name}.pem")), &pem(key)?)?;
-        let cursor = format!("1 {}\n", hex(&random::<32>()?));
+        let cursor = format!("1 {}\n", hex(&random::bytes::<32>()?));
         write_secret(&keys.join(format!("cursor-{name}.hex")), &cursor)?;
         let active = secrets.replicas.iter().filter(|(region, _)| placement.regions.contains(region));
         let active = active.map(|(_, (replica, key))| (*replica, key.verifying_key())).collect();
-        let epoch = EpochStatement::sign(placement.id, None, active, key);
-        write_public(&root.join(format!("epochs/{name}-1.toml")), &epoch.to_toml())?;
+        let before = Placement::new(placement.id, placement.regions.clone(), placement.key);
+        let first = EpochStatement::sign(&before, active, key);
+        write_public(&root.join(format!("epochs/{name}-1.toml")), &epoch::to_toml(&first))?;
     }
     Ok(())
 }
@@ -272,39 +276,11 @@ fn write_certificates(root: &Path, cluster: &Cluster) -> Result<(), Failure> {
     Ok(())
 }
 
-fn write_public(path: &Path, text: &str) -> Result<(), Failure> {
-    write_with_mode(path, text, 0o644)
-}
-
-fn write_secret(path: &Path, text: &str) -> Result<(), Failure> {
-    write_with_mode(path, text, 0o600)
-}
-
-fn write_with_mode(path: &Path, text: &str, mode: u32) -> Result<(), Failure> {
-    std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
-        .map_err(Failure::write(path))
-}
-
 fn pem(key: &SigningKey) -> Result<String, Failure> {
     let pem = key.to_pkcs8_pem(LineEnding::LF).map_err(|error| Failure::Cryptography(error.to_string()))?;
     Ok(pem.to_string())
 }
 
 fn new_key() -> Result<SigningKey, Failure> {
-    Ok(SigningKey::from_bytes(&random()?))
-}
-
-/// Random bytes of the system, by way of the one cryptography provider.
-fn random<const N: usize>() -> Result<[u8; N], Failure> {
-    let mut bytes = [0; N];
-    rustls::crypto::aws_lc_rs::default_provider()
-        .secure_random
-        .fill(&mut bytes)
-        .map_err(|_| Failure::Cryptography("the system gives no random bytes".to_owned()))?;
-    Ok(bytes)
+    Ok(SigningKey::from_bytes(&random::bytes()?))
 }

@@ -12,13 +12,16 @@ mod chat_screen;
 mod check;
 mod cluster_folder;
 mod demo;
+mod epoch;
 mod failure;
 mod init;
 mod operate;
+mod random;
 mod replay;
 mod run_region;
 mod sim;
 mod token;
+mod write_file;
 
 use clap::{Parser, Subcommand};
 use failure::Failure;
@@ -48,7 +51,7 @@ enum Command {
     Replay(replay::Replay),
     /// Run one region; prints one line of JSON when clients can connect
     Region(run_region::Region),
-    /// What operators do: make tokens, give users homes, turn features off
+    /// What operators do: make tokens, close and admit regions, give users homes, turn features off
     Admin(admin::Admin),
     /// Ask all regions what they hold, and compare
     Check(check::Check),

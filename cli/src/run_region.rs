@@ -109,7 +109,7 @@ impl Region {
         Ok(NodeConfig {
             region: own.id,
             cluster: Arc::new(folder.cluster.clone()),
-            placements: folder.placements()?,
+            epochs: folder.epochs()?,
             signing_key: folder.replica_key(&own.name)?,
             identity,
             data: self.data.clone(),
@@ -195,8 +195,9 @@ fn not_started(refused: StartRefused) -> Failure {
         | StartRefused::Shard { .. }
         | StartRefused::Bridges(_)
         | StartRefused::System { .. } => Failure::Stopped(said),
-        StartRefused::NotInEpoch { .. } | StartRefused::Folder(_) | StartRefused::Meta { .. } => {
-            Failure::Refused(said)
-        }
+        StartRefused::Epochs { .. }
+        | StartRefused::NotInEpoch { .. }
+        | StartRefused::Folder(_)
+        | StartRefused::Meta { .. } => Failure::Refused(said),
     }
 }

@@ -5,7 +5,7 @@
 
 use expect_test::expect;
 use region::cluster::Cluster;
-use region::epoch::{EpochStatement, current_placement};
+use region::epoch::{current_placement, parse};
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -80,7 +80,7 @@ fn a_whole_cluster_folder_is_written_and_verifies() {
     assert_eq!(cluster.regions.values().map(|r| r.bridge.port()).collect::<Vec<_>>(), [7100, 7103]);
     for placement in cluster.placements.values() {
         let text = std::fs::read_to_string(folder.join(format!("epochs/{}-1.toml", placement.name))).unwrap();
-        let current = current_placement(placement, &[EpochStatement::parse(&text).unwrap()]).unwrap();
+        let current = current_placement(placement, &[parse(&text).unwrap()]).unwrap();
         let active: BTreeSet<_> = current.active.keys().map(|replica| replica.region).collect();
         assert_eq!(active, placement.regions);
     }

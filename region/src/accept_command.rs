@@ -160,14 +160,14 @@ pub(crate) fn placement_allows(
 }
 
 /// Whether a cut is one that some device could have been given: it may cover what has not arrived here yet, but only operations
-/// of active replicas, and no more of this region's own than it has issued in the conversation.
+/// of replicas that an epoch has admitted, and no more of this region's own than it has issued in the conversation.
 pub(crate) fn possible(
     pending: &mut Pending<'_>,
     conversation: ConversationId,
     cut: &Cut,
 ) -> Result<(), NotDone> {
-    let (own, active) = (pending.config.replica, &pending.config.placement.active);
-    let foreign = cut.iter().any(|dot| !active.contains_key(&dot.replica));
+    let (own, placement) = (pending.config.replica, &pending.config.placement);
+    let foreign = cut.iter().any(|dot| placement.key_of(dot.replica).is_none());
     let held = pending.tables.conversation(conversation)?.cut.get(own);
     if foreign || cut.get(own) > held {
         crate::sometimes::CURSOR_AHEAD.reach();

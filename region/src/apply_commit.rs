@@ -5,8 +5,9 @@
 //! - A commit is the next of its origin's chain as this region has it, signed by the origin, or it is one this region has
 //!   already. The same sequences under another head are a fork: refused, whatever else the input holds.
 //! - The peer's cursor moves in the same batch as what it stands for.
+//! - What a closed replica issued comes through the logs of active ones alone, and from those always (history 4).
 //!
-//! Refused: an origin that is not active, entries out of order, a wrong signature, a fork, a payload that is not the one its envelope names, bytes that are
+//! Refused: an origin that no epoch has admitted, entries out of order, a wrong signature, a fork, a payload that is not the one its envelope names, bytes that are
 //! no operation, a kind of a later version (its partition's stream stops there until this region is upgraded).
 
 use crate::apply_operation::{self, Checked};
@@ -43,6 +44,11 @@ pub(crate) fn apply(
     commits: Vec<Commit>,
     cursor: Option<Position>,
 ) -> Result<(), StoreError> {
+    if pending.config.placement.closed.contains_key(&peer) {
+        // It was on its way when the epoch came; the same comes from those that are active, as far as they have it.
+        crate::sometimes::CLOSED_PEER_SPOKE.reach();
+        return Ok(());
+    }
     match verify(pending, peer, partition, commits)? {
         Err(reason) => {
             crate::sometimes::COMMIT_REFUSED.reach();
@@ -101,7 +107,7 @@ fn verify(
                 dot: Dot { replica: origin, sequence: commit.first },
             }));
         }
-        let Some(key) = pending.config.placement.active.get(&origin).copied() else {
+        let Some(key) = pending.config.placement.key_of(origin).copied() else {
             return Ok(Err(CommitRefused::UnknownOrigin { partition, origin }));
         };
         let genesis = (Sequence::NONE, ChainHead::genesis(partition, origin));

@@ -50,6 +50,11 @@ pub(crate) fn join(
     registers: &[Register],
     (after, cursor): (ChangeNumber, ChangeNumber),
 ) -> Result<(), StoreError> {
+    if pending.config.placement.closed.contains_key(&peer) {
+        // As with entries: it was on its way when the epoch came.
+        crate::sometimes::CLOSED_PEER_SPOKE.reach();
+        return Ok(());
+    }
     let at: Option<PeerCursor> = pending.tables.load(&Key::Cursor(partition.bucket, peer))?;
     if at.unwrap_or_default().feed < after {
         crate::sometimes::FEED_WITH_A_GAP.reach();

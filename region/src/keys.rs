@@ -15,6 +15,7 @@ use crdt::{
     Timestamp, UserId,
 };
 use replication::log::{ChangeNumber, Position};
+use replication::placement::Epoch;
 
 /// The bucket number of what belongs to the whole store.
 const WHOLE_STORE: u16 = u16::MAX;
@@ -46,6 +47,8 @@ pub(crate) enum Table {
     Documents = 22,
     DocumentChanges = 23,
     Leftovers = 24,
+    Epochs = 25,
+    Survey = 26,
 }
 
 /// The key of one record.
@@ -100,6 +103,10 @@ pub(crate) enum Key {
     /// Where in a partition's log texts were cut that the engine's older files may still hold. It says something of this store's files, not of the partition, so it stands
     /// under the whole store.
     Leftover(Bucket),
+    /// The statement of one of the placement's epochs.
+    Epoch(Epoch),
+    /// The partition whose groups are to be surveyed next, since an epoch has admitted a replica.
+    Survey,
 }
 
 /// Keys from one, included, to another, excluded.
@@ -111,7 +118,7 @@ pub(crate) struct KeyRange {
 
 impl Table {
     /// By number, from 1.
-    const ALL: [Self; 24] = [
+    const ALL: [Self; 26] = [
         Self::Log,
         Self::Dots,
         Self::Chains,
@@ -136,6 +143,8 @@ impl Table {
         Self::Documents,
         Self::DocumentChanges,
         Self::Leftovers,
+        Self::Epochs,
+        Self::Survey,
     ];
 
     /// As it is named in errors.
@@ -165,6 +174,8 @@ impl Table {
             Self::Documents => "documents",
             Self::DocumentChanges => "document_changes",
             Self::Leftovers => "leftovers",
+            Self::Epochs => "epochs",
+            Self::Survey => "survey",
         }
     }
 
@@ -205,6 +216,8 @@ impl Key {
             Self::Document(..) => Table::Documents,
             Self::DocumentChange(..) => Table::DocumentChanges,
             Self::Leftover(..) => Table::Leftovers,
+            Self::Epoch(_) => Table::Epochs,
+            Self::Survey => Table::Survey,
         }
     }
 
@@ -238,7 +251,9 @@ impl Key {
             | Self::Meta
             | Self::PeerStart(..)
             | Self::Present
-            | Self::Leftover(..) => None,
+            | Self::Leftover(..)
+            | Self::Epoch(_)
+            | Self::Survey => None,
         }
     }
 
@@ -287,10 +302,14 @@ impl Key {
                 out.extend(user.0.to_be_bytes());
                 out.extend(conversation.0.to_be_bytes());
             }
-            Self::Meta | Self::Present => prefix(&mut out, WHOLE_STORE, self.table()),
+            Self::Meta | Self::Present | Self::Survey => prefix(&mut out, WHOLE_STORE, self.table()),
             Self::Leftover(bucket) => {
                 prefix(&mut out, WHOLE_STORE, self.table());
                 out.extend(bucket.number().to_be_bytes());
+            }
+            Self::Epoch(epoch) => {
+                prefix(&mut out, WHOLE_STORE, self.table());
+                out.extend(epoch.0.to_be_bytes());
             }
             Self::PeerStart(replica) => {
                 prefix(&mut out, WHOLE_STORE, self.table());
@@ -345,6 +364,8 @@ impl Key {
             Table::PeerStarts => Self::PeerStart(fields.replica()?),
             Table::Present => Self::Present,
             Table::Leftovers => Self::Leftover(Bucket::new(fields.u16()?)?),
+            Table::Epochs => Self::Epoch(Epoch(fields.u64()?)),
+            Table::Survey => Self::Survey,
         };
         // A key has one encoding: this also refuses trailing bytes and a conversation or user in a wrong bucket.
         (*key.encode() == *bytes).then_some(key)
@@ -391,6 +412,11 @@ impl KeyRange {
             Table::DocumentChanges,
         ]
         .map(|table| Self::table(bucket, table))
+    }
+
+    /// The members of all conversations.
+    pub(crate) fn all_members(bucket: Bucket) -> Self {
+        Self::table(bucket, Table::Members)
     }
 
     /// The chains of all origins.

@@ -7,6 +7,7 @@
 //! Cost: a commit of n operations is n reads by key; a run of commits is one walk along the log.
 
 use crate::acknowledge;
+use crate::follow_epochs;
 use crate::keys::{Key, KeyRange};
 use crate::partition;
 use crate::record::{self, ChainRecord, OpaqueRecord, PeerRecord, RegisterRecord};
@@ -16,9 +17,11 @@ use bytes::Bytes;
 use crdt::{Bucket, ChainHead, Dot, PartitionId, PlacementId, RegionId, ReplicaId, Sequence};
 use replication::StoreStart;
 use replication::commit::Commit;
+use replication::epoch::EpochStatement;
 use replication::log::{
     ChangeNumber, LogUnreadable, LogView, LoggedCommit, PartitionState, PeerCursor, Position,
 };
+use replication::placement::Epoch;
 use replication::register::Register;
 use std::fmt;
 use std::ops::ControlFlow;
@@ -245,6 +248,16 @@ impl LogView for StoreLog<'_> {
         self.read_in(partition, |view| {
             Ok(record::load::<PeerRecord>(view, &Key::PeerStart(peer))?.map(|record| record.start))
         })
+    }
+
+    fn epochs(
+        &self,
+        placement: PlacementId,
+        after: Epoch,
+        max: usize,
+    ) -> Result<Vec<EpochStatement>, LogUnreadable> {
+        let whole = PartitionId { placement, bucket: Bucket::FIRST };
+        self.read_in(whole, |view| follow_epochs::kept(view, after, max))
     }
 
     fn region(&self) -> RegionId {

@@ -17,10 +17,10 @@ use replication::log::Position;
 use replication::{StoreId, StoreStart};
 
 /// The format this version writes. Grows when records or keys change in a way that an older version would misread.
-pub const FORMAT: u64 = 9;
+pub const FORMAT: u64 = 10;
 
 /// The oldest format this version reads: before it nobody held rights to a place in a group. 5 had no documents, 6 no word of
-/// what files may hold of texts that were cut, 7 did not say since when a register stands, 8 had neither directory nor flags.
+/// what files may hold of texts that were cut, 7 did not say since when a register stands, 8 had neither directory nor flags, 9 kept no epochs.
 pub const FORMAT_MIN: u64 = 5;
 
 /// From here on it is noted where texts were cut that the engine's files may still hold. A store of before may hold them anywhere.
@@ -151,21 +151,27 @@ pub fn read(view: &dyn View) -> Result<Option<StoreMeta>, StoreError> {
     record::load(view, &Key::Meta)
 }
 
+/// Checks that this version reads the store's format: before anything else of it is read.
+///
+/// # Errors
+/// [`MetaRefused`] of that kind.
+pub fn check_format(view: &dyn View) -> Result<(), MetaRefused> {
+    let format: Option<FormatRecord> = record::load(view, &Key::Meta)?;
+    match format {
+        Some(FormatRecord(found)) if found > FORMAT => Err(MetaRefused::NewerFormat { found, known: FORMAT }),
+        Some(FormatRecord(found)) if found < FORMAT_MIN => {
+            Err(MetaRefused::OlderFormat { found, oldest: FORMAT_MIN })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// Reads the meta record and checks that the store is the expected one; none if the store is new.
 ///
 /// # Errors
 /// [`MetaRefused`] names what differs.
 pub fn check(view: &dyn View, expected: &Expected) -> Result<Option<StoreMeta>, MetaRefused> {
-    let format: Option<FormatRecord> = record::load(view, &Key::Meta)?;
-    match format {
-        Some(FormatRecord(found)) if found > FORMAT => {
-            return Err(MetaRefused::NewerFormat { found, known: FORMAT });
-        }
-        Some(FormatRecord(found)) if found < FORMAT_MIN => {
-            return Err(MetaRefused::OlderFormat { found, oldest: FORMAT_MIN });
-        }
-        Some(_) | None => {}
-    }
+    check_format(view)?;
     let Some(meta) = read(view)? else { return Ok(None) };
     if meta.replica.region != expected.replica.region || meta.region_name != expected.region_name {
         return Err(MetaRefused::OtherRegion {

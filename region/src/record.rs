@@ -101,9 +101,12 @@ pub(crate) fn check(key: &Key, bytes: &[u8], value: &[u8]) -> Result<(), StoreEr
         Table::Reach => unseal::<ReachRecord>(bytes, value).map(drop),
         Table::Cursors => unseal::<PeerCursor>(bytes, value).map(drop),
         Table::Registers => unseal::<RegisterRecord>(bytes, value).map(drop),
-        Table::Feed | Table::Acknowledgements | Table::Members | Table::Amendments | Table::Documents => {
-            unseal::<OpaqueRecord>(bytes, value).map(drop)
-        }
+        Table::Feed
+        | Table::Acknowledgements
+        | Table::Members
+        | Table::Amendments
+        | Table::Documents
+        | Table::Epochs => unseal::<OpaqueRecord>(bytes, value).map(drop),
         Table::Stable => unseal::<Cut>(bytes, value).map(drop),
         Table::Conversations => unseal::<ConversationRecord>(bytes, value).map(drop),
         Table::Timeline => unseal::<TimelineRecord>(bytes, value).map(drop),
@@ -112,7 +115,7 @@ pub(crate) fn check(key: &Key, bytes: &[u8], value: &[u8]) -> Result<(), StoreEr
         Table::Membership => unseal::<MembershipRecord>(bytes, value).map(drop),
         Table::Meta => unseal::<StoreMeta>(bytes, value).map(drop),
         Table::PeerStarts => unseal::<PeerRecord>(bytes, value).map(drop),
-        Table::Present | Table::Unsettled => unseal::<u64>(bytes, value).map(drop),
+        Table::Present | Table::Unsettled | Table::Survey => unseal::<u64>(bytes, value).map(drop),
         Table::Uncut => unseal::<()>(bytes, value).map(drop),
         Table::Leftovers => unseal::<LeftoverRecord>(bytes, value).map(drop),
     }

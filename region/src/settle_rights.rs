@@ -70,6 +70,11 @@ impl Unsettled {
         self.sweeps.note(bucket);
     }
 
+    /// Groups of that partition have been noted.
+    pub(crate) fn hold(&mut self, bucket: Bucket) {
+        self.sweeps.hold(bucket);
+    }
+
     /// A peer has said which kinds it knows.
     pub(crate) fn note_all(&mut self) {
         self.sweeps.note_all();

@@ -21,6 +21,7 @@ use crate::command::{Command, Done, Refusal};
 use crate::compact_files::{self, KeySpan, Leftovers};
 use crate::cut_payloads::{self, Uncut};
 use crate::features::Features;
+use crate::follow_epochs;
 use crate::issue_operation;
 use crate::item::Change;
 use crate::join_registers;
@@ -28,10 +29,12 @@ use crate::limits::Limits;
 use crate::mend_document;
 use crate::note_peer;
 use crate::operate::{self, Act, NotOperated, Operated};
+use crate::partition;
 use crate::pending::{Kept, Pending};
 use crate::recover;
 use crate::settle_rights::{self, Unsettled};
 use crate::store::{Batch, StoreError, View};
+use crate::survey_groups::{self, Survey};
 use crdt::{
     ConversationId, Cut, DeviceId, Dot, Now, PartitionId, PlacementId, ReplicaId, UserId, VersionVector,
 };
@@ -39,6 +42,7 @@ use ed25519_dalek::SigningKey;
 use rand_core::RngCore;
 use replication::StoreStart;
 use replication::commit::{Commit, CommitRefused};
+use replication::epoch::{EpochRefused, EpochStatement};
 use replication::log::{ChangeNumber, PartitionState, Position};
 use replication::placement::Placement;
 use replication::register::Register;
@@ -49,7 +53,7 @@ use std::sync::Arc;
 /// What a shard is told once, when it opens.
 #[derive(Debug, Clone)]
 pub struct ShardConfig {
-    /// The placement whose partitions it owns, under the region's current epoch.
+    /// The placement whose partitions it owns, under the region's current epoch, until it is told of the next.
     pub placement: Placement,
     /// The placements whose users may take part in this one's conversations: those whose regions include all of this one's.
     pub allowed_pins: BTreeSet<PlacementId>,
@@ -89,6 +93,7 @@ pub struct Shard {
     uncut: Uncut,
     leftovers: Leftovers,
     unsettled: Unsettled,
+    survey: Survey,
     kept: Kept,
     features: Features,
 }
@@ -105,9 +110,9 @@ impl Shard {
         recover::check(view, config.placement.id)?;
         let unacknowledged = Unacknowledged::load(&config, view)?;
         let (uncut, unsettled) = (cut_payloads::load(view)?, Unsettled::load(view)?);
-        let leftovers = Leftovers::load(view)?;
+        let (leftovers, survey) = (Leftovers::load(view)?, Survey::load(view)?);
         let features = Features::load(view, &config.placement)?;
-        Ok(Self { config, unacknowledged, uncut, leftovers, unsettled, kept: Kept::new(), features })
+        Ok(Self { config, unacknowledged, uncut, leftovers, unsettled, survey, kept: Kept::new(), features })
     }
 
     /// Since when texts that were cut may lie in the engine's older files; none if none does.
@@ -127,7 +132,21 @@ impl Shard {
         mut inputs: Vec<Input>,
         view: &dyn View,
     ) -> Result<Outcome, StoreError> {
+        let followed = follow_epochs::follow(&mut self.config, &mut inputs);
+        if let Some(before) = followed.before() {
+            self.survey.begin(before, &self.config.placement);
+            // What is known of acknowledgements is kept of the replicas of one epoch.
+            self.kept.clear();
+            self.features = Features::load(view, &self.config.placement)?;
+            for bucket in partition::buckets(view)? {
+                self.unacknowledged.note(bucket, now, &self.config);
+            }
+        }
         let mut pending = Pending::begin(&self.config, now, view, (&mut self.kept, &mut self.features));
+        if follow_epochs::keep(&mut pending, followed) {
+            let (batch, effects) = pending.finish();
+            return Ok(Outcome { batch, effects, next_tick: None });
+        }
         inputs.sort_by_key(|input| matches!(input, Input::Command { .. }));
         for input in inputs {
             match input {
@@ -145,12 +164,15 @@ impl Shard {
                     note_peer::note(&mut pending, peer, start, kinds)?;
                     self.unsettled.note_all();
                 }
+                // They were taken out above.
+                Input::Epochs(_) => {}
                 Input::Compacted { is_done } => self.leftovers.compacted(now, is_done),
                 // What is due is done in every step, so a tick only has to make one.
                 Input::Tick => {}
             }
         }
         mend_document::mend(&mut pending, entropy)?;
+        survey_groups::survey(&mut pending, &mut self.survey, &mut self.unsettled)?;
         settle_rights::settle(&mut pending, entropy, &mut self.unsettled)?;
         issue_operation::seal(&mut pending)?;
         for bucket in pending.applied_to() {
@@ -164,7 +186,7 @@ impl Shard {
         cut_payloads::cut(&mut pending, &mut self.uncut, &mut self.leftovers)?;
         compact_files::compact(&mut pending, &mut self.leftovers);
         let (batch, effects) = pending.finish();
-        let next_tick = if self.uncut.is_due() || self.unsettled.is_due() {
+        let next_tick = if self.uncut.is_due() || self.unsettled.is_due() || self.survey.is_due() {
             Some(now)
         } else {
             let compaction = self.leftovers.due(self.config.limits.compact_after_ms);
@@ -232,6 +254,8 @@ pub enum Input {
         /// The operation kinds that it knows, by number.
         kinds: BTreeSet<u32>,
     },
+    /// Epochs of the placement, in order. Those that the shard stands in or beyond need nothing.
+    Epochs(Vec<EpochStatement>),
     /// The compaction that was asked for last is through.
     Compacted {
         /// Whether no file of before it is left over any of its keys. If not, it is asked for again.
@@ -303,6 +327,11 @@ pub enum Effect {
     /// Files are to be rewritten, so that none holds a value of these keys that is overwritten, and no write-ahead log does: in the background, one such effect at a time.
     /// Answered by [`Input::Compacted`]; what a crash cuts short is asked for again.
     Compact(Vec<KeySpan>),
+    /// The placement stands in another epoch: for the bridges, and for whoever steers devices. If this region's replica is not active in it, the shard has taken nothing
+    /// more in this step and is not to be stepped again.
+    Epoch(Placement),
+    /// A statement that was given is not the next epoch of the placement. For operators.
+    EpochRefused(EpochRefused),
     /// A partition's log, vector or feed grew: for the bridges.
     Advanced {
         /// Which.

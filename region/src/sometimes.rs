@@ -20,6 +20,10 @@ crdt::marks! {
     TOO_MANY_CHANGES = "a group changes while too many changes of it are not acknowledged everywhere";
     CLOCK_EXHAUSTED = "a conversation's clock is exhausted";
     COMMIT_CUT = "what a step issues is cut into several commits";
+    EPOCH_FOLLOWED = "a shard goes on under another epoch";
+    GROUPS_SURVEYED = "groups are looked at because an epoch has admitted a replica";
+    CLOSED_BY_EPOCH = "an epoch closes this region's own replica";
+    CLOSED_PEER_SPOKE = "what a closed replica sent was still on its way when its epoch came";
     COMMIT_HAD = "a whole commit arrives that is here";
     COMMIT_HAD_IN_PART = "a commit arrives whose beginning is here";
     COMMIT_REFUSED = "a peer's commit is refused";

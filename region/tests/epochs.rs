@@ -5,8 +5,9 @@ use crdt::{Incarnation, PlacementId, RegionId, ReplicaId};
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use expect_test::{Expect, expect};
 use region::cluster::ClusterPlacement;
-use region::epoch::{EpochStatement, current_placement};
-use replication::placement::Epoch;
+use region::epoch::{current_placement, parse, to_toml};
+use replication::epoch::EpochStatement;
+use replication::placement::{Epoch, Placement};
 use std::collections::BTreeMap;
 
 fn key() -> SigningKey {
@@ -26,8 +27,15 @@ fn replicas(of: &[(u16, u64)]) -> BTreeMap<ReplicaId, VerifyingKey> {
     of.iter().map(replica).collect()
 }
 
+/// Where a placement stands after that statement alone.
+fn after(id: PlacementId, previous: Option<&EpochStatement>) -> Placement {
+    let before = Placement::new(id, placement().regions, key().verifying_key());
+    let number = previous.map_or(Epoch(0), |previous| previous.number);
+    Placement { epoch: number, statement: previous.map(EpochStatement::hash), ..before }
+}
+
 fn signed(previous: Option<&EpochStatement>, of: &[(u16, u64)]) -> EpochStatement {
-    EpochStatement::sign(PlacementId(3), previous, replicas(of), &key())
+    EpochStatement::sign(&after(PlacementId(3), previous), replicas(of), &key())
 }
 
 fn refuse(statements: &[EpochStatement], expected: Expect) {
@@ -50,7 +58,7 @@ fn a_file_reads_as_it_was_written_and_has_one_form() {
     let first = signed(None, &[(1, 10), (2, 20)]);
     let second = signed(Some(&first), &[(2, 20)]);
     for statement in [&first, &second] {
-        assert_eq!(&EpochStatement::parse(&statement.to_toml()).unwrap(), statement);
+        assert_eq!(&parse(&to_toml(statement)).unwrap(), statement);
     }
     expect![[r##"
         # Which replicas are active in placement p3 from epoch 2 on. Signed with the placement's key.
@@ -63,7 +71,7 @@ fn a_file_reads_as_it_was_written_and_has_one_form() {
         replica = "r2.0000000000000014"
         key = "20828bf5c5bdcacb684863336c202fb5599da48be5596615742170705beca9f7"
     "##]]
-    .assert_eq(&second.to_toml());
+    .assert_eq(&to_toml(&second));
 }
 
 #[test]
@@ -92,7 +100,7 @@ fn forks_gaps_and_foreign_statements_are_refused() {
         &[zero],
         expect!["epoch 0 of p3 is not signed with the placement's key: get it again from an operator"],
     );
-    let foreign = EpochStatement::sign(PlacementId(4), None, replicas(&[(1, 10)]), &key());
+    let foreign = EpochStatement::sign(&after(PlacementId(4), None), replicas(&[(1, 10)]), &key());
     refuse(&[foreign], expect!["epoch 1 of p4 was given for placement p3: put it with its own placement"]);
 }
 
@@ -107,7 +115,7 @@ fn any_change_to_a_signed_statement_is_a_bad_signature() {
     let mut flipped = first.clone();
     flipped.signature[5] ^= 1;
     let stranger = SigningKey::from_bytes(&[8; 32]);
-    let stranger = EpochStatement::sign(PlacementId(3), None, replicas(&[(1, 10)]), &stranger);
+    let stranger = EpochStatement::sign(&after(PlacementId(3), None), replicas(&[(1, 10)]), &stranger);
     for changed in [fewer, other_key, flipped, stranger] {
         assert_eq!(current_placement(&placement(), &[changed]).unwrap_err().to_string(), bad);
     }
@@ -129,11 +137,11 @@ fn a_signed_statement_must_fit_the_cluster_file() {
 
 #[test]
 fn mistakes_in_the_file_are_named_with_their_line() {
-    let text = signed(None, &[(1, 10)]).to_toml();
+    let text = to_toml(&signed(None, &[(1, 10)]));
     let check = |from: &str, to: &str, expected: Expect| {
         let changed = text.replace(from, to);
         assert_ne!(changed, text);
-        expected.assert_eq(&EpochStatement::parse(&changed).unwrap_err().to_string());
+        expected.assert_eq(&parse(&changed).unwrap_err().to_string());
     };
     check(
         "\"p3\"",

@@ -11,6 +11,7 @@ mod convergence;
 mod damage;
 mod documents;
 mod epochs;
+mod following_epochs;
 mod histories;
 mod journey;
 mod log_reads;

@@ -69,6 +69,8 @@ fn tell(outcome: &Outcome) -> String {
             Effect::Advanced { state, .. } => {
                 format!("advanced: log {} feed {} {}", state.log_end.0, state.feed_end.0, state.applied)
             }
+            Effect::Epoch(placement) => format!("epoch {}", placement.epoch.0),
+            Effect::EpochRefused(why) => format!("epoch refused: {why}"),
             Effect::BehindFold { dot, .. } => format!("behind a fold: {dot}"),
             Effect::NoRight { dot, .. } => format!("no right: {dot}"),
             Effect::DocumentChangeKeptOut { dot, .. } => format!("kept out of the document: {dot}"),
@@ -298,7 +300,7 @@ fn a_store_of_another_kind_is_refused_by_name() {
 
 /// Whoever changes this has changed what older stores hold: `meta::FORMAT` grows, and old stores are read or refused by name.
 #[test]
-fn the_bytes_on_disks_are_those_of_format_9() {
+fn the_bytes_on_disks_are_those_of_format_10() {
     let mut world = World::new(2);
     world.ask(0, 1, create(group(1), 1, &[1, 2])).unwrap();
     world.ask(1, 2, create(group(2), 2, &[1])).unwrap();
@@ -323,7 +325,7 @@ fn the_bytes_on_disks_are_those_of_format_9() {
         world.step(1, vec![Input::Operate { ticket, act }]);
     }
     world.calm();
-    assert_eq!(meta::FORMAT, 9);
+    assert_eq!(meta::FORMAT, 10);
     let mut hasher = blake3::Hasher::new();
     for (key, value) in world.regions[0].store.records() {
         hasher.update(key).update(value);

@@ -18,7 +18,7 @@ use crate::log::{LogUnreadable, LogView, PartitionState};
 use crate::output::{Alarm, Output};
 use crate::partition::Partition;
 use crate::placement::Placements;
-use crate::reason::{CODE_STOPPING, Reason, name_of};
+use crate::reason::{CODE_EPOCH_CHANGED, CODE_STOPPING, Reason, name_of};
 use crate::send_frame::Outbox;
 use crate::sent::Sent;
 use crate::shared::Shared;
@@ -40,7 +40,7 @@ pub struct Config {
     pub own: RegionId,
     /// The region at the other end. The lower number dials.
     pub peer: RegionId,
-    /// All placements under their current epochs.
+    /// All placements under their current epochs, until [`Input::Placements`] tells of later ones.
     pub placements: Placements,
     /// This region's stores.
     pub stores: BTreeMap<PlacementId, OwnStore>,
@@ -83,6 +83,8 @@ pub(crate) enum Phase {
     Down,
     /// It stands; our Hello is to be sent, or the peer's to come.
     Greeting,
+    /// The peer was understood, but one of the two has to learn of an epoch first.
+    Learning,
     /// The peer was accepted; it has not yet said where it stands.
     Resuming,
     /// Entries flow.
@@ -233,6 +235,7 @@ impl Bridge {
             Input::Frame(bytes) => return self.receive_frame(turn, bytes),
             Input::PipeReady => self.pipe_ready = true,
             Input::Advanced { partition, state } => return self.advanced(turn, partition, state),
+            Input::Placements(placements) => self.take_placements(turn, entropy, placements),
             Input::PeerBridge { region, up } => return self.peer_bridge(turn, region, up),
             Input::Taken { bytes } => return self.taken(turn, bytes),
             Input::Refused { reason } => return self.refused_by_shard(turn, reason),
@@ -250,12 +253,20 @@ impl Bridge {
             return Ok(());
         }
         let frame = frame::decode(bytes)?;
-        let proto::Frame { hello, resume, sections, feeds, fetches, fetched, rewinds, inlines, .. } = frame;
+        let proto::Frame {
+            hello, epochs, resume, sections, feeds, fetches, fetched, rewinds, inlines, ..
+        } = frame;
         if let Some(hello) = hello {
             return self.take_hello(turn, &hello);
         }
         if self.phase == Phase::Greeting {
             return Err(Stop::Close(Reason::OutOfTurn("a frame before Hello")));
+        }
+        if self.phase == Phase::Learning {
+            return self.take_epochs(turn, &epochs);
+        }
+        if !epochs.is_empty() {
+            return Err(Stop::Close(Reason::OutOfTurn("an epoch after both agreed")));
         }
         if let Some(resume) = resume {
             return self.take_resume(turn, &resume);
@@ -302,7 +313,7 @@ impl Bridge {
         entropy: &mut dyn RngCore,
         code: Option<u32>,
     ) -> Result<(), Stop> {
-        let refused = code.filter(|code| *code != CODE_STOPPING);
+        let refused = code.filter(|code| ![CODE_STOPPING, CODE_EPOCH_CHANGED].contains(code));
         self.redial_later(turn, entropy, refused.is_some());
         self.forget_connection(turn);
         if let Some(code) = refused {
@@ -324,7 +335,7 @@ impl Bridge {
     }
 
     /// Ends what belongs to a connection. What the shard has not taken stays counted.
-    fn forget_connection(&mut self, turn: &mut Turn<'_>) {
+    pub(crate) fn forget_connection(&mut self, turn: &mut Turn<'_>) {
         self.phase = Phase::Down;
         (self.pipe_ready, self.agreed, self.opened_at) = (false, None, None);
         self.outbox = Outbox::default();

@@ -4,6 +4,7 @@
 //! taken ([`Taken`](crate::input::Input::Taken)) once it is durable, or refused.
 
 use crate::commit::Commit;
+use crate::epoch::EpochStatement;
 use crate::log::{ChangeNumber, Position};
 use crate::register::Register;
 use crate::store_start::StoreStart;
@@ -23,6 +24,13 @@ pub enum Delivery {
         start: StoreStart,
         /// The operation kinds that it knows, by number.
         kinds: BTreeSet<u32>,
+    },
+    /// Epochs of the placement, from the one after that in which this region stands, verified.
+    Epochs {
+        /// Whose shard.
+        placement: PlacementId,
+        /// In order.
+        statements: Vec<EpochStatement>,
     },
     /// Entries of the peer's log, in its order, all of whose causes are durable here or were delivered before by this bridge.
     ///
@@ -62,7 +70,7 @@ impl Delivery {
     #[must_use]
     pub const fn placement(&self) -> PlacementId {
         match self {
-            Self::PeerStarted { placement, .. } => *placement,
+            Self::PeerStarted { placement, .. } | Self::Epochs { placement, .. } => *placement,
             Self::Entries { partition, .. } | Self::Registers { partition, .. } => partition.placement,
         }
     }

@@ -283,15 +283,12 @@ pub(crate) fn run_bytes(run: &Run, placement: &SharedPlacement) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::placement::Epoch;
     use crdt::{Incarnation, PlacementId, RegionId};
 
     fn placement(regions: u16) -> SharedPlacement {
         let replica = |region| ReplicaId { region: RegionId(region), incarnation: Incarnation(7) };
         SharedPlacement {
             id: PlacementId(1),
-            epoch: Epoch(1),
-            fingerprint: [0; 32],
             own: replica(1),
             peer: replica(2),
             origins: (1..=regions).map(replica).collect(),

@@ -53,10 +53,17 @@ impl Tardiness {
 }
 
 impl Bridge {
+    /// Whether an origin's own stream is up: that of a replica which an epoch has closed never is, whatever its region has now.
+    fn comes_by_itself(&self, id: PartitionId, origin: ReplicaId) -> bool {
+        let placement = self.config.placements.get(id.placement);
+        self.reachable.contains(&origin.region)
+            && placement.is_some_and(|placement| placement.active.contains_key(&origin))
+    }
+
     /// When the wait for a reference ends.
-    fn patience_ends(&self, blocked: &Blocked) -> Now {
+    fn patience_ends(&self, id: PartitionId, blocked: &Blocked) -> Now {
         let tardiness = self.tardiness.get(&blocked.origin);
-        if self.reachable.contains(&blocked.origin.region) {
+        if self.comes_by_itself(id, blocked.origin) {
             let patience = tardiness.map_or(PATIENCE_MS_MAX, Tardiness::patience_ms);
             blocked.since.plus_ms(patience)
         } else {
@@ -72,7 +79,7 @@ impl Bridge {
         let Some(blocked) = known.incoming.blocked else { return Ok(()) };
         let origin = blocked.origin;
         let asked = known.incoming.asked.get(&origin).is_some_and(|asked| *asked >= blocked.last);
-        if asked || turn.now < self.patience_ends(&blocked) {
+        if asked || turn.now < self.patience_ends(id, &blocked) {
             return Ok(());
         }
         let (Some(number), Some(index), Some(placement)) =
@@ -99,7 +106,7 @@ impl Bridge {
         if let Some(known) = self.partitions.get_mut(&id) {
             known.incoming.asked.insert(origin, last);
         }
-        let down = !self.reachable.contains(&origin.region);
+        let down = !self.comes_by_itself(id, origin);
         let tardiness = self.tardiness.entry(origin).or_default();
         tardiness.late = tardiness.late.saturating_add(1);
         if down || tardiness.late >= LATE_FETCHES_TO_INLINE {
@@ -198,7 +205,7 @@ impl Bridge {
             let incoming = &self.partitions.get(id)?.incoming;
             let blocked = incoming.blocked?;
             let asked = incoming.asked.get(&blocked.origin).is_some_and(|asked| *asked >= blocked.last);
-            (!asked).then(|| self.patience_ends(&blocked))
+            (!asked).then(|| self.patience_ends(*id, &blocked))
         });
         let first = blocked.min().filter(|first| *first > turn.now);
         if let Some(first) = first.filter(|first| self.patience_set.is_none_or(|set| *first < set)) {

@@ -28,14 +28,16 @@ impl Bridge {
     /// Our Hello.
     pub(crate) fn hello(&self, turn: &Turn<'_>) -> Result<proto::Hello, Stop> {
         let mut placements = Vec::new();
-        for shared in self.shared.iter() {
-            let store = self.config.stores.get(&shared.id);
-            let seen = turn.log.seen_start(shared.id, shared.peer)?;
+        for common in self.common() {
+            let store = self.config.stores.get(&common.id);
+            let own = store.map(|store| store.replica).or_else(|| common.replica_of(self.config.own));
+            let peer = common.replica_of(self.config.peer);
+            let seen = peer.map(|peer| turn.log.seen_start(common.id, peer)).transpose()?.flatten();
             placements.push(proto::SharedPlacement {
-                placement: shared.id.0.into(),
-                incarnation: store.map_or(shared.own, |store| store.replica).incarnation.0,
-                epoch: shared.epoch.0,
-                fingerprint: shared.fingerprint.to_vec().into(),
+                placement: common.id.0.into(),
+                incarnation: own.map_or(0, |own| own.incarnation.0),
+                epoch: common.epoch.0,
+                fingerprint: common.fingerprint().to_vec().into(),
                 start_number: store.map_or(0, |store| store.start.number),
                 remembered_start: seen.map_or(0, |seen| seen.number),
                 store: store.map_or(Bytes::new(), |store| store.start.id.to_wire()),
@@ -59,20 +61,24 @@ impl Bridge {
             return Err(Reason::OutOfTurn("a second Hello").into());
         }
         self.judge_names(hello)?;
-        for shared in self.shared.iter() {
-            let theirs = hello.placements.iter().find(|theirs| theirs.placement == u32::from(shared.id.0));
-            let unknown = Reason::UnknownPlacement { placement: shared.id.0.into(), peer: self.config.peer };
-            self.judge_placement(turn, shared, theirs.ok_or(unknown)?)?;
-        }
         for theirs in &hello.placements {
-            let known = u16::try_from(theirs.placement).ok().and_then(|id| self.shared.get(PlacementId(id)));
-            if known.is_none() {
+            if !self.common().any(|common| u32::from(common.id.0) == theirs.placement) {
                 let (placement, peer) = (theirs.placement, self.config.peer);
                 return Err(Reason::UnknownPlacement { placement, peer }.into());
             }
         }
+        if !self.compare_epochs(turn, hello)? {
+            self.phase = Phase::Learning;
+            return Ok(());
+        }
+        let said = |shared: &SharedPlacement| {
+            hello.placements.iter().find(|theirs| theirs.placement == u32::from(shared.id.0))
+        };
+        for (shared, theirs) in self.shared.iter().filter_map(|shared| Some((shared, said(shared)?))) {
+            self.judge_placement(turn, shared, theirs)?;
+        }
         self.phase = Phase::Resuming;
-        for (shared, theirs) in self.shared.iter().zip(&hello.placements) {
+        for (shared, theirs) in self.shared.iter().filter_map(|shared| Some((shared, said(shared)?))) {
             let (placement, peer) = (shared.id, shared.peer);
             let (start, kinds) = (start_of(theirs)?, hello.kinds.iter().copied().collect());
             turn.out.push(Output::Deliver(Delivery::PeerStarted { placement, peer, start, kinds }));
@@ -98,7 +104,7 @@ impl Bridge {
         if hello.region != u32::from(self.config.peer.0) {
             let named = u16::try_from(hello.region).ok().map(RegionId);
             let known = named.is_some_and(|region| {
-                self.config.placements.iter().any(|placement| placement.replica_of(region).is_some())
+                self.config.placements.iter().any(|placement| placement.regions.contains(&region))
             });
             return Err(match named.filter(|_| known) {
                 Some(expected) => Reason::WrongCertificate { certified: self.config.peer, expected },
@@ -124,11 +130,6 @@ impl Bridge {
         theirs: &proto::SharedPlacement,
     ) -> Result<(), Stop> {
         let placement = shared.id;
-        if theirs.epoch != shared.epoch.0 || theirs.fingerprint[..] != shared.fingerprint {
-            let ours = shared.epoch.0;
-            crate::sometimes::WRONG_EPOCH.reach();
-            return Err(Reason::WrongEpoch { placement, theirs: theirs.epoch, ours }.into());
-        }
         let replica = ReplicaId { region: self.config.peer, incarnation: Incarnation(theirs.incarnation) };
         if replica != shared.peer {
             crate::sometimes::UNKNOWN_INCARNATION.reach();

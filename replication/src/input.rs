@@ -6,6 +6,7 @@
 
 use crate::commit::CommitRefused;
 use crate::log::PartitionState;
+use crate::placement::Placements;
 use crate::timers::Timer;
 use bytes::Bytes;
 use crdt::{PartitionId, RegionId};
@@ -36,6 +37,8 @@ pub enum Input {
         /// How far it reaches now.
         state: PartitionState,
     },
+    /// The region's shards stand in these epochs now, durably: all placements, each under its current one.
+    Placements(Placements),
     /// Another bridge of this region opened or ended. Until told, a bridge counts as down.
     PeerBridge {
         /// To which region.

@@ -79,6 +79,9 @@ pub const DRIFT_MS_MAX: u64 = 500;
 /// The clocks of a pair are compared this often, in milliseconds.
 pub const PROBE_MS: u64 = 10_000;
 
+/// Statements of epochs that a region sends at once to one that lacks them, of each placement: what then remains follows on the next connection.
+pub const EPOCHS_MAX: usize = 8;
+
 /// The first redial is within this time after a connection ended, in milliseconds; it doubles with each failure.
 pub const REDIAL_MS_MIN: u64 = 100;
 

@@ -4,6 +4,8 @@
 //! (promise 2): a view ends where the region's last synced batch ends.
 
 use crate::commit::Commit;
+use crate::epoch::EpochStatement;
+use crate::placement::Epoch;
 use crate::register::Register;
 use crate::store_start::StoreStart;
 use crdt::{ChainHead, PartitionId, PlacementId, RegionId, ReplicaId, Sequence, VersionVector};
@@ -109,6 +111,14 @@ pub trait LogView {
 
     /// The highest of its own operations that `replica` has acknowledged, as far as this region knows.
     fn acknowledged(&self, partition: PartitionId, replica: ReplicaId) -> Result<Sequence, LogUnreadable>;
+
+    /// The statements of a placement's epochs after that one, in order, as far as this region has kept them: at most so many.
+    fn epochs(
+        &self,
+        placement: PlacementId,
+        after: Epoch,
+        max: usize,
+    ) -> Result<Vec<EpochStatement>, LogUnreadable>;
 
     /// The latest start that this region has seen of that replica's store in that placement; none if it has seen none.
     fn seen_start(

@@ -1,11 +1,15 @@
 //! Which regions may hold which partitions, as signed epochs say: the proof that a byte may leave.
 //!
-//! What must always hold: the only way to name a peer as the target of a partition's entries is a [`MaySend`], and only
-//! [`Placements::may_send`] makes one. The receiver asks the same question again with [`Placements::may_receive`].
+//! What must always hold:
+//! - The only way to name a peer as the target of a partition's entries is a [`MaySend`], and only [`Placements::may_send`] makes one. The receiver asks the same
+//!   question again with [`Placements::may_receive`].
+//! - A placement goes from one epoch to the next alone ([`Placement::follow`]), by a statement that is rightly signed and names the one before it.
+//! - What an epoch closes stays closed. It is remembered with its key, since what it signed goes on through the logs of those that are active.
 
+use crate::epoch::{EpochHash, EpochRefused, EpochStatement};
 use crdt::{PartitionId, PlacementId, RegionId, ReplicaId};
 use ed25519_dalek::VerifyingKey;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The number of an epoch: the numbered, signed statement of which replicas are active in a placement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -16,10 +20,18 @@ pub struct Epoch(pub u64);
 pub struct Placement {
     /// Its number.
     pub id: PlacementId,
-    /// Which epoch this is.
+    /// The regions that the cluster file lets hold it, active or not.
+    pub regions: BTreeSet<RegionId>,
+    /// Verifies its epochs.
+    pub key: VerifyingKey,
+    /// Which epoch this is; 0 before the first.
     pub epoch: Epoch,
+    /// The hash of that epoch's statement; none before the first.
+    pub statement: Option<EpochHash>,
     /// The active replicas with the keys that sign their commits. One a region.
     pub active: BTreeMap<ReplicaId, VerifyingKey>,
+    /// The replicas that were active once, with the keys that signed their commits.
+    pub closed: BTreeMap<ReplicaId, VerifyingKey>,
 }
 
 /// All placements that a region knows of.
@@ -94,9 +106,83 @@ impl Placements {
 }
 
 impl Placement {
-    /// The active replicas in order: a replica's index here is its number on a bridge.
+    /// A placement before its first epoch.
+    #[must_use]
+    pub fn new(id: PlacementId, regions: BTreeSet<RegionId>, key: VerifyingKey) -> Self {
+        let (active, closed) = (BTreeMap::new(), BTreeMap::new());
+        Self { id, regions, key, epoch: Epoch(0), statement: None, active, closed }
+    }
+
+    /// The placement under the epoch of that statement, which must be the next one.
+    ///
+    /// # Errors
+    /// [`EpochRefused`] when it is not, or says what no epoch may.
+    pub fn follow(&self, statement: &EpochStatement) -> Result<Self, EpochRefused> {
+        let (placement, number) = (self.id, statement.number);
+        if statement.placement != placement {
+            return Err(EpochRefused::Foreign { expected: placement, found: statement.placement, number });
+        }
+        if !statement.is_signed_by(&self.key) {
+            return Err(EpochRefused::Signature { placement, number });
+        }
+        if number == self.epoch
+            && let Some(expected) = self.statement
+        {
+            return Err(EpochRefused::Fork { placement, number, expected, found: statement.hash() });
+        }
+        if number.0 != self.epoch.0 + 1 {
+            return Err(EpochRefused::Gap { placement, number: Epoch(self.epoch.0 + 1) });
+        }
+        if statement.previous != self.statement {
+            let none = EpochHash([0; 32]);
+            let (expected, found) = (self.statement.unwrap_or(none), statement.previous.unwrap_or(none));
+            return Err(EpochRefused::Fork { placement, number, expected, found });
+        }
+        self.judge(statement)?;
+        let mut closed = self.closed.clone();
+        closed.extend(self.active.iter().filter(|(replica, _)| !statement.active.contains_key(replica)));
+        let active = statement.active.clone();
+        let statement = Some(statement.hash());
+        Ok(Self { epoch: number, statement, active, closed, regions: self.regions.clone(), ..*self })
+    }
+
+    /// Whether a statement says what an epoch may.
+    fn judge(&self, statement: &EpochStatement) -> Result<(), EpochRefused> {
+        let (placement, number) = (self.id, statement.number);
+        if statement.active.is_empty() {
+            return Err(EpochRefused::Nobody { placement, number });
+        }
+        let mut last = None;
+        // Replicas are ordered by region first, so two of one region stand side by side.
+        for (replica, key) in &statement.active {
+            let (replica, region) = (*replica, replica.region);
+            if last == Some(region) {
+                return Err(EpochRefused::TwoReplicas { placement, number, region });
+            }
+            if !self.regions.contains(&region) {
+                return Err(EpochRefused::Outside { placement, number, region });
+            }
+            if self.closed.contains_key(&replica) {
+                return Err(EpochRefused::Reopened { placement, number, replica });
+            }
+            if self.active.get(&replica).is_some_and(|before| before != key) {
+                return Err(EpochRefused::OtherKey { placement, number, replica });
+            }
+            last = Some(region);
+        }
+        Ok(())
+    }
+
+    /// The replicas that are or were active, in order: a replica's index here is its number on a bridge.
     pub fn origins(&self) -> impl Iterator<Item = ReplicaId> + '_ {
-        self.active.keys().copied()
+        // Sorted as a whole: a region's incarnations are random numbers.
+        self.active.keys().chain(self.closed.keys()).copied().collect::<BTreeSet<_>>().into_iter()
+    }
+
+    /// The key that signs, or signed, a replica's commits; none if it was never active.
+    #[must_use]
+    pub fn key_of(&self, origin: ReplicaId) -> Option<&VerifyingKey> {
+        self.active.get(&origin).or_else(|| self.closed.get(&origin))
     }
 
     /// A hash over the epoch's number, its active replicas and their keys: two regions stand in the same epoch if theirs are equal.

@@ -13,6 +13,7 @@ impl fmt::Display for Bridge {
             Phase::Down if self.fenced => "fenced",
             Phase::Down => "down",
             Phase::Greeting => "greeting",
+            Phase::Learning => "learning",
             Phase::Resuming => "resuming",
             Phase::Open => "open",
         };

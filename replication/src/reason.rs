@@ -5,6 +5,7 @@
 //! protocol, from 40 on the two histories do not fit. Every text ends with the way out, and `docs/errors.md` lists the codes.
 
 use crate::commit::CommitRefused;
+use crate::epoch::EpochRefused;
 use crate::placement::NoPart;
 use crdt::{PartitionId, PlacementId, RegionId, ReplicaId};
 
@@ -42,9 +43,9 @@ pub enum Reason {
         /// With whom.
         peer: RegionId,
     },
-    /// The two stand in different epochs of a placement.
+    /// The two stand in epochs of a placement that are not of one row, or the one ahead has not kept the statements that the other lacks.
     #[error(
-        "placement {placement}: the peer stands in epoch {theirs}, this region in {ours}, or they name different replicas: give both the same epoch files"
+        "placement {placement}: the peer stands in epoch {theirs}, this region in {ours}, and nobody has the statements between, or they name different replicas: give both the same epoch files"
     )]
     WrongEpoch {
         /// Which.
@@ -54,6 +55,12 @@ pub enum Reason {
         /// Ours.
         ours: u64,
     },
+    /// What the peer sent is not the epoch after the one in which this region stands.
+    #[error(transparent)]
+    Epoch(#[from] EpochRefused),
+    /// This region has come to stand in another epoch: no cause for alarm, the next connection begins under it.
+    #[error("this region stands in a new epoch: connect again")]
+    EpochChanged,
     /// The peer's store is not the one the epoch names.
     #[error("placement {placement}: the epoch does not name replica {replica}: that store needs a new epoch")]
     UnknownIncarnation {
@@ -205,7 +212,7 @@ pub enum Reason {
 }
 
 /// Codes with their names, for peers' codes. The names are stable.
-const NAMES: [(u32, &str); 23] = [
+const NAMES: [(u32, &str); 25] = [
     (CODE_STOPPING, "stopping"),
     (1, "wrong_cluster"),
     (2, "unknown_region"),
@@ -216,6 +223,8 @@ const NAMES: [(u32, &str); 23] = [
     (7, "no_common_version"),
     (CODE_ROLLED_BACK, "rolled_back"),
     (CODE_OTHER_STORE, "other_store"),
+    (10, "epoch_refused"),
+    (CODE_EPOCH_CHANGED, "epoch_changed"),
     (20, "malformed"),
     (21, "oversized"),
     (22, "unknown_frame"),
@@ -238,6 +247,9 @@ pub const CODE_ROLLED_BACK: u32 = 8;
 /// See [`Reason::OtherStore`].
 pub const CODE_OTHER_STORE: u32 = 9;
 
+/// See [`Reason::EpochChanged`].
+pub const CODE_EPOCH_CHANGED: u32 = 11;
+
 impl Reason {
     /// The number on the wire.
     #[must_use]
@@ -252,6 +264,8 @@ impl Reason {
             Self::NoCommonVersion { .. } => 7,
             Self::RolledBack { .. } => CODE_ROLLED_BACK,
             Self::OtherStore { .. } => CODE_OTHER_STORE,
+            Self::Epoch(_) => 10,
+            Self::EpochChanged => CODE_EPOCH_CHANGED,
             Self::Malformed(_) => 20,
             Self::Oversized { .. } => 21,
             Self::Unknown => 22,

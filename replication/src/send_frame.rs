@@ -1,6 +1,6 @@
 //! What goes into the next frame: the pipe asks, one frame answers, so nothing queues in memory for a slow peer.
 //!
-//! In order: Hello, Resume, small requests, bodies the peer asked for, then entries and registers of the partitions that have any, in turns. Whatever gathered
+//! In order: Hello, epochs or Resume, small requests, bodies the peer asked for, then entries and registers of the partitions that have any, in turns. Whatever gathered
 //! while the pipe was busy goes in one frame, so batches form by themselves.
 //!
 //! What must always hold: at most one frame each time the pipe is ready; entries, bodies and registers leave only with a
@@ -18,11 +18,12 @@ use crdt::{PartitionId, ReplicaId, Sequence};
 use prost::Message as _;
 use std::collections::VecDeque;
 
-/// What is to be sent beside entries. Bounded: one of most, a Resume frame a thousand partitions, a rewind a partition, an inline an origin,
+/// What is to be sent beside entries. Bounded: one of most, [`EPOCHS_MAX`](crate::limits::EPOCHS_MAX) epochs a placement, a Resume frame a thousand partitions, a rewind a partition, an inline an origin,
 /// a fetch a partition and origin, and [`FETCHES_MAX`] fetches to answer.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Outbox {
     pub(crate) hello: Option<proto::Hello>,
+    pub(crate) epochs: Vec<proto::EpochStatement>,
     pub(crate) resumes: VecDeque<proto::Resume>,
     pub(crate) rewinds: Vec<proto::Rewind>,
     pub(crate) inlines: Vec<proto::Inline>,
@@ -84,6 +85,10 @@ impl Bridge {
             filling.bytes = hello.encoded_len();
             filling.frame.hello = Some(hello);
             return Ok(());
+        }
+        if self.phase == Phase::Learning {
+            filling.frame.epochs = std::mem::take(&mut self.outbox.epochs);
+            filling.bytes = filling.frame.encoded_len();
         }
         if self.phase < Phase::Resuming {
             return Ok(());

@@ -3,28 +3,26 @@
 //! What must always hold: both lists follow from the signed epochs alone, sorted, and Hello has compared the epochs before any number
 //! is used. A number that is out of range is an error of the peer, never an index.
 
-use crate::placement::{Epoch, NoPart, Placements};
+use crate::placement::{NoPart, Placements};
 use crate::reason::Reason;
 use crdt::{Bucket, PartitionId, PlacementId, RegionId, ReplicaId};
 
 /// Buckets of a placement, as partition numbers are computed.
 const BUCKETS: u32 = 1_024;
 
-/// One placement that both regions are in.
+/// One placement in which both regions are active.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SharedPlacement {
     pub(crate) id: PlacementId,
-    pub(crate) epoch: Epoch,
-    pub(crate) fingerprint: [u8; 32],
     /// This region's replica, as the epoch names it.
     pub(crate) own: ReplicaId,
     /// The peer's replica, as the epoch names it.
     pub(crate) peer: ReplicaId,
-    /// The active replicas, sorted: an origin's number is its place here.
+    /// The replicas that are or were active, sorted: an origin's number is its place here.
     pub(crate) origins: Vec<ReplicaId>,
 }
 
-/// The placements that both regions are in, sorted.
+/// The placements in which both regions are active, sorted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Shared(Vec<SharedPlacement>);
 
@@ -33,8 +31,6 @@ impl Shared {
         let shared = placements.iter().filter_map(|placement| {
             Some(SharedPlacement {
                 id: placement.id,
-                epoch: placement.epoch,
-                fingerprint: placement.fingerprint(),
                 own: placement.replica_of(own)?,
                 peer: placement.replica_of(peer)?,
                 origins: placement.origins().collect(),

@@ -38,21 +38,35 @@ impl TwoRegions {
             &[&["init", "demo", "--regions", "east,west", "--placement", "local=east"], options].concat(),
         );
         for region in ["east", "west"] {
-            let mut process = Command::new(PROGRAM)
-                .args(["region", region, "--cluster", "demo", "--data", &format!("data/{region}")])
-                .args(options)
-                .args(of_regions)
-                .current_dir(started.path())
-                .stdout(Stdio::piped())
-                .spawn()
-                .unwrap();
-            let mut line = String::new();
-            BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+            let (process, url) = started.start_one(region, &[options, of_regions].concat());
             started.regions.push(process);
-            let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
-            started.urls.push(ready["client"].as_str().unwrap().to_owned());
+            started.urls.push(url);
         }
         started
+    }
+
+    fn start_one(&self, region: &str, options: &[&str]) -> (Child, String) {
+        let mut process = Command::new(PROGRAM)
+            .args(["region", region, "--cluster", "demo", "--data", &format!("data/{region}")])
+            .args(options)
+            .current_dir(self.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
+        (process, ready["client"].as_str().unwrap().to_owned())
+    }
+
+    /// Starts a region again that has ended. It answers at the same address.
+    pub fn start_again(&mut self, number: usize) {
+        (self.regions[number], _) = self.start_one(["east", "west"][number], &[]);
+    }
+
+    /// Waits until a region's process has ended by itself.
+    pub fn wait(&mut self, number: usize) {
+        self.regions[number].wait().unwrap();
     }
 
     pub fn path(&self) -> &Path {

@@ -7,11 +7,14 @@
 //! | `GET /v1/state?placement=NAME` | operators | vectors, chain heads, digests: JSON lines |
 //! | `GET /v1/export?placement=NAME` | operators | the same, and every post, membership and receipt |
 //! | `GET /v1/user`, `GET /v1/features`, `POST /v1/operate` | operators | what operators set: `operate.rs` |
+//! | `GET /v1/epochs` | operators | of each placement the epoch, and which replicas are active and closed: JSON |
+//! | `POST /v1/epochs` | operators | the file of an epoch, which this region follows and tells its peers of |
 //!
 //! Operators show a bearer token whose subject is `operator`. What must always hold: an answer is streamed, so that a large store
 //! costs no memory; it is of one moment; one that was cut short lacks its last line.
 
 use crate::connection::Shared;
+use crate::epochs;
 use crate::export_lines::{Detail, write_lines};
 use crate::limits;
 use crate::operate::{self, refusal};
@@ -23,6 +26,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use crdt::{PlacementId, ReplicaId};
+use region::epoch::EPOCH_FILE_BYTES_MAX;
 use region_rocks::store::Reader;
 use serde::Deserialize;
 use std::io;
@@ -49,6 +53,10 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stop: 
         .route("/v1/user", get(user))
         .route("/v1/features", get(features))
         .route("/v1/operate", post(act).layer(DefaultBodyLimit::max(limits::ACT_BYTES_MAX)))
+        .route(
+            "/v1/epochs",
+            get(epochs).post(follow_epoch).layer(DefaultBodyLimit::max(EPOCH_FILE_BYTES_MAX)),
+        )
         .with_state(shared);
     let stopped = async move {
         // A gateway that is gone without a word has stopped too.
@@ -71,6 +79,20 @@ async fn state(State(shared): State<Arc<Shared>>, which: Query<Which>, headers: 
 
 async fn export(State(shared): State<Arc<Shared>>, which: Query<Which>, headers: HeaderMap) -> Response {
     lines(&shared, &which.0, &headers, Detail::Everything)
+}
+
+async fn epochs(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    match authorize(&shared, &headers) {
+        Err(why) => refusal(StatusCode::UNAUTHORIZED, "not_operator", &why),
+        Ok(()) => epochs::show(&shared),
+    }
+}
+
+async fn follow_epoch(State(shared): State<Arc<Shared>>, headers: HeaderMap, file: String) -> Response {
+    match authorize(&shared, &headers) {
+        Err(why) => refusal(StatusCode::UNAUTHORIZED, "not_operator", &why),
+        Ok(()) => epochs::follow(&shared, &file).await,
+    }
 }
 
 async fn user(State(shared): State<Arc<Shared>>, which: Query<Which>, headers: HeaderMap) -> Response {

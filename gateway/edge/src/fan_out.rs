@@ -142,6 +142,8 @@ impl FanOut {
             // For the driver of the region; shards hand devices the effects above alone.
             Effect::Reply { .. }
             | Effect::Advanced { .. }
+            | Effect::Epoch(_)
+            | Effect::EpochRefused(_)
             | Effect::PinBroken { .. }
             | Effect::BehindFold { .. }
             | Effect::Compact(_)

@@ -14,6 +14,7 @@
 mod admin;
 pub mod certificate;
 mod connection;
+mod epochs;
 mod export_lines;
 mod fan_out;
 pub mod gateway;

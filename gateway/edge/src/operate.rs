@@ -148,7 +148,7 @@ fn value(flag: Flag) -> Value {
     }
 }
 
-fn ok(answer: &Value) -> Response {
+pub(crate) fn ok(answer: &Value) -> Response {
     ([(CONTENT_TYPE, "application/json")], format!("{answer}\n")).into_response()
 }
 

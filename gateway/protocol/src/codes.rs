@@ -300,6 +300,11 @@ pub const CODES: &[Code] = &[
         "the bearer token is missing, wrong, or not an operator's",
         "make one with `archipelago admin operator-token`",
     ),
+    code(
+        "epoch_refused",
+        "the file is not the next epoch of a placement that is held here",
+        "give the epochs in order, as `archipelago admin epoch` wrote them",
+    ),
     code("unknown_placement", "no placement of that name is held here", "ask for one that the error lists"),
     code(
         "malformed_act",

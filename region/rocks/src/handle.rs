@@ -5,6 +5,7 @@
 //! - A shard never waits for the gateway: [`DeviceEffects::release`] must return at once, whatever its devices do.
 //! - Reads see only durable state.
 
+use crate::bridges::BridgeHub;
 use crate::clock::RegionClock;
 use crate::counters::ShardCounters;
 use crate::mailbox::{Letter, Mailbox};
@@ -16,9 +17,10 @@ use region::command::{Command, Done, Refusal};
 use region::export;
 use region::features::Feature;
 use region::operate::{Act, NotOperated, Operated};
-use region::shard::Effect;
+use region::shard::{Effect, Input};
 use region::store::StoreError;
-use replication::placement::Placement;
+use replication::epoch::{EpochRefused, EpochStatement};
+use replication::placement::Placements;
 use replication_quic::BridgeCounters;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -48,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) clock: Arc<RegionClock>,
     pub(crate) placements: BTreeMap<PlacementId, PlacementHandle>,
+    /// Knows the epochs in which the shards stand.
+    pub(crate) hub: BridgeHub,
     pub(crate) devices: DeviceSink,
     pub(crate) bridge_counters: BTreeMap<RegionId, Arc<BridgeCounters>>,
     pub(crate) open_bridges: watch::Receiver<BTreeSet<RegionId>>,
@@ -56,7 +60,6 @@ pub(crate) struct Shared {
 /// What is needed of one placement.
 pub(crate) struct PlacementHandle {
     pub(crate) replica: ReplicaId,
-    pub(crate) under_epoch: Placement,
     pub(crate) reader: Reader,
     pub(crate) mailbox: Mailbox,
     pub(crate) counters: Arc<ShardCounters>,
@@ -102,8 +105,37 @@ impl RegionHandle {
     /// [`StoreError`] when the store cannot be read.
     #[must_use]
     pub fn features(&self, placement: PlacementId) -> Option<Result<BTreeMap<Feature, Flag>, StoreError>> {
-        let PlacementHandle { under_epoch, reader, .. } = self.shared.placements.get(&placement)?;
-        Some(export::features(reader, under_epoch))
+        let PlacementHandle { reader, .. } = self.shared.placements.get(&placement)?;
+        Some(export::features(reader, self.epochs().get(placement)?))
+    }
+
+    /// All placements under the epochs in which this region stands.
+    #[must_use]
+    pub fn epochs(&self) -> Placements {
+        self.shared.hub.placements().borrow().clone()
+    }
+
+    /// Follows an epoch of a placement that this region holds, and tells its peers. One in which it stands already needs nothing. Returns once it is durable here; never,
+    /// if it closes this region's own replica, since the region then ends.
+    ///
+    /// # Errors
+    /// [`EpochRefused`] when it is not the next one, or no epoch of a placement held here.
+    pub async fn follow_epoch(&self, statement: EpochStatement) -> Result<(), EpochRefused> {
+        let (id, number) = (statement.placement, statement.number);
+        let mut placements = self.shared.hub.placements();
+        let current = placements.borrow_and_update().get(id).cloned();
+        let (Some(current), Some(held)) = (current, self.shared.placements.get(&id)) else {
+            return Err(EpochRefused::NotHeld { placement: id, number });
+        };
+        if current.statement == Some(statement.hash()) {
+            return Ok(());
+        }
+        current.follow(&statement)?;
+        held.mailbox.deliver(Letter::Replicated { input: Input::Epochs(vec![statement]), taken: None }).await;
+        let stands = |placements: &Placements| placements.get(id).is_some_and(|held| held.epoch >= number);
+        // Whoever could tell is gone only with the region.
+        let _ = placements.wait_for(stands).await;
+        Ok(())
     }
 
     /// The present, by this region's disciplined clock.

@@ -25,13 +25,16 @@ use crdt::{Now, PlacementId, RegionId, ReplicaId};
 use ed25519_dalek::SigningKey;
 use rand_core::RngCore as _;
 use region::cluster::{Cluster, ClusterPlacement};
+use region::epoch::current_placement;
+use region::follow_epochs;
 use region::limits::Limits;
 use region::meta::{self, Expected, MetaRefused};
 use region::present::{self, Present};
 use region::shard::{OpenError, Shard, ShardConfig};
 use region::store::{Store as _, StoreError};
 use replication::bridge::{Bridge, Config, OwnStore};
-use replication::placement::{Placement, Placements};
+use replication::epoch::{EpochRefused, EpochStatement};
+use replication::placement::{Epoch, Placement, Placements};
 use replication::signature::Ed25519;
 use replication::{StoreId, StoreStart};
 use replication_quic::{BridgeIdentity, BridgeSettings, Bridges, BridgesConfig, EndpointRefused, PeerConfig};
@@ -48,8 +51,8 @@ pub struct NodeConfig {
     pub region: RegionId,
     /// The cluster file.
     pub cluster: Arc<Cluster>,
-    /// The cluster's placements under their current epochs, verified.
-    pub placements: Placements,
+    /// The epochs of the cluster's placements, as an operator has them; a store may have kept later ones.
+    pub epochs: Vec<EpochStatement>,
     /// Signs this region's commits.
     pub signing_key: SigningKey,
     /// Who this region is to its peers.
@@ -73,9 +76,17 @@ pub enum StartRefused {
     /// The cluster file has no such region.
     #[error("the cluster file has no region {0}: check its name")]
     UnknownRegion(RegionId),
+    /// The epochs of a placement are not one unbroken, rightly signed row.
+    #[error("the epochs of placement {placement} cannot be followed: {why}")]
+    Epochs {
+        /// The placement.
+        placement: String,
+        /// Why.
+        why: EpochRefused,
+    },
     /// The epoch of a placement names no replica of this region.
     #[error(
-        "the epoch of placement {placement} names no replica of this region: get the newest epoch from an operator"
+        "the epoch of placement {placement} names no replica of this region: get the newest epoch from an operator; one that was closed returns as a new incarnation"
     )]
     NotInEpoch {
         /// The placement.
@@ -134,8 +145,8 @@ pub struct RegionNode {
 /// One placement, opened and checked.
 struct Opened {
     id: PlacementId,
-    replica: ReplicaId,
     under_epoch: Placement,
+    replica: ReplicaId,
     start: StoreStart,
     /// The present that the store remembers.
     floor: Now,
@@ -155,28 +166,27 @@ impl RegionNode {
         let mut folder = DataFolder::open(&config.data)?;
         let memory = SharedMemory::new();
         let mut opened = Vec::new();
-        for placement in config.cluster.placements_of(config.region) {
-            let replica = config.placements.get(placement.id).and_then(|p| Some((p, p.replica_of(own.id)?)));
-            let (under_epoch, replica) =
-                replica.ok_or_else(|| StartRefused::NotInEpoch { placement: placement.name.clone() })?;
-            let expected = Expected {
-                replica,
-                region_name: own.name.clone(),
-                placement: placement.id,
-                placement_name: placement.name.clone(),
-            };
-            opened.push(open_placement(&config, &mut folder, &memory, placement, under_epoch, expected)?);
+        let mut placements = Vec::new();
+        for placement in config.cluster.placements.values() {
+            if placement.regions.contains(&own.id) {
+                let held = open_placement(&config, &mut folder, &memory, placement, &own.name)?;
+                placements.push(held.under_epoch.clone());
+                opened.push(held);
+            } else {
+                placements.push(current(placement, &config.epochs)?);
+            }
         }
-        Self::run(config, folder, opened, own.bridge)
+        Self::run(config, Placements::new(placements), folder, opened, own.bridge)
     }
 
     fn run(
         config: NodeConfig,
+        placements: Placements,
         folder: DataFolder,
         opened: Vec<Opened>,
         listen: std::net::SocketAddr,
     ) -> Result<Self, StartRefused> {
-        let hub = BridgeHub::new(&config.cluster, config.region);
+        let hub = BridgeHub::new(&config.cluster, config.region, placements);
         let remembered = opened.iter().map(|placement| placement.floor).max().unwrap_or_default();
         let clock = start_clock(remembered);
         let devices = DeviceSink::default();
@@ -188,14 +198,13 @@ impl RegionNode {
             let (mailbox, inbox) = mailbox();
             let to_shard = mailbox.downgrade();
             let reader = placement.store.reader();
-            let (Opened { id, replica, start, .. }, under_epoch) =
-                (&placement, placement.under_epoch.clone());
+            let Opened { id, replica, start, .. } = &placement;
             let (id, replica, start) = (*id, *replica, *start);
             stores.insert(id, OwnStore { replica, start });
             for_bridges.insert(id, (reader.clone(), mailbox.clone()));
             let counters = Arc::new(ShardCounters::default());
             let counted = Arc::clone(&counters);
-            let handle = PlacementHandle { replica, under_epoch, reader, mailbox, counters: counted };
+            let handle = PlacementHandle { replica, reader, mailbox, counters: counted };
             placements.insert(id, handle);
             waiting.push((placement, inbox, to_shard, counters));
         }
@@ -214,17 +223,19 @@ impl RegionNode {
             cluster,
             clock: Arc::clone(&clock),
             placements,
+            hub: hub.clone(),
             devices: devices.clone(),
             bridge_counters: bridges.counters().clone(),
             open_bridges: bridges.open(),
         };
         let start_shard =
             |(opened, inbox, to_shard, counters): (Opened, Inbox, WeakMailbox, Arc<ShardCounters>)| {
-                let Opened { id: placement, store, shard, .. } = opened;
+                let Opened { id: placement, replica, store, shard, .. } = opened;
                 let compactor =
                     Compactor::start(store.files(), Arc::clone(&counters), to_shard).map_err(no_thread)?;
                 let thread = ShardThread {
                     placement,
+                    replica,
                     shard,
                     store,
                     present: Present::default(),
@@ -293,21 +304,38 @@ fn fresh_entropy() -> Result<rand_chacha::ChaCha20Rng, StartRefused> {
     entropy::fresh().map_err(|reason| StartRefused::System { what: "randomness", reason })
 }
 
+/// A placement under the last of its epochs that are among these.
+fn current(placement: &ClusterPlacement, epochs: &[EpochStatement]) -> Result<Placement, StartRefused> {
+    let of_it = epochs.iter().filter(|statement| statement.placement == placement.id).cloned();
+    let followed = current_placement(placement, &of_it.collect::<Vec<_>>());
+    followed.map_err(|why| StartRefused::Epochs { placement: placement.name.clone(), why })
+}
+
 /// Opens a placement's store, checks whose it is, counts this start durably, and opens its shard.
 fn open_placement(
     config: &NodeConfig,
     folder: &mut DataFolder,
     memory: &SharedMemory,
     placement: &ClusterPlacement,
-    under_epoch: &Placement,
-    expected: Expected,
+    region_name: &str,
 ) -> Result<Opened, StartRefused> {
     let name = || placement.name.clone();
     let failed = |error| StartRefused::Store { placement: name(), error };
-    let replica = expected.replica;
+    let not_its = |error| StartRefused::Meta { placement: name(), error };
     let mut store = RocksStore::open(&folder.store(&placement.name)?, memory).map_err(failed)?;
-    let found = meta::check(&store, &expected);
-    let found = found.map_err(|error| StartRefused::Meta { placement: name(), error })?;
+    meta::check_format(&store).map_err(not_its)?;
+    let kept = follow_epochs::kept(&store, Epoch(0), usize::MAX).map_err(failed)?;
+    let epochs: Vec<EpochStatement> = config.epochs.iter().cloned().chain(kept).collect();
+    let under_epoch = current(placement, &epochs)?;
+    let replica = under_epoch.replica_of(config.region);
+    let replica = replica.ok_or_else(|| StartRefused::NotInEpoch { placement: name() })?;
+    let expected = Expected {
+        replica,
+        region_name: region_name.to_owned(),
+        placement: placement.id,
+        placement_name: name(),
+    };
+    let found = meta::check(&store, &expected).map_err(not_its)?;
     let found = match found {
         Some(found) => found,
         None => {
@@ -323,6 +351,9 @@ fn open_placement(
         present::forget(&mut batch);
     }
     store.commit(&batch).map_err(failed)?;
+    // What an operator gave is kept, so that it can be told to peers that lack it.
+    let of_it: Vec<_> = epochs.into_iter().filter(|statement| statement.placement == placement.id).collect();
+    store.commit(&follow_epochs::to_keep(&of_it)).map_err(failed)?;
     folder.note_started(&placement.name)?;
     let allowed_pins = config.cluster.placements.keys().copied();
     let allowed_pins = allowed_pins.filter(|pin| config.cluster.may_take_part(*pin, placement.id)).collect();
@@ -337,8 +368,7 @@ fn open_placement(
     };
     let shard = Shard::open(shard, &store);
     let shard = shard.map_err(|error| StartRefused::Shard { placement: name(), error })?;
-    let under_epoch = under_epoch.clone();
-    Ok(Opened { id: placement.id, replica, under_epoch, start: started.start(), floor, store, shard })
+    Ok(Opened { id: placement.id, under_epoch, replica, start: started.start(), floor, store, shard })
 }
 
 fn start_bridges(
@@ -360,7 +390,7 @@ fn start_bridges(
             cluster: cluster.name.clone(),
             own: config.region,
             peer,
-            placements: config.placements.clone(),
+            placements: hub.placements().borrow().clone(),
             stores: stores.clone(),
             kinds: region::forms::known(),
         });

@@ -13,7 +13,7 @@ use crate::ending::Ending;
 use crate::handle::DeviceSink;
 use crate::mailbox::{Inbox, Letter, Taken, Woken};
 use crate::store::RocksStore;
-use crdt::{Now, PlacementId};
+use crdt::{Now, PlacementId, ReplicaId};
 use rand_chacha::ChaCha20Rng;
 use region::command::{Done, Refusal};
 use region::operate::{NotOperated, Operated};
@@ -30,6 +30,8 @@ use tokio::sync::oneshot;
 /// What a shard's thread owns.
 pub(crate) struct ShardThread {
     pub(crate) placement: PlacementId,
+    /// What this region is in the placement.
+    pub(crate) replica: ReplicaId,
     pub(crate) shard: Shard,
     pub(crate) store: RocksStore,
     pub(crate) present: Present,
@@ -83,6 +85,13 @@ impl ShardThread {
                 Ok(outcome) => {
                     next_tick = outcome.next_tick;
                     let stop = waiting.stop;
+                    if let Some(epoch) = self.closed_by(&outcome.effects) {
+                        self.ending.end(&format!(
+                            "epoch {epoch} of placement {} closes this region's replica: keep its data folder, whose last operations the others may lack, and return as a new incarnation",
+                            self.placement
+                        ));
+                        return;
+                    }
                     self.release(outcome.effects, waiting);
                     if stop {
                         return;
@@ -110,6 +119,16 @@ impl ShardThread {
         Ok(outcome)
     }
 
+    /// The number of the epoch that closes this very replica, if one does.
+    fn closed_by(&self, effects: &[Effect]) -> Option<u64> {
+        effects.iter().find_map(|effect| match effect {
+            Effect::Epoch(placement) if !placement.active.contains_key(&self.replica) => {
+                Some(placement.epoch.0)
+            }
+            _ => None,
+        })
+    }
+
     fn release(&self, effects: Vec<Effect>, mut waiting: Waiting) {
         let mut for_devices = Vec::new();
         for effect in effects {
@@ -126,6 +145,11 @@ impl ShardThread {
                         let _ = answer.send(result);
                     }
                 }
+                Effect::Epoch(placement) => {
+                    tracing::info!(placement = %placement.id, epoch = placement.epoch.0, "another epoch");
+                    self.bridges.follow(placement);
+                }
+                Effect::EpochRefused(why) => tracing::error!(%why, "an epoch is not followed"),
                 Effect::Advanced { partition, state } => self.bridges.advanced(partition, &state),
                 Effect::PinBroken { dot, conversation, user: _ } => {
                     self.counters.pin_broken();

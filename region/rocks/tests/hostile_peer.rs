@@ -42,7 +42,7 @@ impl Liar {
     /// A store with one group and one message in it, signed with a key of its own.
     fn new(world: &World) -> Arc<Self> {
         let key = SigningKey::from_bytes(&[77; 32]);
-        let mut placement = world.placements.get(GLOBAL).unwrap().clone();
+        let mut placement = world.placements(&world.epochs).get(GLOBAL).unwrap().clone();
         placement.active.insert(replica(LIAR), key.verifying_key());
         let config = ShardConfig {
             placement,
@@ -90,7 +90,7 @@ impl Liar {
                 cluster: cluster.name.clone(),
                 own: LIAR,
                 peer: *id,
-                placements: world.placements.clone(),
+                placements: world.placements(&world.epochs),
                 stores: [GLOBAL, PlacementId(2)].map(|placement| (placement, own)).into(),
                 kinds: vec![0, 1, 2, 3],
             });
@@ -121,7 +121,7 @@ impl RegionPort for Liar {
 
     async fn deliver(&self, from: RegionId, delivery: Delivery) {
         match delivery {
-            Delivery::PeerStarted { .. } => {}
+            Delivery::PeerStarted { .. } | Delivery::Epochs { .. } => {}
             Delivery::Entries { bytes, .. } | Delivery::Registers { bytes, .. } => {
                 self.notices[&from].taken(bytes);
             }

@@ -16,7 +16,7 @@ use region_rocks::engine::SharedMemory;
 use region_rocks::handle::DeviceEffects;
 use region_rocks::node::RegionNode;
 use region_rocks::store::RocksStore;
-use replication::placement::{Placement, Placements};
+use replication::epoch::EpochStatement;
 use std::sync::{Arc, Mutex};
 use world::{World, create, group, post, texts, user};
 
@@ -118,13 +118,12 @@ async fn the_store_of_another_region_placement_or_incarnation_is_refused() {
     assert!(refusal(of_another_region).contains("belongs to region region-1"));
 
     let mut reborn = world.config(RegionId(1));
-    let epochs = reborn.placements.iter().cloned().map(|placement| {
-        let active = placement.active.into_iter().map(|(replica, key)| {
-            (ReplicaId { incarnation: Incarnation(replica.incarnation.0 + 1), ..replica }, key)
+    for placement in world.placements(&world.epochs).iter() {
+        let active = placement.active.iter().map(|(replica, key)| {
+            (ReplicaId { incarnation: Incarnation(replica.incarnation.0 + 1), ..*replica }, *key)
         });
-        Placement { active: active.collect(), ..placement }
-    });
-    reborn.placements = Placements::new(epochs);
+        reborn.epochs.push(EpochStatement::sign(placement, active.collect(), &World::operators()));
+    }
     assert!(refusal(reborn).contains("incarnation"));
 
     let (global, eu) = (world.data(RegionId(1)).join("global"), world.data(RegionId(1)).join("eu"));

@@ -65,6 +65,8 @@ fn key() -> impl Strategy<Value = Key> {
         Just(Key::Present),
         (0_u16..1024).prop_map(|number| Key::Leftover(Bucket::new(number).unwrap())),
         replica().prop_map(Key::PeerStart),
+        any::<u64>().prop_map(|number| Key::Epoch(Epoch(number))),
+        Just(Key::Survey),
     ]
 }
 
@@ -150,6 +152,8 @@ fn golden_keys_stay_as_they_are_on_disks() {
         Key::DocumentChange(conversation, [7; 24]),
         Key::Present,
         Key::Leftover(bucket),
+        Key::Epoch(Epoch(3)),
+        Key::Survey,
     ];
     let hexadecimal =
         |key: &Key| -> String { key.encode().iter().map(|byte| format!("{byte:02x}")).collect() };
@@ -173,5 +177,7 @@ fn golden_keys_stay_as_they_are_on_disks() {
         documents    008b1600010000000000000000000000000005
         document_changes 008b1700010000000000000000000000000005070707070707070707070707070707070707070707070707
         present      ffff12
-        leftovers    ffff18008b"#]].assert_eq(&lines.join("\n"));
+        leftovers    ffff18008b
+        epochs       ffff190000000000000003
+        survey       ffff1a"#]].assert_eq(&lines.join("\n"));
 }

@@ -9,7 +9,7 @@ use crdt::{
     ConversationId, DeviceId, Incarnation, MessageId, Now, PartitionId, PlacementId, RegionId, ReplicaId,
     UserId,
 };
-use ed25519_dalek::SigningKey;
+use ed25519_dalek::{SigningKey, VerifyingKey};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use region::command::{Command, Done, Refusal};
@@ -17,8 +17,9 @@ use region::limits::Limits;
 use region::log_view::StoreLog;
 use region::shard::{Effect, Input, Outcome, Shard, ShardConfig, Ticket};
 use region::store::{MemoryStore, Store, StoreError};
+use replication::epoch::EpochStatement;
 use replication::log::LogView;
-use replication::placement::{Epoch, Placement};
+use replication::placement::Placement;
 use replication::signature::Ed25519;
 use replication::{StoreId, StoreStart};
 use std::collections::{BTreeMap, BTreeSet};
@@ -76,10 +77,22 @@ pub fn kinds() -> BTreeSet<u32> {
     region::forms::known().into_iter().collect()
 }
 
+/// Signs the placement's epochs.
+pub fn operators() -> SigningKey {
+    SigningKey::from_bytes(&[99; 32])
+}
+
+/// The placement in its first epoch, with these replicas active. Regions 1 to 16 may hold it.
+pub fn first_epoch(active: BTreeMap<ReplicaId, VerifyingKey>) -> Placement {
+    let regions = (1..=16).map(RegionId).collect();
+    let before = Placement::new(WORLD, regions, operators().verifying_key());
+    before.follow(&EpochStatement::sign(&before, active, &operators())).unwrap()
+}
+
 pub fn config(region: usize, regions: usize) -> ShardConfig {
     let active = (0..regions).map(|region| (replica(region), key(region).verifying_key())).collect();
     ShardConfig {
-        placement: Placement { id: WORLD, epoch: Epoch(1), active },
+        placement: first_epoch(active),
         allowed_pins: [WORLD].into(),
         replica: replica(region),
         signing_key: key(region),
@@ -126,6 +139,20 @@ impl World {
         for (from, to) in self.pairs() {
             self.step(to, vec![Input::PeerStarted { peer: replica(from), start: start(1), kinds: kinds() }]);
         }
+    }
+
+    /// The statement after the epoch in which that region stands, with these active.
+    pub fn next_epoch(&self, at: usize, active: &[(ReplicaId, SigningKey)]) -> EpochStatement {
+        let active = active.iter().map(|(replica, key)| (*replica, key.verifying_key()));
+        EpochStatement::sign(&self.regions[at].config.placement, active.collect(), &operators())
+    }
+
+    /// Tells a region of an epoch, which it is to follow.
+    pub fn tell_epoch(&mut self, at: usize, statement: &EpochStatement) -> Outcome {
+        let outcome = self.step(at, vec![Input::Epochs(vec![statement.clone()])]);
+        let placement = &mut self.regions[at].config.placement;
+        *placement = placement.follow(statement).unwrap();
+        outcome
     }
 
     /// Steps without committing: what a crash loses.

@@ -87,6 +87,9 @@ impl<R: RegionPort> BridgeTask<R> {
 
     async fn told(&mut self) {
         let told = self.notices.take();
+        if let Some(placements) = told.placements {
+            self.give(Input::Placements(placements)).await;
+        }
         for (partition, state) in told.advanced {
             self.give(Input::Advanced { partition, state }).await;
         }

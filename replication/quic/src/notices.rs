@@ -1,4 +1,4 @@
-//! What a shard tells a bridge: which partitions have grown, which deliveries are durable, that a peer's entries were refused.
+//! What a shard tells a bridge: which partitions have grown, which deliveries are durable, that a peer's entries were refused, that an epoch has come.
 //!
 //! What must always hold:
 //! - Telling never waits: a shard is not held up by a bridge, and a bridge that sleeps costs one entry a partition and no more,
@@ -8,6 +8,7 @@
 use crdt::PartitionId;
 use replication::commit::CommitRefused;
 use replication::log::PartitionState;
+use replication::placement::Placements;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -15,6 +16,8 @@ use tokio::sync::Notify;
 /// What has been told and not yet taken.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Told {
+    /// The placements under their latest epochs, if one has changed.
+    pub placements: Option<Placements>,
     /// The latest state of each partition that has grown. At most one entry a partition of the shared placements.
     pub advanced: BTreeMap<PartitionId, PartitionState>,
     /// The weights of deliveries that are durable now, one each.
@@ -31,6 +34,12 @@ pub struct Notices {
 }
 
 impl Notices {
+    /// The region's shards stand in these epochs now, durably.
+    pub fn placements(&self, placements: &Placements) {
+        self.told().placements = Some(placements.clone());
+        self.woken.notify_one();
+    }
+
     /// A partition has grown and stands like this now, durably.
     pub fn advanced(&self, partition: PartitionId, state: &PartitionState) {
         self.told().advanced.insert(partition, state.clone());

@@ -100,7 +100,7 @@ async fn a_hello_that_does_not_fit_is_refused_by_its_code_and_disturbs_nobody() 
         ("another cluster", |hello| hello.cluster = "prod".into(), 1),
         ("an unknown region", |hello| hello.region = 9, 2),
         ("an unknown placement", |hello| hello.placements[0].placement = 77, 3),
-        ("another epoch", |hello| hello.placements[0].epoch = 2, 4),
+        ("an earlier epoch", |hello| hello.placements[0].epoch = 0, 4),
         ("an unknown incarnation", |hello| hello.placements[0].incarnation = 99, 5),
         ("a region that the certificate does not name", |hello| hello.region = 2, 6),
         ("later versions alone", |hello| (hello.version_min, hello.version_max) = (2, 5), 7),

@@ -5,7 +5,7 @@
 //! Every refusal of the protocol has a row; bytes at random and sound frames with bytes changed stand for what nobody thought of.
 
 use crate::played::{self, Played, hello};
-use crate::store::{replica, start};
+use crate::store::{epoch_after, placement, replica, start};
 use crate::world::{operation, partition, region};
 use bytes::Bytes;
 use expect_test::expect;
@@ -13,7 +13,9 @@ use prost::Message as _;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 use replication::commit::CommitRefused;
+use replication::epoch::{EpochHash, EpochStatement};
 use replication::limits::COMMIT_BYTES_MAX;
+use replication::placement::{Epoch, Placement};
 use replication::{Delivery, Input, Output, StoreId, StoreStart, proto};
 
 /// What the bridge said; nothing may have been delivered.
@@ -55,7 +57,8 @@ fn a_hello_is_refused_by_name() {
     });
     case("placement missing", &|hello| hello.placements.clear());
     case("placement twice", &|hello| hello.placements.push(hello.placements[0].clone()));
-    case("another epoch", &|hello| hello.placements[0].epoch = 2);
+    case("a later epoch, of which it has to tell", &|hello| hello.placements[0].epoch = 2);
+    case("an earlier epoch, of whose successors nothing was kept", &|hello| hello.placements[0].epoch = 0);
     case("another statement of the same epoch", &|hello| {
         hello.placements[0].fingerprint = vec![0; 32].into();
     });
@@ -78,14 +81,74 @@ fn a_hello_is_refused_by_name() {
         placement not shared:  3 placement p3 is shared with r2 by one side's cluster file and not by the other's: compare them
         placement missing:  3 placement p1 is shared with r2 by one side's cluster file and not by the other's: compare them
         placement twice: 20 malformed frame (hello): if it comes again, run the same release in both regions
-        another epoch:  4 placement p1: the peer stands in epoch 2, this region in 1, or they name different replicas: give both the same epoch files
-        another statement of the same epoch:  4 placement p1: the peer stands in epoch 1, this region in 1, or they name different replicas: give both the same epoch files
+        a later epoch, of which it has to tell: not closed
+        an earlier epoch, of whose successors nothing was kept:  4 placement p1: the peer stands in epoch 0, this region in 1, and nobody has the statements between, or they name different replicas: give both the same epoch files
+        another statement of the same epoch:  4 placement p1: the peer stands in epoch 1, this region in 1, and nobody has the statements between, or they name different replicas: give both the same epoch files
         unknown incarnation:  5 placement p1: the epoch does not name replica r2.0000000000000063: that store needs a new epoch
         we were rolled back:  8 placement p1: r1.0000000000000011 is at start 4 but was seen at start 5: its store was rolled back and must return as a new incarnation (fenced)
         another store of ours was seen:  9 placement p1: the store of r1.0000000000000011 is not the one that was seen before: a store that was lost must return as a new incarnation (fenced)
         no store: 20 malformed frame (hello): if it comes again, run the same release in both regions
         half a store: 20 malformed frame (hello): if it comes again, run the same release in both regions
         endless name: 20 malformed frame (hello): if it comes again, run the same release in both regions
+    "#]].assert_eq(&table);
+}
+
+#[test]
+fn an_epoch_that_does_not_follow_is_refused_by_name() {
+    let first = placement(1, &[1, 2, 3]);
+    let second = epoch_after(&first, &[replica(1), replica(2)]);
+    let after = first.follow(&second).unwrap();
+    let mut table = String::new();
+    let mut told = |what: &str, epochs: Vec<proto::EpochStatement>| {
+        let (mut played, _) = Played::greeted(|hello| hello.placements[0].epoch = 9);
+        let outputs = played.frame(&proto::Frame { epochs, ..Default::default() });
+        let learnt = outputs.iter().any(|output| matches!(output, Output::Deliver(Delivery::Epochs { .. })));
+        table += &format!("{what}: {}{}\n", verdict(&outputs), if learnt { ", delivered" } else { "" });
+    };
+    let sent = |statement: &EpochStatement| EpochStatement::decode(&statement.encode()).unwrap();
+    let wire = |statement: &EpochStatement| proto::EpochStatement::decode(statement.encode()).unwrap();
+    assert_eq!(sent(&second), second);
+    told("the next", vec![wire(&second)]);
+    told("the next two", vec![wire(&second), wire(&epoch_after(&after, &[replica(1)]))]);
+    told("none", vec![]);
+    told("one too far", vec![wire(&epoch_after(&after, &[replica(1)]))]);
+    told(
+        "ours again, said otherwise",
+        vec![{
+            let before = Placement { epoch: Epoch(0), statement: None, ..first.clone() };
+            wire(&epoch_after(&before, &[replica(1)]))
+        }],
+    );
+    told(
+        "after another first one",
+        vec![{
+            let before = Placement { statement: Some(EpochHash([7; 32])), ..first.clone() };
+            wire(&epoch_after(&before, &[replica(1)]))
+        }],
+    );
+    told("a signature changed", vec![wire(&EpochStatement { signature: [7; 64], ..second.clone() })]);
+    told("half a signature", vec![proto::EpochStatement { signature: vec![7; 32].into(), ..wire(&second) }]);
+    told("of a placement that is not shared", vec![wire(&epoch_after(&placement(3, &[1]), &[replica(1)]))]);
+    told("nobody active", vec![wire(&epoch_after(&first, &[]))]);
+    told("a region from outside", vec![wire(&epoch_after(&first, &[replica(1), replica(9)]))]);
+    let returned = epoch_after(&after, &[replica(1), replica(3)]);
+    told("a closed replica again", vec![wire(&second), wire(&returned)]);
+    let frame = proto::Frame { epochs: vec![wire(&second)], ..Default::default() };
+    table += &format!("in an open bridge: {}\n", verdict(&Played::open().frame(&frame)));
+    expect![[r#"
+        the next: not closed, delivered
+        the next two: not closed, delivered
+        none: 22 a frame holds fields that are unknown in the agreed version: if it comes again, run the same release in both regions
+        one too far: 10 epoch 2 of p1 is missing: get its file from an operator
+        ours again, said otherwise: 10 epoch 1 of p1 is a fork: ba43fbe3179cb901aa7d13a27a3fae960c760cedd10f64c237b05e93e0351511 stands where 5f537cd96c3a1c1402f62dd8fbd7138d2399207ebaa3dd753b9d993018c0fae0 was expected; ask the operators which one holds
+        after another first one: 10 epoch 2 of p1 is a fork: 0707070707070707070707070707070707070707070707070707070707070707 stands where 5f537cd96c3a1c1402f62dd8fbd7138d2399207ebaa3dd753b9d993018c0fae0 was expected; ask the operators which one holds
+        a signature changed: 10 epoch 2 of p1 is not signed with the placement's key: get it again from an operator
+        half a signature: 10 not the statement of an epoch: get it again from an operator
+        of a placement that is not shared:  3 placement p3 is shared with r2 by one side's cluster file and not by the other's: compare them
+        nobody active: 10 epoch 2 of p1 leaves no replica active: get it again from an operator
+        a region from outside: 10 epoch 2 of p1 names r9, which the cluster file does not put into the placement: correct that file, or get the epoch again from an operator
+        a closed replica again: 10 epoch 3 of p1 admits r3.0000000000000033 again, which an earlier one closed: a store returns as a new incarnation
+        in an open bridge: 23 an epoch after both agreed came out of turn: if it comes again, run the same release in both regions
     "#]].assert_eq(&table);
 }
 

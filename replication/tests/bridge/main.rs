@@ -10,6 +10,7 @@ mod bad_input;
 mod bounded;
 mod clocks;
 mod describe;
+mod epochs;
 mod errors_page;
 mod filling;
 mod model;

@@ -9,10 +9,11 @@ use crdt::{
 };
 use ed25519_dalek::SigningKey;
 use replication::commit::{Commit, CommitRefused, OperationBytes};
+use replication::epoch::EpochStatement;
 use replication::log::{
     ChangeNumber, LogUnreadable, LogView, LoggedCommit, PartitionState, PeerCursor, Position,
 };
-use replication::placement::{Placement, Placements};
+use replication::placement::{Epoch, Placement, Placements};
 use replication::register::Register;
 use replication::signature::Ed25519;
 use replication::stability::{Pair, register_key};
@@ -42,6 +43,7 @@ pub(crate) struct Store {
     pub(crate) partitions: BTreeMap<PartitionId, PartitionLog>,
     pub(crate) starts: BTreeMap<ReplicaId, StoreStart>,
     pub(crate) start: StoreStart,
+    pub(crate) epochs: Vec<EpochStatement>,
 }
 
 pub(crate) fn key(replica: ReplicaId) -> SigningKey {
@@ -59,9 +61,26 @@ pub(crate) fn start(region: u16, number: u64) -> StoreStart {
     StoreStart { id: StoreId(u128::from(region)), number }
 }
 
+/// Signs the epochs of all placements.
+pub(crate) fn operators() -> SigningKey {
+    SigningKey::from_bytes(&[99; 32])
+}
+
+/// A placement of these regions in its first epoch, in which all are active.
 pub(crate) fn placement(id: u16, regions: &[u16]) -> Placement {
-    let active = regions.iter().map(|region| (replica(*region), key(replica(*region)).verifying_key()));
-    Placement { id: crdt::PlacementId(id), epoch: replication::placement::Epoch(1), active: active.collect() }
+    let replicas: Vec<ReplicaId> = regions.iter().map(|region| replica(*region)).collect();
+    let before = Placement::new(
+        PlacementId(id),
+        replicas.iter().map(|replica| replica.region).collect(),
+        operators().verifying_key(),
+    );
+    before.follow(&epoch_after(&before, &replicas)).unwrap()
+}
+
+/// The statement that these replicas are active in the next epoch.
+pub(crate) fn epoch_after(placement: &Placement, active: &[ReplicaId]) -> EpochStatement {
+    let active = active.iter().map(|replica| (*replica, key(*replica).verifying_key()));
+    EpochStatement::sign(placement, active.collect(), &operators())
 }
 
 impl PartitionLog {
@@ -139,6 +158,7 @@ impl Store {
             partitions: BTreeMap::new(),
             starts: BTreeMap::new(),
             start: start(region, 1),
+            epochs: Vec::new(),
         }
     }
 
@@ -163,8 +183,11 @@ impl Store {
         commits: Vec<Commit>,
         cursor: Option<Position>,
     ) -> Result<Vec<Commit>, CommitRefused> {
-        let log = self.partitions.entry(id).or_default();
         let mut applied = Vec::new();
+        if self.placements.get(id.placement).unwrap().closed.contains_key(&peer) {
+            return Ok(applied);
+        }
+        let log = self.partitions.entry(id).or_default();
         for mut commit in commits {
             let had = log.applied.get(commit.origin);
             if commit.last() <= had {
@@ -175,7 +198,7 @@ impl Store {
                 commit.first = had.next();
             }
             let before = log.head(id, commit.origin, had).unwrap();
-            let verifying = self.placements.get(id.placement).unwrap().active[&commit.origin];
+            let verifying = *self.placements.get(id.placement).unwrap().key_of(commit.origin).unwrap();
             let head = commit.verify(had, before, (&Ed25519, &verifying))?;
             log.append(commit.clone(), head);
             applied.push(commit);
@@ -183,6 +206,21 @@ impl Store {
         let known = log.cursors.entry(peer).or_default();
         known.log = known.log.max(cursor.unwrap_or_default());
         Ok(applied)
+    }
+
+    /// Goes on under that epoch, if it is the next one.
+    pub(crate) fn follow(&mut self, statement: EpochStatement) {
+        let placement = self.placements.get(statement.placement).unwrap();
+        if let Ok(next) = placement.follow(&statement) {
+            let others = self.placements.iter().filter(|placement| placement.id != next.id).cloned();
+            self.placements = Placements::new(others.collect::<Vec<_>>().into_iter().chain([next]));
+            self.epochs.push(statement);
+        }
+    }
+
+    /// Whether this very replica is active.
+    pub(crate) fn is_active(&self) -> bool {
+        self.placements.iter().any(|placement| placement.active.contains_key(&self.replica))
     }
 
     pub(crate) fn log(&self, id: PartitionId) -> PartitionLog {
@@ -267,6 +305,16 @@ impl LogView for Store {
     fn acknowledged(&self, partition: PartitionId, replica: ReplicaId) -> Result<Sequence, LogUnreadable> {
         let value = self.partitions.get(&partition).and_then(|log| log.register(&register_key(replica)));
         Ok(value.map_or(Sequence::NONE, |value| Pair::decode(value).unwrap().applied.get(replica)))
+    }
+
+    fn epochs(
+        &self,
+        placement: PlacementId,
+        after: Epoch,
+        max: usize,
+    ) -> Result<Vec<EpochStatement>, LogUnreadable> {
+        let later = |known: &&EpochStatement| known.placement == placement && known.number > after;
+        Ok(self.epochs.iter().filter(later).take(max).cloned().collect())
     }
 
     fn seen_start(&self, _: PlacementId, peer: ReplicaId) -> Result<Option<StoreStart>, LogUnreadable> {

@@ -9,6 +9,7 @@ use crdt::{Bucket, Dot, Now, PartitionId, PlacementId, RegionId, ReplicaId, Vers
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 use replication::commit::{Commit, OperationBytes};
+use replication::epoch::EpochStatement;
 use replication::log::{ChangeNumber, LogView as _, Position};
 use replication::placement::{Epoch, Placements};
 use replication::register::Register;
@@ -24,6 +25,7 @@ enum Mail {
     Entries(RegionId, ReplicaId, PartitionId, Vec<Commit>, Option<Position>, usize),
     Registers(RegionId, ReplicaId, PartitionId, Vec<Register>, ChangeNumber, usize),
     Started(ReplicaId, StoreStart),
+    Epochs(Vec<EpochStatement>),
 }
 
 #[derive(Debug, Clone)]
@@ -313,11 +315,21 @@ impl World {
         }
     }
 
+    /// An operator tells a region of an epoch.
+    pub(crate) fn tell_epoch(&mut self, at: RegionId, statement: EpochStatement) {
+        self.mail(at, Mail::Epochs(vec![statement]));
+    }
+
     /// What a bridge delivers goes into its region's mail.
     fn deliver(&mut self, at: RegionId, peer: RegionId, delivery: Delivery) {
         match delivery {
             Delivery::PeerStarted { peer: replica, start, .. } => {
                 self.mail(at, Mail::Started(replica, start));
+            }
+            Delivery::Epochs { statements, .. } => {
+                let numbers: Vec<u64> = statements.iter().map(|statement| statement.number.0).collect();
+                self.note(format!("{at}<{peer} tells of epochs {numbers:?}"));
+                self.mail(at, Mail::Epochs(statements));
             }
             Delivery::Entries { peer: replica, partition, commits, cursor, bytes } => {
                 let texts: Vec<String> = commits
@@ -442,10 +454,17 @@ impl World {
                     changed.insert(id, ());
                 }
                 Mail::Acknowledge(id) => {
-                    let pair = Pair { epoch: Epoch(1), applied: region.store.log(id).applied };
+                    let epoch = region.epoch(id);
+                    let pair = Pair { epoch, applied: region.store.log(id).applied };
                     let own = region.store.replica;
                     region.join_pair(id, own, &pair, None);
                     changed.insert(id, ());
+                }
+                Mail::Epochs(statements) => {
+                    statements.into_iter().for_each(|statement| region.store.follow(statement));
+                    let peers = region.bridges.keys().copied();
+                    told.extend(peers.map(|peer| (peer, Input::Placements(region.store.placements.clone()))));
+                    region.fenced = !region.store.is_active();
                 }
                 Mail::Started(replica, start) => {
                     region.store.starts.insert(replica, start);
@@ -472,8 +491,8 @@ impl World {
             }
         }
         for id in changed.keys() {
-            let applied = region.store.log(*id).applied;
-            region.acknowledgements.entry(*id).or_default().believe(Epoch(1), &applied);
+            let (epoch, applied) = (region.epoch(*id), region.store.log(*id).applied);
+            region.acknowledgements.entry(*id).or_default().believe(epoch, &applied);
         }
         self.check_stable(at);
         let region = &self.regions[&at];
@@ -493,8 +512,8 @@ impl World {
     fn check_stable(&self, at: RegionId) {
         let region = &self.regions[&at];
         for (id, known) in &region.acknowledgements {
-            let active = region.store.placements.get(id.placement).unwrap().origins();
-            let stable = known.stable(Epoch(1), active);
+            let active = region.store.placements.get(id.placement).unwrap().active.keys().copied();
+            let stable = known.stable(region.epoch(*id), active);
             let applied = region.store.log(*id).applied;
             for ((_, dot), causes) in self.causes.iter().filter(|((of, _), _)| of == id) {
                 assert!(
@@ -535,6 +554,10 @@ impl World {
 }
 
 impl Region {
+    fn epoch(&self, id: PartitionId) -> Epoch {
+        self.store.placements.get(id.placement).unwrap().epoch
+    }
+
     fn join_pair(&mut self, id: PartitionId, replica: ReplicaId, pair: &Pair, from: Option<ReplicaId>) {
         let known = self.acknowledgements.entry(id).or_default();
         known.join(replica, pair);

@@ -32,6 +32,7 @@ scenarios!(
     "killed-over-and-over",
     "killed-while-it-waits",
     "limits-at-the-brink",
+    "lost-for-good",
     "many-hands",
     "new-year",
     "offline-for-days",

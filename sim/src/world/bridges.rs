@@ -20,6 +20,7 @@ use replication::input::Input;
 use replication::limits::{FRAME_BYTES_MAX, IN_FLIGHT_BYTES_MAX};
 use replication::log::PartitionState;
 use replication::output::{Alarm, Output};
+use replication::placement::Placements;
 use replication::timers::Timer;
 use std::collections::BTreeMap;
 
@@ -44,6 +45,8 @@ pub(crate) struct BridgeTask {
 /// What a bridge is to hear from the shards.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
+    /// The placements under their latest epochs, if one has changed.
+    pub(crate) placements: Option<Placements>,
     pub(crate) advanced: BTreeMap<PartitionId, PartitionState>,
     pub(crate) taken: Vec<usize>,
     /// Of each partition the first.
@@ -99,7 +102,7 @@ impl World {
     pub(crate) fn bridge_takes(&mut self, life: Life, peer: RegionId) {
         let Some(bridge) = self.bridge(life, peer) else { return };
         bridge.told_soon = false;
-        let Told { advanced, taken, refused } = std::mem::take(&mut bridge.told);
+        let Told { placements, advanced, taken, refused } = std::mem::take(&mut bridge.told);
         for bytes in &taken {
             // Each is one that was delivered by this bridge.
             bridge.in_flight_bytes -= bytes;
@@ -107,7 +110,8 @@ impl World {
         let advanced = advanced.into_iter().map(|(partition, state)| Input::Advanced { partition, state });
         let taken = taken.into_iter().map(|bytes| Input::Taken { bytes });
         let refused = refused.into_values().map(|reason| Input::Refused { reason });
-        for input in advanced.chain(taken).chain(refused).collect::<Vec<_>>() {
+        let placements = placements.into_iter().map(Input::Placements);
+        for input in placements.chain(advanced).chain(taken).chain(refused).collect::<Vec<_>>() {
             self.bridge_hears(life, peer, input);
         }
     }
@@ -231,6 +235,9 @@ impl World {
         match delivery {
             Delivery::PeerStarted { placement, peer, start, kinds } => {
                 self.deliver(life, placement, ShardInput::PeerStarted { peer, start, kinds }, None);
+            }
+            Delivery::Epochs { placement, statements } => {
+                self.deliver(life, placement, ShardInput::Epochs(statements), None);
             }
             Delivery::Entries { peer: replica, partition, commits, cursor, bytes } => {
                 if let Some(reason) = self.is_later_to(life.region, partition, &commits) {

@@ -53,7 +53,9 @@ impl Layout {
         let pinned: Vec<RegionId> = regions.iter().copied().filter(is_pinned).collect();
         let placement = |id: PlacementId, regions: &[RegionId]| {
             let active = regions.iter().map(|region| (replica(*region, id), key(*region).verifying_key()));
-            Placement { id, epoch: Epoch(1), active: active.collect() }
+            let before = Placement::new(id, regions.iter().copied().collect(), operators().verifying_key());
+            // The first epoch is what its regions begin with: no statement of it goes anywhere, so none is signed.
+            Placement { epoch: Epoch(1), active: active.collect(), ..before }
         };
         let placements = Placements::new([placement(WORLD, &regions), placement(PINNED, &pinned)]);
         let limits = Limits { compact_after_ms: COMPACT_AFTER_MS, ..Limits::default() };
@@ -105,25 +107,30 @@ impl Layout {
         }
     }
 
-    pub(crate) fn shard(&self, region: RegionId, placement: PlacementId) -> Option<ShardConfig> {
+    /// The placements as their regions begin.
+    pub(crate) const fn placements(&self) -> &Placements {
+        &self.placements
+    }
+
+    pub(crate) fn shard(&self, region: RegionId, placement: Placement) -> ShardConfig {
         let pins = [WORLD, PINNED].into_iter();
-        Some(ShardConfig {
-            placement: self.placements.get(placement)?.clone(),
-            allowed_pins: pins.filter(|pin| *pin == WORLD || placement == PINNED).collect(),
-            replica: replica(region, placement),
+        ShardConfig {
+            allowed_pins: pins.filter(|pin| *pin == WORLD || placement.id == PINNED).collect(),
+            replica: replica(region, placement.id),
+            placement,
             signing_key: key(region),
             signatures: Arc::clone(&self.signatures),
             limits: self.limits.clone(),
-        })
+        }
     }
 
     pub(crate) fn bridge(
-        &self,
         own: RegionId,
         peer: RegionId,
+        placements: &Placements,
         stores: BTreeMap<PlacementId, OwnStore>,
     ) -> Config {
-        let placements = self.placements.clone();
+        let placements = placements.clone();
         Config { cluster: CLUSTER.to_owned(), own, peer, placements, stores, kinds: region::forms::known() }
     }
 
@@ -172,6 +179,11 @@ fn described_region(region: RegionId) -> v1::Region {
 
 fn name(region: RegionId) -> String {
     format!("region-{}", region.0)
+}
+
+/// Signs the epochs of both placements.
+pub(crate) fn operators() -> SigningKey {
+    SigningKey::from_bytes(&[99; 32])
 }
 
 fn key(region: RegionId) -> SigningKey {

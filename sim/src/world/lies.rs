@@ -7,7 +7,7 @@
 //!   (`replication/src/greet.rs`, `resume.rs`). A store that is gone from a folder that remembers it is refused by name, which is the driver's part
 //!   (`region/rocks/src/data_folder.rs`, held to it by its own tests); here its contract is kept.
 //!
-//! A region that was found out is lost: it stays down, as it must until it can return as a new incarnation, and the people who live there are sent elsewhere. An operator who has
+//! A region that was found out is lost: it stays down, the people who live there are sent elsewhere, and operators close it by an epoch (`epochs.rs`). An operator who has
 //! put an old copy in place and hears nothing of it takes it out again once all links are whole.
 //!
 //! - *A branch* of a chain, whose other one somebody else has, is taken from a second life by who met it first. Where the two regions meet, the bridge names it.
@@ -134,6 +134,7 @@ impl World {
         self.oracle.is_troubled(self.now, true);
         self.oracle.is_troubled(self.now, false);
         self.send_elsewhere(id);
+        self.will_be_closed(id);
     }
 
     /// The people who live in a lost region are sent to another one of theirs.

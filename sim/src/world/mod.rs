@@ -21,6 +21,7 @@ mod devices;
 pub(crate) mod dice;
 mod disk;
 mod draw_faults;
+mod epochs;
 mod faults;
 mod histories;
 mod layout;
@@ -48,6 +49,7 @@ pub use crate::checks::world::{Marks, Violation};
 pub use devices::NewDevice;
 pub use disk::Call;
 pub(crate) use draw_faults::{FAULT_KINDS, FaultPlaces, draw_fault};
+use epochs::Operators;
 pub use faults::Fault;
 pub use layout::{Layout, PINNED, START_US, WORLD, address, replica};
 pub use lines::Profile;
@@ -104,6 +106,7 @@ pub struct World {
     hampered: bool,
     /// Whose hardware lies, if any region's does.
     liar: Option<RegionId>,
+    operators: Operators,
     /// Letters in a shard's mailbox above which commands are refused as busy.
     mailbox_max: usize,
     /// Changes that wait for a session before it misses some.
@@ -173,6 +176,7 @@ impl World {
             recorder: None,
             hampered: false,
             liar: None,
+            operators: Operators::of(&layout),
             mailbox_max: 1_024,
             changes_max: 1_024,
             layout,
@@ -329,6 +333,7 @@ impl World {
             Event::FaultTurns(index) => self.fault_turns(index),
             Event::Supervised(region) => self.supervised(region),
             Event::SecondLifeEnds(region) => self.second_life_ends(region),
+            Event::OperatorsClose(region) => self.operators_close(region),
             Event::ProcessRuns(life) => self.process_runs(life),
         }
     }

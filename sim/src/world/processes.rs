@@ -171,6 +171,7 @@ impl World {
             | Event::FaultTurns(_)
             | Event::Supervised(_)
             | Event::SecondLifeEnds(_)
+            | Event::OperatorsClose(_)
             | Event::ProcessRuns(_) => None,
         }
     }

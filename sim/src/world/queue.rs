@@ -83,6 +83,8 @@ pub(crate) enum Event {
     Supervised(RegionId),
     /// An operator takes a restored store out again, if nobody else has.
     SecondLifeEnds(RegionId),
+    /// Operators close a region that is lost.
+    OperatorsClose(RegionId),
     /// A process that was held up takes the next of what waited for it.
     ProcessRuns(Life),
 }

@@ -22,10 +22,11 @@ use crdt::{Now, PlacementId, RegionId};
 use gateway::site::Site;
 use region::shard::Shard;
 use region::store::{StoreError, View};
-use region::{meta, present};
+use region::{follow_epochs, meta, present};
 use replication::StoreId;
 use replication::bridge::{Bridge, OwnStore};
 use replication::input::Input;
+use replication::placement::Placements;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -55,6 +56,8 @@ pub(crate) struct Process {
     pub(crate) life: Life,
     pub(crate) clock: DisciplinedClock,
     pub(crate) site: Arc<Site>,
+    /// All placements, under the epochs in which its shards stand.
+    pub(crate) placements: Placements,
     pub(crate) shards: BTreeMap<PlacementId, ShardTask>,
     pub(crate) bridges: BTreeMap<RegionId, BridgeTask>,
     /// Boxed: nodes of a map that grows at its end stay half empty, and a session is large.
@@ -137,19 +140,20 @@ impl World {
         let mut dice = Dice::of(seed, "process", &[u64::from(id.0), life.number]);
         self.oracle.look_at(Checker::Runs);
         match open(region, &layout, &mut dice) {
-            Ok(Opened { stores, shards, floor, torn_tails }) => {
+            Ok(Opened { stores, placements, shards, floor, torn_tails }) => {
                 self.oracle.marks.torn_tails += torn_tails;
                 let peers = layout.regions().iter().copied().filter(|peer| *peer != id);
                 let draws = |peer: RegionId| {
                     Dice::of(seed, "bridge", &[u64::from(id.0), u64::from(peer.0), life.number])
                 };
-                let bridge = |peer| Bridge::new(layout.bridge(id, peer, stores.clone()));
+                let bridge = |peer| Bridge::new(Layout::bridge(id, peer, &placements, stores.clone()));
                 region.process = Some(Process {
                     life,
                     clock: DisciplinedClock::new(floor),
                     site: layout.site(id),
-                    shards,
                     bridges: peers.map(|peer| (peer, BridgeTask::new(bridge(peer), draws(peer)))).collect(),
+                    placements,
+                    shards,
                     sessions: BTreeMap::new(),
                     audience: Audience::default(),
                     pace: Pace::default(),
@@ -225,6 +229,7 @@ impl World {
 /// What a region found when it started.
 struct Opened {
     stores: BTreeMap<PlacementId, OwnStore>,
+    placements: Placements,
     shards: BTreeMap<PlacementId, ShardTask>,
     /// The present that its stores remember.
     floor: Now,
@@ -235,9 +240,17 @@ struct Opened {
 fn open(region: &mut Region, layout: &Layout, dice: &mut Dice) -> Result<Opened, String> {
     let (mut stores, mut shards) = (BTreeMap::new(), BTreeMap::new());
     let (mut floor, mut torn_tails) = (Now(0), 0);
+    let mut placements: BTreeMap<_, _> = layout.placements().iter().map(|p| (p.id, p.clone())).collect();
     for (placement, disk) in &mut region.disks {
         disk.find()?;
         torn_tails += u64::from(disk.cut_torn_tail());
+        let known = placements.get_mut(placement).ok_or("the placement is not on the map")?;
+        meta::check_format(disk.view()).map_err(|error| error.to_string())?;
+        for statement in
+            follow_epochs::kept(disk.view(), known.epoch, usize::MAX).map_err(|e| e.to_string())?
+        {
+            *known = known.follow(&statement).map_err(|error| error.to_string())?;
+        }
         let expected = Layout::expected(region.id, *placement);
         let found = meta::check(disk.view(), &expected).map_err(|error| error.to_string())?;
         let found = match found {
@@ -251,12 +264,13 @@ fn open(region: &mut Region, layout: &Layout, dice: &mut Dice) -> Result<Opened,
         let (started, batch) = meta::advance(found);
         write_now(disk, batch).map_err(|error| error.to_string())?;
         floor = floor.max(present::floor(disk.view()).map_err(|error| error.to_string())?);
-        let config = layout.shard(region.id, *placement).ok_or("the placement is not on the map")?;
+        let config = layout.shard(region.id, known.clone());
         let shard = Shard::open(config, disk.view()).map_err(|error| error.to_string())?;
         stores.insert(*placement, OwnStore { replica: expected.replica, start: started.start() });
         shards.insert(*placement, ShardTask::new(shard, dice.split()));
     }
-    Ok(Opened { stores, shards, floor, torn_tails })
+    let placements = Placements::new(placements.into_values());
+    Ok(Opened { stores, placements, shards, floor, torn_tails })
 }
 
 fn write_now(disk: &mut Disk, batch: region::store::Batch) -> Result<(), StoreError> {

@@ -350,6 +350,8 @@ impl World {
                 | Effect::Operated { .. }
                 | Effect::RegisterKeptOut { .. }
                 | Effect::Advanced { .. }
+                | Effect::Epoch(_)
+                | Effect::EpochRefused(_)
                 | Effect::PinBroken { .. }
                 | Effect::BehindFold { .. }
                 | Effect::Compact(_)

@@ -278,6 +278,13 @@ impl World {
         record_batch(&mut self.recorder, self.now, life.region, &outcome.effects);
         self.may_have_branched(life.region);
         self.oracle.written(life.region);
+        let epoch = outcome.effects.iter().find_map(|effect| match effect {
+            Effect::Epoch(placement) => Some(placement.clone()),
+            _ => None,
+        });
+        if epoch.is_some_and(|placement| !self.follows_epoch(life, placement)) {
+            return;
+        }
         let changed = outcome.effects.iter().filter(|effect| matches!(effect, Effect::Changed(_)));
         self.figures.grew(life.region, changed.count());
         self.release(life, placement, outcome.effects, &answers);
@@ -335,6 +342,11 @@ impl World {
                         let state = state.clone();
                         self.bridge_told(life, peer, |told| _ = told.advanced.insert(partition, state));
                     }
+                }
+                // Its bridges have been told above.
+                Effect::Epoch(_) => {}
+                Effect::EpochRefused(why) => {
+                    self.oracle.violate(self.now, Checker::Understood, format!("{}: {why}", life.region));
                 }
                 Effect::PinBroken { dot, conversation, user } => {
                     let why =

@@ -71,9 +71,11 @@ impl World {
 
     /// The first thing that is missing.
     fn missing(&self) -> Option<String> {
-        // With a region lost for good nothing becomes stable in its placements; what was not acknowledged is still looked for.
+        // With a region lost for good nothing becomes stable in its placements until an epoch closes it.
+        if !self.lost_are_closed() {
+            return Some("a lost region is not closed".to_owned());
+        }
         let waits = self.devices.iter().find(|(_, device)| device.client.unstable() > 0);
-        let waits = waits.filter(|_| self.lost().next().is_none());
         if let Some((id, device)) = waits {
             let count = device.client.unstable();
             return Some(format!("{id} has {count} commands in its outbox: {}", device.client));

@@ -84,6 +84,7 @@ impl Taken {
             | BridgeInput::PipeReady => Self::Event,
             BridgeInput::Started
             | BridgeInput::Advanced { .. }
+            | BridgeInput::Placements(_)
             | BridgeInput::PeerBridge { .. }
             | BridgeInput::Taken { .. }
             | BridgeInput::Refused { .. } => Self::Handed,

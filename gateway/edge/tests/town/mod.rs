@@ -21,7 +21,8 @@ use region::cluster::{ClientAddress, Cluster, ClusterPlacement, ClusterRegion};
 use region::limits::Limits;
 use region_rocks::ending::Ending;
 use region_rocks::node::{NodeConfig, RegionNode};
-use replication::placement::{Epoch, Placement, Placements};
+use replication::epoch::EpochStatement;
+use replication::placement::Placement;
 use replication_quic::{BridgeIdentity, BridgeSettings};
 use serde_json::json;
 use std::collections::{BTreeMap, VecDeque};
@@ -359,14 +360,15 @@ fn start_region(folder: &TempDir, token_key: &SigningKey) -> RegionNode {
         bridges: BTreeMap::new(),
     });
     let active = BTreeMap::from([(replica, signing.verifying_key())]);
-    let placements = Placements::new([Placement { id: GLOBAL, epoch: Epoch(1), active }]);
+    let before = Placement::new(GLOBAL, [id].into(), token_key.verifying_key());
+    let epochs = vec![EpochStatement::sign(&before, active, token_key)];
     write_certificate(folder.path(), "localhost");
     let (chain, key) = certificate_files(folder.path());
     let identity = BridgeIdentity::read(&folder.path().join("ca.pem"), &chain, &key).unwrap();
     RegionNode::start(NodeConfig {
         region: id,
         cluster,
-        placements,
+        epochs,
         signing_key: signing,
         identity,
         data: folder.path().join("data"),

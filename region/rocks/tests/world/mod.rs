@@ -11,14 +11,16 @@ use ed25519_dalek::SigningKey;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use region::cluster::{ClientAddress, Cluster, ClusterPlacement, ClusterRegion};
 use region::command::{Command, Done, Refusal};
+use region::epoch::current_placement;
 use region::limits::Limits;
 use region::log_view::StoreLog;
 use region::store::View;
 use region_rocks::ending::Ending;
 use region_rocks::handle::RegionHandle;
 use region_rocks::node::{NodeConfig, RegionNode, StartRefused};
+use replication::epoch::EpochStatement;
 use replication::log::{LogView as _, Position};
-use replication::placement::{Epoch, Placement, Placements};
+use replication::placement::{Placement, Placements};
 use replication_quic::{BridgeIdentity, BridgeSettings, EndpointRefused};
 use std::collections::BTreeMap;
 use std::net::UdpSocket;
@@ -38,7 +40,7 @@ pub struct World {
     /// None in a process that shares another one's world.
     _removed_at_the_end: Option<TempDir>,
     pub cluster: Arc<Cluster>,
-    pub placements: Placements,
+    pub epochs: Vec<EpochStatement>,
     keys: BTreeMap<RegionId, SigningKey>,
     /// Why regions ended, if any did.
     pub ended: Arc<Mutex<Vec<String>>>,
@@ -79,7 +81,8 @@ impl World {
         let ids: Vec<RegionId> = (1..).map(RegionId).take(ports.len()).collect();
         let keys: BTreeMap<RegionId, SigningKey> =
             ids.iter().map(|id| (*id, SigningKey::from_bytes(&[id.0 as u8; 32]))).collect();
-        let operator = SigningKey::from_bytes(&[99; 32]).verifying_key();
+        let operators = Self::operators();
+        let operator = operators.verifying_key();
         let region = |(id, port): (&RegionId, &u16)| {
             let client = ClientAddress { secure: false, host: "127.0.0.1".to_owned(), port: 1 };
             let region = ClusterRegion {
@@ -112,20 +115,34 @@ impl World {
             token_key: operator,
             bridges: BTreeMap::new(),
         };
-        let epoch = |placement: &ClusterPlacement| Placement {
-            id: placement.id,
-            epoch: Epoch(1),
-            active: placement.regions.iter().map(|id| (replica(*id), keys[id].verifying_key())).collect(),
+        let epoch = |placement: &ClusterPlacement| {
+            let before = Placement::new(placement.id, placement.regions.clone(), operator);
+            let active = placement.regions.iter().map(|id| (replica(*id), keys[id].verifying_key()));
+            EpochStatement::sign(&before, active.collect(), &operators)
         };
-        let placements = Placements::new(cluster.placements.values().map(epoch));
+        let epochs = cluster.placements.values().map(epoch).collect();
         Self {
             folder,
             _removed_at_the_end: kept,
             cluster: Arc::new(cluster),
-            placements,
+            epochs,
             keys,
             ended: Arc::default(),
         }
+    }
+
+    /// Signs the epochs of all placements.
+    pub fn operators() -> SigningKey {
+        SigningKey::from_bytes(&[99; 32])
+    }
+
+    /// All placements under these epochs.
+    pub fn placements(&self, epochs: &[EpochStatement]) -> Placements {
+        let current = |placement: &ClusterPlacement| {
+            let of_it = epochs.iter().filter(|statement| statement.placement == placement.id).cloned();
+            current_placement(placement, &of_it.collect::<Vec<_>>()).unwrap()
+        };
+        Placements::new(self.cluster.placements.values().map(current))
     }
 
     pub fn data(&self, region: RegionId) -> PathBuf {
@@ -143,7 +160,7 @@ impl World {
         NodeConfig {
             region,
             cluster: Arc::clone(&self.cluster),
-            placements: self.placements.clone(),
+            epochs: self.epochs.clone(),
             signing_key: self.keys[&region].clone(),
             identity: identity.unwrap(),
             data: self.data(region),

@@ -16,6 +16,7 @@ use rand_core::SeedableRng as _;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use replication::bridge::{Bridge, Config, OwnStore};
 use replication::commit::{Commit, OperationBytes};
+use replication::epoch::EpochStatement;
 use replication::input::Input;
 use replication::log::{
     ChangeNumber, LogUnreadable, LogView, LoggedCommit, PartitionState, PeerCursor, Position,
@@ -156,7 +157,11 @@ pub fn core(own: u16, peer: u16) -> Bridge {
         cluster: "test".to_owned(),
         own: RegionId(own),
         peer: RegionId(peer),
-        placements: Placements::new([Placement { id: PLACEMENT, epoch: Epoch(1), active }]),
+        placements: Placements::new([Placement {
+            epoch: Epoch(1),
+            active,
+            ..Placement::new(PLACEMENT, (1..=3).map(RegionId).collect(), key(99))
+        }]),
         stores: BTreeMap::from([(
             PLACEMENT,
             OwnStore { replica: replica(own), start: StoreStart { id: StoreId(own.into()), number: 1 } },
@@ -265,7 +270,7 @@ impl RegionPort for MadeUpRegion {
     async fn deliver(&self, from: RegionId, delivery: Delivery) {
         self.delivered.fetch_add(1, Ordering::Relaxed);
         match delivery {
-            Delivery::PeerStarted { .. } => {}
+            Delivery::PeerStarted { .. } | Delivery::Epochs { .. } => {}
             Delivery::Entries { .. } | Delivery::Registers { .. } if !self.takes => {
                 std::future::pending::<()>().await;
             }
@@ -282,6 +287,10 @@ impl RegionPort for MadeUpRegion {
 }
 
 impl LogView for MadeUpRegion {
+    fn epochs(&self, _: PlacementId, _: Epoch, _: usize) -> Result<Vec<EpochStatement>, LogUnreadable> {
+        Ok(Vec::new())
+    }
+
     fn partitions(&self) -> Result<Vec<(PartitionId, PartitionState)>, LogUnreadable> {
         let state = self.state(Self::partition())?;
         Ok(if self.log_end() > 0 { vec![(Self::partition(), state)] } else { Vec::new() })

@@ -114,6 +114,8 @@ pub struct Marks {
     pub second_lives: u64,
     /// Regions that were fenced by what their peers know.
     pub fenced: u64,
+    /// Shards that went on under another epoch.
+    pub epochs: u64,
     /// Regions that were lost, because their hardware lied and was found out.
     pub lost: u64,
     /// Alarms about such regions.

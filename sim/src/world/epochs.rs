@@ -1,0 +1,124 @@
+//! Epochs in a world: operators close a region that is lost for good, one region is told, and the others hear of it over their bridges.
+//!
+//! What must always hold: operators sign one row of epochs, whomever they tell first (history 18); bridges are told once the shard has it durably; a region whose replica is closed ends.
+
+use crate::world::World;
+use crate::world::layout::{Layout, operators};
+use crate::world::lies::Standing;
+use crate::world::queue::{Event, Life, Moment};
+use crdt::{PlacementId, RegionId};
+use region::shard::Input;
+use replication::epoch::EpochStatement;
+use replication::placement::{Placement, Placements};
+use std::collections::BTreeMap;
+
+/// How long operators take to close a region that was found to be lost, in microseconds.
+const CLOSED_AFTER_US: u64 = 5_000_000;
+/// How soon they try again if nobody answers them.
+const TRIED_AGAIN_US: u64 = 1_000_000;
+
+/// What the operators have signed.
+#[derive(Debug)]
+pub(crate) struct Operators {
+    /// Each placement under the last epoch that they signed.
+    placements: BTreeMap<PlacementId, Placement>,
+    signed: Vec<EpochStatement>,
+}
+
+impl Operators {
+    pub(crate) fn of(layout: &Layout) -> Self {
+        let placements = layout.placements().iter().map(|placement| (placement.id, placement.clone()));
+        Self { placements: placements.collect(), signed: Vec::new() }
+    }
+
+    /// Closes a region in a placement, if it is active there and not alone.
+    fn close(&mut self, placement: PlacementId, region: RegionId) {
+        let Some(current) = self.placements.get_mut(&placement) else { return };
+        let mut active = current.active.clone();
+        active.retain(|replica, _| replica.region != region);
+        if active.is_empty() || active.len() == current.active.len() {
+            return;
+        }
+        let statement = EpochStatement::sign(current, active, &operators());
+        if let Ok(next) = current.follow(&statement) {
+            *current = next;
+            self.signed.push(statement);
+        }
+    }
+
+    fn signed(&self, placement: PlacementId) -> Vec<EpochStatement> {
+        self.signed.iter().filter(|statement| statement.placement == placement).cloned().collect()
+    }
+
+    /// Whether a region is closed wherever it was active, but where it was alone.
+    fn has_closed(&self, region: RegionId) -> bool {
+        self.placements
+            .values()
+            .all(|placement| placement.replica_of(region).is_none() || placement.active.len() == 1)
+    }
+}
+
+impl World {
+    /// Operators hear that a region is lost for good.
+    pub(crate) fn will_be_closed(&mut self, region: RegionId) {
+        self.queue.put(self.now + CLOSED_AFTER_US, Event::OperatorsClose(region));
+    }
+
+    /// They close it, and tell one region of each of its placements, until one says that it follows.
+    pub(crate) fn operators_close(&mut self, region: RegionId) {
+        let mut all_follow = true;
+        for placement in self.layout.placements_of(region) {
+            self.operators.close(placement, region);
+            let listens = |id: &RegionId| *id != region && !self.lies(*id) && self.life_of(*id).is_some();
+            let homes = self.layout.regions_of(placement).into_iter().filter(listens);
+            let lives: Vec<Life> = homes.filter_map(|home| self.life_of(home)).collect();
+            if lives.iter().any(|life| self.stands_with_operators(*life, placement)) {
+                continue;
+            }
+            all_follow = false;
+            if let Some(life) = lives.first() {
+                let signed = self.operators.signed(placement);
+                self.deliver(*life, placement, Input::Epochs(signed), None);
+            }
+        }
+        if !all_follow {
+            self.queue.put(self.now + TRIED_AGAIN_US, Event::OperatorsClose(region));
+        }
+    }
+
+    /// Whether a region stands in the last epoch that the operators have signed.
+    fn stands_with_operators(&self, life: Life, placement: PlacementId) -> bool {
+        let process = self.regions.get(&life.region).and_then(|region| region.process.as_ref());
+        let stands = process.and_then(|process| process.placements.get(placement));
+        stands.map(|stands| stands.epoch)
+            == self.operators.placements.get(&placement).map(|signed| signed.epoch)
+    }
+
+    /// Whether everything that is lost is closed, so that nobody waits for it any more.
+    pub(crate) fn lost_are_closed(&self) -> bool {
+        self.lost().all(|region| self.operators.has_closed(region))
+    }
+
+    /// A shard stands in another epoch, durably. Whether its region goes on.
+    pub(crate) fn follows_epoch(&mut self, life: Life, placement: Placement) -> bool {
+        let (now, id): (Moment, RegionId) = (self.now, life.region);
+        self.trace.tell(now, || format!("{id} stands in epoch {} of {}", placement.epoch.0, placement.id));
+        self.oracle.marks.epochs += 1;
+        if placement.replica_of(id).is_none() {
+            self.fall(id, None);
+            if let Some(region) = self.regions.get_mut(&id) {
+                region.standing = Standing::Lost;
+            }
+            return false;
+        }
+        let Some(process) = self.process(life) else { return false };
+        let others = process.placements.iter().filter(|other| other.id != placement.id).cloned();
+        process.placements = Placements::new(others.collect::<Vec<_>>().into_iter().chain([placement]));
+        let (placements, peers) = (process.placements.clone(), process.bridges.keys().copied());
+        for peer in peers.collect::<Vec<_>>() {
+            let placements = placements.clone();
+            self.bridge_told(life, peer, |told| told.placements = Some(placements));
+        }
+        true
+    }
+}
