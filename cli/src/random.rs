@@ -1,4 +1,6 @@
-//! Random bytes of the system, by way of the one cryptography provider.
+//! Random bytes of the system, by way of the one cryptography provider: keys, secrets, and incarnations.
+//!
+//! What must always hold: they are the system's own, or there are none.
 
 use crate::failure::Failure;
 

@@ -73,7 +73,7 @@ pub(crate) fn keep(pending: &mut Pending<'_>, followed: Followed) -> bool {
     }
     let placement = pending.config.placement.clone();
     let is_closed = !placement.active.contains_key(&pending.config.replica);
-    pending.tables.effects.push(Effect::Epoch(placement));
+    pending.tables.effects.push(Effect::Epoch(Box::new(placement)));
     if is_closed {
         crate::sometimes::CLOSED_BY_EPOCH.reach();
     }

@@ -329,7 +329,7 @@ pub enum Effect {
     Compact(Vec<KeySpan>),
     /// The placement stands in another epoch: for the bridges, and for whoever steers devices. If this region's replica is not active in it, the shard has taken nothing
     /// more in this step and is not to be stepped again.
-    Epoch(Placement),
+    Epoch(Box<Placement>),
     /// A statement that was given is not the next epoch of the placement. For operators.
     EpochRefused(EpochRefused),
     /// A partition's log, vector or feed grew: for the bridges.

@@ -147,7 +147,7 @@ impl ShardThread {
                 }
                 Effect::Epoch(placement) => {
                     tracing::info!(placement = %placement.id, epoch = placement.epoch.0, "another epoch");
-                    self.bridges.follow(placement);
+                    self.bridges.follow(*placement);
                 }
                 Effect::EpochRefused(why) => tracing::error!(%why, "an epoch is not followed"),
                 Effect::Advanced { partition, state } => self.bridges.advanced(partition, &state),

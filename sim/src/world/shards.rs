@@ -279,7 +279,7 @@ impl World {
         self.may_have_branched(life.region);
         self.oracle.written(life.region);
         let epoch = outcome.effects.iter().find_map(|effect| match effect {
-            Effect::Epoch(placement) => Some(placement.clone()),
+            Effect::Epoch(placement) => Some((**placement).clone()),
             _ => None,
         });
         if epoch.is_some_and(|placement| !self.follows_epoch(life, placement)) {

@@ -14,8 +14,8 @@
 //! - somebody *may have left by* what a second life issued, and whom it added may be kept from anything: what that followed from is not known. And what a lost
 //!   region or a second life alone took from somebody who has left, or was removed, stays in their outbox: the regions that count refuse it, rightly; so does a change of
 //!   members that such a one alone took, of somebody who is not what they were there, or for whom no right is left; so does what somebody wrote whom it let in;
-//! - with a region lost for good nothing more becomes stable in its placements until an epoch closes it, so nobody waits for that, for ticks, or for a mark
-//!   to go. What is told to be stable must still be so.
+//! - with a region lost for good nothing more becomes stable in its placements until an epoch closes it. Then what stands in the regions that are left does; nobody waits for the rest, for
+//!   ticks, or for a mark to go. What is told to be stable must still be so.
 
 use super::Oracle;
 use super::record::{DeviceFacts, Facts, IdentityNumber, Number};

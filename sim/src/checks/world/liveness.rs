@@ -46,7 +46,8 @@ impl Oracle {
             {
                 return Some(format!("not in every region that is left: {lost}"));
             }
-            if let Some(command) = known.acknowledged.keys().find(|command| !self.is_settled(known, command))
+            if let Some(command) =
+                known.acknowledged.keys().find(|command| !self.is_settled(*device, known, command))
             {
                 return Some(format!("{device} was not told that {command} is stable"));
             }
@@ -86,9 +87,29 @@ impl Oracle {
         unanswered.next()
     }
 
-    fn is_settled(&self, device: &DeviceFacts, command: &MessageId) -> bool {
-        let excused = device.acknowledged.get(command).is_some_and(|id| !self.lies.spare(id.placement()));
+    fn is_settled(&self, id: DeviceId, device: &DeviceFacts, command: &MessageId) -> bool {
+        let may_wait = |conversation| self.may_stay_unstable(conversation, (id, device), *command);
+        let excused = device.acknowledged.get(command).is_some_and(|conversation| may_wait(*conversation));
         excused || device.needless.contains(command) || device.stable.contains(command)
+    }
+
+    /// Where a region was lost, it is closed by an epoch in the end: what stands in those that are left becomes stable then, and a member's device is told, unless it was misled. What
+    /// the lost one alone had taken is another matter (`lost.rs`).
+    fn may_stay_unstable(
+        &self,
+        conversation: ConversationId,
+        (id, device): (DeviceId, &DeviceFacts),
+        command: MessageId,
+    ) -> bool {
+        if self.lies.spare(conversation.placement()) {
+            return false;
+        }
+        let Some(facts) = self.record.conversations.get(&conversation) else { return true };
+        let rest = self.record.regions_of(conversation.placement());
+        let identity = facts.identities.get(&(device.user, command));
+        let stands =
+            identity.is_some_and(|identity| rest.iter().any(|region| facts.stands_in(*region, *identity)));
+        !stands || !self.devices_to_judge(conversation, facts).any(|(judged, _)| judged == id)
     }
 
     /// A delivered tick that the author's device still waits for. Only among members who never left: others' receipts are not theirs to see.
