@@ -31,7 +31,7 @@ Examples:
   archipelago chat --cluster demo --region eu-central --as alice --to bob
   archipelago chat --cluster demo --region us-east --as bob --to alice
   archipelago chat --cluster demo --region us-east --as alice --group picnic --invite bob --invite carol
-While talking: /edit /delete /react /unreact /read /receipts /forward /members /add /remove /promote /demote /claim /leave /name /describe /pin /unpin /about /history /move REGION /help /quit";
+While talking: /edit /delete /delete-for-me /react /unreact /read /receipts /forward /members /add /remove /promote /demote /claim /leave /name /describe /pin /unpin /about /history /move REGION /help /quit";
 
 /// Talk in a terminal
 #[derive(Debug, Args)]
@@ -225,6 +225,12 @@ impl Talk {
                 }
                 Err(why) => eprintln!("{why}"),
             },
+            "/delete-for-me" => match message_to_hide(&self.screen, rest.trim()) {
+                Ok(target) => {
+                    self.client.act(Act::DeleteForMe { conversation, command: None, target }).await?
+                }
+                Err(why) => eprintln!("{why}"),
+            },
             "/forward" => self.forward(rest).await?,
             "/add" | "/remove" | "/promote" | "/demote" | "/claim" | "/leave" => {
                 match self.change_members(verb, rest.trim()) {
@@ -247,6 +253,7 @@ impl Talk {
             "/help" => eprintln!(
                 "/edit TEXT     change your latest message; /edit #2 TEXT: your second one\n\
                  /delete        delete it for everyone; /delete #2: your second one\n\
+                 /delete-for-me take the others' latest message out of your own view; /delete-for-me #2: your second one\n\
                  /react EMOJI   react to the others' latest message; /unreact EMOJI takes it back\n\
                  /read          tell the others that you have read everything\n\
                  /receipts off  read without telling anybody, and without being told; /receipts on\n\
@@ -348,20 +355,30 @@ impl Talk {
     }
 }
 
+const NONE_OF_YOURS: &str = "you have sent no such message from here";
+const NONE_OF_THEIRS: &str = "nobody else has said anything here yet";
+
+/// The number of one of the user's messages, if one is named, and what comes after it.
+fn numbered(rest: &str) -> Result<(Option<u64>, &str), &'static str> {
+    let Some(numbered) = rest.strip_prefix('#') else { return Ok((None, rest)) };
+    let (number, text) = numbered.split_once(' ').unwrap_or((numbered, ""));
+    let number = number.parse().map_err(|_| "after # comes the number of one of your messages")?;
+    Ok((Some(number), text.trim()))
+}
+
+/// The message that is to go from the user's own view: one of theirs by its number, else the others' latest.
+fn message_to_hide(screen: &Screen, rest: &str) -> Result<(UserId, MessageId), &'static str> {
+    match numbered(rest)?.0 {
+        None => screen.latest().ok_or(NONE_OF_THEIRS),
+        number => screen.own(number).ok_or(NONE_OF_YOURS),
+    }
+}
+
 /// What is to be done to which message.
 fn amend(screen: &Screen, verb: &str, rest: &str) -> Result<((UserId, MessageId), Amend), &'static str> {
-    let (number, text) = match rest.strip_prefix('#') {
-        Some(numbered) => {
-            let (number, text) = numbered.split_once(' ').unwrap_or((numbered, ""));
-            (
-                Some(number.parse().map_err(|_| "after # comes the number of one of your messages")?),
-                text.trim(),
-            )
-        }
-        None => (None, rest),
-    };
-    let own = || screen.own(number).ok_or("you have sent no such message from here");
-    let theirs = || screen.latest().ok_or("nobody else has said anything here yet");
+    let (number, text) = numbered(rest)?;
+    let own = || screen.own(number).ok_or(NONE_OF_YOURS);
+    let theirs = || screen.latest().ok_or(NONE_OF_THEIRS);
     match verb {
         "/edit" if text.is_empty() => Err("/edit needs the new text"),
         "/edit" => Ok((own()?, Amend::Edit(text.to_owned().into()))),
@@ -373,7 +390,7 @@ fn amend(screen: &Screen, verb: &str, rest: &str) -> Result<((UserId, MessageId)
 
 /// What the conversation is to say of itself.
 fn edit_document(screen: &Screen, verb: &str, text: &str) -> Result<DocumentEdit, &'static str> {
-    let latest = || screen.latest().ok_or("nobody else has said anything here yet");
+    let latest = || screen.latest().ok_or(NONE_OF_THEIRS);
     match verb {
         "/name" => Ok(DocumentEdit::Name(text.to_owned())),
         "/describe" => Ok(DocumentEdit::Description(text.to_owned())),

@@ -162,6 +162,11 @@ impl Screen {
             Event::Amended { conversation, sender, message, body, became } => {
                 self.amended(*conversation, (*sender, *message), body.as_ref(), became)
             }
+            Event::Hidden { conversation, sender, message } => {
+                self.latest.take_if(|(latest, _)| *latest == (*sender, *message));
+                let elsewhere = self.elsewhere(*conversation);
+                notice(format!("{elsewhere}a message of {} is deleted for you", self.names.of(*sender)))
+            }
             Event::MarkCleared { sender, .. } => {
                 notice(format!("what {} had seen before writing * has all come now", self.names.of(*sender)))
             }
@@ -334,6 +339,7 @@ impl Screen {
             // Told as what becomes of the message.
             Content::Edited { .. }
             | Content::Deleted { .. }
+            | Content::Withheld { .. }
             | Content::Reacted { .. }
             | Content::Withdrawn { .. } => None,
         }

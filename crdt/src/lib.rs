@@ -18,6 +18,7 @@ pub mod escrow;
 pub mod flags;
 pub mod group;
 pub mod held;
+pub mod hidden;
 pub mod id;
 pub mod limits;
 pub mod membership;
@@ -41,6 +42,7 @@ pub use conversation::{Conversation, DigestBuilder, StateDigest};
 pub use directory::{DirectoryEntry, HomeEpoch};
 pub use disciplined_clock::DisciplinedClock;
 pub use flags::{Flag, FlagName, Flags, NotSet};
+pub use hidden::Visibility;
 pub use id::{
     Bucket, ConversationId, DeviceId, Dot, Incarnation, MessageId, PartitionId, PlacementId, RegionId,
     ReplicaId, Sequence, UserId,

@@ -139,8 +139,11 @@ pub(crate) fn receipt(bytes: &[u8]) {
     }
 }
 
-/// Any bytes as an entry of the directory, and as a region's flags.
+/// Any bytes as an entry of the directory, as a region's flags, and as whether a user sees a message.
 pub(crate) fn registers(bytes: &[u8]) {
+    if let Some(visibility) = canonical(bytes, Visibility::decode(bytes), Visibility::encode) {
+        assert!(!visibility.clone().join(&visibility) && !visibility.clone().join(&Visibility::Shown));
+    }
     if let Some(entry) = canonical(bytes, DirectoryEntry::decode(bytes), DirectoryEntry::encode) {
         assert!(!entry.clone().join(&entry) && !entry.clone().join(&DirectoryEntry::Unknown));
     }

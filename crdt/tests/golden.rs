@@ -187,6 +187,14 @@ fn a_cut_aliases_and_a_receipt() {
 }
 
 #[test]
+fn whether_a_user_sees_a_message() {
+    assert_eq!([Visibility::Shown, Visibility::Hidden].map(|of| of.encode()), [[0], [1]]);
+    for bytes in [&[][..], &[2], &[1, 0]] {
+        assert!(Visibility::decode(bytes).is_err());
+    }
+}
+
+#[test]
 fn an_entry_of_the_directory_and_a_regions_flags() {
     let epoch = HomeEpoch::first(RegionId(1)).next(RegionId(2)).unwrap();
     check(&DirectoryEntry::Home { epoch, region: RegionId(3) }.encode(), &expect!["010200020003"]);

@@ -1,4 +1,4 @@
-//! The directory and the flags: each row of their tables, the join laws, and a slow twin that keeps everything that was ever written.
+//! The directory, the flags and what users hide: each row of their tables, the join laws, and a slow twin that keeps everything that was ever written.
 //!
 //! What must always hold: whatever the order in which values come, and however often, a register holds what the twin reads out of all of them at once.
 
@@ -6,7 +6,7 @@ use crate::laws::check_join_laws;
 use crdt::flags::NotSet;
 use crdt::*;
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 fn home(number: u64, by: u16, region: u16) -> DirectoryEntry {
     let mut epoch = HomeEpoch::first(RegionId(by));
@@ -147,6 +147,33 @@ fn names_of_flags_are_plain_and_registers_have_an_end() {
     assert_eq!(last.set(name("calls"), Some(Flag::Off)), Err(NotSet::Exhausted));
 }
 
+#[test]
+fn what_a_user_hid_stays_hidden_whatever_comes_and_on_whichever_device() {
+    let [here, there] = both(&Visibility::Hidden, &Visibility::Shown, Visibility::join);
+    assert_eq!([here, there], [Visibility::Hidden; 2]);
+    let mut hidden = Visibility::default();
+    assert_eq!([Visibility::Hidden; 3].map(|told| hidden.join(&told)), [true, false, false], "two devices");
+}
+
+/// The registers of three users and three messages, as a region keeps them: by user and identity, whether or not there is such a message.
+#[test]
+fn what_is_hidden_is_a_users_and_an_identity_s_and_needs_no_message() {
+    let message = |number| Identity { sender: UserId(7), message: MessageId(number) };
+    let mut registers: BTreeMap<(UserId, Identity), Visibility> = BTreeMap::new();
+    for (user, hides) in [(1, 1), (2, 1), (2, 2)] {
+        registers.entry((UserId(user), message(hides))).or_default().join(&Visibility::Hidden);
+    }
+    let sees = |user, number| {
+        registers.get(&(UserId(user), message(number))).copied().unwrap_or_default() == Visibility::Shown
+    };
+    let seen = [1, 2, 3].map(|user| [1, 2, 3].map(|number| sees(user, number)));
+    assert_eq!(seen, [[false, true, true], [false, false, true], [true, true, true]]);
+}
+
+fn visibility() -> impl Strategy<Value = Visibility> {
+    prop_oneof![Just(Visibility::Shown), Just(Visibility::Hidden)]
+}
+
 fn entry() -> impl Strategy<Value = DirectoryEntry> {
     prop_oneof![
         1 => Just(DirectoryEntry::Unknown),
@@ -228,6 +255,31 @@ proptest! {
     fn flags_obey_the_join_laws(a in state(), b in state(), c in state()) {
         check_join_laws((&a, &b, &c), Flags::join)?;
         prop_assert_eq!(Flags::decode(&a.encode()), Ok(a));
+    }
+
+    #[test]
+    fn what_is_hidden_obeys_the_join_laws(a in visibility(), b in visibility(), c in visibility()) {
+        check_join_laws((&a, &b, &c), Visibility::join)?;
+        prop_assert_eq!(Visibility::decode(&a.encode()), Ok(a));
+    }
+
+    /// The twin: a set of whom a message is hidden from, told in any order and each twice.
+    #[test]
+    fn what_is_hidden_is_the_set_of_all_that_was_ever_hidden(
+        told in prop::collection::vec((0..3_u64, 0..4_u128, visibility()), 0..24), at in any::<prop::sample::Index>(),
+    ) {
+        let hidden: BTreeSet<(u64, u128)> = told
+            .iter()
+            .filter(|(.., visibility)| *visibility == Visibility::Hidden)
+            .map(|(user, message, _)| (*user, *message))
+            .collect();
+        let turned = if told.is_empty() { 0 } else { at.index(told.len()) };
+        let mut registers: BTreeMap<(u64, u128), Visibility> = BTreeMap::new();
+        for (user, message, visibility) in told[turned..].iter().chain(told.iter().rev()) {
+            registers.entry((*user, *message)).or_default().join(visibility);
+        }
+        let held = registers.into_iter().filter(|(_, held)| *held == Visibility::Hidden);
+        prop_assert_eq!(held.map(|(of, _)| of).collect::<BTreeSet<_>>(), hidden);
     }
 
     #[test]

@@ -6,13 +6,14 @@
 use std::collections::BTreeSet;
 
 const README: &str = include_str!("../README.md");
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 10] = [
     include_str!("../src/timeline.rs"),
     include_str!("../src/membership.rs"),
     include_str!("../src/amendments/mod.rs"),
     include_str!("../src/receipt.rs"),
     include_str!("../src/directory.rs"),
     include_str!("../src/flags.rs"),
+    include_str!("../src/hidden.rs"),
     include_str!("../src/roster/mod.rs"),
     include_str!("../src/group/mod.rs"),
     include_str!("../src/escrow.rs"),

@@ -6,7 +6,8 @@
 //!
 //! What must always hold:
 //! - One read at a time, at most [`UNACKNOWLEDGED_BATCHES_MAX`](limits::UNACKNOWLEDGED_BATCHES_MAX) batches unacknowledged, nothing read while much is unsent.
-//! - Every read either moves the stream on, ends it, or makes it live.
+//! - Every read either moves the stream on, ends it, or makes it live; but for one that may give what the user has hidden since it was asked, which is asked again.
+//! - What the user has hidden is told before anything that the device lacks.
 
 use crate::cursor::{Cursor, named_conversation};
 use crate::error::SessionError;
@@ -208,6 +209,11 @@ impl Delivery {
             return Ok(()); // the stream was ended meanwhile
         }
         self.reading = None;
+        if self.streams.get_mut(&conversation).is_some_and(|stream| std::mem::take(&mut stream.spoilt)) {
+            crate::sometimes::HIDDEN_WHILE_READING.reach();
+            self.advance(around);
+            return Ok(());
+        }
         let result = match answer {
             Some(Answer::Changes(Some((changes, stable)))) => {
                 self.take_changes(conversation, changes, &stable, ticks, around)
@@ -242,6 +248,11 @@ impl Delivery {
             self.end(conversation, around.out);
             self.presented.remove(&conversation);
             return Err(Refusal::CursorAhead(conversation).into());
+        }
+        if std::mem::take(&mut stream.tell_hidden) {
+            for frame in write_frame::hidden(conversation, &changes.hidden) {
+                around.send(frame);
+            }
         }
         let before = stream.after;
         let room = limits::UNACKNOWLEDGED_BATCHES_MAX - self.unacknowledged.len();

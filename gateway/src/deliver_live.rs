@@ -4,6 +4,7 @@
 //! - Only the next arrival number is delivered. An earlier one was read already; a later one means that something was missed, and the
 //!   stream goes back to reading (promise 4 per device).
 //! - A device that does not read costs nothing: above [`UNSENT_BYTES_MAX`](limits::UNSENT_BYTES_MAX) the conversation falls behind, and the device syncs it again.
+//! - Whoever has hidden the message that a change is about is given it withheld, in a frame of their own.
 //! - A device that has been given more elsewhere than this region has gets cursors of its own that say so, until the region has caught up:
 //!   the shared cursor would make it forget, and its next message would lack the mark of promise 4.
 
@@ -15,7 +16,7 @@ use crate::output::Output;
 use crate::shared_delivery::SharedDelivery;
 use crate::stream::{Around, Delivery, Progress};
 use crate::write_frame;
-use crdt::{ConversationId, PlacementId};
+use crdt::{ConversationId, Identity, PlacementId};
 use gateway_protocol::v1;
 use gateway_protocol::v1::server_frame::Frame;
 use region::item::ArrivalNumber;
@@ -70,9 +71,10 @@ impl Delivery {
             crate::sometimes::GIVEN_ELSEWHERE.reach();
             return Ok(());
         }
-        let frame = if ahead {
+        let withheld = change.hidden_from.contains(&around.identity.user).then(|| change.item.withheld());
+        let frame = if ahead || withheld.is_some() {
             let placement = around.site.held(change.conversation)?;
-            let items = vec![write_frame::item(&change.item)];
+            let items = vec![write_frame::item(withheld.as_ref().unwrap_or(&change.item))];
             Output::Send(write_frame::unasked(Frame::Deliver(deliver(
                 change.conversation,
                 placement,
@@ -105,6 +107,24 @@ impl Delivery {
             self.distrust_read(conversation);
         }
         self.advance(around);
+    }
+
+    /// The user no longer sees a message.
+    pub(crate) fn hidden(
+        &mut self,
+        conversation: ConversationId,
+        message: Identity,
+        around: &mut Around<'_>,
+    ) {
+        for frame in write_frame::hidden(conversation, &[message].into()) {
+            around.send(frame);
+        }
+        if self.reading.is_some()
+            && self.current == Some(conversation)
+            && let Some(stream) = self.streams.get_mut(&conversation)
+        {
+            stream.spoilt = true;
+        }
     }
 
     /// Changes and memberships may have been missed: everything live is read again from where it stands, and the list too.

@@ -44,6 +44,13 @@ pub enum Input {
         /// Whether they are one now.
         member: bool,
     },
+    /// The session's user no longer sees a message.
+    Hidden {
+        /// Where.
+        conversation: ConversationId,
+        /// Which.
+        message: crdt::Identity,
+    },
     /// A receipt grew in a conversation whose ticks this session watches.
     Receipt {
         /// Which.

@@ -102,6 +102,9 @@ fn describe_command(command: &Command) -> String {
         Command::Receipt { delivered, read, .. } => {
             format!("receipt delivered {} read {}", cut(delivered), cut(read))
         }
+        Command::Hide { conversation, message } => {
+            format!("hide {} of {} in {conversation}", message.message, message.sender)
+        }
         Command::ReadQuietly { read, .. } => format!("receipt, quietly read {read}"),
     }
 }
@@ -135,6 +138,10 @@ fn describe(frame: &ServerFrame) -> String {
         Some(Frame::Behind(behind)) => format!("Behind {:?}", behind.conversations),
         Some(Frame::Redirect(redirect)) => format!("Redirect to {}", redirect.region),
         Some(Frame::Error(error)) => format!("Error {}: {}", error.code, error.message),
+        Some(Frame::DeletedForMe(hidden)) => {
+            let messages: Vec<&str> = hidden.messages.iter().map(|of| of.message.as_str()).collect();
+            format!("DeletedForMe {}", messages.join(" "))
+        }
         Some(Frame::Membership(change)) => format!("Membership {}", change.member),
         None => "nothing".to_owned(),
     };

@@ -82,6 +82,7 @@ impl Session {
                 let wish = wish.map(if withdraw { Wish::Withdraw } else { Wish::React });
                 self.amend(request, (conversation, command, target), wish, &[], out)
             }
+            Frame::DeleteForMe(hide) => self.hide(request, &hide, out),
             Frame::List(list) => self.ask_list(request, &list, out),
             Frame::Page(page) => self.ask_page(request, &page, out),
             Frame::EditDocument(edit) => self.edit_document(request, edit, out),
@@ -190,6 +191,20 @@ impl Session {
         let asked = asked(request, conversation, Some(command));
         let target = Identity { sender, message };
         self.submit(asked, Command::Amend { conversation, command, target, wish, seen }, out)
+    }
+
+    /// A message is to be taken out of the user's own view.
+    fn hide(
+        &mut self,
+        request: u64,
+        hide: &v1::DeleteForMe,
+        out: &mut Vec<Output>,
+    ) -> Result<(), SessionError> {
+        let conversation = fields::id("conversation", &hide.conversation)?;
+        let command: MessageId = fields::id("command", &hide.command)?;
+        let (sender, message) = fields::target(hide.target.as_ref())?;
+        let asked = asked(request, conversation, Some(command));
+        self.submit(asked, Command::Hide { conversation, message: Identity { sender, message } }, out)
     }
 
     /// What the cursor says that the author's device had seen of that conversation.

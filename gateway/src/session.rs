@@ -133,6 +133,12 @@ impl Session {
                 }
                 Ok(())
             }
+            Input::Hidden { conversation, message } => {
+                if let Some((streams, _, mut around)) = self.parts(&mut out) {
+                    streams.hidden(conversation, message, &mut around);
+                }
+                Ok(())
+            }
             Input::Receipt { conversation, user, device, delivered, read } => {
                 self.receipt_grew((conversation, user, device), &delivered, &read)
             }
@@ -462,6 +468,7 @@ fn named_by(frame: &Asking) -> (String, String) {
         Asking::Edit(frame) => (&frame.conversation, &frame.command),
         Asking::Delete(frame) => (&frame.conversation, &frame.command),
         Asking::React(frame) => (&frame.conversation, &frame.command),
+        Asking::DeleteForMe(frame) => (&frame.conversation, &frame.command),
         Asking::Page(frame) => (&frame.conversation, &none),
         Asking::EditDocument(frame) => (&frame.conversation, &frame.command),
         Asking::ChangeDocument(frame) => (&frame.conversation, &frame.command),

@@ -31,6 +31,7 @@ crdt::marks! {
     BEGAN = "a conversation begins for a user who is connected";
     LISTED_AGAIN = "memberships are asked again, since some may have been missed";
     UNKNOWN_AT_READ = "a conversation that is to be caught up with is not the user's";
+    HIDDEN_WHILE_READING = "a message is hidden while a conversation is read, which is read again";
     STABLE_ASKED = "what is stable is asked for, since it may not grow any more";
     UNTOLD_ASKED = "what is stable is asked for, since growth was missed";
     TICKS_FULL = "so many receipts wait that they go at once";

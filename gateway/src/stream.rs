@@ -51,6 +51,10 @@ pub(crate) struct Stream {
     pub(crate) newest: ArrivalNumber,
     /// Changes were missed, or the user became a member again, since the read under way was asked: another must follow.
     pub(crate) read_anew: bool,
+    /// The device is to be told, with the next read, of all that its user has hidden.
+    pub(crate) tell_hidden: bool,
+    /// A message was hidden since the read under way was asked, which may give it: its answer does not count.
+    pub(crate) spoilt: bool,
 }
 
 /// Which conversations are to be delivered, while the region is being asked.
@@ -110,6 +114,8 @@ impl Stream {
             highest: standing.highest,
             newest: ArrivalNumber(0),
             read_anew: false,
+            tell_hidden: true,
+            spoilt: false,
         }
     }
 
@@ -201,6 +207,7 @@ impl Delivery {
             && stream.progress == Progress::Live
         {
             stream.progress = Progress::Waiting;
+            stream.tell_hidden = true;
             self.waiting.push_front(conversation);
         }
     }

@@ -12,6 +12,7 @@ use prost::Message as _;
 use region::command::Done;
 use region::item::{Content, Item, Reaction};
 use region::read::{Receipt, Summary};
+use std::collections::BTreeSet;
 
 /// A frame that comes by itself.
 pub(crate) fn unasked(frame: Frame) -> ServerFrame {
@@ -56,6 +57,9 @@ fn content(content: &Content) -> v1::item::Content {
         Content::Rights(_) => v1::item::Content::Rights(v1::Rights {}),
         Content::DocumentChanged { change } => {
             v1::item::Content::DocumentChanged(v1::DocumentChanged { change: change.clone() })
+        }
+        Content::Withheld { target } => {
+            v1::item::Content::Withheld(v1::Withheld { target: Some(reference(*target)) })
         }
         Content::Edited { target, body, seen } => v1::item::Content::Edited(v1::Edited {
             target: Some(reference(*target)),
@@ -117,6 +121,18 @@ pub(crate) fn stable(conversation: ConversationId, cut: &Cut) -> ServerFrame {
     unasked(Frame::Stable(v1::Stable { conversation: conversation.to_string(), cut: Some(write_cut(cut)) }))
 }
 
+/// What a user has hidden from themselves in a conversation, in as many frames as it takes.
+pub(crate) fn hidden(
+    conversation: ConversationId,
+    messages: &BTreeSet<Identity>,
+) -> impl Iterator<Item = Frame> {
+    let references: Vec<_> = messages.iter().map(|message| reference(*message)).collect();
+    let parts = in_frames(references).into_iter().filter(|part| !part.is_empty());
+    parts.map(move |messages| {
+        Frame::DeletedForMe(v1::DeletedForMe { conversation: conversation.to_string(), messages })
+    })
+}
+
 /// That a command was done. `conversation` is that of a receipt, which does not name it.
 pub(crate) fn done(done: &Done, conversation: ConversationId) -> v1::Done {
     match done {
@@ -127,6 +143,9 @@ pub(crate) fn done(done: &Done, conversation: ConversationId) -> v1::Done {
             hlc: hlc.to_string(),
         },
         Done::Exists { conversation } => {
+            v1::Done { conversation: conversation.to_string(), ..v1::Done::default() }
+        }
+        Done::Hidden { conversation } => {
             v1::Done { conversation: conversation.to_string(), ..v1::Done::default() }
         }
         Done::Receipt => v1::Done { conversation: conversation.to_string(), ..v1::Done::default() },

@@ -8,6 +8,7 @@ use crdt::Timestamp;
 use expect_test::expect;
 use gateway::{Input, limits};
 use gateway_protocol::v1::client_frame::Frame as Ask;
+use gateway_protocol::v1::server_frame::Frame;
 use gateway_protocol::{Subprotocol, v1};
 
 #[test]
@@ -418,4 +419,74 @@ fn a_new_membership_is_delivered_to_who_wants_everything_and_told_to_everybody()
     all.hand_over_change();
     all.step(Input::Unsent(0));
     assert!(!joins(&mut all, 1), "it fell behind");
+}
+
+fn from_user(number: u128) -> crdt::Identity {
+    crdt::Identity { sender: OTHER, message: crdt::MessageId(number) }
+}
+
+/// What the device was told to take out of its view, in order.
+fn gone(device: &Device) -> Vec<String> {
+    let told = device.answers.iter().filter_map(|frame| match frame {
+        Frame::DeletedForMe(deleted) => Some(deleted.messages.iter().map(|of| of.message.clone())),
+        _ => None,
+    });
+    told.flatten().collect()
+}
+
+#[test]
+fn what_a_user_deleted_for_themselves_is_told_first_and_withheld_behind() {
+    let mut island = Island::new(1);
+    island.begin(conversation(1));
+    let change = island.post(conversation(1), OTHER, 1);
+    let hidden = crdt::Identity { sender: change.item.sender, message: change.item.message };
+    island.hidden.insert(hidden);
+    let mut device = Device::welcomed(&island.site);
+    from_here(&mut device);
+    device.sync_all();
+    device.settle(&island);
+    assert_eq!(gone(&device), [hidden.message.to_string()]);
+    let (told, given) = (device.transcript.find("DeletedForMe"), device.transcript.find("Deliver"));
+    assert!(told.is_some() && told < given, "before what was missing: {}", device.transcript);
+    assert_eq!(device.withheld, [dot(1, 1)]);
+    // Live, what is about it goes to this device alone; all else in the encoding that all share.
+    let shared = device.shared;
+    let again = island.apply(conversation(1), taken_elsewhere(&change));
+    device.release(&again, &island.site);
+    let other = island.post(conversation(1), OTHER, 1);
+    device.release(&other, &island.site);
+    device.settle(&island);
+    assert_eq!(device.withheld, [dot(1, 1), dot(2, 1)]);
+    assert_eq!(device.shown[&conversation(1)], [dot(1, 1), dot(2, 1), dot(1, 2)]);
+    assert_eq!(device.shared, shared + 1);
+    assert_eq!(gone(&device).len(), 1, "what is live is told once");
+}
+
+/// The same message, taken again.
+fn taken_elsewhere(change: &region::item::Change) -> region::item::Item {
+    region::item::Item { dot: dot(2, 1), ..(*change.item).clone() }
+}
+
+#[test]
+fn a_message_that_is_hidden_while_it_is_read_is_not_given() {
+    let mut island = Island::new(1);
+    island.begin(conversation(1));
+    let change = island.post(conversation(1), OTHER, 1);
+    let hidden = crdt::Identity { sender: change.item.sender, message: change.item.message };
+    let mut device = Device::welcomed(&island.site);
+    device.sync_all();
+    device.run_query(&island);
+    device.hand_over_read();
+    device.run_query(&island);
+    island.hidden.insert(hidden);
+    device.step(Input::Hidden { conversation: conversation(1), message: hidden });
+    assert!(device.hand_over_read());
+    assert_eq!(device.shown.get(&conversation(1)), None, "that answer is from before");
+    device.settle(&island);
+    assert_eq!(device.withheld, [dot(1, 1)]);
+    device.step(Input::Hidden { conversation: conversation(1), message: from_user(9) });
+    assert_eq!(
+        gone(&device),
+        [hidden.message.to_string(), hidden.message.to_string(), from_user(9).message.to_string()]
+    );
 }

@@ -265,6 +265,35 @@ fn what_was_read_is_told_to_others_unless_it_is_to_be_quiet() {
 }
 
 #[test]
+fn a_message_is_deleted_for_its_user_by_name_or_refused_by_field() {
+    let mut island = Island::new(1);
+    island.begin(conversation(1));
+    let mut device = Device::welcomed(&island.site);
+    from_here(&mut device);
+    let (sender, message) = (OTHER.to_string(), MessageId::new(1, 2).to_string());
+    let named = v1::DeleteForMe {
+        conversation: conversation(1).to_string(),
+        command: MessageId::new(1, 3).to_string(),
+        target: Some(v1::MessageRef { sender, message }),
+    };
+    device.say(Ask::DeleteForMe(named.clone()));
+    device.say(Ask::DeleteForMe(v1::DeleteForMe { target: None, ..named.clone() }));
+    device.say(Ask::DeleteForMe(v1::DeleteForMe { command: "x".into(), ..named }));
+    check(
+        &device,
+        &expect![[r#"
+        client DeleteForMe
+            watch ticks of c00010000000000000000000000000001
+            submit 1 to p1: hide 00000000-0001-7000-8000-000000000002 of u0001000000000002 in c00010000000000000000000000000001
+        client DeleteForMe
+            send #7 Error missing_field: field `target` is missing: fill it in
+        client DeleteForMe
+            send #7 Error malformed_id: field `command`: `x` is not a message id: it has the form `01890a5d-ac96-774b-bcce-b302099a8057`
+    "#]],
+    );
+}
+
+#[test]
 fn refusals_name_what_they_are_about() {
     let mut island = Island::new(1);
     island.begin(conversation(1));

@@ -13,6 +13,7 @@ use crate::accept_receipt;
 use crate::change_membership;
 use crate::command::{Command, Done, Refusal};
 use crate::create_conversation;
+use crate::hide_message;
 use crate::issue_operation::Author;
 use crate::keys::Key;
 use crate::limits::DAY_MS;
@@ -86,6 +87,7 @@ pub(crate) fn accept(
         Command::ReadQuietly { conversation, read } => {
             accept_receipt::accept_quiet(pending, (conversation, user, device), read)
         }
+        Command::Hide { conversation, message } => hide_message::accept(pending, conversation, user, message),
     };
     let result = match done {
         Ok(done) => Ok(done),

@@ -14,7 +14,9 @@ use crate::document;
 use crate::item::{Became, Change, Content, Item};
 use crate::keys::Key;
 use crate::partition;
-use crate::record::{ChangeRecord, IdentityRecord, LoggedPlace, MembershipRecord, TimelineRecord};
+use crate::record::{
+    ChangeRecord, HiddenFromRecord, IdentityRecord, LoggedPlace, MembershipRecord, TimelineRecord,
+};
 use crate::shard::Effect;
 use crate::store::StoreError;
 use crate::tables::Tables;
@@ -24,8 +26,9 @@ use crdt::membership::Outcome;
 use crdt::operation::{Body, Envelope};
 use crdt::roster::{Action, BehindFold, Change as RosterChange};
 use crdt::timeline::Inserted;
-use crdt::{Cut, Dot, Kind};
+use crdt::{ConversationId, Cut, Dot, Identity, Kind, UserId};
 use replication::log::Position;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// An operation that has been checked.
@@ -67,8 +70,23 @@ pub(crate) fn apply(
     let entry = ChangeRecord { position, dot, kind, sender, message, repeated };
     tables.put(&Key::Change(conversation, arrival), &entry);
     let item = Arc::new(item(dot, &envelope, body.filter(|_| !is_deleted)));
-    tables.effects.push(Effect::Changed(Change { conversation, arrival, cut, highest, item }));
+    let hidden_from = hidden_from(tables, conversation, item.message_of())?;
+    tables.effects.push(Effect::Changed(Change { conversation, arrival, cut, highest, item, hidden_from }));
     Ok(())
+}
+
+/// Who has hidden a message from themselves.
+fn hidden_from(
+    tables: &Tables<'_>,
+    conversation: ConversationId,
+    message: Option<Identity>,
+) -> Result<BTreeSet<UserId>, StoreError> {
+    let Some(Identity { sender, message }) = message else { return Ok(BTreeSet::new()) };
+    let hidden: Option<HiddenFromRecord> = tables.load(&Key::HiddenFrom(conversation, sender, message))?;
+    if hidden.is_some() {
+        crate::sometimes::HIDDEN_FROM_A_USER.reach();
+    }
+    Ok(hidden.unwrap_or_default().0)
 }
 
 /// What a device is shown of an operation in the order of arrival. Without a body, or if the message has been deleted since, what is left of it.

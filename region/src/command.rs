@@ -103,6 +103,13 @@ pub enum Command {
         /// Read by the user up to here.
         read: Cut,
     },
+    /// Takes a message out of this user's own view.
+    Hide {
+        /// Where.
+        conversation: ConversationId,
+        /// The message, which need not be here.
+        message: Identity,
+    },
 }
 
 /// What is to be done to a message.
@@ -148,6 +155,11 @@ pub enum Done {
     },
     /// The receipt has been joined.
     Receipt,
+    /// The message is hidden from the user.
+    Hidden {
+        /// Where.
+        conversation: ConversationId,
+    },
 }
 
 /// Why a command was refused. Each has a stable code and names the way out; nothing was changed.
@@ -271,6 +283,14 @@ pub enum Refusal {
         /// Why not.
         why: NotAmended,
     },
+    /// The user has hidden as many messages of the conversation as may be.
+    #[error("you have deleted {limit} messages of {conversation} for yourself, and no more may be")]
+    TooManyHidden {
+        /// Where.
+        conversation: ConversationId,
+        /// The limit.
+        limit: usize,
+    },
     /// The document cannot be changed like that.
     #[error("{why}")]
     NotChanged {
@@ -366,6 +386,7 @@ impl Refusal {
                 NotChanged::NotTaken(NotTaken::Full) => "document_full",
             },
             Self::FeatureOff(_) => "feature_off",
+            Self::TooManyHidden { .. } => "too_many_hidden",
             Self::NotKnownEverywhere { .. } => "not_known_everywhere",
             Self::Busy { .. } => "busy",
         }

@@ -6,6 +6,7 @@
 //! Cost: digests read every message's log entry once; nothing is held in memory beyond one item and one partition's conversations.
 
 use crate::features::{self, Feature};
+use crate::hide_message;
 use crate::item::Content;
 use crate::join_registers;
 use crate::keys::{Key, KeyRange};
@@ -22,7 +23,7 @@ use crdt::timeline::Entry;
 use crdt::{
     Bucket, ChainHead, ConversationId, Cut, DeviceId, DeviceReceipt, DigestBuilder, DirectoryEntry, Dot,
     Flag, Flags, Identity, Kind, MalformedState, Membership, MessageId, PartitionId, Place, PlacementId,
-    Receipt, RegionId, ReplicaId, StateDigest, Timestamp, UserId, VersionVector,
+    Receipt, RegionId, ReplicaId, StateDigest, Timestamp, UserId, VersionVector, Visibility,
 };
 use replication::log::Position;
 use replication::placement::Placement;
@@ -91,6 +92,17 @@ pub struct ExportedReceipt {
     pub noted: Cut,
     /// Whether the device was taken for dead, so that nothing stands here.
     pub dead: bool,
+}
+
+/// That one user has hidden one message from themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ExportedHidden {
+    /// Where.
+    pub conversation: ConversationId,
+    /// Who.
+    pub user: UserId,
+    /// Which.
+    pub message: Identity,
 }
 
 /// Every partition of the placement that holds an operation, by bucket.
@@ -202,6 +214,23 @@ pub fn receipts(view: &dyn View) -> Result<Vec<ExportedReceipt>, StoreError> {
         })?;
     }
     Ok(receipts)
+}
+
+/// What users have hidden from themselves, by bucket, conversation, user and message.
+pub fn hidden(view: &dyn View) -> Result<Vec<ExportedHidden>, StoreError> {
+    let mut hidden = Vec::new();
+    for bucket in partition::buckets(view)? {
+        let range = KeyRange::all_hidden(bucket);
+        record::scan(view, &range, Direction::Ascending, |key, register: RegisterRecord| {
+            if let Key::Register(_, RegisterKey::Hidden(conversation, user, message)) = key
+                && hide_message::held(&key, &register)? == Visibility::Hidden
+            {
+                hidden.push(ExportedHidden { conversation, user, message });
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+    }
+    Ok(hidden)
 }
 
 /// A user's entry in the directory: of a placement, that of whose users this store is.

@@ -19,9 +19,12 @@ pub const DIRECTORY: u32 = 0x1_0002;
 /// What a region says of features.
 pub const FLAGS: u32 = 0x1_0003;
 
+/// That a user does not see a message.
+pub const HIDDEN: u32 = 0x1_0004;
+
 /// All of them.
 #[must_use]
 pub fn known() -> Vec<u32> {
-    let forms = [QUIET_RECEIPT, DEAD_DEVICE, DIRECTORY, FLAGS];
+    let forms = [QUIET_RECEIPT, DEAD_DEVICE, DIRECTORY, FLAGS, HIDDEN];
     Kind::ALL.iter().map(|kind| u32::from(kind.code())).chain(forms).collect()
 }

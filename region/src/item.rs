@@ -114,6 +114,11 @@ pub enum Content {
         /// How.
         emoji: Emoji,
     },
+    /// Something of a message that the reader has hidden from themselves: the message, or what somebody did to it. There is nothing to show.
+    Withheld {
+        /// Which message.
+        target: Identity,
+    },
     /// The sender withdraws a reaction.
     Withdrawn {
         /// Of which message.
@@ -161,4 +166,41 @@ pub struct Change {
     pub highest: Timestamp,
     /// What to show.
     pub item: Arc<Item>,
+    /// Users who have hidden the message that it is about: they are shown it withheld.
+    pub hidden_from: BTreeSet<UserId>,
+}
+
+impl Item {
+    /// The message that it carries, or does something to.
+    #[must_use]
+    pub const fn message_of(&self) -> Option<Identity> {
+        match &self.content {
+            Content::Post { .. } => Some(Identity { sender: self.sender, message: self.message }),
+            Content::Edited { target, .. }
+            | Content::Deleted { target }
+            | Content::Reacted { target, .. }
+            | Content::Withdrawn { target, .. }
+            | Content::Withheld { target } => Some(*target),
+            Content::Created { .. }
+            | Content::Added { .. }
+            | Content::Left
+            | Content::Removed { .. }
+            | Content::Promoted { .. }
+            | Content::Demoted { .. }
+            | Content::Claimed
+            | Content::Rights(_)
+            | Content::DocumentChanged { .. } => None,
+        }
+    }
+
+    /// What is left of it for somebody who has hidden the message that it is about.
+    #[must_use]
+    pub fn withheld(&self) -> Self {
+        let content = match self.message_of() {
+            Some(target) => Content::Withheld { target },
+            None => self.content.clone(),
+        };
+        let Self { sender, message, dot, hlc, .. } = *self;
+        Self { sender, message, dot, hlc, content }
+    }
 }

@@ -1,4 +1,4 @@
-//! Joins registers of a peer's feed into this region's: receipts, acknowledgements, directory entries and flags.
+//! Joins registers of a peer's feed into this region's: receipts, acknowledgements, directory entries, flags, and what users have hidden from themselves.
 //!
 //! What must always hold:
 //! - A register's value only grows, by its kind's join, so any order and any repetition give the same value.
@@ -17,6 +17,7 @@
 
 use crate::acknowledge;
 use crate::apply_commit;
+use crate::hide_message;
 use crate::keys::Key;
 use crate::pending::Pending;
 use crate::record::{RegisterRecord, damaged};
@@ -25,8 +26,8 @@ use crate::shard::Effect;
 use crate::store::StoreError;
 use bytes::Bytes;
 use crdt::{
-    Bucket, ConversationId, DeviceId, DeviceReceipt, DirectoryEntry, Flags, MalformedState, PartitionId,
-    RegionId, ReplicaId, Sequence, UserId,
+    Bucket, ConversationId, DeviceId, DeviceReceipt, DirectoryEntry, Flags, Identity, MalformedState,
+    PartitionId, RegionId, ReplicaId, Sequence, UserId, Visibility,
 };
 use replication::commit::CommitRefused;
 use replication::log::{ChangeNumber, PeerCursor};
@@ -40,6 +41,7 @@ enum Joinable {
     Directory(UserId, DirectoryEntry),
     Flags(RegionId, Flags),
     KeptOut,
+    Hidden((ConversationId, UserId, Identity), Visibility),
 }
 
 /// Joins registers of a peer's feed, or refuses all of them.
@@ -78,6 +80,9 @@ pub(crate) fn join(
                         let register = (conversation, user, device);
                         join_receipt(pending, register, standing, &receipt, Some(peer))?;
                     }
+                    Joinable::Hidden(of, visibility) => {
+                        hide_message::join(pending, of, visibility, Some(peer))?;
+                    }
                     // Only this region itself says what it has applied.
                     Joinable::Acknowledgement(replica, _) if replica == own => {}
                     Joinable::Acknowledgement(replica, pair) => {
@@ -111,6 +116,7 @@ fn own_second_life(
         | Joinable::Receipt(..)
         | Joinable::Directory(..)
         | Joinable::Flags(..)
+        | Joinable::Hidden(..)
         | Joinable::KeptOut => None,
     });
     match beyond {
@@ -156,6 +162,12 @@ fn read(
                 let is_here = partition.bucket == Bucket::FIRST;
                 let flags = Flags::decode(&register.value).ok().filter(|_| is_here);
                 Some(flags.map_or(Joinable::KeptOut, |flags| Joinable::Flags(region, flags)))
+            }
+            Some(RegisterKey::Hidden(conversation, user, message)) => {
+                let visibility = Visibility::decode(&register.value).ok();
+                visibility
+                    .filter(|_| conversation.partition() == partition)
+                    .map(|visibility| Joinable::Hidden((conversation, user, message), visibility))
             }
             None => None,
         };

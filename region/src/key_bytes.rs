@@ -6,8 +6,8 @@
 use std::fmt;
 use std::ops::Deref;
 
-/// The longest key, a message at its place in the display order, has 45 bytes.
-pub(crate) const KEY_BYTES_MAX: usize = 48;
+/// The longest key, the register of a user and a message, has 52 bytes.
+pub(crate) const KEY_BYTES_MAX: usize = 56;
 
 /// A key's bytes, or the end of a range of keys.
 #[derive(Clone, Copy)]

@@ -49,6 +49,7 @@ pub(crate) enum Table {
     Leftovers = 24,
     Epochs = 25,
     Survey = 26,
+    HiddenFrom = 27,
 }
 
 /// The key of one record.
@@ -107,6 +108,8 @@ pub(crate) enum Key {
     Epoch(Epoch),
     /// The partition whose groups are to be surveyed next, since an epoch has admitted a replica.
     Survey,
+    /// From whom a message is hidden, as the registers say.
+    HiddenFrom(ConversationId, UserId, MessageId),
 }
 
 /// Keys from one, included, to another, excluded.
@@ -118,7 +121,7 @@ pub(crate) struct KeyRange {
 
 impl Table {
     /// By number, from 1.
-    const ALL: [Self; 26] = [
+    const ALL: [Self; 27] = [
         Self::Log,
         Self::Dots,
         Self::Chains,
@@ -145,6 +148,7 @@ impl Table {
         Self::Leftovers,
         Self::Epochs,
         Self::Survey,
+        Self::HiddenFrom,
     ];
 
     /// As it is named in errors.
@@ -176,6 +180,7 @@ impl Table {
             Self::Leftovers => "leftovers",
             Self::Epochs => "epochs",
             Self::Survey => "survey",
+            Self::HiddenFrom => "hidden_from",
         }
     }
 
@@ -218,6 +223,7 @@ impl Key {
             Self::Leftover(..) => Table::Leftovers,
             Self::Epoch(_) => Table::Epochs,
             Self::Survey => Table::Survey,
+            Self::HiddenFrom(..) => Table::HiddenFrom,
         }
     }
 
@@ -235,7 +241,11 @@ impl Key {
             | Self::Document(conversation)
             | Self::DocumentChange(conversation, _)
             | Self::Membership(_, conversation)
-            | Self::Register(_, RegisterKey::Receipt(conversation, ..)) => Some(*conversation),
+            | Self::HiddenFrom(conversation, ..)
+            | Self::Register(
+                _,
+                RegisterKey::Receipt(conversation, ..) | RegisterKey::Hidden(conversation, ..),
+            ) => Some(*conversation),
             Self::Log(..)
             | Self::Dot(..)
             | Self::Chain(..)
@@ -289,7 +299,8 @@ impl Key {
             }
             Self::Identity(conversation, sender, message)
             | Self::Amendments(conversation, sender, message)
-            | Self::Uncut(conversation, sender, message) => {
+            | Self::Uncut(conversation, sender, message)
+            | Self::HiddenFrom(conversation, sender, message) => {
                 let out = in_conversation(&mut out, *conversation, self);
                 out.extend(sender.0.to_be_bytes());
                 out.extend(message.0.to_be_bytes());
@@ -349,12 +360,13 @@ impl Key {
             Table::Timeline => {
                 Self::Timeline(fields.conversation()?, Timestamp(fields.u64()?), fields.dot()?)
             }
-            Table::Identity | Table::Amendments | Table::Uncut => {
+            Table::Identity | Table::Amendments | Table::Uncut | Table::HiddenFrom => {
                 let (conversation, sender) = (fields.conversation()?, UserId(fields.u64()?));
                 let message = MessageId(fields.u128()?);
                 match table {
                     Table::Amendments => Self::Amendments(conversation, sender, message),
                     Table::Uncut => Self::Uncut(conversation, sender, message),
+                    Table::HiddenFrom => Self::HiddenFrom(conversation, sender, message),
                     _ => Self::Identity(conversation, sender, message),
                 }
             }
@@ -468,6 +480,27 @@ impl KeyRange {
         let mut from = Self::receipts(conversation).from;
         from.extend(user.0.to_be_bytes());
         Self::of_prefix(from)
+    }
+
+    /// What users have hidden in a partition.
+    pub(crate) fn all_hidden(bucket: Bucket) -> Self {
+        let mut from = KeyBytes::new();
+        prefix(&mut from, bucket.number(), Table::Registers);
+        from.push(RegisterKey::HIDDEN);
+        Self::of_prefix(from)
+    }
+
+    /// What a user has hidden in a conversation.
+    pub(crate) fn hidden_from(conversation: ConversationId, user: UserId) -> Self {
+        let mut from = Self::all_hidden(conversation.partition().bucket).from;
+        from.extend(conversation.0.to_be_bytes());
+        from.extend(user.0.to_be_bytes());
+        Self::of_prefix(from)
+    }
+
+    /// From whom messages of a partition are hidden.
+    pub(crate) fn hidden_by_message(bucket: Bucket) -> Self {
+        Self::table(bucket, Table::HiddenFrom)
     }
 
     /// The feed after that change.

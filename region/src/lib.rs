@@ -30,6 +30,7 @@ pub mod export;
 pub mod features;
 pub mod follow_epochs;
 pub mod forms;
+mod hide_message;
 mod issue_operation;
 pub mod item;
 mod join_registers;

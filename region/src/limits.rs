@@ -24,6 +24,9 @@ pub struct Limits {
     /// Devices of one member whose receipts are kept apart in one conversation, dead ones included: device ids come from tokens, and a row each would let
     /// one user fill a disk. Receipts of further devices are joined into one for all of them: nothing that was read is lost.
     pub receipt_devices_max: usize,
+    /// Messages of one conversation that one user hides from themselves, as this region counts: each is a register for good, and the user's devices are told of all when they
+    /// come back. Beyond it `too_many_hidden`; what peers bring is taken.
+    pub hidden_max: usize,
     /// Milliseconds for which a device may confirm nothing while another one of its user is given more; then it is taken for dead, and the next time that one confirms
     /// its receipt goes. As long as an outbox is kept: who is away for longer has new devices, or nothing to send.
     pub device_dead_after_ms: u64,
@@ -47,6 +50,7 @@ impl Default for Limits {
             outbox_days_max: 30,
             ahead_ms_max: DAY_MS,
             receipt_devices_max: 32,
+            hidden_max: 1_024,
             device_dead_after_ms: 30 * DAY_MS,
             acknowledge_after_ms: 1_000,
             compact_after_ms: DAY_MS,

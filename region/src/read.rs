@@ -1,7 +1,8 @@
 //! What may be read of a region: conversations, changes since a cursor, pages of history, receipts. Pure functions over a durable view.
 //!
 //! What must always hold: a user reads only conversations they are a member of, and nothing that their membership hides (what the
-//! conversation held where they were added). A read ends at a limit, and says how to go on. Nothing of a deleted message is read but that there was one.
+//! conversation held where they were added). A read ends at a limit, and says how to go on. Nothing of a deleted message is read but that there was one, and
+//! of one that the user has hidden from themselves nothing but which.
 //!
 //! Cost: a read costs what it shows and what lies between, not what a conversation holds (see `read/origins.rs`).
 
@@ -13,6 +14,7 @@ mod summary;
 use crate::acknowledge;
 use crate::apply_operation;
 use crate::document;
+use crate::hide_message;
 use crate::item::{ArrivalNumber, Content, Item, Reaction};
 use crate::join_registers;
 use crate::keys::{Key, KeyRange};
@@ -86,6 +88,8 @@ pub struct Changes {
     pub highest: Timestamp,
     /// The newest entry's number: more is to be read if it is above `through`.
     pub end: ArrivalNumber,
+    /// All messages that the reader has hidden from themselves.
+    pub hidden: BTreeSet<Identity>,
 }
 
 /// Where a device stands in a conversation.
@@ -198,7 +202,8 @@ pub fn changes(
     limit: usize,
 ) -> Result<Option<Changes>, StoreError> {
     let Some(MembershipRecord { since }) = membership(view, conversation, user)? else { return Ok(None) };
-    changes::changes(view, conversation, &since, standing, limit).map(Some)
+    let hidden = hide_message::hidden_from(view, conversation, user)?;
+    changes::changes(view, conversation, (&since, hidden), standing, limit).map(Some)
 }
 
 /// Up to `limit` messages, nearest to where the page begins, in the display order. None if the user is not a member.
@@ -210,7 +215,8 @@ pub fn page(
     limit: usize,
 ) -> Result<Option<Vec<Item>>, StoreError> {
     let Some(MembershipRecord { since }) = membership(view, conversation, user)? else { return Ok(None) };
-    page::page(view, conversation, &since, from, limit).map(Some)
+    let hidden = hide_message::hidden_from(view, conversation, user)?;
+    page::page(view, conversation, (&since, &hidden), from, limit).map(Some)
 }
 
 /// All receipts of a conversation. None if the user is not a member.
@@ -352,6 +358,7 @@ fn body_bytes(item: &Item) -> usize {
         | Content::Claimed
         | Content::Rights(_)
         | Content::Deleted { .. }
+        | Content::Withheld { .. }
         | Content::Reacted { .. } => 0,
     }
 }

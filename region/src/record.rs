@@ -21,8 +21,9 @@ use std::ops::ControlFlow;
 mod layout;
 
 pub(crate) use layout::{
-    ChainRecord, ChangeRecord, CommitEnd, ConversationRecord, IdentityRecord, LeftoverRecord, LogRecord,
-    LoggedPlace, MembershipRecord, OpaqueRecord, PeerRecord, ReachRecord, RegisterRecord, TimelineRecord,
+    ChainRecord, ChangeRecord, CommitEnd, ConversationRecord, HiddenFromRecord, IdentityRecord,
+    LeftoverRecord, LogRecord, LoggedPlace, MembershipRecord, OpaqueRecord, PeerRecord, ReachRecord,
+    RegisterRecord, TimelineRecord,
 };
 
 /// Bytes of the checksum at the end of every value.
@@ -118,6 +119,7 @@ pub(crate) fn check(key: &Key, bytes: &[u8], value: &[u8]) -> Result<(), StoreEr
         Table::Present | Table::Unsettled | Table::Survey => unseal::<u64>(bytes, value).map(drop),
         Table::Uncut => unseal::<()>(bytes, value).map(drop),
         Table::Leftovers => unseal::<LeftoverRecord>(bytes, value).map(drop),
+        Table::HiddenFrom => unseal::<HiddenFromRecord>(bytes, value).map(drop),
     }
 }
 
@@ -180,6 +182,7 @@ mod tests {
                     Key::Document(conversation),
                     Key::DocumentChange(conversation, [7; 24]),
                     Key::Leftover(bucket),
+                    Key::HiddenFrom(conversation, UserId(1), MessageId(1)),
                 ]
             })
             .collect()

@@ -1,10 +1,11 @@
-//! The registers of a partition: acknowledgements, receipts, users' homes and regions' flags, as they are named in feeds and in the store.
+//! The registers of a partition: acknowledgements, receipts, users' homes, regions' flags, and what users have hidden from themselves, as they are named in feeds and in
+//! the store.
 //!
 //! What must always hold: a register's name has one encoding, whose first byte says which kind it is. A kind of a later
 //! version is not skipped: its name does not decode, and the feed that brings it is refused by name.
 
 use crate::key_bytes::KeyBytes;
-use crdt::{ConversationId, DeviceId, Incarnation, RegionId, ReplicaId, UserId};
+use crdt::{ConversationId, DeviceId, Identity, Incarnation, MessageId, RegionId, ReplicaId, UserId};
 
 /// Which register, within its partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,6 +18,8 @@ pub(crate) enum RegisterKey {
     Directory(UserId),
     /// What a region says of features.
     Flags(RegionId),
+    /// Whether a user sees a message.
+    Hidden(ConversationId, UserId, Identity),
 }
 
 impl RegisterKey {
@@ -28,10 +31,12 @@ impl RegisterKey {
     pub(crate) const DIRECTORY: u8 = 3;
     /// The first byte of the name of a region's flags.
     pub(crate) const FLAGS: u8 = 4;
+    /// The first byte of the name of whether a user sees a message.
+    pub(crate) const HIDDEN: u8 = 5;
 
     /// The kind that a name says, if this version does not know it.
     pub(crate) fn later_kind(bytes: &[u8]) -> Option<u8> {
-        bytes.first().copied().filter(|kind| !(Self::ACKNOWLEDGEMENT..=Self::FLAGS).contains(kind))
+        bytes.first().copied().filter(|kind| !(Self::ACKNOWLEDGEMENT..=Self::HIDDEN).contains(kind))
     }
 
     /// Its bytes.
@@ -62,6 +67,13 @@ impl RegisterKey {
                 out.push(Self::FLAGS);
                 out.extend(region.0.to_be_bytes());
             }
+            Self::Hidden(conversation, user, message) => {
+                out.push(Self::HIDDEN);
+                out.extend(conversation.0.to_be_bytes());
+                out.extend(user.0.to_be_bytes());
+                out.extend(message.sender.0.to_be_bytes());
+                out.extend(message.message.0.to_be_bytes());
+            }
         }
     }
 
@@ -87,6 +99,19 @@ impl RegisterKey {
             }
             (Self::DIRECTORY, _) => Some(Self::Directory(UserId(u64::from_be_bytes(rest.try_into().ok()?)))),
             (Self::FLAGS, _) => Some(Self::Flags(RegionId(u16::from_be_bytes(rest.try_into().ok()?)))),
+            (Self::HIDDEN, 48) => {
+                let (conversation, rest) = rest.split_at_checked(16)?;
+                let (user, rest) = rest.split_at_checked(8)?;
+                let (sender, message) = rest.split_at_checked(8)?;
+                Some(Self::Hidden(
+                    ConversationId(u128::from_be_bytes(conversation.try_into().ok()?)),
+                    UserId(u64::from_be_bytes(user.try_into().ok()?)),
+                    Identity {
+                        sender: UserId(u64::from_be_bytes(sender.try_into().ok()?)),
+                        message: MessageId(u128::from_be_bytes(message.try_into().ok()?)),
+                    },
+                ))
+            }
             _ => None,
         }
     }

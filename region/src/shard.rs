@@ -36,7 +36,8 @@ use crate::settle_rights::{self, Unsettled};
 use crate::store::{Batch, StoreError, View};
 use crate::survey_groups::{self, Survey};
 use crdt::{
-    ConversationId, Cut, DeviceId, Dot, Now, PartitionId, PlacementId, ReplicaId, UserId, VersionVector,
+    ConversationId, Cut, DeviceId, Dot, Identity, Now, PartitionId, PlacementId, ReplicaId, UserId,
+    VersionVector,
 };
 use ed25519_dalek::SigningKey;
 use rand_core::RngCore;
@@ -316,6 +317,15 @@ pub enum Effect {
         delivered: Cut,
         /// Read up to here.
         read: Cut,
+    },
+    /// A user no longer sees a message: for the user's connected devices.
+    Hidden {
+        /// Where.
+        conversation: ConversationId,
+        /// Who.
+        user: UserId,
+        /// Which.
+        message: Identity,
     },
     /// More is stable: for the authors of what it newly covers.
     Stable {

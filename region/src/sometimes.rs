@@ -60,6 +60,8 @@ crdt::marks! {
     DEAD_DEVICE_CONFIRMED = "what a dead device confirmed counts for the rest of its user's";
     DEVICE_DEAD = "a device is taken for dead";
     QUIET_RECEIPT_NOT_KNOWN = "what is read quietly counts as delivered, since a region could not read more";
+    TOO_MANY_HIDDEN = "a user has hidden as many messages of a conversation as may be";
+    HIDDEN_FROM_A_USER = "a change of a message arrives that some user has hidden";
     RECEIPTS_JOINED = "a member's further device shares a receipt";
     UNACKNOWLEDGED_AT_OPENING = "a store is opened whose last operations were not acknowledged";
 }

@@ -6,7 +6,7 @@
 //! - the log has no gap and nothing beyond its end, commits are whole, and every chain head is the hash of the envelopes before it;
 //! - every table that follows from the log holds exactly what the log says, no more and no less; of the members of a group, which a store and a replay fold at different moments,
 //!   what they are;
-//! - the feed names each register once, under its latest change;
+//! - the feed names each register once, under its latest change; by message stands from whom it is hidden, as the registers say;
 //! - of a deleted message whose payloads are still there, it is written down that they are to be cut; of a group that is not settled, that it is not.
 //!
 //! It changes nothing and goes on after damage, up to a limit, so an operator sees how far it reaches. Memory: the
@@ -16,10 +16,13 @@ use crate::acknowledge;
 use crate::apply_operation::{self, Checked};
 use crate::cut_payloads;
 use crate::export;
+use crate::hide_message;
+use crate::key_bytes::KeyBytes;
 use crate::keys::{Key, KeyRange, Table};
 use crate::partition::{self, Chains};
 use crate::record::{
-    self, ChainRecord, CommitEnd, LogRecord, MembershipRecord, OpaqueRecord, RegisterRecord, damaged,
+    self, ChainRecord, CommitEnd, HiddenFromRecord, LogRecord, MembershipRecord, OpaqueRecord,
+    RegisterRecord, damaged,
 };
 use crate::register_key::RegisterKey;
 use crate::store::{Batch, Direction, MemoryStore, StoreError, View};
@@ -28,6 +31,7 @@ use bytes::Bytes;
 use crdt::operation::{Body, Envelope};
 use crdt::{
     Bucket, ChainHead, ConversationId, Cut, Membership, PartitionId, PlacementId, ReplicaId, Sequence,
+    Visibility,
 };
 use replication::log::Position;
 use std::collections::BTreeMap;
@@ -56,7 +60,8 @@ pub fn verify(view: &dyn View, placement: PlacementId, damaged_max: usize) -> Re
             break;
         }
         let partition = PartitionId { placement, bucket };
-        for check in [verify_log, verify_feed, verify_memberships, verify_cuts, verify_rights] {
+        for check in [verify_log, verify_feed, verify_hidden, verify_memberships, verify_cuts, verify_rights]
+        {
             match check(view, partition, &mut verified) {
                 Err(damage @ StoreError::Damaged { .. }) if !verified.damaged.contains(&damage) => {
                     verified.damaged.push(damage);
@@ -277,6 +282,33 @@ fn verify_feed(view: &dyn View, partition: PartitionId, _: &mut Verified) -> Res
         let register: RegisterRecord = record::load_named(view, &Key::Register(bucket, name), "the feed")?;
         if register.change == change { Ok(ControlFlow::Continue(())) } else { Err(wrong()) }
     })
+}
+
+/// By message, from whom it is hidden: what the registers say.
+fn verify_hidden(view: &dyn View, partition: PartitionId, _: &mut Verified) -> Result<(), StoreError> {
+    let mut hidden: BTreeMap<KeyBytes, HiddenFromRecord> = BTreeMap::new();
+    let registers = KeyRange::all_hidden(partition.bucket);
+    record::scan(view, &registers, Direction::Ascending, |key, register: RegisterRecord| {
+        if let Key::Register(_, RegisterKey::Hidden(conversation, user, of)) = key
+            && hide_message::held(&key, &register)? == Visibility::Hidden
+        {
+            let key = Key::HiddenFrom(conversation, of.sender, of.message).encode();
+            hidden.entry(key).or_default().0.insert(user);
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    let by_message = KeyRange::hidden_by_message(partition.bucket);
+    record::scan(view, &by_message, Direction::Ascending, |key, users: HiddenFromRecord| {
+        let key = key.encode();
+        if hidden.remove(&key) == Some(users) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        Err(damaged(&key, "it is not what the registers say"))
+    })?;
+    match hidden.into_keys().next() {
+        None => Ok(()),
+        Some(key) => Err(damaged(&key, "it is missing, although a register says it")),
+    }
 }
 
 /// What is written down of payloads that are still to be cut.

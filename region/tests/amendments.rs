@@ -85,6 +85,7 @@ fn look(item: &Item) -> String {
         Content::Deleted { target } => format!("delete {}", target.message.0 & 0xff),
         Content::Reacted { emoji, .. } => format!("react {emoji}"),
         Content::Withdrawn { emoji, seen, .. } => format!("withdraw {emoji} of {}", seen.len()),
+        Content::Withheld { target } => format!("withheld {}", target.message.0 & 0xff),
         Content::Added { .. }
         | Content::Left
         | Content::Removed { .. }

@@ -9,10 +9,11 @@ use crdt::conversation::Conversation;
 use crdt::{ConversationId, Dot, Identity, MessageId, Operation, UserId};
 use proptest::prelude::*;
 use region::command::{Command, Done, MembersWish, Wish};
+use region::export::ExportedHidden;
 use region::shard::Input;
 use region::{export, read, verify};
 use replication::log::{LogView as _, Position};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 #[derive(Debug, Clone)]
@@ -59,6 +60,7 @@ enum Ask {
     Post { group: u128 },
     Read { group: u128, upto: usize },
     Amend { group: u128, sender: u64, message: u128, wish: Wish },
+    Hide { group: u128, sender: u64, message: u128 },
 }
 
 const REGIONS: usize = 3;
@@ -85,6 +87,8 @@ fn act() -> impl Strategy<Value = Act> {
         2 => (0_u128..3, 0_usize..20).prop_map(|(group, upto)| Ask::Read { group, upto }),
         8 => (user.clone(), number.clone(), wish())
             .prop_map(|(sender, message, wish)| Ask::Amend { group: 0, sender, message, wish }),
+        3 => (user.clone(), number.clone())
+            .prop_map(|(sender, message)| Ask::Hide { group: 0, sender, message }),
     ];
     prop_oneof![
         8 => (at.clone(), user.clone(), ask, number.clone())
@@ -111,12 +115,15 @@ fn wish() -> impl Strategy<Value = Wish> {
 
 /// What the users were told, by what their command was.
 #[derive(Default)]
-struct Told(BTreeMap<(ConversationId, UserId, MessageId), Vec<Dot>>);
+struct Told {
+    dots: BTreeMap<(ConversationId, UserId, MessageId), Vec<Dot>>,
+    hidden: BTreeSet<ExportedHidden>,
+}
 
 impl Told {
     fn note(&mut self, sender: u64, done: &Done) {
         if let Done::Operation { conversation, command, dot, .. } = done {
-            self.0.entry((*conversation, user(sender), *command)).or_default().push(*dot);
+            self.dots.entry((*conversation, user(sender), *command)).or_default().push(*dot);
         }
     }
 }
@@ -134,6 +141,10 @@ fn command(world: &World, at: usize, by: u64, what: &Ask, number: u128) -> Comma
             let target = Identity { sender: user(*sender), message: crate::rig::message(*message) };
             Command::Amend { conversation: group(*id), command, target, wish: wish.clone(), seen: None }
         }
+        Ask::Hide { group: id, sender, message } => {
+            let message = Identity { sender: user(*sender), message: crate::rig::message(*message) };
+            Command::Hide { conversation: group(*id), message }
+        }
         Ask::Read { group: id, upto } => {
             let (view, standing) = (&world.regions[at].store, read::Standing::default());
             let given = read::changes(view, group(*id), user(by), &standing, *upto).unwrap();
@@ -147,7 +158,12 @@ fn perform(world: &mut World, told: &mut Told, act: &Act) {
     match act {
         Act::Ask { at, user, what, number } => {
             let command = command(world, *at, *user, what, *number);
+            let asked = command.clone();
             if let Ok(done) = world.ask(*at, *user, command) {
+                if let Command::Hide { conversation, message } = asked {
+                    let user = crate::rig::user(*user);
+                    told.hidden.insert(ExportedHidden { conversation, user, message });
+                }
                 told.note(*user, &done);
             }
         }
@@ -213,6 +229,8 @@ fn check(world: &World, told: &Told) {
         assert_eq!(export::partitions(&region.store, WORLD).unwrap(), exported, "region {at} agrees");
         assert_eq!(export::memberships(&region.store).unwrap(), memberships);
         assert_eq!(export::receipts(&region.store).unwrap(), receipts);
+        let hidden: BTreeSet<_> = export::hidden(&region.store).unwrap().into_iter().collect();
+        assert_eq!(hidden, told.hidden, "what users hid is hidden, and nothing else");
         let all_stable = exported.iter().all(|partition| partition.stable == partition.applied);
         assert!(all_stable, "at rest everything is stable");
         let mut carried = BTreeMap::new();
@@ -225,7 +243,7 @@ fn check(world: &World, told: &Told) {
                 }
             }
         }
-        for ((conversation, sender, message), dots) in &told.0 {
+        for ((conversation, sender, message), dots) in &told.dots {
             for dot in dots {
                 let held = carried.get(&(conversation.partition(), *dot));
                 let identity = crdt::Identity { sender: *sender, message: *message };

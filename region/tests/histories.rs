@@ -24,7 +24,7 @@ fn bodies(world: &World, at: usize, who: u64) -> Vec<String> {
 fn hlc(done: Done) -> Timestamp {
     match done {
         Done::Operation { hlc, .. } => hlc,
-        Done::Exists { .. } | Done::Receipt => panic!("an operation has a timestamp"),
+        Done::Exists { .. } | Done::Receipt | Done::Hidden { .. } => panic!("an operation has a timestamp"),
     }
 }
 
@@ -134,7 +134,7 @@ fn what_a_crash_takes_back_had_not_left() {
     let done = world.ask(0, 1, post(group(1), 3, "kept")).unwrap();
     let dot = |done: &Done| match done {
         Done::Operation { dot, .. } => *dot,
-        Done::Exists { .. } | Done::Receipt => panic!(),
+        Done::Exists { .. } | Done::Receipt | Done::Hidden { .. } => panic!(),
     };
     assert_eq!(
         dot(&crate::rig::reply(&lost.effects).unwrap()),

@@ -12,6 +12,7 @@ mod damage;
 mod documents;
 mod epochs;
 mod following_epochs;
+mod hidden;
 mod histories;
 mod journey;
 mod log_reads;

@@ -42,6 +42,10 @@ fn tell(outcome: &Outcome) -> String {
         "unsettled",
         "documents",
         "document_changes",
+        "leftovers",
+        "epochs",
+        "survey",
+        "hidden_from",
     ];
     let mut tables: BTreeMap<u8, usize> = BTreeMap::new();
     for (key, _) in outcome.batch.writes() {
@@ -65,6 +69,7 @@ fn tell(outcome: &Outcome) -> String {
             Effect::Receipt { user, delivered, read, .. } => {
                 format!("receipt: {user} delivered {delivered} read {read}")
             }
+            Effect::Hidden { user, message, .. } => format!("hidden: {} from {user}", message.message),
             Effect::Stable { cut, .. } => format!("stable: {cut}"),
             Effect::Advanced { state, .. } => {
                 format!("advanced: log {} feed {} {}", state.log_end.0, state.feed_end.0, state.applied)
@@ -88,6 +93,7 @@ fn done_name(done: &region::command::Done) -> String {
         region::command::Done::Operation { dot, .. } => format!("done by {dot}"),
         region::command::Done::Exists { .. } => "exists".to_owned(),
         region::command::Done::Receipt => "receipt joined".to_owned(),
+        region::command::Done::Hidden { .. } => "hidden".to_owned(),
     }
 }
 
@@ -300,7 +306,7 @@ fn a_store_of_another_kind_is_refused_by_name() {
 
 /// Whoever changes this has changed what older stores hold: `meta::FORMAT` grows, and old stores are read or refused by name.
 #[test]
-fn the_bytes_on_disks_are_those_of_format_10() {
+fn the_bytes_on_disks_are_those_of_format_11() {
     let mut world = World::new(2);
     world.ask(0, 1, create(group(1), 1, &[1, 2])).unwrap();
     world.ask(1, 2, create(group(2), 2, &[1])).unwrap();
@@ -324,14 +330,15 @@ fn the_bytes_on_disks_are_those_of_format_10() {
     ]) {
         world.step(1, vec![Input::Operate { ticket, act }]);
     }
+    world.ask(1, 1, Command::Hide { conversation: group(1), message: target }).unwrap();
     world.calm();
-    assert_eq!(meta::FORMAT, 10);
+    assert_eq!(meta::FORMAT, 11);
     let mut hasher = blake3::Hasher::new();
     for (key, value) in world.regions[0].store.records() {
         hasher.update(key).update(value);
     }
     let digest = hasher.finalize().to_hex().to_string();
-    expect!["76 records, e9a54ab3114b7a820aa780c98ebc7e56"].assert_eq(&format!(
+    expect!["79 records, 0a9b4ee8e8e2d3ae25445c4d1d6f30e2"].assert_eq(&format!(
         "{} records, {}",
         world.regions[0].store.records().count(),
         &digest[..32]

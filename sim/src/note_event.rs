@@ -23,6 +23,7 @@ pub fn note_event(said: Said) -> Option<Event> {
                 Content::Removed { user } => Event::Left { conversation, user },
                 Content::Edited { .. }
                 | Content::Deleted { .. }
+                | Content::Withheld { .. }
                 | Content::Reacted { .. }
                 | Content::Withdrawn { .. }
                 | Content::Promoted { .. }
@@ -63,6 +64,7 @@ pub fn note_event(said: Said) -> Option<Event> {
         | Said::Redirected { .. }
         | Said::CaughtUp { .. }
         | Said::Amended { .. }
+        | Said::Hidden { .. }
         | Said::Membership { member: true, .. }
         | Said::Documented { .. }
         | Said::Listed { .. } => return None,

@@ -71,6 +71,13 @@ impl Amended {
         self.messages.get(&key).map(|message| message.look(key))
     }
 
+    /// The message is hidden: nothing of it is kept.
+    pub(crate) fn forget(&mut self, (sender, message): (UserId, MessageId)) {
+        if let Some(forgotten) = self.messages.remove(&(message, sender)) {
+            self.bytes -= forgotten.bodies.values().map(Bytes::len).sum::<usize>();
+        }
+    }
+
     /// How many messages, and how many bytes of bodies.
     pub(crate) fn size(&self) -> (usize, usize) {
         (self.messages.len(), self.bytes)
@@ -117,6 +124,7 @@ fn read(item: &Item) -> Option<(Amendment, Option<Bytes>)> {
             (target, AmendmentAct::Withdraw { emoji: emoji.clone(), seen: seen.clone() }, None)
         }
         Content::Post { .. }
+        | Content::Withheld { .. }
         | Content::Created { .. }
         | Content::Added { .. }
         | Content::Left

@@ -91,7 +91,10 @@ impl Client {
         page: &v1::Messages,
     ) -> Result<(), MalformedFrame> {
         let conversation = read_id("conversation", &page.conversation)?;
-        let items = page.items.iter().map(Item::try_from).collect::<Result<_, _>>()?;
+        let mut items: Vec<Item> = page.items.iter().map(Item::try_from).collect::<Result<_, _>>()?;
+        if let Some(known) = self.conversations.get(&conversation) {
+            items.retain(|item| !known.hidden.contains((item.sender, item.message)));
+        }
         if self.lines.get_mut(&key).is_some_and(|line| line.is_answer(request, false)) {
             step.show(Event::Paged { conversation, items, more: page.more });
         }
@@ -123,7 +126,15 @@ impl Client {
         request: u64,
         list: &v1::Conversations,
     ) -> Result<(), MalformedFrame> {
-        let conversations = list.conversations.iter().map(Summary::try_from).collect::<Result<_, _>>()?;
+        let mut conversations: Vec<Summary> =
+            list.conversations.iter().map(Summary::try_from).collect::<Result<_, _>>()?;
+        for summary in &mut conversations {
+            let known = self.conversations.get(&summary.conversation);
+            let hides = |last: &mut Item| {
+                known.is_some_and(|known| known.hidden.contains((last.sender, last.message)))
+            };
+            summary.last.take_if(hides);
+        }
         if self.lines.get_mut(&key).is_some_and(|line| line.is_answer(request, list.more)) {
             step.show(Event::Listed { placement: key.placement(), conversations, more: list.more });
         }

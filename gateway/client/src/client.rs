@@ -137,12 +137,14 @@ impl Client {
 
     /// What it holds, beside what it may; of its connections and conversations, what the fullest one holds.
     #[must_use]
-    pub fn held(&self) -> [Held; 8] {
+    pub fn held(&self) -> [Held; 9] {
         let (entries, bytes) = self.outbox.size();
         let most = |count: fn(&Line) -> usize| self.lines.values().map(|line| count(line)).max().unwrap_or(0);
         let amended = self.conversations.values().map(|conversation| conversation.amended.size());
         let (messages, bodies) =
             amended.fold((0, 0), |most, size| (usize::max(most.0, size.0), usize::max(most.1, size.1)));
+        let hidden =
+            self.conversations.values().map(|conversation| conversation.hidden.len()).max().unwrap_or(0);
         [
             Held::new("commands in the outbox", entries, limits::OUTBOX_ENTRIES_MAX),
             Held::new("bytes in the outbox", bytes, limits::OUTBOX_BYTES_MAX),
@@ -152,6 +154,7 @@ impl Client {
             Held::new("receipts in flight", most(|line| line.receipts.len()), limits::RECEIPTS_IN_FLIGHT_MAX),
             Held::new("amended messages", messages, limits::AMENDED_MAX),
             Held::new("bytes of edits", bodies, limits::AMENDED_BYTES_MAX),
+            Held::new("messages hidden", hidden, limits::HIDDEN_MAX),
         ]
     }
 
@@ -170,6 +173,7 @@ impl Client {
         match act {
             Act::Send { .. }
             | Act::Amend { .. }
+            | Act::DeleteForMe { .. }
             | Act::EditDocument { .. }
             | Act::CreateGroup { .. }
             | Act::OpenDirect { .. }
@@ -207,6 +211,7 @@ impl Client {
                 Ok(())
             }
             server_frame::Frame::Error(error) => self.error(step, key, request, error),
+            server_frame::Frame::DeletedForMe(deleted) => self.deleted_for_me(step, key, &deleted),
             server_frame::Frame::Membership(change) => self.membership(step, key, &change),
         };
         if let Err(malformed) = heard {

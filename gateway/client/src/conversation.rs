@@ -4,6 +4,7 @@
 //! stands after.
 
 use crate::amended::Amended;
+use crate::hidden::Hidden;
 use crate::identities::Identities;
 use crate::mark::Given;
 use crate::ticks::Ticks;
@@ -40,6 +41,8 @@ pub(crate) struct Conversation {
     pub(crate) identities: Identities,
     /// What became of them.
     pub(crate) amended: Amended,
+    /// Which of them the user has deleted for themselves.
+    pub(crate) hidden: Hidden,
     /// Own messages and the receipts of others.
     pub(crate) ticks: Ticks,
     /// What the present connection has told to be stable.

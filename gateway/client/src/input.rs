@@ -60,6 +60,15 @@ pub enum Act {
         /// What.
         what: Amend,
     },
+    /// Deletes a message for the user alone: it goes from their view, on all their devices.
+    DeleteForMe {
+        /// Where.
+        conversation: ConversationId,
+        /// The command's id; drawn if not given.
+        command: Option<MessageId>,
+        /// The sender and id of the message.
+        target: (UserId, MessageId),
+    },
     /// Changes what a conversation says of itself.
     EditDocument {
         /// Which.

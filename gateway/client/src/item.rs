@@ -105,6 +105,11 @@ pub enum Content {
         /// The sender and id of the message.
         target: (UserId, MessageId),
     },
+    /// A message that the user has deleted for themselves, or what somebody did to it. There is nothing to show.
+    Withheld {
+        /// The sender and id of the message.
+        target: (UserId, MessageId),
+    },
     /// The sender reacts to a message.
     Reacted {
         /// The sender and id of the message.
@@ -123,6 +128,27 @@ pub enum Content {
     },
 }
 
+impl Item {
+    /// The sender and id of the message that it carries, or does something to.
+    #[must_use]
+    pub const fn about(&self) -> Option<(UserId, MessageId)> {
+        match &self.content {
+            Content::Post { .. } => Some((self.sender, self.message)),
+            content => content.target(),
+        }
+    }
+
+    /// Whether it carries a message, be it one that is withheld.
+    #[must_use]
+    pub(crate) fn is_message(&self) -> bool {
+        match &self.content {
+            Content::Post { .. } => true,
+            Content::Withheld { target } => *target == (self.sender, self.message),
+            _ => false,
+        }
+    }
+}
+
 impl Content {
     /// The sender and id of the message that it is about, if it does something to one.
     #[must_use]
@@ -130,6 +156,7 @@ impl Content {
         match self {
             Self::Edited { target, .. }
             | Self::Deleted { target }
+            | Self::Withheld { target }
             | Self::Reacted { target, .. }
             | Self::Withdrawn { target, .. } => Some(*target),
             Self::Post { .. }
@@ -249,7 +276,7 @@ fn read_became(post: &v1::Post) -> Result<Became, MalformedFrame> {
 }
 
 /// Reads a reference to a message.
-fn read_reference(reference: &v1::MessageRef) -> Result<(UserId, MessageId), MalformedFrame> {
+pub(crate) fn read_reference(reference: &v1::MessageRef) -> Result<(UserId, MessageId), MalformedFrame> {
     Ok((read_id("sender", &reference.sender)?, read_id("message", &reference.message)?))
 }
 
@@ -292,6 +319,9 @@ impl TryFrom<&v1::Item> for Item {
             },
             v1::item::Content::Deleted(deleted) => {
                 Content::Deleted { target: read_target(deleted.target.as_ref())? }
+            }
+            v1::item::Content::Withheld(withheld) => {
+                Content::Withheld { target: read_target(withheld.target.as_ref())? }
             }
             v1::item::Content::Reacted(reacted) => Content::Reacted {
                 target: read_target(reacted.target.as_ref())?,

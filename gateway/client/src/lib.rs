@@ -14,6 +14,7 @@ mod client;
 mod conversation;
 mod error;
 pub mod forward;
+mod hidden;
 mod identities;
 mod input;
 mod item;

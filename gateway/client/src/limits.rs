@@ -52,6 +52,10 @@ pub const AMENDED_MAX: usize = 4_096;
 /// same happens.
 pub const AMENDED_BYTES_MAX: usize = 1 << 20;
 
+/// Messages per conversation that the user has deleted for themselves, as this device remembers: what eight regions let in that do not hear of each other. At it the oldest
+/// is forgotten here, and what is shown of it is the region's affair.
+pub const HIDDEN_MAX: usize = 8_192;
+
 /// Own messages per conversation whose delivered and read ticks are followed: what a screen can show, many times over. At it, the
 /// oldest are not followed further.
 pub const OWN_MESSAGES_MAX: usize = 1_024;

@@ -54,6 +54,7 @@ impl Given {
             Content::Post { .. }
             | Content::Edited { .. }
             | Content::Deleted { .. }
+            | Content::Withheld { .. }
             | Content::Reacted { .. }
             | Content::Withdrawn { .. }
             | Content::Promoted { .. }

@@ -39,6 +39,8 @@ pub(crate) enum Wish {
         /// Of an edit, as of a post.
         seen: Option<Bytes>,
     },
+    /// Delete a message for the user alone.
+    Hide { target: (UserId, MessageId) },
     /// Change what the conversation says of itself.
     Document(DocumentEdit),
     /// Begin a group.
@@ -127,7 +129,8 @@ impl Wish {
                 DocumentEdit::Name(text) | DocumentEdit::Icon(text) | DocumentEdit::Description(text),
             ) => text.len(),
             Self::Document(DocumentEdit::Setting { name, value }) => name.len() + value.len(),
-            Self::Document(DocumentEdit::Pin(_) | DocumentEdit::Unpin(_))
+            Self::Hide { .. }
+            | Self::Document(DocumentEdit::Pin(_) | DocumentEdit::Unpin(_))
             | Self::Direct { .. }
             | Self::Members(_) => 0,
         }

@@ -116,6 +116,16 @@ pub enum Event {
         /// How it stands.
         became: Became,
     },
+    /// The user has deleted a message for themselves, on this device or another: it goes from the view, if it was there. Once per message. Items about it that
+    /// still come are shown as [`Content::Withheld`](crate::item::Content::Withheld).
+    Hidden {
+        /// Where.
+        conversation: ConversationId,
+        /// The message's sender.
+        sender: UserId,
+        /// The message's id.
+        message: MessageId,
+    },
     /// All that was waiting in this conversation has been shown; from here on it is live.
     CaughtUp {
         /// Which.

@@ -56,6 +56,9 @@ impl Client {
                     known.and_then(|known| known.cursor.clone()).filter(|_| matches!(what, Amend::Edit(_)));
                 Some((conversation, command, Wish::Amend { target, what, seen }))
             }
+            Act::DeleteForMe { conversation, command, target } => {
+                Some((conversation, command, Wish::Hide { target }))
+            }
             Act::EditDocument { conversation, command, edit } => {
                 Some((conversation, command, Wish::Document(edit)))
             }
@@ -154,9 +157,12 @@ impl Client {
                 self.ask_again_later(step, conversation, number, Aside::InVain);
             }
             None => {
-                // Nothing had to be done: there is no operation that could become stable.
-                self.outbox.remove(number);
+                // Nothing had to be done, or nothing that is an operation: none could become stable.
+                let entry = self.outbox.remove(number);
                 step.show(Event::Acknowledged { conversation, command: id, place: None });
+                if let Some(Wish::Hide { target }) = entry.map(|entry| entry.wish) {
+                    self.hide(step, conversation, target);
+                }
             }
         }
         Ok(())
@@ -268,7 +274,11 @@ impl Wish {
     fn seen(&self) -> Option<Bytes> {
         match self {
             Self::Post { seen, .. } | Self::Amend { seen, .. } => seen.clone(),
-            Self::Document(_) | Self::Create { .. } | Self::Direct { .. } | Self::Members(_) => None,
+            Self::Hide { .. }
+            | Self::Document(_)
+            | Self::Create { .. }
+            | Self::Direct { .. }
+            | Self::Members(_) => None,
         }
     }
 
@@ -314,6 +324,10 @@ fn write_command(entry: &Entry, after: Option<MessageId>) -> Frame {
                 Amend::Withdraw(emoji) => react(emoji, true),
             };
             Frame::React(v1::React { conversation, command, target, emoji, withdraw })
+        }
+        Wish::Hide { target } => {
+            let target = Some(write_message_ref(*target));
+            Frame::DeleteForMe(v1::DeleteForMe { conversation, command, target })
         }
         Wish::Create { members, name, begun_in } => Frame::CreateGroup(v1::CreateGroup {
             conversation,

@@ -2,7 +2,7 @@
 //!
 //! What must always hold:
 //! - Items are shown in the order delivered, which is causal: each after everything its author's region had applied.
-//! - One identity is shown once; a duplicate at an earlier place moves it.
+//! - One identity is shown once; a duplicate at an earlier place moves it. What the user has deleted for themselves is shown as nothing but that.
 //! - The cursor is taken with the items and not before; what is delivered twice is shown once.
 
 use crate::amended::Look;
@@ -10,7 +10,7 @@ use crate::client::{Client, Step};
 use crate::conversation::Conversation;
 use crate::error::LocalRefusal;
 use crate::identities::Sighting;
-use crate::item::{Content, Item, MalformedFrame, Place, read_cut, read_id};
+use crate::item::{Content, Item, MalformedFrame, Place, read_cut, read_id, read_reference};
 use crate::limits;
 use crate::line::{LineKey, Question};
 use crate::output::Event;
@@ -50,7 +50,11 @@ impl Client {
 
     fn show_item(&mut self, step: &mut Step<'_>, id: ConversationId, item: Item) {
         let me = self.config.user;
+        if let Content::Withheld { target } = item.content {
+            self.hide(step, id, target);
+        }
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
+        let item = conversation.hidden.withhold(item);
         let (sender, message, place) = (item.sender, item.message, item.place);
         let given = conversation.given.covers(place.dot);
         if given {
@@ -85,6 +89,7 @@ impl Client {
             Content::Post { .. }
             | Content::Edited { .. }
             | Content::Deleted { .. }
+            | Content::Withheld { .. }
             | Content::Reacted { .. }
             | Content::Withdrawn { .. } => {}
         }
@@ -94,7 +99,7 @@ impl Client {
             Sighting::Moves { .. } | Sighting::Known => None,
         };
         let look = conversation.amended.take(&item).or(look);
-        let is_post = matches!(item.content, Content::Post { .. });
+        let is_post = item.is_message();
         match sighting {
             Sighting::New => {
                 let seen = match &item.content {
@@ -109,6 +114,7 @@ impl Client {
                     | Content::Rights
                     | Content::DocumentChanged { .. }
                     | Content::Deleted { .. }
+                    | Content::Withheld { .. }
                     | Content::Reacted { .. }
                     | Content::Withdrawn { .. } => None,
                 };
@@ -142,6 +148,33 @@ impl Client {
             if self.outbox.find(id, message).is_some() {
                 self.stands(step, id, message, place);
             }
+        }
+    }
+
+    /// The user has deleted messages for themselves.
+    pub(crate) fn deleted_for_me(
+        &mut self,
+        step: &mut Step<'_>,
+        key: LineKey,
+        deleted: &v1::DeletedForMe,
+    ) -> Result<(), MalformedFrame> {
+        let id: ConversationId = read_id("conversation", &deleted.conversation)?;
+        let messages: Vec<_> = deleted.messages.iter().map(read_reference).collect::<Result<_, _>>()?;
+        if self.conversation_of(step, key, id).is_some() {
+            for message in messages {
+                self.hide(step, id, message);
+            }
+        }
+        Ok(())
+    }
+
+    /// A message goes from the view, whether or not it was there.
+    pub(crate) fn hide(&mut self, step: &mut Step<'_>, id: ConversationId, target: (UserId, MessageId)) {
+        let Some(conversation) = self.conversations.get_mut(&id) else { return };
+        if conversation.hidden.hide(target) {
+            conversation.amended.forget(target);
+            let (sender, message) = target;
+            step.show(Event::Hidden { conversation: id, sender, message });
         }
     }
 
@@ -258,6 +291,7 @@ fn note_membership(conversation: &mut Conversation, me: UserId, item: &Item) {
         Content::Post { .. }
         | Content::Edited { .. }
         | Content::Deleted { .. }
+        | Content::Withheld { .. }
         | Content::Reacted { .. }
         | Content::Withdrawn { .. }
         | Content::Removed { .. }

@@ -21,6 +21,7 @@ crdt::marks! {
     MARKED = "a message is shown with the mark";
     MARK_CLEARED = "a mark goes";
     MARKS_FULL = "a further mark is not followed";
+    HIDDEN_FORGOTTEN = "so many messages are hidden that the oldest is forgotten";
     AMENDED_FORGOTTEN = "what became of the oldest message is forgotten";
     IDENTITY_FORGOTTEN = "the oldest identity is forgotten";
     MEMBERSHIP_FORGOTTEN = "a membership's hiding is not followed";

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod amending;
+mod hidden;
 mod keeping_connected;
 mod protocol_page;
 mod sending_and_showing;

@@ -59,6 +59,7 @@ const fn asked(frame: &Asked) -> &'static str {
         Asked::EditDocument(_) => "edit_document",
         Asked::ChangeDocument(_) => "change_document",
         Asked::GetDocument(_) => "get_document",
+        Asked::DeleteForMe(_) => "delete_for_me",
     }
 }
 
@@ -78,6 +79,7 @@ const fn told(frame: &Told) -> &'static str {
         Told::Error(_) => "error",
         Told::Membership(_) => "membership",
         Told::Document(_) => "document",
+        Told::DeletedForMe(_) => "deleted_for_me",
     }
 }
 
@@ -91,7 +93,7 @@ fn every_example_of_a_client_is_a_frame_and_every_frame_has_one() {
         let written = std::str::from_utf8(written.bytes()).unwrap();
         assert_eq!(tokens(&example), tokens(written), "not as it is written");
     }
-    assert_eq!(shown.len(), 23, "{shown:?}");
+    assert_eq!(shown.len(), 24, "{shown:?}");
 }
 
 #[test]
@@ -104,7 +106,7 @@ fn every_example_of_a_region_is_a_frame_that_the_client_takes_and_every_frame_ha
         let written = std::str::from_utf8(written.bytes()).unwrap();
         assert_eq!(tokens(&example), tokens(written), "not as it is written");
     }
-    assert_eq!(shown.len(), 14, "{shown:?}");
+    assert_eq!(shown.len(), 15, "{shown:?}");
 }
 
 #[test]

@@ -128,6 +128,10 @@ impl FanOut {
                 let Some(inboxes) = tables.users.get(&user) else { return };
                 self.put_all(inboxes.values(), &Event::Membership { conversation, member });
             }
+            Effect::Hidden { conversation, user, message } => {
+                let Some(inboxes) = tables.users.get(&user) else { return };
+                self.put_all(inboxes.values(), &Event::Hidden { conversation, message });
+            }
             Effect::Receipt { conversation, user, device, delivered, read } => {
                 let Some(inboxes) = tables.ticks.get(&conversation) else { return };
                 let (delivered, read) = (Arc::new(delivered), Arc::new(read));
@@ -335,6 +339,7 @@ mod tests {
             cut: Arc::new(Cut::new()),
             highest: Timestamp(arrival),
             item: Arc::new(item),
+            hidden_from: [].into(),
         })
     }
 

@@ -4,7 +4,7 @@
 //! there; it is then told once that it missed something, after the last event that it got and before the next.
 
 use crate::limits;
-use crdt::{ConversationId, Cut, DeviceId, PartitionId, UserId, VersionVector};
+use crdt::{ConversationId, Cut, DeviceId, Identity, PartitionId, UserId, VersionVector};
 use gateway::input::Redirect;
 use gateway::{Input, SharedDelivery};
 use std::collections::VecDeque;
@@ -18,6 +18,8 @@ pub(crate) enum Event {
     Changed(Arc<SharedDelivery>),
     /// The session's user became, or ceased to be, a member.
     Membership { conversation: ConversationId, member: bool },
+    /// The session's user no longer sees a message.
+    Hidden { conversation: ConversationId, message: Identity },
     /// A receipt grew.
     Receipt {
         conversation: ConversationId,
@@ -40,6 +42,7 @@ impl Event {
         match self {
             Self::Changed(delivery) => Input::Changed(delivery),
             Self::Membership { conversation, member } => Input::Membership { conversation, member },
+            Self::Hidden { conversation, message } => Input::Hidden { conversation, message },
             Self::Receipt { conversation, user, device, delivered, read } => {
                 Input::Receipt { conversation, user, device, delivered, read }
             }

@@ -244,6 +244,11 @@ pub const CODES: &[Code] = &[
     code("too_many_emoji", "the message shows 20 different emoji", "choose one that is there"),
     code("too_many_reactions", "the user gave this reaction 32 times already", "choose another"),
     code(
+        "too_many_hidden",
+        "the user has deleted 1,024 messages of the conversation for themselves",
+        "no more may be; those of others are deleted by them",
+    ),
+    code(
         "unknown_reaction",
         "there is no such reaction of the user here",
         "wait until this region has heard of it",

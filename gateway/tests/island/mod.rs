@@ -63,6 +63,8 @@ pub struct Island {
     pub stable: VersionVector,
     /// The document of every conversation.
     pub document: Option<DocumentRead>,
+    /// What [`USER`] has hidden, in every conversation.
+    pub hidden: BTreeSet<crdt::Identity>,
     issued: u64,
 }
 
@@ -75,6 +77,7 @@ impl Island {
             members: BTreeMap::new(),
             stable: VersionVector::new(),
             document: None,
+            hidden: BTreeSet::new(),
             issued: 0,
         }
     }
@@ -100,8 +103,13 @@ impl Island {
             arrival: ArrivalNumber(entries.len() as u64),
             cut: Arc::new(entries.iter().map(|entry| entry.dot).collect()),
             highest: entries.iter().map(|entry| entry.hlc).max().unwrap(),
+            hidden_from: self.is_hidden(&item).then_some(USER).into_iter().collect(),
             item: Arc::new(item),
         }
+    }
+
+    fn is_hidden(&self, item: &Item) -> bool {
+        item.message_of().is_some_and(|message| self.hidden.contains(&message))
     }
 
     pub fn answer(&self, query: &Query) -> Answer {
@@ -138,11 +146,14 @@ impl Island {
                     cut.raise(item.dot);
                     highest = highest.max(item.hlc);
                     if !standing.cut.covers(item.dot) {
-                        items.push((arrival, item.clone()));
+                        let is_hidden = self.is_hidden(item);
+                        items.push((arrival, if is_hidden { item.withheld() } else { item.clone() }));
                     }
                 }
                 let end = ArrivalNumber(entries.len() as u64);
-                Answer::Changes(Some((Changes { items, through, cut, highest, end }, self.stable.clone())))
+                let hidden = self.hidden.clone();
+                let changes = Changes { items, through, cut, highest, end, hidden };
+                Answer::Changes(Some((changes, self.stable.clone())))
             }
             Query::Page { conversation, from, limit, .. } => {
                 let entries = self.entries.get(conversation);
@@ -212,6 +223,8 @@ pub struct Device {
     pub tickets: Vec<region::shard::Ticket>,
     /// Where frames were shared, the delivery they came in.
     pub shared: usize,
+    /// Items that came withheld.
+    pub withheld: Vec<Dot>,
 }
 
 impl Device {
@@ -237,6 +250,7 @@ impl Device {
             batch_items_max: 0,
             tickets: Vec::new(),
             shared: 0,
+            withheld: Vec::new(),
         };
         device.carry_out(out);
         device
@@ -270,6 +284,7 @@ impl Device {
             Input::Answered { ticket, result } => format!("answered {}: {}", ticket.0, result.is_ok()),
             Input::Read { query, .. } => format!("read {}", query.0),
             Input::Changed(delivery) => format!("changed {}", delivery.change().arrival.0),
+            Input::Hidden { message, .. } => format!("hidden {}", message.message),
             Input::Membership { member, .. } => format!("membership {member}"),
             Input::Receipt { device, .. } => format!("receipt of {device}"),
             Input::Stable { .. } => "stable".into(),
@@ -316,6 +331,10 @@ impl Device {
                 self.batch_items_max = self.batch_items_max.max(items.len());
                 let conversation = conversation.parse().unwrap();
                 assert!(!items.is_empty(), "an empty delivery");
+                let withheld =
+                    |item: &&v1::Item| matches!(item.content, Some(v1::item::Content::Withheld(_)));
+                self.withheld
+                    .extend(items.iter().filter(withheld).map(|item| item.dot.parse::<Dot>().unwrap()));
                 self.shown
                     .entry(conversation)
                     .or_default()

@@ -222,6 +222,7 @@ fn conversation_of(user: UserId, command: &Command) -> ConversationId {
         | Command::Amend { conversation, .. }
         | Command::ChangeDocument { conversation, .. }
         | Command::Receipt { conversation, .. }
+        | Command::Hide { conversation, .. }
         | Command::ReadQuietly { conversation, .. } => *conversation,
         Command::OpenDirect { placement, peer, .. } => ConversationId::direct(*placement, user, *peer),
     }

@@ -184,6 +184,7 @@ impl ShardThread {
                 Effect::Refused { peer, reason } => self.bridges.refused(peer, &reason),
                 Effect::Changed(_)
                 | Effect::Membership { .. }
+                | Effect::Hidden { .. }
                 | Effect::Receipt { .. }
                 | Effect::Stable { .. } => for_devices.push(effect),
             }

@@ -3,7 +3,7 @@
 //! The golden keys at the end are what older stores hold on their disks: whoever changes them changes the format.
 
 use super::*;
-use crdt::DeviceId;
+use crdt::{DeviceId, Identity};
 use expect_test::expect;
 use proptest::prelude::*;
 
@@ -28,6 +28,11 @@ fn key() -> impl Strategy<Value = Key> {
         (conversation.clone(), user.clone(), number).prop_map(|(conversation, user, device)| {
             RegisterKey::Receipt(conversation, user, DeviceId(device))
         }),
+        (conversation.clone(), user.clone(), user.clone(), any::<u128>()).prop_map(
+            |(of, user, sender, id)| {
+                RegisterKey::Hidden(of, user, Identity { sender, message: MessageId(id) })
+            }
+        ),
     ];
     prop_oneof![
         (bucket.clone(), number).prop_map(|(bucket, number)| Key::Log(bucket, Position(number))),
@@ -58,6 +63,8 @@ fn key() -> impl Strategy<Value = Key> {
             user,
             MessageId(id)
         )),
+        (conversation.clone(), user.clone(), any::<u128>())
+            .prop_map(|(conversation, user, id)| Key::HiddenFrom(conversation, user, MessageId(id))),
         (conversation.clone(), number)
             .prop_map(|(conversation, number)| Key::Change(conversation, ArrivalNumber(number))),
         (user, conversation).prop_map(|(user, conversation)| Key::Membership(user, conversation)),
@@ -133,6 +140,8 @@ fn golden_keys_stay_as_they_are_on_disks() {
     let conversation = ConversationId::group(PlacementId(1), 5);
     let bucket = conversation.partition().bucket;
     let receipt = RegisterKey::Receipt(conversation, UserId(8), DeviceId(9));
+    let message = Identity { sender: UserId(9), message: MessageId(7) };
+    let hidden = RegisterKey::Hidden(conversation, UserId(8), message);
     let keys = [
         Key::Log(bucket, Position(1)),
         Key::Dot(bucket, dot),
@@ -154,6 +163,8 @@ fn golden_keys_stay_as_they_are_on_disks() {
         Key::Leftover(bucket),
         Key::Epoch(Epoch(3)),
         Key::Survey,
+        Key::Register(bucket, hidden),
+        Key::HiddenFrom(conversation, UserId(9), MessageId(7)),
     ];
     let hexadecimal =
         |key: &Key| -> String { key.encode().iter().map(|byte| format!("{byte:02x}")).collect() };
@@ -179,5 +190,7 @@ fn golden_keys_stay_as_they_are_on_disks() {
         present      ffff12
         leftovers    ffff18008b
         epochs       ffff190000000000000003
-        survey       ffff1a"#]].assert_eq(&lines.join("\n"));
+        survey       ffff1a
+        registers    008b0605000100000000000000000000000000050000000000000008000000000000000900000000000000000000000000000007
+        hidden_from  008b1b00010000000000000000000000000005000000000000000900000000000000000000000000000007"#]].assert_eq(&lines.join("\n"));
 }

@@ -10,14 +10,15 @@ use crate::item::ArrivalNumber;
 use crate::keys::{Key, KeyRange};
 use crate::record::{self, ChangeRecord};
 use crate::store::{Direction, StoreError, View};
-use crdt::{ConversationId, Cut};
+use crdt::{ConversationId, Cut, Identity};
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-/// Up to `limit` entries that the standing lacks and `since` does not hide.
+/// Up to `limit` entries that the standing lacks and `since` does not hide; those about messages in `hidden` are withheld.
 pub(super) fn changes(
     view: &dyn View,
     conversation: ConversationId,
-    since: &Cut,
+    (since, hidden): (&Cut, BTreeSet<Identity>),
     standing: &Standing,
     limit: usize,
 ) -> Result<Changes, StoreError> {
@@ -38,6 +39,8 @@ pub(super) fn changes(
         }
         if !standing.cut.covers(entry.dot) && !since.covers(entry.dot) {
             let item = item_at(view, &held, conversation, entry.position)?;
+            let is_hidden = item.message_of().is_some_and(|message| hidden.contains(&message));
+            let item = if is_hidden { item.withheld() } else { item };
             bytes += body_bytes(&item);
             highest = highest.max(item.hlc);
             items.push((arrival, item));
@@ -49,7 +52,7 @@ pub(super) fn changes(
     if through == held.arrival {
         highest = highest.max(held.highest);
     }
-    Ok(Changes { items, through, cut, highest, end: held.arrival })
+    Ok(Changes { items, through, cut, highest, end: held.arrival, hidden })
 }
 
 /// The arrival number up to which every entry is covered.

@@ -1,7 +1,7 @@
 //! A page of a conversation's messages in the display order.
 //!
 //! What must always hold: a message stands on a page once, at its canonical place, and not at all when everything that ever carried it
-//! is hidden from the reader.
+//! is hidden from the reader, or when the reader has hidden it from themselves.
 
 use super::origins::Origins;
 use super::{PageFrom, READ_BYTES_MAX, body_bytes, held, message_at};
@@ -9,14 +9,15 @@ use crate::item::Item;
 use crate::keys::{Key, KeyRange};
 use crate::record::{self, IdentityRecord, TimelineRecord};
 use crate::store::{Direction, StoreError, View};
-use crdt::{ConversationId, Cut, Kind};
+use crdt::{ConversationId, Cut, Identity, Kind};
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-/// Up to `limit` messages that `since` does not hide.
+/// Up to `limit` messages that `since` does not hide and that are not in `hidden`.
 pub(super) fn page(
     view: &dyn View,
     conversation: ConversationId,
-    since: &Cut,
+    (since, hidden): (&Cut, &BTreeSet<Identity>),
     from: PageFrom,
     limit: usize,
 ) -> Result<Vec<Item>, StoreError> {
@@ -47,7 +48,8 @@ pub(super) fn page(
             return Ok(ControlFlow::Continue(()));
         }
         let item = message_at(view, conversation, entry.position)?;
-        if !covered || shown_by_alias(view, conversation, &item, since)? {
+        let is_hidden = hidden.contains(&Identity { sender: item.sender, message: item.message });
+        if !is_hidden && (!covered || shown_by_alias(view, conversation, &item, since)?) {
             bytes += body_bytes(&item);
             items.push(item);
         }

@@ -1,11 +1,12 @@
 //! A conversation as its list shows it: members, last message, unread count.
 //!
 //! What must always hold: a message counts as unread once, whatever carried it, unless any of what carried it was read; what is
-//! hidden from the member never counts, nor what was deleted. The count looks at a bounded number of entries.
+//! hidden from the member never counts, nor what was deleted or what they hid from themselves. The count looks at a bounded number of entries.
 
 use super::origins::Origins;
 use super::{PageFrom, Summary, held, is_deleted, membership, page, receipts_in};
 use crate::document;
+use crate::hide_message;
 use crate::item::ArrivalNumber;
 use crate::keys::{Key, KeyRange};
 use crate::limits::UNREAD_LOOKED_AT_MAX;
@@ -13,6 +14,7 @@ use crate::partition;
 use crate::record::{self, ChangeRecord, ConversationRecord, IdentityRecord};
 use crate::store::{Direction, StoreError, View};
 use crdt::{ConversationId, Cut, Identity, Kind, UserId};
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 /// The summary that a member is shown.
@@ -24,8 +26,9 @@ pub(super) fn summary(
     let held = held(view, conversation)?;
     let since = membership(view, conversation, user)?.unwrap_or_default().since;
     let members = partition::members(view, conversation)?;
-    let last = page::page(view, conversation, &since, PageFrom::Newest, 1)?.pop();
-    let unread = unread(view, conversation, user, &since, &held)?;
+    let hidden = hide_message::hidden_from(view, conversation, user)?;
+    let last = page::page(view, conversation, (&since, &hidden), PageFrom::Newest, 1)?.pop();
+    let unread = unread(view, conversation, user, (&since, &hidden), &held)?;
     let name = document::view(view, conversation)?.and_then(|document| document.name);
     Ok(Summary {
         conversation,
@@ -44,7 +47,7 @@ fn unread(
     view: &dyn View,
     conversation: ConversationId,
     user: UserId,
-    since: &Cut,
+    (since, hidden): (&Cut, &BTreeSet<Identity>),
     held: &ConversationRecord,
 ) -> Result<u64, StoreError> {
     let mut read = since.clone();
@@ -64,7 +67,8 @@ fn unread(
         } else if entry.kind == Kind::Post && entry.sender != user && !entry.repeated {
             let read_otherwise = held.aliases > 0 && any_read(view, conversation, &entry, &read)?;
             let message = Identity { sender: entry.sender, message: entry.message };
-            let is_gone = held.amended > 0 && is_deleted(view, conversation, Some(message))?;
+            let is_gone = hidden.contains(&message)
+                || (held.amended > 0 && is_deleted(view, conversation, Some(message))?);
             unread += u64::from(!read_otherwise && !is_gone);
         }
         let stop = origins.is_done() || looked_at == UNREAD_LOOKED_AT_MAX;

@@ -134,6 +134,10 @@ pub(crate) struct LeftoverRecord {
     pub(crate) last: Position,
 }
 
+/// From whom a message is hidden, sorted: as many as its conversation has members, who hid it one by one.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct HiddenFromRecord(pub(crate) BTreeSet<UserId>);
+
 impl Record for LogRecord {
     fn write(&self, out: &mut Writer) {
         out.dot(self.dot);
@@ -383,6 +387,24 @@ impl Record for () {
 
     fn read(_: &mut Reader) -> Option<Self> {
         Some(())
+    }
+}
+
+impl Record for HiddenFromRecord {
+    fn write(&self, out: &mut Writer) {
+        self.0.iter().for_each(|user| out.user(*user));
+    }
+
+    fn read(fields: &mut Reader) -> Option<Self> {
+        let mut users = BTreeSet::new();
+        while fields.end().is_none() {
+            let user = fields.user()?;
+            if users.last().is_some_and(|last| *last >= user) {
+                return None;
+            }
+            users.insert(user);
+        }
+        Some(Self(users))
     }
 }
 

@@ -191,6 +191,7 @@ impl Person {
                     | Content::Claimed
                     | Content::Rights
                     | Content::Edited { .. }
+                    | Content::Withheld { .. }
                     | Content::Deleted { .. }
                     | Content::Reacted { .. }
                     | Content::DocumentChanged { .. }
@@ -212,6 +213,7 @@ impl Person {
             Event::Moved { .. }
             | Event::Repeated { .. }
             | Event::MarkCleared { .. }
+            | Event::Hidden { .. }
             | Event::Delivered { .. }
             | Event::Read { .. }
             | Event::Redirected { .. }

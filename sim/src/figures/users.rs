@@ -195,6 +195,7 @@ impl Watch {
             | Event::Repeated { .. }
             | Event::CaughtUp { .. }
             | Event::Amended { .. }
+            | Event::Hidden { .. }
             | Event::Stable { .. }
             | Event::Delivered { .. }
             | Event::Read { .. }

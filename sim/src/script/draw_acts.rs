@@ -26,6 +26,7 @@ enum Kind {
     Offline,
     Misuse,
     Amend,
+    Hide,
     Describe,
     Govern,
 }
@@ -91,7 +92,8 @@ fn plan<'a>(lot: &mut Lot, scenario: &'a Scenario, script: &Script) -> Plan<'a> 
     let amend = lot.share("amend_percent", &workload.amend_percent);
     let govern = lot.share("govern_percent", &workload.govern_percent);
     let describe = lot.share("describe_percent", &workload.describe_percent);
-    let others = read + begin + change + moves + offline + misuse + amend + govern + describe;
+    let hide = lot.share("hide_percent", &workload.hide_percent);
+    let others = read + begin + change + moves + offline + misuse + amend + govern + describe + hide;
     let kinds = vec![
         (Kind::Write, 100_u64.saturating_sub(others).max(1)),
         (Kind::Read, read),
@@ -103,6 +105,7 @@ fn plan<'a>(lot: &mut Lot, scenario: &'a Scenario, script: &Script) -> Plan<'a> 
         (Kind::Amend, amend),
         (Kind::Govern, govern),
         (Kind::Describe, describe),
+        (Kind::Hide, hide),
     ];
     Plan {
         workload,
@@ -199,6 +202,7 @@ impl Plan<'_> {
             Kind::Misuse => self.somebody_misuses(at_us, dice),
             Kind::Amend => self.somebody_amends(at_us, dice),
             Kind::Govern => self.a_group_quarrels(at_us, dice),
+            Kind::Hide => self.somebody_hides(at_us, dice),
             Kind::Describe => self.several_describe(at_us, dice),
         }
     }
@@ -235,6 +239,17 @@ impl Plan<'_> {
                 _ => How::Withdraw,
             };
             self.act(at_us, device.number, What::Amend { conversation, how }, dice);
+            at_us += dice.below(400_000);
+        }
+    }
+
+    /// Now and then on two devices, or by two people, right after each other: so that what is hidden in two regions crosses.
+    fn somebody_hides(&mut self, at_us: u64, dice: &mut Dice) {
+        let Some((conversation, device)) = self.somewhere(dice) else { return };
+        let mut at_us = at_us;
+        for _ in 0..dice.between(1, 2) {
+            let device = self.device_of(device.user, dice).unwrap_or(device);
+            self.act(at_us, device.number, What::Hide { conversation }, dice);
             at_us += dice.below(400_000);
         }
     }

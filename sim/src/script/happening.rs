@@ -56,6 +56,11 @@ pub enum What {
         /// What.
         how: How,
     },
+    /// The device's user deletes for themselves one of the last messages that the device was shown.
+    Hide {
+        /// Where.
+        conversation: u64,
+    },
     /// What a conversation says of itself is changed.
     Describe {
         /// Which.

@@ -101,6 +101,7 @@ pub(super) fn clear(script: &mut Script) {
                 What::Begin { conversation }
                 | What::Write { conversation, .. }
                 | What::Amend { conversation, .. }
+                | What::Hide { conversation }
                 | What::Describe { conversation, .. }
                 | What::Read { conversation }
                 | What::Leave { conversation } => conversations.contains(conversation),

@@ -55,6 +55,7 @@ impl World {
             Act::Move { region } => self.note(id, Event::Roamed { region: region.region.clone() }),
             Act::Send { .. }
             | Act::Amend { .. }
+            | Act::DeleteForMe { .. }
             | Act::CreateGroup { .. }
             | Act::OpenDirect { .. }
             | Act::MarkRead { .. }

@@ -49,6 +49,14 @@ pub(crate) struct People {
 impl People {
     /// A device tells its user something.
     pub(crate) fn is_told(&mut self, id: DeviceId, event: &Told) {
+        if let Told::Hidden { conversation, sender, message } = event {
+            // An application offers nothing any more for what is gone.
+            for last in [&mut self.messages, &mut self.wrote] {
+                if let Some(last) = last.get_mut(&(id, *conversation)) {
+                    last.retain(|one| *one != (*sender, *message));
+                }
+            }
+        }
         let Told::Shown { conversation, item, .. } = event else { return };
         if item.content.target().is_some() {
             return;
@@ -159,6 +167,7 @@ impl World {
                 }
             }
             What::Amend { conversation, how } => self.amend(id, conversation, how, &mut dice),
+            What::Hide { conversation } => self.hide(id, conversation, &mut dice),
             What::Describe { conversation, how } => self.describe(id, conversation, how, &mut dice),
             What::Read { conversation } => {
                 if let Some(conversation) = self.known_to(id, conversation) {
@@ -302,6 +311,16 @@ impl World {
             How::Withdraw => Amend::Withdraw(emoji),
         };
         self.act(id, Act::Amend { conversation, command: Some(command), target, what });
+    }
+
+    /// One of the last messages that the device was shown is deleted for its user alone.
+    fn hide(&mut self, id: DeviceId, conversation: u64, dice: &mut Dice) {
+        let Some(conversation) = self.known_to(id, conversation) else { return };
+        let command = Some(MessageId::new(self.device_wall(id).ms(), dice.wide()));
+        let last: Vec<_> =
+            self.people.messages.get(&(id, conversation)).into_iter().flatten().copied().collect();
+        let Some(target) = dice.pick(&last) else { return };
+        self.act(id, Act::DeleteForMe { conversation, command, target });
     }
 
     /// What a conversation says of itself is changed.

@@ -74,6 +74,7 @@ impl World {
             | Event::MarkCleared { .. }
             | Event::CaughtUp { .. }
             | Event::Amended { .. }
+            | Event::Hidden { .. }
             | Event::Refused { .. }
             | Event::Membership { .. }
             | Event::Paged { .. }

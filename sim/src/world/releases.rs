@@ -16,7 +16,7 @@ use bytes::Bytes;
 use crdt::operation::Envelope;
 use crdt::{PartitionId, RegionId};
 use prost::Message as _;
-use region::forms::{DIRECTORY, FLAGS};
+use region::forms::{DIRECTORY, FLAGS, HIDDEN};
 use replication::Reason;
 use replication::commit::{Commit, CommitRefused};
 use replication::output::Alarm;
@@ -24,8 +24,8 @@ use replication::proto;
 use replication::register::Register;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The first byte of a directory entry's name in feeds, and of the name of a region's flags.
-const REGISTERS: [(u8, u32); 2] = [(3, DIRECTORY), (4, FLAGS)];
+/// The first byte of a directory entry's name in feeds, of the name of a region's flags, and of what users have hidden from themselves.
+const REGISTERS: [(u8, u32); 3] = [(3, DIRECTORY), (4, FLAGS), (5, HIDDEN)];
 
 /// What of another release its peers notice.
 #[derive(Debug, Clone)]

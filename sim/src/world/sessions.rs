@@ -317,6 +317,19 @@ impl World {
                         self.session_told(life, line, Input::Membership { conversation, member });
                     }
                 }
+                Effect::Hidden { conversation, user, message } => {
+                    self.trace.tell(self.now, || {
+                        let crdt::Identity { sender, message } = message;
+                        format!("{} hides {message} of {sender} in {conversation} from {user}", life.region)
+                    });
+                    if !self.oracle.is_muted(life.region) {
+                        let mark = (conversation, user, (message.sender, message.message));
+                        self.oracle.hidden_stands(self.now, life.region, mark);
+                    }
+                    for line in self.audience(life, |audience| audience.of_user(user)) {
+                        self.session_told(life, line, Input::Hidden { conversation, message });
+                    }
+                }
                 Effect::Receipt { conversation, user, device, delivered, read } => {
                     self.trace.tell(self.now, || {
                         format!(

@@ -391,6 +391,7 @@ impl World {
                 }
                 Effect::Changed(_)
                 | Effect::Membership { .. }
+                | Effect::Hidden { .. }
                 | Effect::Receipt { .. }
                 | Effect::Stable { .. } => for_devices.push(effect),
             }

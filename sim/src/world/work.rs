@@ -102,6 +102,7 @@ impl Taken {
             | SessionInput::Answered { .. }
             | SessionInput::Changed(_)
             | SessionInput::Membership { .. }
+            | SessionInput::Hidden { .. }
             | SessionInput::Receipt { .. }
             | SessionInput::Stable { .. }
             | SessionInput::Missed

@@ -250,6 +250,7 @@ impl Person {
             | Event::Moved { .. }
             | Event::Repeated { .. }
             | Event::MarkCleared { .. }
+            | Event::Hidden { .. }
             | Event::CaughtUp { .. }
             | Event::Amended { .. }
             | Event::Delivered { .. }

@@ -74,6 +74,9 @@ impl Oracle {
                     else {
                         continue;
                     };
+                    if self.hidden.is_told(device, *id, message) {
+                        continue;
+                    }
                     looked_at += 1;
                     let wanted = expected(facts, screen, message);
                     let looks = screen.looks.get(&message).cloned().unwrap_or_default();

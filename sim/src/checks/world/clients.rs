@@ -39,7 +39,8 @@ impl Oracle {
             let messages = facts.amendments.messages();
             messages.filter(|message| facts.amendments.is_deleted(*message)).map(|(_, message)| message)
         });
-        let deleted: BTreeSet<MessageId> = deleted.collect();
+        // So is what users deleted for themselves, of which their own devices have no line.
+        let deleted: BTreeSet<MessageId> = deleted.chain(self.hidden.messages()).collect();
         for lines in histories.values() {
             if let Err(error) = collect(&mut evidence, lines, &deleted) {
                 self.violate(at, Checker::Clients, error.to_string());

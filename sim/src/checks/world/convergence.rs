@@ -38,7 +38,9 @@ impl Oracle {
             })?;
             let partitions = export::partitions(*view, placement)?;
             self.judge_operated(at, *region, placement, *view)?;
-            let registers = (export::receipts(*view)?, export::directory(*view)?, export::flags(*view)?);
+            let operated = (export::directory(*view)?, export::flags(*view)?);
+            let registers = (export::receipts(*view)?, export::hidden(*view)?, operated);
+            self.judge_marks(at, *region, placement, &registers.1);
             let state = (partitions, export::memberships(*view)?, registers, posts);
             self.says_what_it_exports(at, *region, &state.0, &state.1, &state.3);
             self.search_for_deleted(at, *region, placement, *view)?;
@@ -144,6 +146,7 @@ const fn changes_members(content: &Content) -> bool {
         Content::Post { .. }
         | Content::DocumentChanged { .. }
         | Content::Edited { .. }
+        | Content::Withheld { .. }
         | Content::Deleted { .. }
         | Content::Reacted { .. }
         | Content::Withdrawn { .. } => false,
@@ -158,7 +161,7 @@ fn differs<P: PartialEq, M: PartialEq, R: PartialEq, S: PartialEq>(
     if one.1 != other.1 {
         "who is a member of what"
     } else if one.2 != other.2 {
-        "receipts, homes or flags"
+        "receipts, homes, flags, or what users deleted for themselves"
     } else if one.3 != other.3 {
         "posts"
     } else if one.0 != other.0 {

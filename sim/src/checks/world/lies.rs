@@ -142,6 +142,7 @@ impl Oracle {
             | Event::Repeated { .. }
             | Event::MarkCleared { .. }
             | Event::Amended { .. }
+            | Event::Hidden { .. }
             | Event::Delivered { .. }
             | Event::Read { .. }
             | Event::SignedIn { .. }

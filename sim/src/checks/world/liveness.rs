@@ -37,6 +37,9 @@ impl Oracle {
                 return Some(unanswered);
             }
         }
+        if let Some(lacking) = self.lacks_hidden() {
+            return Some(lacking);
+        }
         for (device, known) in &self.record.devices {
             // What only a lost region had acknowledged is in an outbox still, and is sent elsewhere once its author's device is there.
             let mut acknowledged =
@@ -147,6 +150,7 @@ impl Oracle {
             + marks.ticks
             + marks.unmarked
             + marks.moved
+            + marks.hidden
             + marks.acknowledged
             + marks.receipts
     }
@@ -168,6 +172,7 @@ impl Oracle {
         self.judge_causal_order(at);
         self.judge_display_order(at);
         self.judge_amended(at);
+        self.judge_hidden(at);
         let identities = self.record.conversations.values().flat_map(|facts| &facts.aliases);
         let aliases: usize = identities.map(|aliases| aliases.len().saturating_sub(1)).sum();
         self.marks.aliases += aliases as u64;

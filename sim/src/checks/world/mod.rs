@@ -6,6 +6,7 @@
 //! | `durable.rs` | 2 | no acknowledgement, delivery or byte on a bridge before the batch is durable |
 //! | `convergence.rs` | 3 | regions are equal, byte for byte, and are what their logs give |
 //! | `amended.rs` | 3 | a message looks everywhere as what was done to it says; what a deleted one said is on no disk |
+//! | `hidden.rs` | 3 | what a user deleted for themselves is gone for them, and for nobody else |
 //! | `described.rs` | 3 | what a conversation says of itself was last said of it |
 //! | `operated.rs` | 3 | homes, marks and flags are what operators made of them |
 //! | `causal_order.rs`, `receipts.rs` | 4 | causes before effects, in regions, on devices, in ticks; marks |
@@ -31,6 +32,7 @@ mod convergence;
 mod described;
 mod display_order;
 mod durable;
+mod hidden;
 mod lies;
 mod limits;
 mod liveness;
@@ -50,6 +52,7 @@ mod verdict;
 use crate::world::Moment;
 use alone::Alone;
 use crdt::{DeviceId, MessageId, PlacementId, RegionId, UserId};
+use hidden::HiddenFacts;
 use lies::Lies;
 use operated::Operators;
 use record::Record;
@@ -78,6 +81,8 @@ pub struct Marks {
     pub moved: u64,
     /// Commands acknowledged to devices.
     pub acknowledged: u64,
+    /// Messages that devices told to be deleted for their user alone.
+    pub hidden: u64,
     /// Receipts that regions made durable.
     pub receipts: u64,
     /// Commands told to be stable.
@@ -132,6 +137,7 @@ pub(crate) struct Oracle {
     tallies: Tallies,
     lies: Lies,
     operators: Operators,
+    hidden: HiddenFacts,
     pub(crate) marks: Marks,
     /// Members of a group.
     members_max: Option<usize>,
@@ -214,13 +220,14 @@ impl Oracle {
 impl Marks {
     /// How often each was reached, in words.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, u64); 14] {
+    pub fn named(&self) -> [(&'static str, u64); 15] {
         [
             ("items shown", self.shown),
             ("shown with a mark", self.marked),
             ("a mark went", self.unmarked),
             ("moved to an earlier place", self.moved),
             ("acknowledged", self.acknowledged),
+            ("deleted for oneself", self.hidden),
             ("told to be stable", self.stable),
             ("refused for good", self.refused),
             ("delivered and read ticks", self.ticks),
@@ -240,6 +247,7 @@ impl Marks {
         self.unmarked += other.unmarked;
         self.moved += other.moved;
         self.acknowledged += other.acknowledged;
+        self.hidden += other.hidden;
         self.receipts += other.receipts;
         self.stable += other.stable;
         self.refused += other.refused;

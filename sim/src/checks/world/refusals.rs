@@ -11,7 +11,7 @@ use crdt::{DeviceId, MessageId, UserId};
 use region::item::{Change, Content};
 
 /// Codes with which a command may be refused for good in these worlds.
-const REFUSALS: [&str; 23] = [
+const REFUSALS: [&str; 24] = [
     "unknown_conversation",
     "not_a_member",
     "not_an_admin",
@@ -33,6 +33,7 @@ const REFUSALS: [&str; 23] = [
     "too_many_emoji",
     "too_many_reactions",
     "unknown_reaction",
+    "too_many_hidden",
     // Several have made a description together that is over its limit, and somebody changes something else.
     "document_too_long",
     // Operators turn features off and limit them.
@@ -95,6 +96,7 @@ impl Oracle {
             | Content::DocumentChanged { .. }
             | Content::Edited { .. }
             | Content::Deleted { .. }
+            | Content::Withheld { .. }
             | Content::Reacted { .. }
             | Content::Withdrawn { .. } => &[],
         };

@@ -36,6 +36,10 @@ impl Oracle {
                 facts.sent.entry((device.user, *message)).or_insert(sent);
                 self.waits_for_an_answer(at, id, *message);
             }
+            Act::DeleteForMe { conversation, command: Some(command), target } => {
+                let user = device.user;
+                self.hides(id, *command, (*conversation, user, *target));
+            }
             Act::TellReads { told } => device.is_quiet = !told,
             // What is read quietly is nobody's to be told: no receipt may claim it.
             Act::MarkRead { .. } if device.is_quiet => {}
@@ -50,6 +54,7 @@ impl Oracle {
             }
             Act::Send { .. }
             | Act::Amend { .. }
+            | Act::DeleteForMe { .. }
             | Act::CreateGroup { .. }
             | Act::OpenDirect { .. }
             | Act::ChangeMembers { .. }
@@ -69,7 +74,15 @@ impl Oracle {
             self.told_in_error(id, &event);
             return;
         }
+        if !self.is_off {
+            let fault = self.shows_nothing_hidden(id, &event);
+            self.found(at, || id.to_string(), fault);
+        }
         let fault = match event {
+            Event::Hidden { conversation, sender, message } => {
+                self.marks.hidden += 1;
+                self.is_hidden(id, conversation, (sender, message))
+            }
             Event::Shown { conversation, item, marked } => {
                 self.marks.shown += 1;
                 self.marks.marked += u64::from(marked);
@@ -92,6 +105,7 @@ impl Oracle {
             }
             Event::Acknowledged { conversation, command, place } => {
                 self.marks.acknowledged += 1;
+                self.hide_is_done(id, command);
                 self.is_answered_in_time(at, id, conversation, command, place);
                 self.is_acknowledged(id, conversation, command, place)
             }
@@ -179,8 +193,11 @@ impl Oracle {
         });
         // Nothing is added to the conversation here.
         let facts: &Facts = facts;
-        // What is left of a deleted message says nothing that could be misunderstood, so it bears no mark.
-        let is_gone = matches!(&shown.item.content, Content::Post { became, .. } if became.deleted);
+        // What is left of a deleted or withheld message says nothing that could be misunderstood, so it bears no mark.
+        let is_gone = match &shown.item.content {
+            Content::Post { became, .. } => became.deleted,
+            content => matches!(content, Content::Withheld { .. }),
+        };
         let sent = sent.filter(|_| !is_gone);
         let unseen =
             sent.zip(author).and_then(|(sent, author)| screen.unseen(facts, sent, author, shown.user));

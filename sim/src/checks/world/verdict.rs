@@ -39,6 +39,8 @@ pub enum Checker {
     Described,
     /// 3: homes, marks of erased users and flags are what operators made of them.
     Operated,
+    /// 3: what a user deleted for themselves is gone from their devices, and from nobody else's.
+    DeletedForMe,
     /// 4: a region applies operations after their causes, in one order.
     AppliedInOrder,
     /// 4: a device is shown nothing before its causes, or it is marked.
@@ -93,7 +95,7 @@ pub enum Checker {
 
 impl Checker {
     /// All of them.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 36] = [
         Self::Lost,
         Self::StableEverywhere,
         Self::RefusedAfterAcknowledged,
@@ -104,6 +106,7 @@ impl Checker {
         Self::Gone,
         Self::Described,
         Self::Operated,
+        Self::DeletedForMe,
         Self::AppliedInOrder,
         Self::CausesFirst,
         Self::SenderInOrder,
@@ -137,7 +140,13 @@ impl Checker {
         match self {
             Self::Lost | Self::StableEverywhere | Self::RefusedAfterAcknowledged | Self::Whole => 1,
             Self::Durable => 2,
-            Self::Equal | Self::Replayed | Self::Amended | Self::Gone | Self::Described | Self::Operated => 3,
+            Self::Equal
+            | Self::Replayed
+            | Self::Amended
+            | Self::Gone
+            | Self::Described
+            | Self::Operated
+            | Self::DeletedForMe => 3,
             Self::AppliedInOrder
             | Self::CausesFirst
             | Self::SenderInOrder
@@ -172,6 +181,7 @@ impl Checker {
             | Self::Gone
             | Self::Described
             | Self::Operated
+            | Self::DeletedForMe
             | Self::AppliedInOrder
             | Self::CausesFirst
             | Self::SenderInOrder
@@ -209,6 +219,7 @@ impl Checker {
             Self::Replayed => "a region holds what its log gives",
             Self::Amended => "messages look as what was done to them says",
             Self::Gone => "what was deleted is gone",
+            Self::DeletedForMe => "what a user deleted for themselves is gone for them alone",
             Self::Described => "what a conversation says of itself was last said of it",
             Self::Operated => "homes and flags are what operators made of them",
             Self::AppliedInOrder => "operations are applied after their causes",

@@ -67,6 +67,7 @@ impl AmendmentFacts {
                 (target, What::Withdraw(emoji.to_string(), seen.clone()))
             }
             Content::Post { .. }
+            | Content::Withheld { .. }
             | Content::Created { .. }
             | Content::Added { .. }
             | Content::Left

@@ -174,6 +174,7 @@ impl Facts {
             Content::Edited { .. }
             | Content::Deleted { .. }
             | Content::Reacted { .. }
+            | Content::Withheld { .. }
             | Content::Withdrawn { .. } => {
                 self.amendments.add(identity, item);
                 Kind::Amended

@@ -71,6 +71,7 @@ impl RosterFacts {
             Content::Post { .. }
             | Content::Edited { .. }
             | Content::Deleted { .. }
+            | Content::Withheld { .. }
             | Content::Reacted { .. }
             | Content::Withdrawn { .. }
             | Content::Rights(_)

@@ -67,6 +67,7 @@ impl Oracle {
                     taint.watch_message(*conversation, *command, text.as_bytes());
                 }
             }
+            Act::DeleteForMe { conversation, .. } => taint.watch_conversation(*conversation),
             Act::CreateGroup { conversation, .. } => taint.watch_conversation(*conversation),
             Act::OpenDirect { placement, peer } => {
                 taint.watch_conversation(ConversationId::direct(*placement, user, *peer));
@@ -151,6 +152,9 @@ impl Oracle {
             self.look_for(at, &bytes, false, || format!("in what {region} sends to a device"));
         }
         self.sends_only_what_is_durable(at, region, frame);
+        if let Some(device) = device {
+            self.sends_nothing_hidden(at, region, device, frame);
+        }
         if let (Some(device), Some(Frame::Deliver(deliver))) = (device, &frame.frame) {
             self.sends_nothing_to_the_removed(at, region, device, deliver);
         }
