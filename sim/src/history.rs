@@ -162,6 +162,29 @@ pub enum Event {
         #[serde(with = "text")]
         user: UserId,
     },
+    /// A message looks different now: it was edited, deleted for everyone, or has other reactions.
+    Looks {
+        /// Where.
+        #[serde(with = "text")]
+        conversation: ConversationId,
+        /// Whose.
+        #[serde(with = "text")]
+        sender: UserId,
+        /// Its id.
+        #[serde(with = "text")]
+        message: MessageId,
+        /// How ([`look`]); none if it looks as it was sent.
+        look: Option<String>,
+    },
+    /// Who may change the members of a conversation when all is over.
+    Governed {
+        /// Which.
+        #[serde(with = "text")]
+        conversation: ConversationId,
+        /// Its admins.
+        #[serde(with = "texts")]
+        admins: Vec<UserId>,
+    },
     /// What stands on the screen when all is over, from top to bottom.
     Displayed {
         /// Where.
@@ -197,7 +220,7 @@ pub struct Identity {
     pub message: MessageId,
 }
 
-/// A message's identity within a conversation that is named beside it.
+/// A message's identity within a conversation that is named beside it, and how it looks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Author {
     /// Whose.
@@ -206,6 +229,31 @@ pub struct Author {
     /// Its id.
     #[serde(with = "text")]
     pub message: MessageId,
+    /// How it looks ([`look`]); none if as it was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub look: Option<String>,
+}
+
+/// What a message looks like that was edited, deleted or reacted to, in 32 hexadecimal digits: the first half of BLAKE3 over a line `deleted`, or over the body of the
+/// edit that it shows, if it shows one, behind a line `edited` and its length in bytes, and behind that a line for each reaction, with its emoji and how many gave it.
+#[must_use]
+pub fn look<'a>(
+    deleted: bool,
+    edited: Option<&[u8]>,
+    reactions: impl Iterator<Item = (&'a str, usize)>,
+) -> Option<String> {
+    let mut hasher = blake3::Hasher::new();
+    if deleted {
+        hasher.update(b"deleted\n");
+    } else {
+        if let Some(body) = edited {
+            hasher.update(format!("edited {}\n", body.len()).as_bytes()).update(body);
+        }
+        for (emoji, count) in reactions {
+            hasher.update(format!("{emoji} {count}\n").as_bytes());
+        }
+    }
+    (hasher.count() > 0).then(|| hasher.finalize().to_hex().as_str().split_at(32).0.to_owned())
 }
 
 /// A receipt for a message of the user's own.
@@ -374,7 +422,14 @@ mod tests {
             Event::Created { conversation, members: vec![user] },
             Event::Added { conversation, user, since: [dot].into_iter().collect() },
             Event::Left { conversation, user },
-            Event::Displayed { conversation, messages: vec![Author { sender: user, message }] },
+            Event::Looks {
+                conversation,
+                sender: user,
+                message,
+                look: look(false, Some(b"b"), [("x", 2)].into_iter()),
+            },
+            Event::Governed { conversation, admins: vec![user] },
+            Event::Displayed { conversation, messages: vec![Author { sender: user, message, look: None }] },
         ]
     }
 
@@ -406,7 +461,9 @@ mod tests {
             {"at_us":14000,"event":{"created":{"conversation":"c00010000000000000000000000000abc","members":["u0001000000000007"]}}}
             {"at_us":15000,"event":{"added":{"conversation":"c00010000000000000000000000000abc","user":"u0001000000000007","since":["r1.00000000000000ff:12"]}}}
             {"at_us":16000,"event":{"left":{"conversation":"c00010000000000000000000000000abc","user":"u0001000000000007"}}}
-            {"at_us":17000,"event":{"displayed":{"conversation":"c00010000000000000000000000000abc","messages":[{"sender":"u0001000000000007","message":"0193610c-0d00-7000-8000-000000000005"}]}}}
+            {"at_us":17000,"event":{"looks":{"conversation":"c00010000000000000000000000000abc","sender":"u0001000000000007","message":"0193610c-0d00-7000-8000-000000000005","look":"1e971e4152667ba6a802a7d45ccc794f"}}}
+            {"at_us":18000,"event":{"governed":{"conversation":"c00010000000000000000000000000abc","admins":["u0001000000000007"]}}}
+            {"at_us":19000,"event":{"displayed":{"conversation":"c00010000000000000000000000000abc","messages":[{"sender":"u0001000000000007","message":"0193610c-0d00-7000-8000-000000000005"}]}}}
         "#]].assert_eq(std::str::from_utf8(&out).unwrap());
     }
 

@@ -1,10 +1,11 @@
 //! What a client says, as a line of its history: the same for the clients of a replay and for those of a simulated world.
 //!
 //! What must always hold: a line says what the client said and nothing else. What concerns connections and lists alone has no line; nor has a
-//! command that needed nothing to be done, for it has no place. Histories are of messages, not of what became of them.
+//! command that needed nothing to be done, for it has no place. Of what became of messages histories say how they look then, by a digest.
 
-use crate::history::{Author, Event, Identity, Own, Place, Tick};
-use gateway_client::{Content, Event as Said};
+use crate::history::{Author, Event, Identity, Own, Place, Tick, look};
+use bytes::Bytes;
+use gateway_client::{Became, Content, Event as Said};
 
 /// The line of what was said, if it has one. What is acknowledged or stable may be any command; histories are of messages, so whoever keeps one leaves
 /// out what was not posted.
@@ -54,21 +55,33 @@ pub fn note_event(said: Said) -> Option<Event> {
         }
         Said::Refused { command: message, code, .. } => Event::Refused { code, message },
         Said::Paged { conversation, items, .. } => {
-            let posts = items.into_iter().filter(|item| matches!(item.content, Content::Post { .. }));
-            let messages = posts.map(|item| Author { sender: item.sender, message: item.message });
+            let messages = items.into_iter().filter_map(|item| match item.content {
+                Content::Post { body, became, .. } => {
+                    let edited = Some(&body).filter(|_| became.edited.is_some());
+                    Some(Author { sender: item.sender, message: item.message, look: looks(edited, &became) })
+                }
+                _ => None,
+            });
             Event::Displayed { conversation, messages: messages.collect() }
+        }
+        Said::Amended { conversation, sender, message, body, became } => {
+            Event::Looks { conversation, sender, message, look: looks(body.as_ref(), &became) }
         }
         // Nobody may be left to be shown the operation.
         Said::Membership { conversation, user, member: false } => Event::Left { conversation, user },
         Said::Acknowledged { place: None, .. }
         | Said::Redirected { .. }
         | Said::CaughtUp { .. }
-        | Said::Amended { .. }
         | Said::Hidden { .. }
         | Said::Membership { member: true, .. }
         | Said::Documented { .. }
         | Said::Listed { .. } => return None,
     })
+}
+
+fn looks(edited: Option<&Bytes>, became: &Became) -> Option<String> {
+    let reactions = became.reactions.iter().map(|reaction| (reaction.emoji.as_str(), reaction.count));
+    look(became.deleted, edited.map(|body| &body[..]), reactions)
 }
 
 fn place(place: gateway_client::Place) -> Place {

@@ -90,6 +90,28 @@ pub enum Act {
     },
     /// Adds that user.
     Add(UserNumber),
+    /// Does something to the message of an earlier step.
+    Amend {
+        /// The step that says the message.
+        of: StepNumber,
+        /// What.
+        how: Amendment,
+    },
+    /// Makes that user an admin.
+    Promote(UserNumber),
+    /// Takes that from them.
+    Demote(UserNumber),
+}
+
+/// What is done to a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Amendment {
+    /// Its author gives it this text.
+    Edit(String),
+    /// Its author deletes it for everyone.
+    Delete,
+    /// Somebody reacts to it with this emoji.
+    React(String),
 }
 
 /// What a client must have been shown before its user acts.
@@ -131,6 +153,9 @@ impl Plan {
             act: match step.act {
                 Act::Post { text, answers } => Act::Post { text, answers: answers.map(|step| step + steps) },
                 Act::Add(user) => Act::Add(user + users),
+                Act::Promote(user) => Act::Promote(user + users),
+                Act::Demote(user) => Act::Demote(user + users),
+                Act::Amend { of, how } => Act::Amend { of: of + steps, how },
             },
             needs: step.needs.into_iter().map(shift).collect(),
         }));
@@ -147,8 +172,8 @@ impl Plan {
         }
         let mut steps: Vec<Step> = order.iter().map(|old| self.steps[*old].clone()).collect();
         for step in &mut steps {
-            if let Act::Post { answers: Some(answered), .. } = &mut step.act {
-                *answered = moved_to[*answered];
+            if let Act::Post { answers: Some(other), .. } | Act::Amend { of: other, .. } = &mut step.act {
+                *other = moved_to[*other];
             }
             for need in &mut step.needs {
                 if let Need::Message(step) = need {

@@ -8,12 +8,17 @@
 //! - Times of day are scaled to the duration; lines of one minute are spread over it evenly.
 //! - Whoever answers waits until their own client has been shown what they answer. A message that is answered by somebody who
 //!   joined before it waits until its author has been shown the joining: else the newcomer might never be shown it.
+//! - People correct themselves, thank, and take back: `s/this/that` and `*word` edit their author's last message, beside being said; an answer that says thanks is also a reaction
+//!   to what it answers; `never mind` deletes its author's last message, if nobody answers it.
+//! - Who has answered many is made an admin by the creator, and is none any more when they part or, where there are three, when a fourth has.
 //! - A link to a line that nobody said, or from before the answerer joined, is dropped: there is nothing to be shown.
 
 use crate::conversation_log::{ConversationLog, Entry, Event};
 use crate::limits::MEMBERS_MAX;
-use crate::plan::{Act, Need, Pin, Plan, PlannedConversation, PlannedUser, Step, StepNumber, UserNumber};
-use std::collections::BTreeMap;
+use crate::plan::{
+    Act, Amendment, Need, Pin, Plan, PlannedConversation, PlannedUser, Step, StepNumber, UserNumber,
+};
+use std::collections::{BTreeMap, VecDeque};
 
 /// How a log becomes a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,9 +58,15 @@ pub fn schedule(log: &ConversationLog, settings: &ScheduleSettings) -> Result<Pl
     for (line, entry) in log.entries.iter().enumerate() {
         let user = people.of_line[line];
         match &entry.event {
-            Event::Said(text) | Event::Acted(text) => steps.post(log, line, &people, times[line], text),
+            Event::Said(text) | Event::Acted(text) => {
+                let before = steps.last.get(&user).cloned();
+                steps.post(log, line, &people, times[line], text);
+                steps.amend(log, line, user, (before, times[line]), text);
+                steps.thank(&people, user, times[line]);
+            }
+            Event::Left => steps.step_down(&people, user, times[line]),
             Event::Joined if people.joined_at[user] == Some(line) => steps.add(&people, user, times[line]),
-            Event::Joined | Event::Left | Event::Renamed(_) => {}
+            Event::Joined | Event::Renamed(_) => {}
         }
     }
     steps.let_authors_see_who_joined();
@@ -121,7 +132,29 @@ struct Steps {
     of_line: BTreeMap<usize, StepNumber>,
     /// Added users with the step that adds them.
     adds: BTreeMap<UserNumber, StepNumber>,
+    /// Each user's last message: its line, its step and its text.
+    last: BTreeMap<UserNumber, (usize, StepNumber, String)>,
+    /// How many messages of others each has answered.
+    answered: BTreeMap<UserNumber, usize>,
+    /// Who is an admin beside the creator, the first made first.
+    admins: VecDeque<UserNumber>,
 }
+
+/// Answers to others after which somebody is made an admin, and how many are at a time.
+const ANSWERS_OF_AN_ADMIN: usize = 10;
+const ADMINS_MAX: usize = 3;
+
+/// What an answer begins with that is a reaction to what it answers, and which.
+const REACTIONS: [(&str, &str); 8] = [
+    ("thank", "\u{1f44d}"),
+    ("thx", "\u{1f44d}"),
+    ("ty", "\u{1f44d}"),
+    ("ok", "\u{1f44c}"),
+    ("lol", "\u{1f602}"),
+    ("heh", "\u{1f602}"),
+    (":)", "\u{1f642}"),
+    ("+1", "\u{1f44d}"),
+];
 
 impl Steps {
     fn post(&mut self, log: &ConversationLog, line: usize, people: &People, at_ms: u64, text: &str) {
@@ -138,6 +171,72 @@ impl Steps {
         self.of_line.insert(line, self.steps.len());
         let act = Act::Post { text: text.to_owned(), answers: answered.last().copied() };
         self.steps.push(Step { at_ms, conversation: 0, user, act, needs });
+    }
+
+    /// What a message does to others, beside being said.
+    fn amend(
+        &mut self,
+        log: &ConversationLog,
+        line: usize,
+        user: UserNumber,
+        (before, at_ms): (Option<(usize, StepNumber, String)>, u64),
+        text: &str,
+    ) {
+        let Some(number) = self.of_line.get(&line).copied() else { return };
+        self.last.insert(user, (line, number, text.to_owned()));
+        // Whoever is spoken to is named first.
+        let said = text.split_once(": ").map_or(text, |(_, said)| said).trim().to_lowercase();
+        if let Act::Post { answers: Some(answered), .. } = self.steps[number].act
+            && self.steps[answered].user != user
+            && let Some((_, emoji)) = REACTIONS.iter().find(|(word, _)| begins_with(&said, word))
+        {
+            self.do_to(answered, user, at_ms, Amendment::React((*emoji).to_owned()));
+        }
+        let Some((said_in, of, was)) = before else { return };
+        if let Some(corrected) = corrected(&was, text.trim()) {
+            self.do_to(of, user, at_ms, Amendment::Edit(corrected));
+        } else if ["nvm", "nevermind", "never mind"].iter().any(|word| begins_with(&said, word))
+            && !log.answers.values().flatten().any(|answered| *answered == said_in)
+        {
+            self.do_to(of, user, at_ms, Amendment::Delete);
+        }
+    }
+
+    fn do_to(&mut self, of: StepNumber, user: UserNumber, at_ms: u64, how: Amendment) {
+        let act = Act::Amend { of, how };
+        self.steps.push(Step { at_ms, conversation: 0, user, act, needs: vec![Need::Message(of)] });
+    }
+
+    /// Who has answered many is made an admin; where there are as many as may be, the first of them makes way.
+    fn thank(&mut self, people: &People, user: UserNumber, at_ms: u64) {
+        let Some((_, number, _)) = self.last.get(&user) else { return };
+        let Act::Post { answers: Some(answered), .. } = self.steps[*number].act else { return };
+        if self.steps[answered].user == user || user == people.creator {
+            return;
+        }
+        let answered = self.answered.entry(user).or_default();
+        *answered += 1;
+        if *answered == ANSWERS_OF_AN_ADMIN {
+            if self.admins.len() == ADMINS_MAX
+                && let Some(first) = self.admins.pop_front()
+            {
+                self.govern(people, Act::Demote(first), at_ms);
+            }
+            self.admins.push_back(user);
+            self.govern(people, Act::Promote(user), at_ms);
+        }
+    }
+
+    /// An admin who parts is none any more.
+    fn step_down(&mut self, people: &People, user: UserNumber, at_ms: u64) {
+        if self.admins.contains(&user) {
+            self.admins.retain(|admin| *admin != user);
+            self.govern(people, Act::Demote(user), at_ms);
+        }
+    }
+
+    fn govern(&mut self, people: &People, act: Act, at_ms: u64) {
+        self.steps.push(Step { at_ms, conversation: 0, user: people.creator, act, needs: vec![] });
     }
 
     fn add(&mut self, people: &People, user: UserNumber, at_ms: u64) {
@@ -169,6 +268,23 @@ impl Steps {
             }
         }
     }
+}
+
+/// Whether a text begins with that word.
+fn begins_with(text: &str, word: &str) -> bool {
+    text.strip_prefix(word)
+        .is_some_and(|rest| !rest.starts_with(|next: char| next.is_alphanumeric() && word != "thank"))
+}
+
+/// How a message reads once its author has corrected it; none if that is no correction of it.
+fn corrected(was: &str, said: &str) -> Option<String> {
+    if let Some(rest) = said.strip_prefix("s/") {
+        let (wrong, right) = rest.trim_end_matches('/').split_once('/')?;
+        return (!wrong.is_empty() && was.contains(wrong)).then(|| was.replacen(wrong, right, 1));
+    }
+    let word = said.strip_prefix('*').or_else(|| said.strip_suffix('*'))?;
+    let is_word = !word.is_empty() && word.chars().all(char::is_alphanumeric);
+    is_word.then(|| format!("{was} (*{word})"))
 }
 
 /// When each line happens: minutes scaled to the duration, lines of a minute spread over it.
@@ -289,5 +405,51 @@ mod tests {
                 }
             }
         }
+    }
+
+    fn acts(raw: &str, links: &str) -> Vec<(UserNumber, Act)> {
+        let steps = plan(raw, links, 4_000).steps.into_iter();
+        let said = |act: &Act| matches!(act, Act::Post { .. } | Act::Add(_));
+        steps.filter(|step| !said(&step.act)).map(|step| (step.user, step.act)).collect()
+    }
+
+    #[test]
+    fn people_correct_themselves_thank_and_take_back() {
+        let raw = "\
+[10:00] <ann> has anybody a mop?
+[10:00] <ann> s/mop/map/
+[10:01] <bob> ann: here
+[10:01] <ann> bob: thanks a lot
+[10:02] <bob> is it the big iland?
+[10:02] <bob> *island
+[10:03] <bob> who is there
+[10:03] <bob> nvm
+[10:04] <ann> bob: thankfully
+[10:04] <bob> s/no such thing/x/
+";
+        let edit = |of, text: &str| Act::Amend { of, how: Amendment::Edit(text.to_owned()) };
+        let react = |of| Act::Amend { of, how: Amendment::React("\u{1f44d}".to_owned()) };
+        // Each stands behind the message that says it, so numbers grow by what was done before.
+        let wanted = [
+            (0, edit(0, "has anybody a map?")),
+            (0, react(3)),
+            (1, edit(6, "is it the big iland? (*island)")),
+            (1, Act::Amend { of: 9, how: Amendment::Delete }),
+            (0, react(9)),
+        ];
+        assert_eq!(acts(raw, "0 2 -\n2 3 -\n"), wanted[..4]);
+        let answered = acts(raw, "0 2 -\n2 3 -\n6 8 -\n");
+        assert_eq!((answered.len(), &answered[3]), (4, &wanted[4]), "what is answered stays");
+    }
+
+    #[test]
+    fn who_answers_many_is_made_an_admin_until_they_part() {
+        let mut raw = String::from("[10:00] <ann> hello\n");
+        for minute in 1..12 {
+            raw += &format!("[10:{minute:02}] <bob> ann: and {minute}\n");
+        }
+        raw += "=== bob has left #islands []\n=== bob has left #islands []\n[10:13] <ann> bye\n";
+        let links: String = (1..12).map(|line| format!("0 {line} -\n")).collect();
+        assert_eq!(acts(&raw, &links), [(0, Act::Promote(1)), (0, Act::Demote(1))]);
     }
 }

@@ -6,8 +6,8 @@
 use crate::REGIONS;
 use crate::times::{Direction, Times};
 use crdt::{ConversationId, DeviceId, MessageId, PlacementId, RegionId};
-use gateway_client::{Act, MembersWish};
-use sim::plan::{Act as Planned, Need, Pin, Plan, StepNumber};
+use gateway_client::{Act, Amend, MembersWish};
+use sim::plan::{Act as Planned, Amendment, Need, Pin, Plan, StepNumber};
 use sim::scenario::Scenario;
 use sim::script::draw;
 use sim::world::{NewDevice, PINNED, ServiceTimes, WORLD, World};
@@ -166,14 +166,28 @@ impl Stage<'_> {
             Planned::Post { text, .. } => {
                 self.posted[number] = Some(self.world.post(device(step.user), conversation, text));
             }
-            Planned::Add(user) => {
-                let user = self.user(*user);
-                self.world.act(
-                    device(step.user),
-                    Act::ChangeMembers { conversation, wish: MembersWish::Add(user) },
-                );
+            Planned::Amend { of, how } => {
+                // It has been shown, so it was posted.
+                let Some(message) = self.posted[*of] else { return };
+                let target = (self.user(self.plan.steps[*of].user), message);
+                let what = match how {
+                    Amendment::Edit(text) => Amend::Edit(text.clone().into()),
+                    Amendment::Delete => Amend::Delete,
+                    Amendment::React(emoji) => Amend::React(emoji.clone()),
+                };
+                let act = Act::Amend { conversation, command: None, target, what };
+                self.world.act(device(step.user), act);
             }
+            Planned::Add(user) => self.change(number, MembersWish::Add(self.user(*user))),
+            Planned::Promote(user) => self.change(number, MembersWish::Promote(self.user(*user))),
+            Planned::Demote(user) => self.change(number, MembersWish::Demote(self.user(*user))),
         }
+    }
+
+    fn change(&mut self, number: StepNumber, wish: MembersWish) {
+        let step = &self.plan.steps[number];
+        let (by, conversation) = (device(step.user), self.conversation(step.conversation));
+        self.world.act(by, Act::ChangeMembers { conversation, wish });
     }
 
     fn read(&mut self) {

@@ -44,6 +44,10 @@ fn missing(crowd: &Crowd) -> Option<String> {
     if let Some((count, of, what)) = counts.into_iter().find(|(count, of, _)| count < of) {
         return Some(format!("{count} of {of} {what}"));
     }
+    let amending: usize = crowd.people.iter().map(|person| person.state().amending.len()).sum();
+    if amending > 0 {
+        return Some(format!("{amending} edits, deletions and reactions are not stable"));
+    }
     let away = crowd.people.iter().filter(|person| !person.is_connected()).count();
     if away > 0 {
         return Some(format!("{away} clients are not signed in"));
@@ -52,7 +56,7 @@ fn missing(crowd: &Crowd) -> Option<String> {
     (u128::from(quiet_us) < QUIET_FOR.as_micros()).then(|| "messages are still being shown".to_owned())
 }
 
-/// Everybody looks at the newest page of each conversation. Returns what was missing, if anything was.
+/// Everybody looks at the newest page of each conversation, and at who its admins are. Returns what was missing, if anything was.
 pub(crate) async fn look_at_last_pages(crowd: &Crowd) -> Option<String> {
     for (number, person) in crowd.people.iter().enumerate() {
         for (conversation, planned) in crowd.plan.conversations.iter().enumerate() {
@@ -60,15 +64,23 @@ pub(crate) async fn look_at_last_pages(crowd: &Crowd) -> Option<String> {
                 ask_for_page(person, crowd.conversations[conversation]).await;
             }
         }
+        ask_for_lists(person).await;
     }
     let begin = Instant::now();
     loop {
-        let due: usize = crowd.people.iter().map(|person| person.state().pages_due.len()).sum();
+        let due = |person: &Arc<Person>| {
+            let state = person.state();
+            state.pages_due.len() + state.lists_due
+        };
+        let due: usize = crowd.people.iter().map(due).sum();
         if due == 0 {
             return None;
         }
         if begin.elapsed() > PAGES_WITHIN {
-            return Some(format!("{due} last pages did not come within {} s", PAGES_WITHIN.as_secs()));
+            return Some(format!(
+                "{due} last pages and lists did not come within {} s",
+                PAGES_WITHIN.as_secs()
+            ));
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
@@ -77,6 +89,13 @@ pub(crate) async fn look_at_last_pages(crowd: &Crowd) -> Option<String> {
 async fn ask_for_page(person: &Arc<Person>, conversation: crdt::ConversationId) {
     person.state().pages_due.insert(conversation);
     person.act(Act::Page { conversation, from: PageFrom::Newest, limit: PAGE_MESSAGES }).await;
+}
+
+/// On every connection.
+async fn ask_for_lists(person: &Arc<Person>) {
+    let connections = person.state().connections.len();
+    person.state().lists_due += connections;
+    person.act(Act::List).await;
 }
 
 fn planned(crowd: &Crowd) -> u64 {

@@ -9,11 +9,11 @@ use crate::people::{Board, Part, Person};
 use crate::recorder::Recorder;
 use bytes::Bytes;
 use crdt::{ConversationId, DeviceId, MessageId, PlacementId, UserId};
-use gateway_client_net::{Act, Address, ClientHandle, Config, MembersWish, Settings, Subprotocol};
+use gateway_client_net::{Act, Address, Amend, ClientHandle, Config, MembersWish, Settings, Subprotocol};
 use rand_chacha::ChaCha12Rng;
 use rand_core::{RngCore as _, SeedableRng as _};
 use sim::history::Own;
-use sim::plan::{Act as PlannedAct, Need, Pin, Plan, StepNumber};
+use sim::plan::{Act as PlannedAct, Amendment, Need, Pin, Plan, StepNumber};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -300,24 +300,53 @@ impl Stage {
             match &step.act {
                 PlannedAct::Post { text, answers } => {
                     let message = new_message_id();
-                    let body = match self.plan.conversations[step.conversation].pin {
-                        Pin::Everywhere => Bytes::from(text.clone()),
-                        Pin::Eu => Bytes::from(format!("{text} {}", self.canary)),
-                    };
+                    let body = self.body(step.conversation, text);
                     let reply_to = answers.and_then(|answered| {
                         let message = self.board.posted[answered].get().copied()?;
                         Some((self.users[self.plan.steps[answered].user], message))
                     });
                     person.post(*number, Own { conversation, message }, body, reply_to).await;
                 }
-                PlannedAct::Add(user) => {
-                    person
-                        .act(Act::ChangeMembers { conversation, wish: MembersWish::Add(self.users[*user]) })
-                        .await;
+                PlannedAct::Add(user) => self.change(person, conversation, MembersWish::Add, *user).await,
+                PlannedAct::Promote(user) => {
+                    self.change(person, conversation, MembersWish::Promote, *user).await;
+                }
+                PlannedAct::Demote(user) => {
+                    self.change(person, conversation, MembersWish::Demote, *user).await;
+                }
+                PlannedAct::Amend { of, how } => {
+                    let what = match how {
+                        Amendment::Edit(text) => Amend::Edit(self.body(step.conversation, text)),
+                        Amendment::Delete => Amend::Delete,
+                        Amendment::React(emoji) => Amend::React(emoji.clone()),
+                    };
+                    // It has been shown, so it was posted.
+                    if let Some(message) = self.board.posted[*of].get().copied() {
+                        let target = (self.users[self.plan.steps[*of].user], message);
+                        person.amend(conversation, target, what).await;
+                    }
                 }
             }
             self.board.played[*number].store(true, Ordering::Relaxed);
             self.board.steps_done.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    async fn change(
+        &self,
+        person: &Person,
+        conversation: ConversationId,
+        wish: impl FnOnce(UserId) -> MembersWish,
+        user: usize,
+    ) {
+        person.act(Act::ChangeMembers { conversation, wish: wish(self.users[user]) }).await;
+    }
+
+    /// What is said; in a pinned conversation with the text that stands nowhere else.
+    fn body(&self, conversation: usize, text: &str) -> Bytes {
+        match self.plan.conversations[conversation].pin {
+            Pin::Everywhere => Bytes::copy_from_slice(text.as_bytes()),
+            Pin::Eu => Bytes::from(format!("{text} {}", self.canary)),
         }
     }
 
@@ -345,7 +374,7 @@ async fn read_now_and_then(person: Arc<Person>) {
 }
 
 /// A message id of the present, as a device draws it.
-fn new_message_id() -> MessageId {
+pub(crate) fn new_message_id() -> MessageId {
     use std::sync::atomic::AtomicU64;
     /// Distinguishes what is drawn in one millisecond; mixed so that ids look as random as a device's.
     static DRAWN: AtomicU64 = AtomicU64::new(0);

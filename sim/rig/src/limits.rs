@@ -34,6 +34,9 @@ pub(crate) const PAGE_MESSAGES: u32 = 50;
 /// One person in so many reads what they are shown (their client says so); the others' phones stay in their pockets.
 pub(crate) const READERS_ONE_IN: usize = 8;
 
+/// After this time somebody tries again to do something to a message that their region did not know of.
+pub(crate) const TRY_AGAIN_AFTER: Duration = Duration::from_millis(500);
+
 /// How often a reader reads.
 pub(crate) const READ_EVERY: Duration = Duration::from_secs(2);
 

@@ -5,6 +5,8 @@
 //! history had been shown to this person, and those are the message's causes.
 
 use crate::clock::RunClock;
+use crate::crowd::new_message_id;
+use crate::limits::TRY_AGAIN_AFTER;
 use crate::recorder::Recorder;
 use crdt::{ConversationId, DeviceId, MessageId, PlacementId, UserId};
 use gateway_client_net::{Act, Address, ClientHandle, Content, Event, Events};
@@ -62,6 +64,10 @@ pub(crate) struct State {
     pub(crate) unread: BTreeSet<ConversationId>,
     /// Last pages that were asked for and have not come.
     pub(crate) pages_due: BTreeSet<ConversationId>,
+    /// Lists that were asked for and have not come.
+    pub(crate) lists_due: usize,
+    /// What the person did to messages and is not stable yet.
+    pub(crate) amending: BTreeMap<MessageId, Act>,
 }
 
 /// What a person's tasks are given.
@@ -113,6 +119,8 @@ impl Person {
             waiting_added: part.waiting_added.clone(),
             unread: BTreeSet::new(),
             pages_due: BTreeSet::new(),
+            lists_due: 0,
+            amending: BTreeMap::new(),
         };
         let (changed, board) = (Notify::new(), Arc::clone(board));
         let person = Arc::new(Self { user, home, handle, changed, state: Mutex::new(state), board });
@@ -145,6 +153,19 @@ impl Person {
         self.act(Act::Send { conversation, message: Some(message), body, reply_to }).await;
     }
 
+    /// Does something to a message.
+    pub(crate) async fn amend(
+        &self,
+        conversation: ConversationId,
+        target: (UserId, MessageId),
+        what: gateway_client_net::Amend,
+    ) {
+        let command = new_message_id();
+        let act = Act::Amend { conversation, command: Some(command), target, what };
+        self.state().amending.insert(command, act.clone());
+        self.act(act).await;
+    }
+
     /// Moves to another region.
     pub(crate) async fn roam(&self, region: Address) {
         let event = history::Event::Roamed { region: region.region.clone() };
@@ -161,6 +182,17 @@ impl Person {
         while let Some(told) = events.next_told().await {
             let at_us = self.board.clock.at_us(told.at);
             let mut state = self.state();
+            if let Some(act) = refused_for_now(&mut state, &told.event) {
+                // What a person was shown elsewhere has not come to the region that they moved to: they try again, as people do.
+                let person = Arc::clone(&self);
+                tokio::spawn(async move {
+                    tokio::time::sleep(TRY_AGAIN_AFTER).await;
+                    if let Act::Amend { conversation, target, what, .. } = act {
+                        person.amend(conversation, target, what).await;
+                    }
+                });
+                continue;
+            }
             self.note(&mut state, at_us, told.event);
             drop(state);
             self.changed.notify_one();
@@ -198,6 +230,11 @@ impl Person {
                     | Content::Withdrawn { .. } => {}
                 }
             }
+            Event::Acknowledged { command, place: None, .. } | Event::Stable { command, .. }
+                if state.amending.remove(command).is_some() =>
+            {
+                return;
+            }
             Event::Acknowledged { command, .. } | Event::Stable { command, .. }
                 if board.step_of(*command).is_none() =>
             {
@@ -208,6 +245,13 @@ impl Person {
             Event::Refused { code, .. } => {
                 let mut refused = board.refused.lock().unwrap_or_else(PoisonError::into_inner);
                 *refused.entry(code.clone()).or_default() += 1;
+            }
+            Event::Listed { conversations, more, .. } if state.lists_due > 0 => {
+                state.lists_due -= usize::from(!more);
+                for summary in conversations {
+                    let (conversation, admins) = (summary.conversation, summary.admins.clone());
+                    state.recorder.note(at_us, history::Event::Governed { conversation, admins });
+                }
             }
             Event::Paged { conversation, .. } => _ = state.pages_due.remove(conversation),
             Event::Moved { .. }
@@ -226,5 +270,17 @@ impl Person {
         if let Some(line) = note_event(event) {
             state.recorder.note(at_us, line);
         }
+    }
+}
+
+/// What the region does not know of yet, so that it is to be tried again; it is not waited for under its old id any more.
+fn refused_for_now(state: &mut State, event: &Event) -> Option<Act> {
+    match event {
+        Event::Refused { command: Some(command), code, .. }
+            if ["unknown_message", "not_known_everywhere"].contains(&code.as_str()) =>
+        {
+            state.amending.remove(command)
+        }
+        _ => None,
     }
 }

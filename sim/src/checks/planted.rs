@@ -86,12 +86,27 @@ fn delivered(at_us: u64, number: u8, to: u8) -> String {
 
 fn displayed(at_us: u64, rows: &[(u8, u8)]) -> String {
     let rows = rows.iter().map(|(sender, number)| {
-        format!(r#"{{"sender":"{}","message":"{}"}}"#, user(*sender), message(*number))
+        // 3 was edited.
+        let look = if *number == 3 { r#","look":"33""# } else { "" };
+        format!(r#"{{"sender":"{}","message":"{}"{look}}}"#, user(*sender), message(*number))
     });
     let (conversation, rows) = (conversation(), rows.collect::<Vec<_>>().join(","));
     format!(
         r#"{{"at_us":{at_us},"event":{{"displayed":{{"conversation":"{conversation}","messages":[{rows}]}}}}}}"#
     )
+}
+
+/// What a device says in the end of what became of 3, and of who the admins are.
+fn in_the_end(at_us: u64) -> [String; 2] {
+    let (conversation, ann, message) = (conversation(), user(1), message(3));
+    [
+        format!(
+            r#"{{"at_us":{at_us},"event":{{"looks":{{"conversation":"{conversation}","sender":"{ann}","message":"{message}","look":"33"}}}}}}"#
+        ),
+        format!(
+            r#"{{"at_us":{at_us},"event":{{"governed":{{"conversation":"{conversation}","admins":["{ann}"]}}}}}}"#
+        ),
+    ]
 }
 
 fn began(number: u8, home: &str, name: &str) -> Vec<String> {
@@ -129,6 +144,7 @@ fn good() -> World {
     ann.extend([shown(300, 2, 2, &places[1], false), own("posted", 400, 3)]);
     ann.extend([acknowledged(410, 3, &places[2]), shown(411, 1, 3, &places[2], false)]);
     ann.extend([delivered(600, 1, 2), delivered(600, 3, 2), shown(700, 2, 4, &places[3], false)]);
+    ann.extend(in_the_end(890));
     ann.push(displayed(900, &[(1, 1), (2, 2), (1, 3), (2, 4)]));
     let mut bob = began(2, "us-east", "bob");
     bob.extend(told_members(150));
@@ -136,11 +152,14 @@ fn good() -> World {
     bob.extend([acknowledged(210, 2, &places[1]), shown(211, 2, 2, &places[1], false)]);
     bob.extend([shown(500, 1, 3, &places[2], false), own("posted", 610, 4)]);
     bob.extend([acknowledged(620, 4, &places[3]), shown(621, 2, 4, &places[3], false)]);
+    bob.extend(in_the_end(890));
     bob.push(displayed(900, &[(1, 1), (2, 2), (1, 3), (2, 4)]));
     let mut cy = began(3, "us-east", "cy");
     cy.extend(told_members(170));
     cy.extend([shown(220, 2, 2, &places[1], false), shown(510, 1, 3, &places[2], false)]);
-    cy.extend([shown(630, 2, 4, &places[3], false), displayed(900, &[(2, 2), (1, 3), (2, 4)])]);
+    cy.push(shown(630, 2, 4, &places[3], false));
+    cy.extend(in_the_end(890));
+    cy.push(displayed(900, &[(2, 2), (1, 3), (2, 4)]));
     World { histories: [ann, bob, cy], exports: [export(true), export(false)], disk_outside: vec![7; 5_000] }
 }
 
@@ -358,6 +377,26 @@ fn screens_in_different_orders_and_different_places_disagree() {
         world.histories[2][line] = world.histories[2][line].replace(r#""hlc":"41.0""#, r#""hlc":"42.0""#);
     });
     assert_eq!(other_place, [(Verdict::OrderDisagreements, 1)]);
+}
+
+#[test]
+fn messages_that_look_different_and_admins_that_differ_are_reported() {
+    let page = plant(|world| {
+        let line = line_with(&world.histories[1], "displayed", 3);
+        world.histories[1][line] = world.histories[1][line].replace(r#""look":"33""#, r#""look":"34""#);
+    });
+    assert_eq!(page, [(Verdict::LookDisagreements, 1)], "one region reads it out differently");
+    let told = plant(|world| {
+        let line = line_with(&world.histories[2], "looks", 3);
+        world.histories[2][line] = world.histories[2][line].replace(r#""look":"33""#, r#""look":null"#);
+    });
+    assert_eq!(told, [(Verdict::LookDisagreements, 1)], "one device was not told");
+    let governed = plant(|world| {
+        let admins = format!(r#""admins":["{}"]"#, user(1));
+        let line = world.histories[1].iter().position(|line| line.contains(&admins)).unwrap();
+        world.histories[1][line] = world.histories[1][line].replace(&admins, r#""admins":[]"#);
+    });
+    assert_eq!(governed, [(Verdict::AdminsDisagree, 1)]);
 }
 
 #[test]

@@ -44,7 +44,8 @@ fn event(word: &str, numbers: &[u64], sender: impl Fn(u64) -> UserId) -> Event {
             Event::Moved { conversation, sender: sender_of, message: message_of, place: place(number + 50) }
         }
         "screen" => {
-            let author = |number: &u64| Author { sender: sender(*number), message: message(*number) };
+            let author =
+                |number: &u64| Author { sender: sender(*number), message: message(*number), look: None };
             Event::Displayed { conversation, messages: numbers.iter().map(author).collect() }
         }
         other => panic!("no such word: {other}"),

@@ -125,6 +125,17 @@ impl<'a> HistoryCollector<'a> {
             Event::Left { conversation, user } => {
                 self.conversation(conversation).left.insert(user);
             }
+            Event::Looks { conversation, sender, message, look } => {
+                let device = self.device;
+                let evidence = self.conversation(conversation);
+                let number = evidence.number(sender, message);
+                evidence.tracks.entry(device).or_default().looks.insert(number, look);
+            }
+            Event::Governed { conversation, admins } => {
+                let device = self.device;
+                let track = self.conversation(conversation).tracks.entry(device).or_default();
+                track.admins = Some(admins.into_iter().collect());
+            }
             Event::Displayed { conversation, messages } => self.display(conversation, &messages),
             Event::Refused { message, .. } => self.refused(message),
             Event::Roamed { .. } | Event::Stable(_) => {}
@@ -187,7 +198,11 @@ impl<'a> HistoryCollector<'a> {
     fn display(&mut self, conversation: ConversationId, messages: &[Author]) {
         let device = self.device;
         let evidence = self.conversation(conversation);
-        let numbers = messages.iter().map(|author| evidence.number(author.sender, author.message)).collect();
-        evidence.tracks.entry(device).or_default().displayed = Some(numbers);
+        let numbers: Vec<_> =
+            messages.iter().map(|author| evidence.number(author.sender, author.message)).collect();
+        let looks = numbers.iter().zip(messages).filter_map(|(number, of)| Some((*number, of.look.clone()?)));
+        let looks = looks.collect();
+        let track = evidence.tracks.entry(device).or_default();
+        (track.displayed, track.displayed_looks) = (Some(numbers), looks);
     }
 }

@@ -109,6 +109,12 @@ pub struct Track {
     pub moments: Vec<Moment>,
     /// What stands on its screen at the end, from top to bottom.
     pub displayed: Option<Vec<MessageNumber>>,
+    /// How each of these looks there, of those that do not look as they were sent.
+    pub displayed_looks: BTreeMap<MessageNumber, String>,
+    /// How the device last said that messages look; none if as they were sent.
+    pub looks: BTreeMap<MessageNumber, Option<String>>,
+    /// Who may change the members at the end, as the device was told.
+    pub admins: Option<BTreeSet<UserId>>,
 }
 
 /// One thing that happened on a device.

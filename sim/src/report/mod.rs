@@ -231,9 +231,11 @@ pub(crate) mod tests {
               "shown": 11,
               "duration_s": 1.234,
               "verdicts": {
+                "admins_disagree": 0,
                 "before_its_cause": 0,
                 "causally_inconsistent": 0,
                 "diverged_partitions": 0,
+                "look_disagreements": 0,
                 "lost": 0,
                 "order_disagreements": 0,
                 "out_of_order": 0,
@@ -243,9 +245,11 @@ pub(crate) mod tests {
                 "shown_twice": 0
               },
               "checked": {
+                "admins_disagree": 3,
                 "before_its_cause": 7,
                 "causally_inconsistent": 26,
                 "diverged_partitions": 5,
+                "look_disagreements": 11,
                 "lost": 19,
                 "order_disagreements": 19,
                 "out_of_order": 10,
@@ -328,6 +332,8 @@ pub(crate) mod tests {
             ✓       0          5000  bytes of a pinned conversation outside its placement
             ✓       0            37  reads and writes of a device that its next ones contradict
             ✓       0            26  messages seen before what happened before them, through whatever hands
+            ✓       0            11  messages that look different on two screens: edited, deleted, reacted to
+            ✓       0             3  devices that are told of other admins than the rest
 
             ✓ cut    eu-central > us-east, 0.1 s to 0.3 s: 12 packets dropped
             ✓ kill   us-east at 0.4 s (process 41), back at 0.7 s (process 42)

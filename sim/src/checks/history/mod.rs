@@ -3,10 +3,12 @@
 //! What must always hold: a verdict counts everything it looked at, so that one that looked at nothing is not mistaken for a good one;
 //! and for each verdict a test plants that very fault into good evidence and sees it reported by name.
 
+mod admins_disagree;
 mod before_its_cause;
 mod causally_inconsistent;
 mod diverged_partitions;
 mod happened_before;
+mod look_disagreements;
 mod lost;
 mod order_disagreements;
 mod out_of_order;
@@ -42,6 +44,10 @@ pub enum Verdict {
     SessionGuarantees,
     /// Clients saw what no causal order allows.
     CausallyInconsistent,
+    /// Two devices show a message differently.
+    LookDisagreements,
+    /// Two devices are told of different admins.
+    AdminsDisagree,
 }
 
 /// One breach of a property.
@@ -80,7 +86,7 @@ type Check = fn(&Evidence, &mut Findings);
 /// Judges everything, in the order of [`Verdict`].
 #[must_use]
 pub fn judge(evidence: &Evidence) -> Vec<Findings> {
-    let checks: [(Verdict, Check); 10] = [
+    let checks: [(Verdict, Check); 12] = [
         (Verdict::Lost, lost::check),
         (Verdict::ShownTwice, shown_twice::check),
         (Verdict::BeforeItsCause, before_its_cause::check),
@@ -91,6 +97,8 @@ pub fn judge(evidence: &Evidence) -> Vec<Findings> {
         (Verdict::PinnedBytesOutside, pinned_bytes_outside::check),
         (Verdict::SessionGuarantees, session_guarantees::check),
         (Verdict::CausallyInconsistent, causally_inconsistent::check),
+        (Verdict::LookDisagreements, look_disagreements::check),
+        (Verdict::AdminsDisagree, admins_disagree::check),
     ];
     let run = |(verdict, check): (Verdict, Check)| {
         let mut findings = Findings { verdict, checked: 0, count: 0, violations: vec![] };
@@ -115,6 +123,8 @@ impl Verdict {
             Self::PinnedBytesOutside => "pinned_bytes_outside",
             Self::SessionGuarantees => "session_guarantees",
             Self::CausallyInconsistent => "causally_inconsistent",
+            Self::LookDisagreements => "look_disagreements",
+            Self::AdminsDisagree => "admins_disagree",
         }
     }
 
@@ -134,6 +144,10 @@ impl Verdict {
             Self::CausallyInconsistent => {
                 "messages seen before what happened before them, through whatever hands"
             }
+            Self::LookDisagreements => {
+                "messages that look different on two screens: edited, deleted, reacted to"
+            }
+            Self::AdminsDisagree => "devices that are told of other admins than the rest",
         }
     }
 }
