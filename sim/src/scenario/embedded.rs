@@ -25,6 +25,7 @@ scenarios!(
     "clock-set-back",
     "comings-and-goings",
     "drawers-of-old-phones",
+    "edits-taken-along",
     "failing-and-full-disks",
     "flapping-link",
     "forty-minute-cut",

@@ -233,6 +233,8 @@ pub struct Workload {
     pub misuse_percent: Amount,
     /// So many do something to a message: edit it, delete it for everyone, react to it, or take a reaction back.
     pub amend_percent: Amount,
+    /// So many forward a message to other conversations.
+    pub forward_percent: Amount,
     /// So many delete a message for themselves.
     pub hide_percent: Amount,
     /// So many are several people's, who change what a conversation says of itself: its name, its description, what is pinned, a setting.
@@ -411,6 +413,7 @@ impl Default for Workload {
             offline_percent: Amount::of(0),
             misuse_percent: Amount::of(0),
             amend_percent: Amount::of(0),
+            forward_percent: Amount::of(0),
             hide_percent: Amount::of(0),
             describe_percent: Amount::of(0),
             operated_per_minute: Amount::of(0),

@@ -26,6 +26,7 @@ enum Kind {
     Offline,
     Misuse,
     Amend,
+    Forward,
     Hide,
     Describe,
     Govern,
@@ -93,7 +94,9 @@ fn plan<'a>(lot: &mut Lot, scenario: &'a Scenario, script: &Script) -> Plan<'a> 
     let govern = lot.share("govern_percent", &workload.govern_percent);
     let describe = lot.share("describe_percent", &workload.describe_percent);
     let hide = lot.share("hide_percent", &workload.hide_percent);
-    let others = read + begin + change + moves + offline + misuse + amend + govern + describe + hide;
+    let forward = lot.share("forward_percent", &workload.forward_percent);
+    let others =
+        read + begin + change + moves + offline + misuse + amend + govern + describe + hide + forward;
     let kinds = vec![
         (Kind::Write, 100_u64.saturating_sub(others).max(1)),
         (Kind::Read, read),
@@ -106,6 +109,7 @@ fn plan<'a>(lot: &mut Lot, scenario: &'a Scenario, script: &Script) -> Plan<'a> 
         (Kind::Govern, govern),
         (Kind::Describe, describe),
         (Kind::Hide, hide),
+        (Kind::Forward, forward),
     ];
     Plan {
         workload,
@@ -202,6 +206,7 @@ impl Plan<'_> {
             Kind::Misuse => self.somebody_misuses(at_us, dice),
             Kind::Amend => self.somebody_amends(at_us, dice),
             Kind::Govern => self.a_group_quarrels(at_us, dice),
+            Kind::Forward => self.somebody_forwards(at_us, dice),
             Kind::Hide => self.somebody_hides(at_us, dice),
             Kind::Describe => self.several_describe(at_us, dice),
         }
@@ -252,6 +257,22 @@ impl Plan<'_> {
             self.act(at_us, device.number, What::Hide { conversation }, dice);
             at_us += dice.below(400_000);
         }
+    }
+
+    /// To some of the conversations that the user is in and that lie where the message lies; now and then to one more than may be.
+    fn somebody_forwards(&mut self, at_us: u64, dice: &mut Dice) {
+        let Some((conversation, device)) = self.somewhere(dice) else { return };
+        let from = self.conversations.iter().find(|of| of.number == conversation);
+        let Some(pinned) = from.map(|from| from.pinned) else { return };
+        let is_in = |of: &&Conversation| of.creator == device.user || of.members.contains(&device.user);
+        let own = self.conversations.iter().filter(is_in).filter(|of| of.pinned == pinned);
+        let mut to: Vec<u64> = own.map(|of| of.number).collect();
+        let count = if dice.one_in(8) { 6 } else { dice.between(1, 3) };
+        while to.len() as u64 > count {
+            let Ok(index) = usize::try_from(dice.below(to.len() as u64)) else { return };
+            to.remove(index);
+        }
+        self.act(at_us, device.number, What::Forward { conversation, to }, dice);
     }
 
     /// Several of a conversation's people change what it says of itself, right after each other: so that what is done in two regions crosses.

@@ -56,6 +56,13 @@ pub enum What {
         /// What.
         how: How,
     },
+    /// One of the last messages that the device was shown is said again in other conversations.
+    Forward {
+        /// Where it was shown.
+        conversation: u64,
+        /// Where it is said again.
+        to: Vec<u64>,
+    },
     /// The device's user deletes for themselves one of the last messages that the device was shown.
     Hide {
         /// Where.

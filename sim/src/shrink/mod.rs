@@ -140,6 +140,7 @@ mod tests {
             What::Begin { .. }
             | What::Write { .. }
             | What::Amend { .. }
+            | What::Forward { .. }
             | What::Hide { .. }
             | What::Describe { .. }
             | What::Govern { .. }

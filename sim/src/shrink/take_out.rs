@@ -105,6 +105,9 @@ pub(super) fn clear(script: &mut Script) {
                 | What::Describe { conversation, .. }
                 | What::Read { conversation }
                 | What::Leave { conversation } => conversations.contains(conversation),
+                What::Forward { conversation, to } => {
+                    conversations.contains(conversation) && to.iter().all(|to| conversations.contains(to))
+                }
                 What::Add { conversation, user } | What::Govern { conversation, user, .. } => {
                     conversations.contains(conversation) && users.contains(user)
                 }

@@ -14,7 +14,7 @@ use crate::world::operators::flag_act;
 use crate::world::queue::Event;
 use bytes::Bytes;
 use crdt::{ConversationId, DeviceId, MessageId, RegionId, UserId};
-use gateway_client::{Act, Amend, Content, DocumentEdit, Event as Told, MembersWish};
+use gateway_client::{Act, Amend, Content, DocumentEdit, Event as Told, MembersWish, forward};
 use region::operate;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -40,6 +40,8 @@ pub(crate) struct People {
     messages: BTreeMap<(DeviceId, ConversationId), VecDeque<(UserId, MessageId)>>,
     /// What was written last on each device.
     wrote: BTreeMap<(DeviceId, ConversationId), VecDeque<(UserId, MessageId)>>,
+    /// How those read, of each device in each conversation.
+    texts: BTreeMap<(DeviceId, ConversationId, UserId, MessageId), Bytes>,
     /// Conversations that somebody has begun.
     begun: BTreeSet<ConversationId>,
     /// Messages written, for their texts.
@@ -51,10 +53,19 @@ impl People {
     pub(crate) fn is_told(&mut self, id: DeviceId, event: &Told) {
         if let Told::Hidden { conversation, sender, message } = event {
             // An application offers nothing any more for what is gone.
+            self.texts.remove(&(id, *conversation, *sender, *message));
             for last in [&mut self.messages, &mut self.wrote] {
                 if let Some(last) = last.get_mut(&(id, *conversation)) {
                     last.retain(|one| *one != (*sender, *message));
                 }
+            }
+        }
+        if let Told::Amended { conversation, sender, message, body, became } = event {
+            let text = (id, *conversation, *sender, *message);
+            match body {
+                _ if became.deleted => _ = self.texts.remove(&text),
+                Some(body) if self.texts.contains_key(&text) => _ = self.texts.insert(text, body.clone()),
+                Some(_) | None => {}
             }
         }
         let Told::Shown { conversation, item, .. } = event else { return };
@@ -62,9 +73,16 @@ impl People {
             return;
         }
         let (at, one) = ((id, *conversation), (item.sender, item.message));
-        remember(self.known.entry(at).or_default(), one);
-        if matches!(item.content, Content::Post { .. }) {
-            remember(self.messages.entry(at).or_default(), one);
+        // Nothing is kept of it.
+        let _ = remember(self.known.entry(at).or_default(), one);
+        if let Content::Post { body, became, .. } = &item.content {
+            let gone = remember(self.messages.entry(at).or_default(), one);
+            if let Some((sender, message)) = gone {
+                self.texts.remove(&(id, *conversation, sender, message));
+            }
+            if !became.deleted {
+                self.texts.insert((id, *conversation, one.0, one.1), body.clone());
+            }
         }
     }
 
@@ -75,12 +93,14 @@ impl People {
     }
 }
 
-/// One more, in place of the oldest.
-fn remember(last: &mut VecDeque<(UserId, MessageId)>, one: (UserId, MessageId)) {
-    if last.len() >= SHOWN_LAST_MAX {
-        last.pop_front();
-    }
+/// One more, in place of the oldest, which is given back.
+fn remember(
+    last: &mut VecDeque<(UserId, MessageId)>,
+    one: (UserId, MessageId),
+) -> Option<(UserId, MessageId)> {
+    let oldest = if last.len() >= SHOWN_LAST_MAX { last.pop_front() } else { None };
     last.push_back(one);
+    oldest
 }
 
 impl World {
@@ -114,6 +134,7 @@ impl World {
             known: BTreeMap::new(),
             messages: BTreeMap::new(),
             wrote: BTreeMap::new(),
+            texts: BTreeMap::new(),
             begun: BTreeSet::new(),
             written: 0,
         };
@@ -167,6 +188,7 @@ impl World {
                 }
             }
             What::Amend { conversation, how } => self.amend(id, conversation, how, &mut dice),
+            What::Forward { conversation, to } => self.forward(id, conversation, &to, &mut dice),
             What::Hide { conversation } => self.hide(id, conversation, &mut dice),
             What::Describe { conversation, how } => self.describe(id, conversation, how, &mut dice),
             What::Read { conversation } => {
@@ -285,7 +307,9 @@ impl World {
             }
         };
         if let Some(user) = self.devices.get(&id).map(|device| device.user) {
-            remember(self.people.wrote.entry((id, conversation)).or_default(), (user, message));
+            let wrote = self.people.wrote.entry((id, conversation)).or_default();
+            // Nothing is kept of the oldest.
+            let _ = remember(wrote, (user, message));
         }
         self.act(id, Act::Send { conversation, message: Some(message), body: Bytes::from(body), reply_to });
     }
@@ -311,6 +335,32 @@ impl World {
             How::Withdraw => Amend::Withdraw(emoji),
         };
         self.act(id, Act::Amend { conversation, command: Some(command), target, what });
+    }
+
+    /// One of the last messages that the device was shown is said again in other conversations that it can offer.
+    fn forward(&mut self, id: DeviceId, conversation: u64, to: &[u64], dice: &mut Dice) {
+        let Some(conversation) = self.known_to(id, conversation) else { return };
+        let chats = to.iter().filter_map(|to| self.known_to(id, *to));
+        let chats: Vec<ConversationId> =
+            chats.filter(|chat| chat.placement() == conversation.placement()).collect();
+        let texts = self.people.texts.iter().filter(|((of, at, ..), _)| (*of, *at) == (id, conversation));
+        let texts: Vec<_> =
+            texts.map(|((.., sender, message), body)| (*sender, *message, body.clone())).collect();
+        let Some((sender, message, body)) = dice.pick(&texts).filter(|_| !chats.is_empty()) else { return };
+        let now_ms = self.device_wall(id).ms();
+        let copies: Vec<_> = chats.iter().map(|chat| (*chat, MessageId::new(now_ms, dice.wide()))).collect();
+        let forwarded = forward::forwarded(&body, &chats).ok();
+        self.oracle.forwards(self.now, id, (conversation, (sender, message)), &copies, forwarded.as_ref());
+        let Some(body) = forwarded else { return };
+        for (conversation, message) in copies {
+            if let Some(user) = self.devices.get(&id).map(|device| device.user) {
+                let wrote = self.people.wrote.entry((id, conversation)).or_default();
+                // Nothing is kept of the oldest.
+                let _ = remember(wrote, (user, message));
+            }
+            let (message, body) = (Some(message), body.clone());
+            self.act(id, Act::Send { conversation, message, body, reply_to: None });
+        }
     }
 
     /// One of the last messages that the device was shown is deleted for its user alone.

@@ -153,11 +153,22 @@ impl Oracle {
                 if self.is_stable_deletion(region, *id, facts, message) {
                     let sent = facts.sent.get(&message).map(|sent| &sent.body);
                     let bodies = sent.into_iter().chain(facts.amendments.bodies(message));
+                    let bodies = bodies.filter(|body| !self.is_said_by_another(message, body));
                     texts.extend(bodies.map(|body| (*id, message.1, as_field(body))));
                 }
             }
         }
         texts
+    }
+
+    /// Whether another message says the very same and is not deleted: all that were forwarded together do.
+    fn is_said_by_another(&self, message: (UserId, MessageId), body: &Bytes) -> bool {
+        let is_forwarded = body.first() == Some(&0xff);
+        is_forwarded
+            && self.record.conversations.values().any(|facts| {
+                let mut others = facts.sent.iter().filter(|(of, sent)| **of != message && sent.body == *body);
+                others.any(|(of, _)| !facts.amendments.is_deleted(*of))
+            })
     }
 
     /// Whether a region holds for stable all that carries a message, its edits and its deletion.

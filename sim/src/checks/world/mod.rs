@@ -12,6 +12,7 @@
 //! | `causal_order.rs`, `receipts.rs` | 4 | causes before effects, in regions, on devices, in ticks; marks |
 //! | `clients.rs` | 4 | the devices' own histories, judged as those of a replay are |
 //! | `display_order.rs` | 5 | one order on all screens |
+//! | `forwarded.rs` | 6 | what is forwarded says what was shown, and counts |
 //! | `shown_once.rs` | 6 | one identity, once, as it was sent |
 //! | `alone.rs` | 7 | a region that is alone serves its own |
 //! | `residency.rs` | 8 | the taint oracle |
@@ -32,6 +33,7 @@ mod convergence;
 mod described;
 mod display_order;
 mod durable;
+mod forwarded;
 mod hidden;
 mod lies;
 mod limits;
@@ -52,6 +54,7 @@ mod verdict;
 use crate::world::Moment;
 use alone::Alone;
 use crdt::{DeviceId, MessageId, PlacementId, RegionId, UserId};
+use forwarded::Forwards;
 use hidden::HiddenFacts;
 use lies::Lies;
 use operated::Operators;
@@ -138,6 +141,7 @@ pub(crate) struct Oracle {
     lies: Lies,
     operators: Operators,
     hidden: HiddenFacts,
+    forwards: Forwards,
     pub(crate) marks: Marks,
     /// Members of a group.
     members_max: Option<usize>,
