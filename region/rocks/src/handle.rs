@@ -16,11 +16,12 @@ use region::cluster::Cluster;
 use region::command::{Command, Done, Refusal};
 use region::export;
 use region::features::Feature;
+use region::follow_epochs;
 use region::operate::{Act, NotOperated, Operated};
 use region::shard::{Effect, Input};
 use region::store::StoreError;
 use replication::epoch::{EpochRefused, EpochStatement};
-use replication::placement::Placements;
+use replication::placement::{Epoch, Placements};
 use replication_quic::BridgeCounters;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -127,7 +128,10 @@ impl RegionHandle {
         let (Some(current), Some(held)) = (current, self.shared.placements.get(&id)) else {
             return Err(EpochRefused::NotHeld { placement: id, number });
         };
-        if current.statement == Some(statement.hash()) {
+        // What cannot be read says nothing; the statement is then judged as one that is new.
+        let kept =
+            follow_epochs::kept(&held.reader, Epoch(number.0.saturating_sub(1)), 1).unwrap_or_default();
+        if number <= current.epoch && kept.contains(&statement) {
             return Ok(());
         }
         current.follow(&statement)?;
