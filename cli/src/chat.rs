@@ -31,7 +31,7 @@ Examples:
   archipelago chat --cluster demo --region eu-central --as alice --to bob
   archipelago chat --cluster demo --region us-east --as bob --to alice
   archipelago chat --cluster demo --region us-east --as alice --group picnic --invite bob --invite carol
-While talking: /edit /delete /delete-for-me /react /unreact /read /receipts /forward /members /add /remove /promote /demote /claim /leave /name /describe /pin /unpin /about /history /move REGION /help /quit";
+While talking: /edit /delete /delete-for-me /react /unreact /read /receipts /forward /members /add /remove /promote /demote /claim /leave /name /describe /pin /unpin /me /status /call /block /unblock /about /history /move REGION /help /quit";
 
 /// Talk in a terminal
 #[derive(Debug, Args)]
@@ -163,9 +163,6 @@ impl Chat {
             return Ok((conversation, None));
         }
         let peer = user(placement, to)?;
-        if peer == me {
-            return Err(Failure::Argument("--to names yourself: name somebody else".to_owned()));
-        }
         Ok((ConversationId::direct(placement, me, peer), Some(Act::OpenDirect { placement, peer })))
     }
 }
@@ -246,6 +243,14 @@ impl Talk {
                 }
                 Err(why) => eprintln!("{why}"),
             },
+            "/me" | "/status" | "/call" | "/block" | "/unblock" => {
+                match account_edit(conversation, verb, rest.trim()) {
+                    Ok(edit) => {
+                        self.client.act(Act::EditDocument { conversation, command: None, edit }).await?;
+                    }
+                    Err(why) => eprintln!("{why}"),
+                }
+            }
             "/move" => match address(&self.folder, rest.trim()) {
                 Ok(region) => self.client.act(Act::Move { region }).await?,
                 Err(failure) => eprintln!("{failure}"),
@@ -265,6 +270,8 @@ impl Talk {
                  /leave         leave the group\n\
                  /name TEXT     call the conversation that; /describe TEXT: what it is about\n\
                  /pin           pin the others' latest message; /unpin takes it down\n\
+                 /me NAME       in your account (--to yourself): the name that others are shown; /status TEXT\n\
+                 /call NAME AS  in your account: what you call somebody; /block NAME, /unblock NAME\n\
                  /about         show name, description and what is pinned\n\
                  /history       show earlier messages\n\
                  /move NAME     go to another region, and take along what is not everywhere yet\n\
@@ -397,6 +404,25 @@ fn edit_document(screen: &Screen, verb: &str, text: &str) -> Result<DocumentEdit
         "/pin" => Ok(DocumentEdit::Pin(latest()?)),
         _ => Ok(DocumentEdit::Unpin(latest()?)),
     }
+}
+
+/// What the user's account is to say.
+fn account_edit(conversation: ConversationId, verb: &str, text: &str) -> Result<DocumentEdit, String> {
+    if conversation.account_of().is_none() {
+        return Err(format!("{verb} changes your account: talk to yourself, --to NAME as --as NAME"));
+    }
+    let placement = conversation.placement();
+    let of = |name: &str| user(placement, name).map_err(|failure| failure.to_string());
+    Ok(match verb {
+        "/me" => DocumentEdit::DisplayName(text.to_owned()),
+        "/status" => DocumentEdit::Status(text.to_owned()),
+        "/block" => DocumentEdit::Block(of(text)?),
+        "/unblock" => DocumentEdit::Unblock(of(text)?),
+        _ => {
+            let (name, called) = text.split_once(' ').unwrap_or((text, ""));
+            DocumentEdit::Contact { user: of(name)?, name: called.trim().to_owned() }
+        }
+    })
 }
 
 impl From<NotForwarded> for Failure {

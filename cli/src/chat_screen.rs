@@ -11,7 +11,7 @@
 
 use bytes::Bytes;
 use crdt::{ConversationId, MessageId, UserId};
-use gateway_client_net::{Became, Content, Document, Event, Item, Place, Reaction, forward};
+use gateway_client_net::{Account, Became, Content, Document, Event, Item, Place, Reaction, forward};
 use std::collections::BTreeMap;
 
 /// Messages whose ticks are shown. Of older ones they are not.
@@ -211,10 +211,24 @@ impl Screen {
 
     /// What the conversation says of itself. Further parts of a long document hold bytes alone.
     fn about(&self, document: &Document) -> Vec<Line> {
+        if self.conversation.account_of().is_some() {
+            return self.about_me(&document.account);
+        }
         let named = if document.name.is_empty() { "no other name was given" } else { &document.name };
         let mut lines = notice(format!("{}: {}", clean(named), clean(&document.description)));
         for (sender, message) in &document.pinned {
             lines.extend(notice(format!("pinned: {message} of {}", self.names.of(*sender))));
+        }
+        lines
+    }
+
+    fn about_me(&self, account: &Account) -> Vec<Line> {
+        let mut lines = notice(format!("you: {}: {}", clean(&account.display_name), clean(&account.status)));
+        for (user, called) in &account.contacts {
+            lines.extend(notice(format!("{} is called {}", self.names.of(*user), clean(called))));
+        }
+        for user in &account.blocked {
+            lines.extend(notice(format!("blocked: {}", self.names.of(*user))));
         }
         lines
     }

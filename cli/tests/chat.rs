@@ -226,8 +226,6 @@ fn what_does_not_exist_is_named_with_what_does() {
     };
     let (code, said) = failed("chat --cluster demo --region north --as alice --to bob");
     assert!(code == Some(4) && said.contains("there are east, west"), "{said}");
-    let (code, said) = failed("chat --cluster demo --region east --as alice --to alice");
-    assert!(code == Some(2) && said.contains("name somebody else"), "{said}");
     let (code, said) = failed("chat --cluster demo --region east --as a/b --to bob");
     assert!(code == Some(2) && said.contains("neither a user id"), "{said}");
 }
@@ -264,4 +262,35 @@ fn what_a_conversation_says_of_itself_is_changed_in_two_regions_and_shown() {
     about.wait().unwrap();
     assert!(shown[0].ends_with("sailing: to the islands, all of them"), "{shown:?}");
     assert!(shown[1].contains("pinned: ") && shown[1].ends_with(" of you"), "{shown:?}");
+}
+
+#[test]
+fn what_a_user_says_of_themselves_and_of_others_is_kept_in_their_account() {
+    let regions = TwoRegions::start();
+    // Regions know of each other what they can do once they have met: what one says has come to the other then.
+    let mut alice = Chat::start(&regions, "east", "alice", "bob", &[]);
+    let mut bob = Chat::start(&regions, "west", "bob", "alice", &[]);
+    alice.type_line("shall we?");
+    assert_eq!(bob.hear(), "alice: shall we?");
+    let mut account = Command::new(PROGRAM)
+        .args(["chat", "--cluster", "demo", "--region", "east", "--as", "alice", "--to", "alice"])
+        .args(["--device", "d0000000000000009"])
+        .current_dir(regions.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut typed = account.stdin.take().unwrap();
+    for line in ["/me Alice A.", "/status sailing", "/call bob Benny", "/block carol", "to myself"] {
+        writeln!(typed, "{line}").unwrap();
+    }
+    let mut told = BufReader::new(account.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(told.any(|line| line.contains("refused (account_conversation)")), "all before it were done");
+    writeln!(typed, "/about").unwrap();
+    let shown: Vec<String> = told.skip_while(|line| !line.contains("you: ")).take(3).collect();
+    account.kill().unwrap();
+    account.wait().unwrap();
+    assert!(shown[0].ends_with("you: Alice A.: sailing"), "{shown:?}");
+    assert!(shown[1].ends_with(" is called Benny") && shown[2].contains("blocked: "), "{shown:?}");
 }

@@ -1,4 +1,4 @@
-//! Who is in a conversation: the two users of a direct one for ever, or the roster of a group, the rights by which it never has more members than its
+//! Who is in a conversation: the two users of a direct one for ever, the one user of an account, or the roster of a group, the rights by which it never has more members than its
 //! limit, its name, and who was in it before.
 //!
 //! What must always hold: the canonical bytes are a function of the set of operations, whatever has been folded. A record holds no more than later
@@ -8,11 +8,12 @@
 //! | --- | --- |
 //! | a valid direct creation, and a group's of the same id | the direct one stands |
 //! | anything in a direct conversation | nothing: its two users are its members for ever |
+//! | a valid creation of an account, and whatever else of its id | the account stands: its user is its member for ever |
 //! | two creations of one group | the lowest (hlc, dot) stands; the other's members, name and changes are void |
 //! | a creation taken by two regions (resent) | one creation |
 //! | anything else in a group | what the tables of `Roster` and `Group` say |
 //!
-//! A direct creation is valid when the conversation's id is the one of its two members and one of them created it; another is void. A first member sees
+//! A direct creation is valid when the conversation's id is the one of its two members, or of its one member's account, and one of them created it; another is void. A first member sees
 //! everything; an added one what their adds do not cover.
 //!
 //! Growth: the group's; per user who ever left or was removed 8 bytes; per creation of the id that is not folded its name. Kept as one record, all of it is read and
@@ -30,7 +31,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The members of one conversation, and what operations still to come may need.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Membership {
-    /// The users of a direct conversation, the lower first.
+    /// The users of a direct conversation, the lower first; of an account its user twice.
     pair: Option<[UserId; 2]>,
     group: Group,
     /// What each creation of a group named it.
@@ -183,7 +184,8 @@ impl Membership {
     /// The members, sorted.
     pub fn members(&self) -> impl Iterator<Item = UserId> + '_ {
         let group = self.pair.is_none().then(|| self.roster().members());
-        self.pair.into_iter().flatten().chain(group.into_iter().flatten())
+        let pair = self.pair.map(|[one, other]| [Some(one), Some(other).filter(|other| *other != one)]);
+        pair.into_iter().flatten().flatten().chain(group.into_iter().flatten())
     }
 
     /// The members who are admins, sorted.
@@ -205,11 +207,15 @@ impl Membership {
     }
 }
 
-/// The two, if that is the id of the conversation of exactly these, one of whom is the sender.
+/// The two, if that is the id of the conversation of exactly these, or of the one's account, and one of them is the sender.
 fn pair(conversation: ConversationId, sender: UserId, members: &[UserId]) -> Option<[UserId; 2]> {
-    let [one, other] = *members else { return None };
+    let [one, other] = match *members {
+        [one] => [one, one],
+        [one, other] if one != other => [one, other],
+        _ => return None,
+    };
     let id = ConversationId::direct(conversation.placement(), one, other);
-    let valid = one != other && members.contains(&sender) && id == conversation;
+    let valid = members.contains(&sender) && id == conversation;
     valid.then(|| [one.min(other), one.max(other)])
 }
 
@@ -274,7 +280,7 @@ impl Membership {
     pub fn decode(bytes: &[u8]) -> Result<Self, MalformedState> {
         let mut decoder = Decoder::new(bytes);
         let pair = if decoder.flag()? { Some([decoder.user()?, decoder.user()?]) } else { None };
-        if pair.is_some_and(|[lower, higher]| lower >= higher) {
+        if pair.is_some_and(|[lower, higher]| lower > higher) {
             return Err(MalformedState("a pair of users that is none"));
         }
         let names = decoder

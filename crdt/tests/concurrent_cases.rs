@@ -255,6 +255,32 @@ fn a_direct_conversation_opened_from_both_sides_is_one_and_nobody_joins_or_leave
 }
 
 #[test]
+fn an_account_is_its_users_alone_and_whatever_else_has_its_id_gives_way() {
+    let account = ConversationId::account(PlacementId(1), ANN);
+    let own =
+        |of: UserId| Body::Create { members: vec![of], name: String::new(), direct: true, shares: [].into() };
+    let state = after(&[
+        in_conversation(account, by(dot(1, 1), 1, CREATOR, 1, create(&[CREATOR, ANN], "squatted"))),
+        in_conversation(account, by(dot(3, 1), 1, BEN, 1, own(BEN))),
+        in_conversation(account, by(dot(2, 1), 9, ANN, 2, own(ANN))),
+        in_conversation(account, by(dot(1, 2), 9, CREATOR, 3, add(BEN, &[dot(1, 1)]))),
+        in_conversation(account, by(dot(2, 2), 10, ANN, 4, leave(&[dot(2, 1)]))),
+    ]);
+    assert_eq!(members(&state), [ANN]);
+    assert!(state.membership().direct() && state.membership().member(CREATOR).is_none());
+    let bytes = state.membership().encode();
+    assert_eq!(crdt::Membership::decode(&bytes).unwrap(), *state.membership());
+    let void = [
+        after(&[in_conversation(account, by(dot(1, 1), 1, BEN, 1, own(ANN)))]),
+        after(&[in_conversation(account, by(dot(1, 1), 1, ANN, 1, direct(ANN, BEN)))]),
+        after(&[by(dot(1, 1), 1, ANN, 1, own(ANN))]),
+    ];
+    for state in void {
+        assert!(!state.membership().exists());
+    }
+}
+
+#[test]
 fn a_group_squatting_on_the_id_of_a_direct_conversation_gives_way_to_it() {
     let pair = ConversationId::direct(PlacementId(1), ANN, BEN);
     let state = after(&[

@@ -91,6 +91,9 @@ proptest! {
         let id = ConversationId::direct(placement, one, other);
         prop_assert_eq!(id, ConversationId::direct(placement, other, one));
         prop_assert_eq!(id.placement(), placement);
+        let owner = (one == other).then_some(one);
+        prop_assert_eq!(id.account_of(), owner);
+        prop_assert_eq!(id == ConversationId::account(placement, one), one == other);
         prop_assert_eq!(third == other, id == ConversationId::direct(placement, one, third) || (third == one && other == one));
     }
 

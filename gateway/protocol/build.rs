@@ -8,8 +8,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = protox::compile(["proto/archipelago.proto"], ["proto"])?;
     let encoded = prost_encode(&files);
     // As large as no other frame, and rare.
-    let boxed = ".archipelago.v1.ServerFrame.frame.document";
-    prost_build::Config::new().bytes(["."]).boxed(boxed).compile_fds(files)?;
+    let mut config = prost_build::Config::new();
+    config.boxed(".archipelago.v1.ServerFrame.frame.document");
+    config.boxed(".archipelago.v1.ClientFrame.frame.edit_document");
+    config.bytes(["."]).compile_fds(files)?;
     pbjson_build::Builder::new()
         .register_descriptors(&encoded)?
         .ignore_unknown_fields()

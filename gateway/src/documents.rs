@@ -20,6 +20,7 @@ use gateway_protocol::v1::{self, ServerFrame};
 use gateway_protocol::{FieldError, fields};
 use region::command::{Command, DocumentWish};
 use region::read::DocumentRead;
+use std::collections::BTreeMap;
 
 impl Session {
     pub(crate) fn edit_document(
@@ -68,7 +69,8 @@ impl Session {
         read: DocumentRead,
         out: &mut Vec<Output>,
     ) {
-        let DocumentRead { view, automerge, .. } = read;
+        let DocumentRead { view, account, automerge, .. } = read;
+        let account = *account.unwrap_or_default();
         let actor = self.opening.identity.and_then(|identity| {
             let replica = self.site.placements.get(&conversation.placement())?.replica;
             Some(Actor::of_device(replica, identity.user, identity.device).to_string())
@@ -79,8 +81,13 @@ impl Session {
             icon: view.icon.unwrap_or_default(),
             description: view.description,
             pinned: view.pinned.iter().filter_map(|key| pinned(key)).map(fields::write_message_ref).collect(),
-            settings: view.settings.into_iter().map(|(name, value)| v1::Setting { name, value }).collect(),
+            settings: settings(view.settings),
             actor: actor.unwrap_or_default(),
+            display_name: account.display_name.unwrap_or_default(),
+            status: account.status.unwrap_or_default(),
+            contacts: settings(account.contacts),
+            labels: settings(account.labels),
+            blocked: account.blocked.into_iter().collect(),
             ..v1::Document::default()
         };
         let mut rest = Bytes::from(automerge);
@@ -93,6 +100,10 @@ impl Session {
         let last = v1::Document { automerge: rest, ..frame };
         out.push(Output::Send(ServerFrame { request, frame: Some(Frame::Document(Box::new(last))) }));
     }
+}
+
+fn settings(texts: BTreeMap<String, String>) -> Vec<v1::Setting> {
+    texts.into_iter().map(|(name, value)| v1::Setting { name, value }).collect()
 }
 
 /// What an edit names.
@@ -112,6 +123,24 @@ fn edits(edit: v1::EditDocument) -> Result<Vec<Edit>, FieldError> {
         edits.push(Edit::Clear { part: Part::Pinned, key: key_of(fields::message_ref(message)?) });
     }
     edits.extend(edit.settings.into_iter().map(|setting| put(Part::Settings, &setting.name, setting.value)));
+    edits.extend(edit.display_name.map(|name| put(Part::Profile, "display_name", name)));
+    edits.extend(edit.status.map(|status| put(Part::Profile, "status", status)));
+    for contact in edit.contacts {
+        let user: UserId = fields::id("contacts", &contact.name)?;
+        edits.push(put(Part::Contacts, &user.to_string(), contact.value));
+    }
+    for label in edit.labels {
+        let conversation: ConversationId = fields::id("labels", &label.name)?;
+        edits.push(put(Part::Labels, &conversation.to_string(), label.value));
+    }
+    for user in &edit.block {
+        let user: UserId = fields::id("block", user)?;
+        edits.push(Edit::Mark { part: Part::Blocked, key: user.to_string() });
+    }
+    for user in &edit.unblock {
+        let user: UserId = fields::id("unblock", user)?;
+        edits.push(Edit::Clear { part: Part::Blocked, key: user.to_string() });
+    }
     Ok(edits)
 }
 

@@ -146,6 +146,7 @@ impl SessionError {
             | Refusal::UnknownConversation(conversation)
             | Refusal::NotMember(conversation)
             | Refusal::CursorAhead(conversation)
+            | Refusal::Account(conversation)
             | Refusal::PredecessorMissing { conversation, .. }
             | Refusal::NotAmended { conversation, .. }
             | Refusal::NotAllowed { conversation, .. }
@@ -194,6 +195,7 @@ mod tests {
         refusals.extend(not_allowed.map(|why| Refusal::NotAllowed { conversation, why }));
         refusals.extend([
             Refusal::FeatureOff(region::features::Feature::Posts),
+            Refusal::Account(conversation),
             Refusal::NotKnownEverywhere { conversation, region: RegionId(1) },
             Refusal::PredecessorMissing { conversation, after: message },
             Refusal::WrongPlacement(conversation),

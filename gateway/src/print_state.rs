@@ -151,10 +151,22 @@ fn describe(frame: &ServerFrame) -> String {
 fn describe_document(document: &v1::Document) -> String {
     let v1::Document { conversation, name, icon, description, actor, automerge, more, .. } = document;
     let pinned: Vec<_> = document.pinned.iter().map(|message| message.message.as_str()).collect();
-    let settings: Vec<_> =
-        document.settings.iter().map(|setting| format!("{}={}", setting.name, setting.value)).collect();
+    let of = |texts: &[v1::Setting]| -> Vec<String> {
+        texts.iter().map(|text| format!("{}={}", text.name, text.value)).collect()
+    };
+    let settings = of(&document.settings);
+    let v1::Document { display_name, status, contacts, labels, blocked, .. } = document;
+    let is_bare = display_name.is_empty() && status.is_empty();
+    let account = if is_bare && contacts.is_empty() && labels.is_empty() && blocked.is_empty() {
+        String::new()
+    } else {
+        let (contacts, labels) = (of(contacts), of(labels));
+        format!(
+            ", of {display_name:?}, {status:?}, who calls {contacts:?}, labels {labels:?}, blocks {blocked:?}"
+        )
+    };
     format!(
-        "Document of {conversation} named {name:?}, icon {icon:?}, described {description:?}, pinned {pinned:?}, set {settings:?}, for actor {actor}: {} bytes more {more}",
+        "Document of {conversation} named {name:?}, icon {icon:?}, described {description:?}, pinned {pinned:?}, set {settings:?}{account}, for actor {actor}: {} bytes more {more}",
         automerge.len()
     )
 }

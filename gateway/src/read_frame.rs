@@ -85,7 +85,7 @@ impl Session {
             Frame::DeleteForMe(hide) => self.hide(request, &hide, out),
             Frame::List(list) => self.ask_list(request, &list, out),
             Frame::Page(page) => self.ask_page(request, &page, out),
-            Frame::EditDocument(edit) => self.edit_document(request, edit, out),
+            Frame::EditDocument(edit) => self.edit_document(request, *edit, out),
             Frame::ChangeDocument(v1::ChangeDocument { conversation, command, change }) => {
                 let wish = DocumentWish::Change(change);
                 self.wish_of_document(request, (&conversation, &command), wish, out)

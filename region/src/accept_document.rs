@@ -19,7 +19,7 @@ use crate::pending::Pending;
 use bytes::Bytes;
 use crdt::operation::Body;
 use crdt::{ConversationId, DeviceId, Kind, Timestamp, UserId};
-use documents::{Actor, Change, Document, Edit, NotEdited, NotTaken, Taken};
+use documents::{Actor, Change, Document, Edit, NotEdited, NotTaken, Schema, Taken};
 use rand_core::RngCore;
 
 /// How a document is to be changed.
@@ -101,5 +101,28 @@ fn try_on(pending: &Pending<'_>, held: &Document, user: UserId, bytes: Bytes) ->
         Taken::Refused(why) => return Err(Some(why.into())),
     }
     held.may_become(&after).map_err(|why| Some(why.into()))?;
+    names_nobody_pinned_elsewhere(pending, held, &after).map_err(Some)?;
     Ok(bytes)
+}
+
+/// Whether an account comes to name only users and conversations of which something may be kept in this placement. What names neither is nobody's affair.
+fn names_nobody_pinned_elsewhere(
+    pending: &Pending<'_>,
+    held: &Document,
+    after: &Document,
+) -> Result<(), NotChanged> {
+    if held.schema() != Schema::Account {
+        return Ok(());
+    }
+    let (before, account) = (held.account(), after.account());
+    let users = account.contacts.keys().filter(|key| !before.contacts.contains_key(*key));
+    let users = users.chain(account.blocked.iter().filter(|key| !before.blocked.contains(*key)));
+    let users = users.filter_map(|key| Some(key.parse::<UserId>().ok()?.placement()));
+    let labels = account.labels.keys().filter(|key| !before.labels.contains_key(*key));
+    let labels = labels.filter_map(|key| Some(key.parse::<ConversationId>().ok()?.placement()));
+    if users.chain(labels).all(|of| pending.config.allowed_pins.contains(&of)) {
+        return Ok(());
+    }
+    crate::sometimes::PIN_FORBIDS.reach();
+    Err(NotChanged::PinnedElsewhere)
 }

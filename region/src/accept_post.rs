@@ -35,6 +35,10 @@ pub(crate) fn accept(
     let conversation = author.conversation;
     fits(pending, &post.body)?;
     accept_command::membership(pending, conversation, author.sender)?;
+    if conversation.account_of().is_some() {
+        crate::sometimes::POST_IN_AN_ACCOUNT.reach();
+        return Err(Refusal::Account(conversation).into());
+    }
     follows(pending, author, after)?;
     accept_command::possible(pending, conversation, &seen.cut)?;
     pending.features().allows(Feature::Posts)?;

@@ -30,7 +30,7 @@ pub enum Command {
         /// The region that the user first asked, which gets half of the rights to add members; none for the one that takes the command.
         begun_in: Option<RegionId>,
     },
-    /// Opens the conversation with one other user, which begins if it has not.
+    /// Opens the conversation with one other user, or, with oneself, the user's account; it begins if it has not.
     OpenDirect {
         /// The placement it is to live in.
         placement: crdt::PlacementId,
@@ -258,9 +258,12 @@ pub enum Refusal {
         "message id {0} is dated more than a day ahead: correct the device's clock and send again under a new id"
     )]
     MessageFromFuture(MessageId),
-    /// A direct conversation has its two members for ever.
-    #[error("conversation {0} is between two users, who are in it for good: begin a group")]
+    /// A direct conversation has its two members for ever, and an account its one.
+    #[error("conversation {0} has the users that it has for good: begin a group")]
     Direct(ConversationId),
+    /// An account has a document and no messages.
+    #[error("{0} is your account, which has a document and no messages: write in a conversation")]
+    Account(ConversationId),
     /// The conversation's clock is at the top of its range.
     #[error("conversation {0} can take no more messages: begin a new one")]
     ClockExhausted(ConversationId),
@@ -329,6 +332,11 @@ pub enum NotChanged {
     /// Something in the document would be too long.
     #[error("{0}: shorten it")]
     TooLong(#[from] TooLong),
+    /// An account would name somebody, or a conversation, of whom nothing may be kept in its placement.
+    #[error(
+        "it names somebody, or a conversation, that is pinned elsewhere: keep that in your account of that placement"
+    )]
+    PinnedElsewhere,
 }
 
 impl Refusal {
@@ -361,6 +369,7 @@ impl Refusal {
             Self::MessageTooOld { .. } => "message_too_old",
             Self::MessageFromFuture(_) => "message_from_future",
             Self::Direct(_) => "direct_conversation",
+            Self::Account(_) => "account_conversation",
             Self::ClockExhausted(_) => "clock_exhausted",
             Self::CursorAhead(_) => "cursor_ahead",
             Self::PredecessorMissing { .. } => "predecessor_missing",
@@ -378,6 +387,7 @@ impl Refusal {
             },
             Self::NotChanged { why, .. } => match why {
                 NotChanged::TooLong(_) => "document_too_long",
+                NotChanged::PinnedElsewhere => "placement_fixed",
                 NotChanged::NotTaken(NotTaken::Malformed(Malformed::Schema)) => "document_schema",
                 NotChanged::NotTaken(NotTaken::Malformed(_)) => "document_malformed",
                 NotChanged::NotTaken(NotTaken::ForeignActor) => "document_foreign_actor",

@@ -7,6 +7,7 @@ use crate::accept_command::{self, NotDone};
 use crate::accept_post;
 use crate::command::{Done, Refusal};
 use crate::features::Feature;
+use crate::forms;
 use crate::issue_operation::Author;
 use crate::partition;
 use crate::pending::Pending;
@@ -46,7 +47,8 @@ pub(crate) fn group(
     }
     let rights = places - members.len();
     accept_command::placement_allows(pending, author.conversation, &members)?;
-    if partition::members(pending.tables.view(), author.conversation)?.exists() {
+    let is_reserved = author.conversation.account_of().is_some();
+    if is_reserved || partition::members(pending.tables.view(), author.conversation)?.exists() {
         crate::sometimes::GROUP_EXISTS.reach();
         return Err(Refusal::ConversationExists(author.conversation).into());
     }
@@ -68,7 +70,7 @@ fn shares(pending: &Pending<'_>, rights: u64, begun_in: Option<RegionId>) -> BTr
         .collect()
 }
 
-/// Opens the conversation of two users.
+/// Opens the conversation of two users, or a user's account.
 pub(crate) fn direct(
     pending: &mut Pending<'_>,
     entropy: &mut dyn RngCore,
@@ -79,15 +81,19 @@ pub(crate) fn direct(
         return Ok(done);
     }
     let conversation = author.conversation;
-    if peer == author.sender {
-        return Err(Refusal::Direct(conversation).into());
-    }
     let mut members = vec![author.sender, peer];
     members.sort_unstable();
+    members.dedup();
     accept_command::placement_allows(pending, conversation, &members)?;
     if partition::members(pending.tables.view(), conversation)?.direct() {
         crate::sometimes::DIRECT_EXISTS.reach();
         return Ok(Done::Exists { conversation });
+    }
+    if conversation.account_of().is_some()
+        && let Some(region) = accept_command::not_known_in(pending, forms::ACCOUNT)?
+    {
+        crate::sometimes::NOT_KNOWN_EVERYWHERE.reach();
+        return Err(Refusal::NotKnownEverywhere { conversation, region }.into());
     }
     let body = Body::Create { members, name: String::new(), direct: true, shares: BTreeMap::new() };
     accept_post::issue(pending, entropy, author, Timestamp::ZERO, body)

@@ -23,11 +23,16 @@ use replication::log::Position;
 pub(crate) fn load(view: &dyn View, conversation: ConversationId) -> Result<Document, StoreError> {
     let key = Key::Document(conversation);
     match record::load(view, &key)? {
-        None => Ok(Document::new(Schema::Conversation)),
+        None => Ok(Document::new(schema(conversation))),
         Some(OpaqueRecord(bytes)) => {
             Document::decode(&bytes).map_err(|error| record::damaged(&key.encode(), &error.to_string()))
         }
     }
+}
+
+/// Of a conversation, or of an account: the id says which.
+const fn schema(conversation: ConversationId) -> Schema {
+    if conversation.account_of().is_some() { Schema::Account } else { Schema::Conversation }
 }
 
 /// What it says, if anybody ever changed it.
@@ -50,7 +55,7 @@ pub(crate) fn change(
     let mut document = load(tables.view(), conversation)?;
     let taken = document.take(dot.replica, envelope.sender, bytes);
     let is_admitted = matches!(taken, Taken::Stands | Taken::Waits | Taken::Refused(NotTaken::Unfounded));
-    if is_admitted && let Ok((_, hash)) = Change::read(bytes, Schema::Conversation) {
+    if is_admitted && let Ok((_, hash)) = Change::read(bytes, document.schema()) {
         tables.put(&row(conversation, hash), &position);
     }
     tables.put_bytes(&Key::Document(conversation), document.encode());

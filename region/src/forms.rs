@@ -1,4 +1,4 @@
-//! The forms that this version can read, by number, as its Hello says them: kinds of operations by their codes, and kinds and forms of registers.
+//! The forms that this version can read, by number, as its Hello says them: kinds of operations by their codes, forms of some of them, and kinds and forms of registers.
 //!
 //! A region of an older release refuses the feed that brings a register it cannot read, and goes on from there only after its upgrade. So a new
 //! form of a register is written, as a new kind of operation is issued, only once every region of the placement has said that it knows it (decision 0013).
@@ -22,9 +22,12 @@ pub const FLAGS: u32 = 0x1_0003;
 /// That a user does not see a message.
 pub const HIDDEN: u32 = 0x1_0004;
 
+/// The creation of an account: a direct one with one member, which before that is void.
+pub const ACCOUNT: u32 = 0x1_0005;
+
 /// All of them.
 #[must_use]
 pub fn known() -> Vec<u32> {
-    let forms = [QUIET_RECEIPT, DEAD_DEVICE, DIRECTORY, FLAGS, HIDDEN];
+    let forms = [QUIET_RECEIPT, DEAD_DEVICE, DIRECTORY, FLAGS, HIDDEN, ACCOUNT];
     Kind::ALL.iter().map(|kind| u32::from(kind.code())).chain(forms).collect()
 }

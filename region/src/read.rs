@@ -31,7 +31,7 @@ use crdt::{
     Bucket, ConversationId, Cut, DeviceId, DeviceReceipt, Dot, Identity, PartitionId, PlacementId, Timestamp,
     UserId, VersionVector,
 };
-use documents::{ChangeHash, ConversationView};
+use documents::{AccountView, ChangeHash, ConversationView};
 use replication::log::Position;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -67,8 +67,10 @@ pub struct Summary {
 /// A conversation's document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DocumentRead {
-    /// What it says.
+    /// What it says of a conversation; of an account the settings alone.
     pub view: ConversationView,
+    /// What it says of a user, if it is an account's.
+    pub account: Option<Box<AccountView>>,
     /// Its heads, as Automerge has them.
     pub heads: BTreeSet<ChangeHash>,
     /// The changes that stand, from the first one on, one behind the other: as any Automerge loads it.
@@ -163,7 +165,9 @@ pub fn document(
     }
     let document = document::load(view, conversation)?;
     let automerge = document::export(view, conversation, &document)?;
-    Ok(Some(DocumentRead { view: document.conversation(), heads: document.heads().clone(), automerge }))
+    let account = conversation.account_of().map(|_| Box::new(document.account()));
+    let heads = document.heads().clone();
+    Ok(Some(DocumentRead { view: document.conversation(), account, heads, automerge }))
 }
 
 /// The user's conversations in that placement without their content, the most recently active first: what a sign-in reads.

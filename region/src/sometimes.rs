@@ -47,6 +47,7 @@ crdt::marks! {
     AMENDMENT_VOID = "a peer's operation edits or deletes somebody else's message";
     NOT_AMENDED = "an edit, a deletion or a reaction is refused";
     NOT_KNOWN_EVERYWHERE = "a command whose kind of operation some region of the placement does not know";
+    POST_IN_AN_ACCOUNT = "a message in an account, which has none";
     FEATURE_OFF = "a command for what an operator has turned off";
     NOT_OPERATED = "an operator's act is refused";
     REGISTER_KEPT_OUT = "a peer's register is kept out";

@@ -72,7 +72,7 @@ fn what_two_regions_edit_apart_they_read_alike() {
     world.ask(2, ANN, name(6, "Rowing")).unwrap();
     world.calm();
     agree(&world);
-    let DocumentRead { view, heads, automerge } = read(&world, 0);
+    let DocumentRead { view, heads, automerge, .. } = read(&world, 0);
     assert_eq!(view.description, "sailing to the islands");
     assert_eq!(heads.len(), 3);
     // The list shows the name that the document gives.

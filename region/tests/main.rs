@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::needless_pass_by_value)]
 
+mod accounts;
 mod amendments;
 mod cluster_file;
 mod compaction;

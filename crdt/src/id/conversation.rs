@@ -2,7 +2,7 @@
 //!
 //! What must always hold: a conversation's placement is in its id and never changes, so any region routes it, or refuses it, without a
 //! look-up; the bucket is a hash of the rest, so that ids drawn by hostile clients still spread. The id of a conversation of
-//! two users is a hash of the pair: both sides, cut off from each other, open the same one.
+//! two users is a hash of the pair: both sides, cut off from each other, open the same one. That of an account has the user in it, so that anybody knows it for one.
 
 use super::text::{Text, hexadecimal};
 use super::user::first_eight;
@@ -13,6 +13,9 @@ use std::str::FromStr;
 /// A conversation. The top 16 bits carry its placement, so that any region can route it without a look-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConversationId(pub u128);
+
+/// What stands between the placement and the user in an account's id: "accoun". Of drawn ids one in 2^48 has it, and is refused where a group begins.
+const ACCOUNT: u128 = 0x6163_636f_756e;
 
 /// Chosen by the client (a UUIDv7) and the idempotency key of what it names: one identity is
 /// (conversation, sender, message id).
@@ -26,15 +29,31 @@ impl ConversationId {
         Self(((placement.0 as u128) << 112) | (low & ((1 << 112) - 1)))
     }
 
-    /// The conversation of two users: the same whoever asks.
+    /// The conversation of two users: the same whoever asks. That of a user with themselves is their account in that placement.
     #[must_use]
     pub fn direct(placement: PlacementId, one: UserId, other: UserId) -> Self {
+        if one == other {
+            return Self::account(placement, one);
+        }
         let (low, high) = if one <= other { (one, other) } else { (other, one) };
         let mut hasher = blake3::Hasher::new_derive_key("archipelago direct conversation");
         hasher.update(&placement.0.to_be_bytes()).update(&low.0.to_be_bytes()).update(&high.0.to_be_bytes());
         let mut bytes = [0; 16];
         hasher.finalize_xof().fill(&mut bytes);
         Self::group(placement, u128::from_be_bytes(bytes))
+    }
+
+    /// A user's account in that placement: the one conversation that nobody else is ever in, and that has a document and no messages.
+    #[must_use]
+    pub const fn account(placement: PlacementId, user: UserId) -> Self {
+        Self::group(placement, (ACCOUNT << 64) | user.0 as u128)
+    }
+
+    /// Whose account it is, if it is one.
+    #[must_use]
+    pub const fn account_of(self) -> Option<UserId> {
+        let is_one = (self.0 >> 64) & ((1 << 48) - 1) == ACCOUNT;
+        if is_one { Some(UserId(self.0 as u64)) } else { None }
     }
 
     /// The placement it lives in, for ever.

@@ -94,7 +94,7 @@ pub enum Act {
         /// Its name.
         name: String,
     },
-    /// Opens the conversation with one other user, [`ConversationId::direct`], which begins if it has not.
+    /// Opens the conversation with one other user, [`ConversationId::direct`], or, with oneself, the account; it begins if it has not.
     OpenDirect {
         /// The placement it is to live in.
         placement: PlacementId,
@@ -180,6 +180,28 @@ pub enum DocumentEdit {
         /// What it is set to.
         value: String,
     },
+    /// Of an account: the name that others are shown; none if empty.
+    DisplayName(String),
+    /// Of an account: what the user says of themselves; nothing if empty.
+    Status(String),
+    /// Of an account: what the user calls another; nothing any more if empty.
+    Contact {
+        /// Whom.
+        user: UserId,
+        /// How.
+        name: String,
+    },
+    /// Of an account: how the user labels a conversation; not any more if empty.
+    Label {
+        /// Which.
+        conversation: ConversationId,
+        /// How.
+        label: String,
+    },
+    /// Of an account: that user is blocked.
+    Block(UserId),
+    /// Of an account: they are not.
+    Unblock(UserId),
 }
 
 /// From where a page goes, and which way.

@@ -227,10 +227,27 @@ pub struct Document {
     pub pinned: Vec<(UserId, MessageId)>,
     /// Settings that all members share.
     pub settings: Vec<(String, String)>,
+    /// What a user says of themselves and of others, if it is an account's.
+    pub account: Account,
     /// Under which this device changes the document by itself in the present region, in hexadecimal.
     pub actor: String,
     /// All parts, one behind the other, are what any Automerge loads.
     pub automerge: Bytes,
+}
+
+/// What an account's document says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Account {
+    /// The name that others are shown; empty if there is none.
+    pub display_name: String,
+    /// What the user says of themselves.
+    pub status: String,
+    /// What the user calls others.
+    pub contacts: Vec<(UserId, String)>,
+    /// How the user labels conversations.
+    pub labels: Vec<(ConversationId, String)>,
+    /// Whom the user has blocked.
+    pub blocked: Vec<UserId>,
 }
 
 /// A frame whose field does not hold what the protocol says.
@@ -363,7 +380,15 @@ impl TryFrom<v1::Document> for Document {
     type Error = MalformedFrame;
 
     fn try_from(document: v1::Document) -> Result<Self, MalformedFrame> {
+        let account = Account {
+            contacts: read_named(document.contacts),
+            labels: read_named(document.labels),
+            blocked: document.blocked.iter().filter_map(|user| user.parse().ok()).collect(),
+            display_name: document.display_name,
+            status: document.status,
+        };
         Ok(Self {
+            account,
             pinned: document.pinned.iter().map(read_reference).collect::<Result<_, _>>()?,
             settings: document.settings.into_iter().map(|setting| (setting.name, setting.value)).collect(),
             name: document.name,
@@ -373,6 +398,11 @@ impl TryFrom<v1::Document> for Document {
             automerge: document.automerge,
         })
     }
+}
+
+/// Texts by id. A key that is no id names nothing: an Automerge may write what it likes there.
+fn read_named<Id: FromStr>(texts: Vec<v1::Setting>) -> Vec<(Id, String)> {
+    texts.into_iter().filter_map(|text| Some((text.name.parse().ok()?, text.value))).collect()
 }
 
 impl Place {

@@ -37,5 +37,5 @@ pub use client::Client;
 pub use crdt::roster::Wish as MembersWish;
 pub use error::LocalRefusal;
 pub use input::{Act, Address, Amend, Config, ConnectionId, DocumentEdit, Input, PageFrom};
-pub use item::{Became, Content, Document, Item, MalformedFrame, Place, Reaction, Summary};
+pub use item::{Account, Became, Content, Document, Item, MalformedFrame, Place, Reaction, Summary};
 pub use output::{Event, Output};

@@ -126,11 +126,22 @@ impl Wish {
             Self::Amend { what: Amend::Delete, .. } => 0,
             Self::Create { members, name, .. } => members.len() * 8 + name.len(),
             Self::Document(
-                DocumentEdit::Name(text) | DocumentEdit::Icon(text) | DocumentEdit::Description(text),
+                DocumentEdit::Name(text)
+                | DocumentEdit::Icon(text)
+                | DocumentEdit::Description(text)
+                | DocumentEdit::DisplayName(text)
+                | DocumentEdit::Status(text)
+                | DocumentEdit::Contact { name: text, .. }
+                | DocumentEdit::Label { label: text, .. },
             ) => text.len(),
             Self::Document(DocumentEdit::Setting { name, value }) => name.len() + value.len(),
             Self::Hide { .. }
-            | Self::Document(DocumentEdit::Pin(_) | DocumentEdit::Unpin(_))
+            | Self::Document(
+                DocumentEdit::Pin(_)
+                | DocumentEdit::Unpin(_)
+                | DocumentEdit::Block(_)
+                | DocumentEdit::Unblock(_),
+            )
             | Self::Direct { .. }
             | Self::Members(_) => 0,
         }

@@ -357,8 +357,18 @@ fn write_document(conversation: String, command: String, edit: &DocumentEdit) ->
         DocumentEdit::Setting { name, value } => {
             frame.settings.push(v1::Setting { name: name.clone(), value: value.clone() });
         }
+        DocumentEdit::DisplayName(name) => frame.display_name = Some(name.clone()),
+        DocumentEdit::Status(status) => frame.status = Some(status.clone()),
+        DocumentEdit::Contact { user, name } => {
+            frame.contacts.push(v1::Setting { name: user.to_string(), value: name.clone() });
+        }
+        DocumentEdit::Label { conversation, label } => {
+            frame.labels.push(v1::Setting { name: conversation.to_string(), value: label.clone() });
+        }
+        DocumentEdit::Block(user) => frame.block.push(user.to_string()),
+        DocumentEdit::Unblock(user) => frame.unblock.push(user.to_string()),
     }
-    Frame::EditDocument(frame)
+    Frame::EditDocument(Box::new(frame))
 }
 
 fn write_members(conversation: String, command: String, wish: MembersWish) -> Frame {

@@ -329,7 +329,7 @@ fn a_document_is_edited_through_the_outbox_and_asked_for() {
         Refused { conversation: Some(ConversationId(5192296858534827628530496329220103)), command: Some(MessageId(2)), code: "document_too_long", message: "why" }
         > ask
         send 1 {"request":"5","getDocument":{"conversation":"c00010000000000000000000000000007"}}
-        Documented { conversation: ConversationId(5192296858534827628530496329220103), document: Document { name: "sailing", icon: "", description: "", pinned: [], settings: [], actor: "00", automerge: b"a" }, more: true }
-        Documented { conversation: ConversationId(5192296858534827628530496329220103), document: Document { name: "", icon: "", description: "", pinned: [], settings: [], actor: "", automerge: b"a" }, more: false }
+        Documented { conversation: ConversationId(5192296858534827628530496329220103), document: Document { name: "sailing", icon: "", description: "", pinned: [], settings: [], account: Account { display_name: "", status: "", contacts: [], labels: [], blocked: [] }, actor: "00", automerge: b"a" }, more: true }
+        Documented { conversation: ConversationId(5192296858534827628530496329220103), document: Document { name: "", icon: "", description: "", pinned: [], settings: [], account: Account { display_name: "", status: "", contacts: [], labels: [], blocked: [] }, actor: "", automerge: b"a" }, more: false }
     "#]]);
 }

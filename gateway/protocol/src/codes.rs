@@ -216,7 +216,16 @@ pub const CODES: &[Code] = &[
         "the message id is dated more than a day ahead",
         "correct the device's clock and send it again under a new id",
     ),
-    code("direct_conversation", "the two users of a direct conversation are in it for good", "begin a group"),
+    code(
+        "direct_conversation",
+        "the users of a direct conversation, or of an account, are in it for good",
+        "begin a group",
+    ),
+    code(
+        "account_conversation",
+        "a user's account has a document and no messages",
+        "write in a conversation",
+    ),
     code(
         "clock_exhausted",
         "the conversation's clock is at the top of its range",

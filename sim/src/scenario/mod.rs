@@ -239,6 +239,8 @@ pub struct Workload {
     pub hide_percent: Amount,
     /// So many are several people's, who change what a conversation says of itself: its name, its description, what is pinned, a setting.
     pub describe_percent: Amount,
+    /// Times a minute that somebody changes their account, one to four times right after each other, on any of their devices.
+    pub accounts_per_minute: Amount,
     /// Times a minute that operators do something: give a user homes, erase one, turn a feature off for a while; in one to four regions, one right after the other.
     pub operated_per_minute: Amount,
     /// So many are a quarrel in a group: members are added and removed, promoted and demoted, some leave, and places are claimed, all at once.
@@ -416,6 +418,7 @@ impl Default for Workload {
             forward_percent: Amount::of(0),
             hide_percent: Amount::of(0),
             describe_percent: Amount::of(0),
+            accounts_per_minute: Amount::of(0),
             operated_per_minute: Amount::of(0),
             govern_percent: Amount::of(0),
             offline_s: Amount::range(1, 30),

@@ -7,7 +7,9 @@
 use super::draw::{Lot, draw_weighted};
 use super::draw_log::acts_of_log;
 use super::draw_people::{Users, draw_direct, draw_group, size_of_group};
-use super::{Act, Conversation, Describe, Device, Feature, Govern, How, Says, Script, ScriptLimits, What};
+use super::{
+    Account, Act, Conversation, Describe, Device, Feature, Govern, How, Says, Script, ScriptLimits, What,
+};
 use crate::scenario::{Arrival, MEMBERS, Scenario, Workload};
 use crate::world::dice::Dice;
 use crdt::RegionId;
@@ -70,6 +72,13 @@ pub(super) fn acts(lot: &mut Lot, scenario: &Scenario, script: &mut Script, begi
         let times = times(workload, operated, (begins_us, script.length_us), &mut lot.dice("operators"));
         for (index, at_us) in (0..).zip(times) {
             plan.operators_act(at_us, &mut Dice::of(lot.seed, "operator", &[index]));
+        }
+    }
+    let kept = lot.amount("accounts_per_minute", &workload.accounts_per_minute);
+    if kept > 0 {
+        let times = times(workload, kept, (begins_us, script.length_us), &mut lot.dice("accounts"));
+        for (index, at_us) in (0..).zip(times) {
+            plan.somebody_keeps_their_account(at_us, &mut Dice::of(lot.seed, "account", &[index]));
         }
     }
     plan.acts.extend(scenario.stated_acts(&script.regions, begins_us, script.length_us));
@@ -292,6 +301,25 @@ impl Plan<'_> {
                 _ => Describe::Setting,
             };
             self.act(at_us, device.number, What::Describe { conversation, how }, dice);
+            at_us += dice.below(400_000);
+        }
+    }
+
+    /// Several devices of a user, or one, change the account right after each other.
+    fn somebody_keeps_their_account(&mut self, at_us: u64, dice: &mut Dice) {
+        let Some((user, _)) = dice.pick(&self.users.all) else { return };
+        let mut at_us = at_us;
+        for _ in 0..dice.between(1, 4) {
+            let Some(device) = self.device_of(user, dice) else { return };
+            let how = match dice.below(8) {
+                0 | 1 => Account::DisplayName,
+                2 => Account::Status,
+                3 | 4 => Account::Contact,
+                5 => Account::Label,
+                6 => Account::Block,
+                _ => Account::Unblock,
+            };
+            self.act(at_us, device.number, What::Account { how }, dice);
             at_us += dice.below(400_000);
         }
     }

@@ -75,6 +75,11 @@ pub enum What {
         /// How.
         how: Describe,
     },
+    /// The account of the device's user, in the placement they are pinned to, is changed; opened first if it has not been on the device.
+    Account {
+        /// How.
+        how: Account,
+    },
     /// A member is removed, or what somebody may do is changed.
     Govern {
         /// Where.
@@ -180,6 +185,24 @@ pub enum Describe {
     Unpin,
     /// One of a few settings.
     Setting,
+}
+
+/// What of an account is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Account {
+    /// The name that others are shown.
+    DisplayName,
+    /// What the user says of themselves.
+    Status,
+    /// What the user calls somebody; nothing any more, now and then.
+    Contact,
+    /// How the user labels a conversation.
+    Label,
+    /// Somebody is blocked.
+    Block,
+    /// They are not.
+    Unblock,
 }
 
 /// How a group is governed.

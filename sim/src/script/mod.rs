@@ -16,7 +16,7 @@ mod print;
 pub(crate) mod spelling;
 
 pub use draw::draw;
-pub use happening::{Act, Describe, Feature, Govern, How, PlannedFault, Says, What};
+pub use happening::{Account, Act, Describe, Feature, Govern, How, PlannedFault, Says, What};
 
 use crate::scenario::{ClientNetwork, DEVICE_DEAD_S, MEMBERS, Pace, RECEIPT_DEVICES};
 use serde::{Deserialize, Serialize};

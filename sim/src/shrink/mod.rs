@@ -143,6 +143,7 @@ mod tests {
             | What::Forward { .. }
             | What::Hide { .. }
             | What::Describe { .. }
+            | What::Account { .. }
             | What::Govern { .. }
             | What::Read { .. }
             | What::Add { .. }

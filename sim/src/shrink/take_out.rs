@@ -117,7 +117,11 @@ pub(super) fn clear(script: &mut Script) {
                 What::Erase { region, user } => regions.contains(&region.0) && users.contains(user),
                 What::SetFlag { region, .. } => regions.contains(&region.0),
                 What::Move { region } => regions.contains(&region.0),
-                What::TellReads { .. } | What::Misuse | What::GoOffline | What::ComeOnline => true,
+                What::Account { .. }
+                | What::TellReads { .. }
+                | What::Misuse
+                | What::GoOffline
+                | What::ComeOnline => true,
             }
     });
 }

@@ -5,7 +5,7 @@
 //! taken out of a script changes no other.
 
 use crate::checks::world::CANARY;
-use crate::script::{Act as Planned, Conversation, Describe, Device, Govern, How, Script, What};
+use crate::script::{Account, Act as Planned, Conversation, Describe, Device, Govern, How, Script, What};
 use crate::world::World;
 use crate::world::devices::NewDevice;
 use crate::world::dice::Dice;
@@ -13,7 +13,7 @@ use crate::world::layout::{PINNED, WORLD, address};
 use crate::world::operators::flag_act;
 use crate::world::queue::Event;
 use bytes::Bytes;
-use crdt::{ConversationId, DeviceId, MessageId, RegionId, UserId};
+use crdt::{ConversationId, DeviceId, MessageId, PlacementId, RegionId, UserId};
 use gateway_client::{Act, Amend, Content, DocumentEdit, Event as Told, MembersWish, forward};
 use region::operate;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -191,6 +191,7 @@ impl World {
             What::Forward { conversation, to } => self.forward(id, conversation, &to, &mut dice),
             What::Hide { conversation } => self.hide(id, conversation, &mut dice),
             What::Describe { conversation, how } => self.describe(id, conversation, how, &mut dice),
+            What::Account { how } => self.keep_account(id, how, &mut dice),
             What::Read { conversation } => {
                 if let Some(conversation) = self.known_to(id, conversation) {
                     self.act(id, Act::MarkRead { conversation });
@@ -395,6 +396,39 @@ impl World {
                     _ => DocumentEdit::Unpin(message),
                 }
             }
+        };
+        self.act(id, Act::EditDocument { conversation, command: Some(command), edit });
+    }
+
+    /// A user changes their account.
+    fn keep_account(&mut self, id: DeviceId, how: Account, dice: &mut Dice) {
+        let Some(user) = self.devices.get(&id).map(|device| device.user) else { return };
+        let placement = user.placement();
+        let conversation = ConversationId::account(placement, user);
+        if self.people.known.insert((id, conversation), VecDeque::new()).is_none() {
+            self.act(id, Act::OpenDirect { placement, peer: user });
+        }
+        let command = MessageId::new(self.device_wall(id).ms(), dice.wide());
+        let canary = if placement == PINNED { CANARY } else { "" };
+        let words: Vec<&str> = (0..2).filter_map(|_| dice.pick(&WORDS)).collect();
+        let text = if dice.one_in(5) { String::new() } else { format!("{canary}{}", words.join(" ")) };
+        // What is pinned is kept in accounts that are.
+        let may = |of: PlacementId| of == WORLD || placement == PINNED;
+        let others = self.people.users.values().copied().filter(|user| may(user.placement()));
+        let others: Vec<UserId> = others.take(4).collect();
+        let labelled = self.people.conversations.values().map(|(id, _)| *id).filter(|id| may(id.placement()));
+        let labelled: Vec<ConversationId> = labelled.take(3).collect();
+        let Some(user) = dice.pick(&others) else { return };
+        let edit = match how {
+            Account::DisplayName => DocumentEdit::DisplayName(text),
+            Account::Status => DocumentEdit::Status(text),
+            Account::Contact => DocumentEdit::Contact { user, name: text },
+            Account::Label => {
+                let Some(conversation) = dice.pick(&labelled) else { return };
+                DocumentEdit::Label { conversation, label: text }
+            }
+            Account::Block => DocumentEdit::Block(user),
+            Account::Unblock => DocumentEdit::Unblock(user),
         };
         self.act(id, Act::EditDocument { conversation, command: Some(command), edit });
     }

@@ -11,7 +11,7 @@ mod socket;
 
 pub use connect::{TrustError, trust};
 pub use gateway_client::{
-    Act, Address, Amend, Became, Config, Content, Document, DocumentEdit, Event, Item, LocalRefusal,
+    Account, Act, Address, Amend, Became, Config, Content, Document, DocumentEdit, Event, Item, LocalRefusal,
     MembersWish, PageFrom, Place, Reaction, Summary, forward,
 };
 pub use gateway_protocol::Subprotocol;

@@ -1,4 +1,4 @@
-//! Promise 3, in documents: what a conversation says of itself is what was last said of it.
+//! Promise 3, in documents: what a conversation says of itself, and a user's account, is what was last said of it.
 //!
 //! A second reading of documents, which shares nothing with `crdt/documents`: no ids of operations, no hashes, no text that is a list. What people asked for is taken from what their devices
 //! did, who knew of what from the order in which regions applied it. Of one field those settings are the latest of which no other setting of it knew: one of their values is shown, and a
@@ -25,6 +25,11 @@ enum Field {
     Description,
     Pinned(UserId, MessageId),
     Setting(String),
+    DisplayName,
+    Status,
+    Contact(UserId),
+    Label(ConversationId),
+    Blocked(UserId),
 }
 
 /// All settings of each field.
@@ -96,11 +101,18 @@ fn said(edit: &DocumentEdit) -> (Field, Option<String>) {
         DocumentEdit::Pin((sender, message)) => (Field::Pinned(*sender, *message), Some(String::new())),
         DocumentEdit::Unpin((sender, message)) => (Field::Pinned(*sender, *message), None),
         DocumentEdit::Setting { name, value } => (Field::Setting(name.clone()), text(value)),
+        DocumentEdit::DisplayName(name) => (Field::DisplayName, text(name)),
+        DocumentEdit::Status(status) => (Field::Status, text(status)),
+        DocumentEdit::Contact { user, name } => (Field::Contact(*user), text(name)),
+        DocumentEdit::Label { conversation, label } => (Field::Label(*conversation), text(label)),
+        DocumentEdit::Block(user) => (Field::Blocked(*user), Some(String::new())),
+        DocumentEdit::Unblock(user) => (Field::Blocked(*user), None),
     }
 }
 
 fn shown(document: &DocumentRead, field: &Field) -> Option<String> {
     let view = &document.view;
+    let account = document.account.as_ref();
     match field {
         Field::Name => view.name.clone(),
         Field::Icon => view.icon.clone(),
@@ -109,6 +121,11 @@ fn shown(document: &DocumentRead, field: &Field) -> Option<String> {
             view.pinned.contains(&format!("{sender}/{message}")).then(String::new)
         }
         Field::Setting(name) => view.settings.get(name).cloned(),
+        Field::DisplayName => account?.display_name.clone(),
+        Field::Status => account?.status.clone(),
+        Field::Contact(user) => account?.contacts.get(&user.to_string()).cloned(),
+        Field::Label(conversation) => account?.labels.get(&conversation.to_string()).cloned(),
+        Field::Blocked(user) => account?.blocked.contains(&user.to_string()).then(String::new),
     }
 }
 

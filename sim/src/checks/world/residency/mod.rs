@@ -63,7 +63,13 @@ impl Oracle {
             }
             Act::EditDocument { conversation, command: Some(command), edit } => {
                 taint.watch_conversation(*conversation);
-                if let DocumentEdit::Name(text) | DocumentEdit::Description(text) = edit {
+                if let DocumentEdit::Name(text)
+                | DocumentEdit::Description(text)
+                | DocumentEdit::DisplayName(text)
+                | DocumentEdit::Status(text)
+                | DocumentEdit::Contact { name: text, .. }
+                | DocumentEdit::Label { label: text, .. } = edit
+                {
                     taint.watch_message(*conversation, *command, text.as_bytes());
                 }
             }
