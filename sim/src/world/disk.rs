@@ -96,6 +96,11 @@ impl Disk {
         if self.is_spoilt() { None } else { Some(&self.durable) }
     }
 
+    /// The same, spoilt or not: a record that is not what was written reads as damaged, here as there.
+    pub(crate) const fn holds_now(&self) -> &dyn View {
+        &self.durable
+    }
+
     /// Whether a fault lies on it: a disk on which none does fails no call.
     pub(crate) fn is_faulty(&self) -> bool {
         !self.failing.is_empty() || !self.full.is_empty() || self.is_spoilt()

@@ -203,8 +203,9 @@ impl World {
             Input::Operate { act, .. } => Some(*act),
             _ => None,
         });
+        // Read as no call that a fault on the disk could be spent on.
         if let Some(act) = act {
-            self.oracle.is_asked_by_an_operator(life.region, placement, act, disk.view());
+            self.oracle.is_asked_by_an_operator(life.region, placement, act, disk.holds_now());
         }
         match shard.shard.step(now, shard.dice.entropy(), inputs, disk.view()) {
             Ok(mut outcome) => {
