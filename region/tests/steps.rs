@@ -338,7 +338,7 @@ fn the_bytes_on_disks_are_those_of_format_12() {
         hasher.update(key).update(value);
     }
     let digest = hasher.finalize().to_hex().to_string();
-    expect!["79 records, 0a9b4ee8e8e2d3ae25445c4d1d6f30e2"].assert_eq(&format!(
+    expect!["79 records, 6a7439ee3b6d10a21608fe98ebc0c213"].assert_eq(&format!(
         "{} records, {}",
         world.regions[0].store.records().count(),
         &digest[..32]
