@@ -183,7 +183,7 @@ fn tell_one(agent: &ureq::Agent, region: &ClusterRegion, token: &str, file: &str
     match response.status().as_u16() {
         200 => Ok(true),
         status => {
-            let said = response.into_body().read_to_string().unwrap_or_default();
+            let said = response.into_body().read_to_string().unwrap_or_else(|error| error.to_string());
             Err(Failure::Refused(format!(
                 "region {} refuses the epoch (HTTP status {status}): {said}",
                 region.name

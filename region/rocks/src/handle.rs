@@ -128,9 +128,12 @@ impl RegionHandle {
         let (Some(current), Some(held)) = (current, self.shared.placements.get(&id)) else {
             return Err(EpochRefused::NotHeld { placement: id, number });
         };
-        // What cannot be read says nothing; the statement is then judged as one that is new.
-        let kept =
-            follow_epochs::kept(&held.reader, Epoch(number.0.saturating_sub(1)), 1).unwrap_or_default();
+        let kept = follow_epochs::kept(&held.reader, Epoch(number.0.saturating_sub(1)), 1);
+        let kept = kept.unwrap_or_else(|error| {
+            // The statement is then judged as one that is new, and a former one is refused; the shard meets the same store.
+            tracing::error!(placement = %id, %error, "the epochs that were kept cannot be read");
+            Vec::new()
+        });
         if number <= current.epoch && kept.contains(&statement) {
             return Ok(());
         }
