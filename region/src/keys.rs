@@ -17,6 +17,10 @@ use crdt::{
 use replication::log::{ChangeNumber, Position};
 use replication::placement::Epoch;
 
+mod ranges;
+
+pub(crate) use ranges::KeyRange;
+
 /// The bucket number of what belongs to the whole store.
 const WHOLE_STORE: u16 = u16::MAX;
 
@@ -110,13 +114,6 @@ pub(crate) enum Key {
     Survey,
     /// From whom a message is hidden, as the registers say.
     HiddenFrom(ConversationId, UserId, MessageId),
-}
-
-/// Keys from one, included, to another, excluded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct KeyRange {
-    pub(crate) from: KeyBytes,
-    pub(crate) to: KeyBytes,
 }
 
 impl Table {
@@ -381,223 +378,6 @@ impl Key {
         };
         // A key has one encoding: this also refuses trailing bytes and a conversation or user in a wrong bucket.
         (*key.encode() == *bytes).then_some(key)
-    }
-}
-
-impl KeyRange {
-    /// Every key of the store.
-    pub(crate) fn everything() -> Self {
-        Self { from: KeyBytes::new(), to: KeyBytes::after_all() }
-    }
-
-    /// A stretch of a partition's log, both ends included.
-    pub(crate) fn log_between(bucket: Bucket, first: Position, last: Position) -> Self {
-        let mut to = Key::Log(bucket, last).encode();
-        to.push(0);
-        Self { from: Key::Log(bucket, first).encode(), to }
-    }
-
-    /// Where files may hold what was cut.
-    pub(crate) fn leftovers() -> Self {
-        let mut from = KeyBytes::new();
-        prefix(&mut from, WHOLE_STORE, Table::Leftovers);
-        Self::of_prefix(from)
-    }
-
-    /// The log after that position.
-    pub(crate) fn log_after(bucket: Bucket, after: Position) -> Self {
-        Self::from(Key::Log(bucket, Position(after.0.saturating_add(1))), Self::table(bucket, Table::Log))
-    }
-
-    /// The tables of a bucket that follow from its log; the rows of members follow too, but stand in their own buckets.
-    pub(crate) fn derived(bucket: Bucket) -> [Self; 10] {
-        [
-            Table::Dots,
-            Table::Chains,
-            Table::Conversations,
-            Table::Members,
-            Table::Timeline,
-            Table::Identity,
-            Table::Changes,
-            Table::Amendments,
-            Table::Documents,
-            Table::DocumentChanges,
-        ]
-        .map(|table| Self::table(bucket, table))
-    }
-
-    /// The members of all conversations.
-    pub(crate) fn all_members(bucket: Bucket) -> Self {
-        Self::table(bucket, Table::Members)
-    }
-
-    /// The chains of all origins.
-    pub(crate) fn chains(bucket: Bucket) -> Self {
-        Self::table(bucket, Table::Chains)
-    }
-
-    /// The receipts of a partition.
-    pub(crate) fn all_receipts(bucket: Bucket) -> Self {
-        Self::registers_of_kind(bucket, RegisterKey::RECEIPT)
-    }
-
-    /// The directory entries of a partition.
-    pub(crate) fn directory(bucket: Bucket) -> Self {
-        Self::registers_of_kind(bucket, RegisterKey::DIRECTORY)
-    }
-
-    /// The flags of all regions.
-    pub(crate) fn flags() -> Self {
-        Self::registers_of_kind(Bucket::FIRST, RegisterKey::FLAGS)
-    }
-
-    fn registers_of_kind(bucket: Bucket, kind: u8) -> Self {
-        let mut from = KeyBytes::new();
-        prefix(&mut from, bucket.number(), Table::Registers);
-        from.push(kind);
-        Self::of_prefix(from)
-    }
-
-    /// The registers of a partition.
-    pub(crate) fn registers(bucket: Bucket) -> Self {
-        Self::table(bucket, Table::Registers)
-    }
-
-    /// The messages of a partition.
-    pub(crate) fn timelines(bucket: Bucket) -> Self {
-        Self::table(bucket, Table::Timeline)
-    }
-
-    /// The receipts of a conversation.
-    pub(crate) fn receipts(conversation: ConversationId) -> Self {
-        let mut from = Self::all_receipts(conversation.partition().bucket).from;
-        from.extend(conversation.0.to_be_bytes());
-        Self::of_prefix(from)
-    }
-
-    /// The receipts of one member of a conversation.
-    pub(crate) fn receipts_of(conversation: ConversationId, user: UserId) -> Self {
-        let mut from = Self::receipts(conversation).from;
-        from.extend(user.0.to_be_bytes());
-        Self::of_prefix(from)
-    }
-
-    /// What users have hidden in a partition.
-    pub(crate) fn all_hidden(bucket: Bucket) -> Self {
-        let mut from = KeyBytes::new();
-        prefix(&mut from, bucket.number(), Table::Registers);
-        from.push(RegisterKey::HIDDEN);
-        Self::of_prefix(from)
-    }
-
-    /// What a user has hidden in a conversation.
-    pub(crate) fn hidden_from(conversation: ConversationId, user: UserId) -> Self {
-        let mut from = Self::all_hidden(conversation.partition().bucket).from;
-        from.extend(conversation.0.to_be_bytes());
-        from.extend(user.0.to_be_bytes());
-        Self::of_prefix(from)
-    }
-
-    /// From whom messages of a partition are hidden.
-    pub(crate) fn hidden_by_message(bucket: Bucket) -> Self {
-        Self::table(bucket, Table::HiddenFrom)
-    }
-
-    /// The feed after that change.
-    pub(crate) fn feed_after(bucket: Bucket, after: ChangeNumber) -> Self {
-        Self::from(
-            Key::Feed(bucket, ChangeNumber(after.0.saturating_add(1))),
-            Self::table(bucket, Table::Feed),
-        )
-    }
-
-    /// The conversations of a partition.
-    pub(crate) fn conversations(bucket: Bucket) -> Self {
-        Self::table(bucket, Table::Conversations)
-    }
-
-    /// The messages of a conversation.
-    pub(crate) fn timeline(conversation: ConversationId) -> Self {
-        Self::of_conversation(conversation, Table::Timeline)
-    }
-
-    /// The messages of a conversation before that place.
-    pub(crate) fn timeline_before(conversation: ConversationId, hlc: Timestamp, dot: Dot) -> Self {
-        Self { to: Key::Timeline(conversation, hlc, dot).encode(), ..Self::timeline(conversation) }
-    }
-
-    /// The messages of a conversation after that place.
-    pub(crate) fn timeline_after(conversation: ConversationId, hlc: Timestamp, dot: Dot) -> Self {
-        let mut from = Key::Timeline(conversation, hlc, dot).encode();
-        from.push(0);
-        Self { from, ..Self::timeline(conversation) }
-    }
-
-    /// The identities of a conversation.
-    pub(crate) fn identities(conversation: ConversationId) -> Self {
-        Self::of_conversation(conversation, Table::Identity)
-    }
-
-    /// The amended messages of a conversation.
-    pub(crate) fn amendments(conversation: ConversationId) -> Self {
-        Self::of_conversation(conversation, Table::Amendments)
-    }
-
-    /// The deleted messages of a partition of which there are still payloads.
-    pub(crate) fn uncut_after(bucket: Bucket, after: Option<(ConversationId, crdt::Identity)>) -> Self {
-        let whole = Self::table(bucket, Table::Uncut);
-        let Some((conversation, crdt::Identity { sender, message })) = after else { return whole };
-        Self::from(Key::Uncut(conversation, sender, MessageId(message.0.saturating_add(1))), whole)
-    }
-
-    /// The groups of a partition of which rights may come to be due.
-    pub(crate) fn unsettled_after(bucket: Bucket, after: Option<ConversationId>) -> Self {
-        let whole = Self::table(bucket, Table::Unsettled);
-        let Some(conversation) = after else { return whole };
-        let mut from = Key::Unsettled(conversation).encode();
-        from.push(0);
-        Self { from, ..whole }
-    }
-
-    /// What arrived in a conversation after that number.
-    pub(crate) fn changes_after(conversation: ConversationId, after: ArrivalNumber) -> Self {
-        let from = Key::Change(conversation, ArrivalNumber(after.0.saturating_add(1)));
-        Self::from(from, Self::of_conversation(conversation, Table::Changes))
-    }
-
-    /// The memberships of a user.
-    pub(crate) fn memberships(user: UserId) -> Self {
-        let mut from = KeyBytes::new();
-        prefix(&mut from, bucket_of_user(user).number(), Table::Membership);
-        from.extend(user.0.to_be_bytes());
-        Self::of_prefix(from)
-    }
-
-    /// The memberships whose rows stand in a bucket.
-    pub(crate) fn memberships_in(bucket: Bucket) -> Self {
-        Self::table(bucket, Table::Membership)
-    }
-
-    fn table(bucket: Bucket, table: Table) -> Self {
-        let mut from = KeyBytes::new();
-        prefix(&mut from, bucket.number(), table);
-        Self::of_prefix(from)
-    }
-
-    fn of_conversation(conversation: ConversationId, table: Table) -> Self {
-        let mut from = KeyBytes::new();
-        prefix(&mut from, conversation.partition().bucket.number(), table);
-        from.extend(conversation.0.to_be_bytes());
-        Self::of_prefix(from)
-    }
-
-    fn from(key: Key, within: Self) -> Self {
-        Self { from: key.encode(), to: within.to }
-    }
-
-    /// All keys that begin with these bytes.
-    fn of_prefix(from: KeyBytes) -> Self {
-        Self { from, to: from.after_prefix() }
     }
 }
 
