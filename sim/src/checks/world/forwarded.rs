@@ -1,7 +1,8 @@
 //! Promise 6, for what is said again: a forwarded message says what was shown, and counts one more than that had been forwarded.
 //!
 //! Held when a user forwards, over what the record knows of the message: who had said it first, through how many hands it had come, and what its device shows it as. That the copies are
-//! shown as they were sent `shown_once.rs` sees. What this does not see: an application that says another's words as its own.
+//! shown as they were sent `shown_once.rs` sees. What this does not see: an application that says another's words as its own, and what a device makes of a message that a region which lies
+//! showed it.
 
 use super::{Checker, Oracle};
 use crate::world::Moment;
@@ -25,7 +26,11 @@ impl Oracle {
         copies: &[(ConversationId, MessageId)],
         body: Option<&Bytes>,
     ) {
-        if self.is_off || self.lies.have_misled(id) {
+        if self.is_off {
+            return;
+        }
+        if self.lies.have_misled(id) {
+            self.takes_at_its_word(id, copies, body);
             return;
         }
         self.look_at(Checker::Identity);
@@ -53,9 +58,33 @@ impl Oracle {
             self.violate(at, Checker::Identity, text);
         }
         if body.is_some() {
-            for (conversation, message) in copies {
-                self.forwards.insert((*conversation, user, *message), (times, said.clone()));
-            }
+            self.note_forwards(user, copies, &(times, said));
+        }
+    }
+
+    /// What a misled device was shown nobody can say, nor what it is to make of that. But whoever forwards its copy counts on.
+    fn takes_at_its_word(
+        &mut self,
+        id: DeviceId,
+        copies: &[(ConversationId, MessageId)],
+        body: Option<&Bytes>,
+    ) {
+        let Some((user, body)) = self.record.devices.get(&id).map(|device| device.user).zip(body) else {
+            return;
+        };
+        if let [0xff, times, said @ ..] = &body[..] {
+            self.note_forwards(user, copies, &(u64::from(*times), Bytes::copy_from_slice(said)));
+        }
+    }
+
+    fn note_forwards(
+        &mut self,
+        user: UserId,
+        copies: &[(ConversationId, MessageId)],
+        counted: &(u64, Bytes),
+    ) {
+        for (conversation, message) in copies {
+            self.forwards.insert((*conversation, user, *message), counted.clone());
         }
     }
 }
