@@ -54,6 +54,7 @@ pub(crate) enum Table {
     Epochs = 25,
     Survey = 26,
     HiddenFrom = 27,
+    MadeTwice = 28,
 }
 
 /// The key of one record.
@@ -114,11 +115,13 @@ pub(crate) enum Key {
     Survey,
     /// From whom a message is hidden, as the registers say.
     HiddenFrom(ConversationId, UserId, MessageId),
+    /// That an edit was made by another region too, and this one has still to take its words back.
+    MadeTwice(ConversationId, UserId, MessageId),
 }
 
 impl Table {
     /// By number, from 1.
-    const ALL: [Self; 27] = [
+    const ALL: [Self; 28] = [
         Self::Log,
         Self::Dots,
         Self::Chains,
@@ -146,6 +149,7 @@ impl Table {
         Self::Epochs,
         Self::Survey,
         Self::HiddenFrom,
+        Self::MadeTwice,
     ];
 
     /// As it is named in errors.
@@ -178,6 +182,7 @@ impl Table {
             Self::Epochs => "epochs",
             Self::Survey => "survey",
             Self::HiddenFrom => "hidden_from",
+            Self::MadeTwice => "made_twice",
         }
     }
 
@@ -221,6 +226,7 @@ impl Key {
             Self::Epoch(_) => Table::Epochs,
             Self::Survey => Table::Survey,
             Self::HiddenFrom(..) => Table::HiddenFrom,
+            Self::MadeTwice(..) => Table::MadeTwice,
         }
     }
 
@@ -239,6 +245,7 @@ impl Key {
             | Self::DocumentChange(conversation, _)
             | Self::Membership(_, conversation)
             | Self::HiddenFrom(conversation, ..)
+            | Self::MadeTwice(conversation, ..)
             | Self::Register(
                 _,
                 RegisterKey::Receipt(conversation, ..) | RegisterKey::Hidden(conversation, ..),
@@ -297,7 +304,8 @@ impl Key {
             Self::Identity(conversation, sender, message)
             | Self::Amendments(conversation, sender, message)
             | Self::Uncut(conversation, sender, message)
-            | Self::HiddenFrom(conversation, sender, message) => {
+            | Self::HiddenFrom(conversation, sender, message)
+            | Self::MadeTwice(conversation, sender, message) => {
                 let out = in_conversation(&mut out, *conversation, self);
                 out.extend(sender.0.to_be_bytes());
                 out.extend(message.0.to_be_bytes());
@@ -357,13 +365,14 @@ impl Key {
             Table::Timeline => {
                 Self::Timeline(fields.conversation()?, Timestamp(fields.u64()?), fields.dot()?)
             }
-            Table::Identity | Table::Amendments | Table::Uncut | Table::HiddenFrom => {
+            Table::Identity | Table::Amendments | Table::Uncut | Table::HiddenFrom | Table::MadeTwice => {
                 let (conversation, sender) = (fields.conversation()?, UserId(fields.u64()?));
                 let message = MessageId(fields.u128()?);
                 match table {
                     Table::Amendments => Self::Amendments(conversation, sender, message),
                     Table::Uncut => Self::Uncut(conversation, sender, message),
                     Table::HiddenFrom => Self::HiddenFrom(conversation, sender, message),
+                    Table::MadeTwice => Self::MadeTwice(conversation, sender, message),
                     _ => Self::Identity(conversation, sender, message),
                 }
             }

@@ -82,6 +82,9 @@ pub const COMPACT_AGAIN_AFTER_MS: u64 = 10_000;
 /// Groups that are looked at in one step for rights that have come to be due; the others follow in the next steps, at once. Each is a record read, of up to 90 KB.
 pub const SETTLED_A_STEP_MAX: usize = 64;
 
+/// Edits that are looked at in one step whose words are still to be taken back; the others follow in the next steps, at once. Each is a document read and written, of up to some MiB.
+pub const MENDED_A_STEP_MAX: usize = 4;
+
 /// Milliseconds for which a region waits for each that holds more rights of a group to give some to one that has few, before it does so itself:
 /// richer ones may be cut off. Long enough that a region which is there has given, and has been heard of.
 pub const RIGHTS_PATIENCE_MS: u64 = 5_000;

@@ -9,7 +9,11 @@
 //! What must always hold:
 //! - The change of the lowest place of the identity keeps its words, as its operation is the one that is shown; so whoever decides, decides alike.
 //! - Only the region that made a change takes its words back, in the step that learns of a lower one: once, and before anybody is shown both there.
+//! - If a region of the placement does not know documents then (an earlier release runs there), that words are to be taken back is written in the batch that learns of it, and goes in the
+//!   batch that does it: a crash forgets nothing. It is looked at again when a peer says what it knows, when an epoch comes, and when the store is opened; until then both are shown.
 //! - What others wrote in the midst of the words stays, as does what the edit erased.
+//!
+//! Bounded: a note of some 50 bytes an edit that was sent to two regions, and [`MENDED_A_STEP_MAX`] of them looked at in a step besides what the step itself brought.
 //!
 //! A region that has both before the origin's change has come shows the words twice for as long as that takes. An origin that never learns of the lower one, because it is gone for good, takes
 //! nothing back.
@@ -18,58 +22,119 @@ use crate::accept_command::{self, NotDone};
 use crate::accept_post;
 use crate::document;
 use crate::issue_operation::Author;
-use crate::keys::Key;
+use crate::keys::{Key, KeyRange};
+use crate::limits::MENDED_A_STEP_MAX;
 use crate::partition;
 use crate::pending::Pending;
-use crate::record::{IdentityRecord, LoggedPlace};
-use crate::store::StoreError;
+use crate::record::{self, IdentityRecord, LoggedPlace};
+use crate::store::{Direction, StoreError, View};
+use crate::sweep::Sweeps;
 use bytes::Bytes;
 use crdt::operation::Body;
-use crdt::{ConversationId, Identity, Kind, MessageId, Timestamp};
+use crdt::{Bucket, ConversationId, Identity, Kind, MessageId, Timestamp};
 use documents::{Actor, Change, Document};
 use rand_core::RngCore;
+use std::ops::ControlFlow;
 
-/// Takes back what this region put there for commands of which this step has brought another region's change.
-pub(crate) fn mend(pending: &mut Pending<'_>, entropy: &mut dyn RngCore) -> Result<(), StoreError> {
+/// The partitions that hold edits whose words are still to be taken back.
+pub(crate) type MadeTwice = Sweeps<(ConversationId, Identity)>;
+
+/// What a store holds: all of it is looked at once.
+pub(crate) fn load(view: &dyn View) -> Result<MadeTwice, StoreError> {
+    Sweeps::load(view, |bucket| Ok(!noted(view, bucket, None, 1)?.is_empty()))
+}
+
+/// Takes back what this region put there for commands of which this step has brought another region's change, and for those that were noted and are to be looked at.
+pub(crate) fn mend(
+    pending: &mut Pending<'_>,
+    entropy: &mut dyn RngCore,
+    waiting: &mut MadeTwice,
+) -> Result<(), StoreError> {
     for (conversation, command) in std::mem::take(&mut pending.tables.made_twice) {
-        let key = Key::Identity(conversation, command.sender, command.message);
-        let identity: IdentityRecord = pending.tables.load(&key)?.unwrap_or_default();
-        let Some((first, later)) = identity.places.split_first() else { continue };
-        let own = pending.config.replica;
-        for place in later.iter().filter(|place| place.place.dot.replica == own) {
-            take_back(pending, entropy, (conversation, command), (first, place))?;
+        if look_at(pending, entropy, (conversation, command))? {
+            waiting.hold_looked_at(conversation.partition().bucket);
         }
+    }
+    let mut room = MENDED_A_STEP_MAX;
+    while room > 0
+        && let Some((bucket, mut sweep)) = waiting.take()
+    {
+        let found = noted(pending.tables.view(), bucket, sweep.after, room)?;
+        let is_whole = found.len() < room;
+        room -= found.len();
+        for edit in found {
+            sweep.after = Some(edit);
+            sweep.left |= look_at(pending, entropy, edit)?;
+        }
+        waiting.looked(bucket, sweep, is_whole);
     }
     Ok(())
 }
 
+/// Takes back what is to be of an edit, or notes that it is. Says whether a note stands.
+fn look_at(
+    pending: &mut Pending<'_>,
+    entropy: &mut dyn RngCore,
+    (conversation, command): (ConversationId, Identity),
+) -> Result<bool, StoreError> {
+    let key = Key::Identity(conversation, command.sender, command.message);
+    let identity: IdentityRecord = pending.tables.load(&key)?.unwrap_or_default();
+    let own = pending.config.replica;
+    let places = identity.places.split_first().into_iter();
+    let made_here: Vec<(&LoggedPlace, &LoggedPlace)> = places
+        .flat_map(|(first, later)| later.iter().map(move |place| (first, place)))
+        .filter(|(_, place)| place.place.dot.replica == own)
+        .collect();
+    let waits = !made_here.is_empty()
+        && accept_command::not_known_in(pending, u32::from(Kind::Document.code()))?.is_some();
+    let note = Key::MadeTwice(conversation, command.sender, command.message);
+    let waited = pending.tables.load::<()>(&note)?.is_some();
+    if waits {
+        if !waited {
+            pending.tables.put(&note, &());
+        }
+        return Ok(true);
+    }
+    for places in made_here {
+        let is_done = take_back(pending, entropy, (conversation, command), places)?;
+        if is_done && waited {
+            crate::sometimes::EDIT_TAKEN_BACK_LATER.reach();
+        }
+    }
+    if waited {
+        pending.tables.delete(&note);
+    }
+    Ok(false)
+}
+
+/// Says whether there was something to take back.
 fn take_back(
     pending: &mut Pending<'_>,
     entropy: &mut dyn RngCore,
     (conversation, command): (ConversationId, Identity),
     (first, later): (&LoggedPlace, &LoggedPlace),
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let held = document::load(pending.tables.view(), conversation)?;
-    let Some(_) = standing(pending, conversation, &held, first)? else { return Ok(()) };
-    let Some(made) = standing(pending, conversation, &held, later)? else { return Ok(()) };
+    let Some(_) = standing(pending, conversation, &held, first)? else { return Ok(false) };
+    let Some(made) = standing(pending, conversation, &held, later)? else { return Ok(false) };
     let actor = Actor::of_region(pending.config.replica);
     let seconds = i64::try_from(pending.now.ms() / 1_000).unwrap_or(i64::MAX);
     // It has put nothing into the description, or none of it is left.
-    let Ok(change) = held.take_back(&actor, seconds, &made) else { return Ok(()) };
+    let Ok(change) = held.take_back(&actor, seconds, &made) else { return Ok(false) };
     let mut id = [0; 16];
     entropy.fill_bytes(&mut id);
     let message = MessageId(u128::from_be_bytes(id));
     let author = Author { conversation, sender: command.sender, message };
     let body = Body::Document(change.write().0.into());
-    let issued = accept_command::known_everywhere(pending, conversation, Kind::Document)
-        .and_then(|()| accept_post::issue(pending, entropy, author, Timestamp::ZERO, body));
-    match issued {
-        Ok(_) => crate::sometimes::EDIT_TAKEN_BACK.reach(),
-        // Some region does not know the kind any more, or the conversation's clock is at its end: the words stay twice.
-        Err(NotDone::Refused(_)) => {}
-        Err(NotDone::Store(error)) => return Err(error),
+    match accept_post::issue(pending, entropy, author, Timestamp::ZERO, body) {
+        Ok(_) => {
+            crate::sometimes::EDIT_TAKEN_BACK.reach();
+            Ok(true)
+        }
+        // The conversation's clock is at its end: the words stay twice.
+        Err(NotDone::Refused(_)) => Ok(false),
+        Err(NotDone::Store(error)) => Err(error),
     }
-    Ok(())
 }
 
 /// The change that an operation carries, if it stands.
@@ -85,11 +150,7 @@ fn standing(
     Ok(read.and_then(|(change, hash)| held.stands(&hash).then_some(change)))
 }
 
-fn body(
-    pending: &Pending<'_>,
-    bucket: crdt::Bucket,
-    logged: &LoggedPlace,
-) -> Result<Option<Bytes>, StoreError> {
+fn body(pending: &Pending<'_>, bucket: Bucket, logged: &LoggedPlace) -> Result<Option<Bytes>, StoreError> {
     let view = pending.tables.view();
     let entry = partition::entry(view, bucket, logged.position, "a change of a document")?;
     match partition::decode(bucket, logged.position, &entry)? {
@@ -97,4 +158,21 @@ fn body(
         // Something else under the same id, by a client's mistake.
         _ => Ok(None),
     }
+}
+
+/// The edits of a partition whose words are still to be taken back, behind that one.
+fn noted(
+    view: &dyn View,
+    bucket: Bucket,
+    after: Option<(ConversationId, Identity)>,
+    limit: usize,
+) -> Result<Vec<(ConversationId, Identity)>, StoreError> {
+    let mut found = Vec::new();
+    record::scan(view, &KeyRange::made_twice_after(bucket, after), Direction::Ascending, |key, ()| {
+        if let Key::MadeTwice(conversation, sender, message) = key {
+            found.push((conversation, Identity { sender, message }));
+        }
+        Ok(if found.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    })?;
+    Ok(found)
 }

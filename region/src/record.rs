@@ -117,7 +117,7 @@ pub(crate) fn check(key: &Key, bytes: &[u8], value: &[u8]) -> Result<(), StoreEr
         Table::Meta => unseal::<StoreMeta>(bytes, value).map(drop),
         Table::PeerStarts => unseal::<PeerRecord>(bytes, value).map(drop),
         Table::Present | Table::Unsettled | Table::Survey => unseal::<u64>(bytes, value).map(drop),
-        Table::Uncut => unseal::<()>(bytes, value).map(drop),
+        Table::Uncut | Table::MadeTwice => unseal::<()>(bytes, value).map(drop),
         Table::Leftovers => unseal::<LeftoverRecord>(bytes, value).map(drop),
         Table::HiddenFrom => unseal::<HiddenFromRecord>(bytes, value).map(drop),
     }
@@ -183,6 +183,7 @@ mod tests {
                     Key::DocumentChange(conversation, [7; 24]),
                     Key::Leftover(bucket),
                     Key::HiddenFrom(conversation, UserId(1), MessageId(1)),
+                    Key::MadeTwice(conversation, UserId(1), MessageId(1)),
                 ]
             })
             .collect()

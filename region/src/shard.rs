@@ -26,7 +26,7 @@ use crate::issue_operation;
 use crate::item::Change;
 use crate::join_registers;
 use crate::limits::Limits;
-use crate::mend_document;
+use crate::mend_document::{self, MadeTwice};
 use crate::note_peer;
 use crate::operate::{self, Act, NotOperated, Operated};
 use crate::partition;
@@ -94,6 +94,7 @@ pub struct Shard {
     uncut: Uncut,
     leftovers: Leftovers,
     unsettled: Unsettled,
+    made_twice: MadeTwice,
     survey: Survey,
     kept: Kept,
     features: Features,
@@ -112,8 +113,9 @@ impl Shard {
         let unacknowledged = Unacknowledged::load(&config, view)?;
         let (uncut, unsettled) = (cut_payloads::load(view)?, Unsettled::load(view)?);
         let (leftovers, survey) = (Leftovers::load(view)?, Survey::load(view)?);
+        let (made_twice, kept) = (mend_document::load(view)?, Kept::new());
         let features = Features::load(view, &config.placement)?;
-        Ok(Self { config, unacknowledged, uncut, leftovers, unsettled, survey, kept: Kept::new(), features })
+        Ok(Self { config, unacknowledged, uncut, leftovers, unsettled, made_twice, survey, kept, features })
     }
 
     /// Since when texts that were cut may lie in the engine's older files; none if none does.
@@ -136,6 +138,7 @@ impl Shard {
         let followed = follow_epochs::follow(&mut self.config, &mut inputs);
         if let Some(before) = followed.before() {
             self.survey.begin(before, &self.config.placement);
+            self.made_twice.note_all();
             // What is known of acknowledgements is kept of the replicas of one epoch.
             self.kept.clear();
             self.features = Features::load(view, &self.config.placement)?;
@@ -164,6 +167,7 @@ impl Shard {
                 Input::PeerStarted { peer, start, kinds } => {
                     note_peer::note(&mut pending, peer, start, kinds)?;
                     self.unsettled.note_all();
+                    self.made_twice.note_all();
                 }
                 // They were taken out above.
                 Input::Epochs(_) => {}
@@ -172,7 +176,7 @@ impl Shard {
                 Input::Tick => {}
             }
         }
-        mend_document::mend(&mut pending, entropy)?;
+        mend_document::mend(&mut pending, entropy, &mut self.made_twice)?;
         survey_groups::survey(&mut pending, &mut self.survey, &mut self.unsettled)?;
         settle_rights::settle(&mut pending, entropy, &mut self.unsettled)?;
         issue_operation::seal(&mut pending)?;
@@ -187,7 +191,8 @@ impl Shard {
         cut_payloads::cut(&mut pending, &mut self.uncut, &mut self.leftovers)?;
         compact_files::compact(&mut pending, &mut self.leftovers);
         let (batch, effects) = pending.finish();
-        let next_tick = if self.uncut.is_due() || self.unsettled.is_due() || self.survey.is_due() {
+        let (rights, words) = (self.unsettled.is_due() || self.survey.is_due(), self.made_twice.is_due());
+        let next_tick = if self.uncut.is_due() || rights || words {
             Some(now)
         } else {
             let compaction = self.leftovers.due(self.config.limits.compact_after_ms);

@@ -42,6 +42,7 @@ crdt::marks! {
     DOCUMENT_NOT_CHANGED = "a change of a document is refused";
     DOCUMENT_CHANGE_KEPT_OUT = "a peer's change of a document does not stand";
     EDIT_TAKEN_BACK = "a region takes back what an edit put into a description that another region made too";
+    EDIT_TAKEN_BACK_LATER = "words are taken back that had to wait until every region knows documents";
     MEMBERSHIP_TURNED = "an operation of another region makes or ends a membership here";
     DELETED_BEFORE_IT_CAME = "a message arrives that is deleted already";
     AMENDMENT_VOID = "a peer's operation edits or deletes somebody else's message";

@@ -1,4 +1,4 @@
-//! Going through what a partition has noted to be done once more is stable: where such work stands, from step to step.
+//! Going through what a partition has noted to be done once more is stable, or known everywhere: where such work stands, from step to step.
 //!
 //! What must always hold:
 //! - That there is work is noted in the store, in the batch that makes it; here is only which partitions hold notes and how far each has been looked

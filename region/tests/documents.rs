@@ -154,6 +154,63 @@ fn what_was_written_on_stays_when_words_are_taken_back() {
     assert_eq!(read(&world, 2).heads, heads, "nothing is taken back twice");
 }
 
+/// What the third region says of itself: that it runs an older release, or this one.
+fn third_runs(number: u64, is_older: bool) -> Input {
+    let document = u32::from(crdt::Kind::Document.code());
+    let kinds = kinds().into_iter().filter(|kind| !is_older || *kind < document).collect();
+    Input::PeerStarted { peer: replica(2), start: start(number), kinds }
+}
+
+/// Six edits are made in two regions, and the one that is to take its words back hears of the other's while the third region runs an older release.
+fn made_twice_while_a_release_is_older() -> World {
+    let mut world = world(3);
+    for at in [0, 1] {
+        world.now = world.now.plus_ms(60_000);
+        for (command, words) in (11..).zip(["1", "12", "123", "1234", "12345", "123456"]) {
+            world.ask(at, ANN, describe(command, words)).unwrap();
+        }
+    }
+    world.step(1, vec![third_runs(2, true)]);
+    world.calm();
+    agree(&world);
+    assert_eq!(read(&world, 1).view.description.len(), 12, "nobody issues what a region does not know");
+    world
+}
+
+#[test]
+fn words_that_cannot_be_taken_back_yet_are_taken_back_once_every_region_knows_documents() {
+    for is_reopened in [false, true] {
+        let mut world = made_twice_while_a_release_is_older();
+        if is_reopened {
+            world.reopen(1);
+            world.calm();
+            assert_eq!(read(&world, 1).view.description.len(), 12, "nor after a crash");
+        }
+        // As many as a step looks at, and the others in the next one.
+        let outcome = world.step(1, vec![third_runs(3, false)]);
+        assert_eq!((outcome.next_tick, read(&world, 1).view.description.len()), (Some(world.now), 8));
+        let outcome = world.step(1, vec![Input::Tick]);
+        assert_ne!(outcome.next_tick, Some(world.now));
+        assert_eq!(read(&world, 1).view.description, "123456");
+        world.calm();
+        agree(&world);
+        let heads = read(&world, 1).heads;
+        world.reopen(1);
+        world.step(1, vec![third_runs(4, false)]);
+        world.calm();
+        assert_eq!(read(&world, 1).heads, heads, "the notes are gone");
+    }
+}
+
+#[test]
+fn words_are_taken_back_once_an_epoch_has_closed_the_region_that_does_not_know_documents() {
+    let mut world = made_twice_while_a_release_is_older();
+    let statement = world.next_epoch(1, &[(replica(0), key(0)), (replica(1), key(1))]);
+    world.tell_epoch(1, &statement);
+    world.step(1, vec![Input::Tick]);
+    assert_eq!(read(&world, 1).view.description, "123456");
+}
+
 /// A change that a device makes in its own Automerge, over what the region gives it.
 fn of_device(world: &World, at: usize, who: u64, of: &str) -> Vec<u8> {
     let held = device(world, at);

@@ -7,7 +7,7 @@ use super::{Key, Table, WHOLE_STORE, bucket_of_user, prefix};
 use crate::item::ArrivalNumber;
 use crate::key_bytes::KeyBytes;
 use crate::register_key::RegisterKey;
-use crdt::{Bucket, ConversationId, Dot, MessageId, Timestamp, UserId};
+use crdt::{Bucket, ConversationId, Dot, Identity, Timestamp, UserId};
 use replication::log::{ChangeNumber, Position};
 
 /// Keys from one, included, to another, excluded.
@@ -177,19 +177,20 @@ impl KeyRange {
     }
 
     /// The deleted messages of a partition of which there are still payloads.
-    pub(crate) fn uncut_after(bucket: Bucket, after: Option<(ConversationId, crdt::Identity)>) -> Self {
-        let whole = Self::table(bucket, Table::Uncut);
-        let Some((conversation, crdt::Identity { sender, message })) = after else { return whole };
-        Self::from(Key::Uncut(conversation, sender, MessageId(message.0.saturating_add(1))), whole)
+    pub(crate) fn uncut_after(bucket: Bucket, after: Option<(ConversationId, Identity)>) -> Self {
+        let key = |(conversation, of): (_, Identity)| Key::Uncut(conversation, of.sender, of.message);
+        Self::behind(Self::table(bucket, Table::Uncut), after.map(key))
+    }
+
+    /// The edits of a partition whose words are still to be taken back.
+    pub(crate) fn made_twice_after(bucket: Bucket, after: Option<(ConversationId, Identity)>) -> Self {
+        let key = |(conversation, of): (_, Identity)| Key::MadeTwice(conversation, of.sender, of.message);
+        Self::behind(Self::table(bucket, Table::MadeTwice), after.map(key))
     }
 
     /// The groups of a partition of which rights may come to be due.
     pub(crate) fn unsettled_after(bucket: Bucket, after: Option<ConversationId>) -> Self {
-        let whole = Self::table(bucket, Table::Unsettled);
-        let Some(conversation) = after else { return whole };
-        let mut from = Key::Unsettled(conversation).encode();
-        from.push(0);
-        Self { from, ..whole }
+        Self::behind(Self::table(bucket, Table::Unsettled), after.map(Key::Unsettled))
     }
 
     /// What arrived in a conversation after that number.
@@ -222,6 +223,14 @@ impl KeyRange {
         prefix(&mut from, conversation.partition().bucket.number(), table);
         from.extend(conversation.0.to_be_bytes());
         Self::of_prefix(from)
+    }
+
+    /// What stands behind that key; all of it if there is none.
+    fn behind(whole: Self, after: Option<Key>) -> Self {
+        let Some(key) = after else { return whole };
+        let mut from = key.encode();
+        from.push(0);
+        Self { from, ..whole }
     }
 
     fn from(key: Key, within: Self) -> Self {

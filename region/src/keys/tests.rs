@@ -65,6 +65,8 @@ fn key() -> impl Strategy<Value = Key> {
         )),
         (conversation.clone(), user.clone(), any::<u128>())
             .prop_map(|(conversation, user, id)| Key::HiddenFrom(conversation, user, MessageId(id))),
+        (conversation.clone(), user.clone(), any::<u128>())
+            .prop_map(|(conversation, user, id)| Key::MadeTwice(conversation, user, MessageId(id))),
         (conversation.clone(), number)
             .prop_map(|(conversation, number)| Key::Change(conversation, ArrivalNumber(number))),
         (user, conversation).prop_map(|(user, conversation)| Key::Membership(user, conversation)),
@@ -165,6 +167,7 @@ fn golden_keys_stay_as_they_are_on_disks() {
         Key::Survey,
         Key::Register(bucket, hidden),
         Key::HiddenFrom(conversation, UserId(9), MessageId(7)),
+        Key::MadeTwice(conversation, UserId(9), MessageId(7)),
     ];
     let hexadecimal =
         |key: &Key| -> String { key.encode().iter().map(|byte| format!("{byte:02x}")).collect() };
@@ -192,5 +195,6 @@ fn golden_keys_stay_as_they_are_on_disks() {
         epochs       ffff190000000000000003
         survey       ffff1a
         registers    008b0605000100000000000000000000000000050000000000000008000000000000000900000000000000000000000000000007
-        hidden_from  008b1b00010000000000000000000000000005000000000000000900000000000000000000000000000007"#]].assert_eq(&lines.join("\n"));
+        hidden_from  008b1b00010000000000000000000000000005000000000000000900000000000000000000000000000007
+        made_twice   008b1c00010000000000000000000000000005000000000000000900000000000000000000000000000007"#]].assert_eq(&lines.join("\n"));
 }
