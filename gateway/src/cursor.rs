@@ -14,7 +14,7 @@ use region::item::ArrivalNumber;
 use region::read::Standing;
 
 const FORMAT: u8 = 1;
-const MAC_BYTES: usize = 16;
+pub(crate) const MAC_BYTES: usize = 16;
 const CUT_ENTRY_BYTES: usize = 18;
 /// Format, key id, conversation, replica, arrival, highest, number of cut entries.
 const HEAD_BYTES: usize = 1 + 4 + 16 + 10 + 8 + 8 + 1;
@@ -107,7 +107,7 @@ impl CursorKey {
         Self { id, key: *hasher.finalize().as_bytes() }
     }
 
-    fn mac(&self, bytes: &[u8]) -> [u8; MAC_BYTES] {
+    pub(crate) fn mac(&self, bytes: &[u8]) -> [u8; MAC_BYTES] {
         let mut mac = [0; MAC_BYTES];
         mac.copy_from_slice(&blake3::keyed_hash(&self.key, bytes).as_bytes()[..MAC_BYTES]);
         mac
@@ -212,7 +212,7 @@ fn write_replica(bytes: &mut Vec<u8>, replica: ReplicaId) {
 }
 
 /// Comparing byte by byte until the first difference would tell a forger, by its time, how far they got.
-fn equal_in_constant_time(one: &[u8], other: &[u8]) -> bool {
+pub(crate) fn equal_in_constant_time(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && one.iter().zip(other).fold(0, |seen, (a, b)| seen | (a ^ b)) == 0
 }
 

@@ -147,6 +147,7 @@ impl SessionError {
             | Refusal::NotMember(conversation)
             | Refusal::CursorAhead(conversation)
             | Refusal::Account(conversation)
+            | Refusal::EpochMissing { conversation, .. }
             | Refusal::PredecessorMissing { conversation, .. }
             | Refusal::NotAmended { conversation, .. }
             | Refusal::NotAllowed { conversation, .. }
@@ -197,6 +198,7 @@ mod tests {
             Refusal::FeatureOff(region::features::Feature::Posts),
             Refusal::Account(conversation),
             Refusal::NotKnownEverywhere { conversation, region: RegionId(1) },
+            Refusal::EpochMissing { conversation, epoch: region::command::Epoch(1) },
             Refusal::PredecessorMissing { conversation, after: message },
             Refusal::WrongPlacement(conversation),
             Refusal::UnknownConversation(conversation),

@@ -9,6 +9,7 @@
 
 #![deny(clippy::float_arithmetic, clippy::iter_over_hash_type)]
 
+mod acceptance;
 mod catch_up;
 pub mod cursor;
 mod deliver_live;

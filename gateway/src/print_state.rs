@@ -80,9 +80,10 @@ fn describe_command(command: &Command) -> String {
             MembersWish::Demote(user) => format!("demote {user} in {conversation}"),
             MembersWish::Claim => format!("claim {conversation}"),
         },
-        Command::Post { conversation, body, seen, .. } => {
+        Command::Post { conversation, body, seen, taken_before, .. } => {
             let seen = cut(&seen.as_ref().map(|seen| seen.cut.clone()));
-            format!("post {} bytes in {conversation}, having seen {seen}", body.len())
+            let taken_before = if *taken_before { ", taken before" } else { "" };
+            format!("post {} bytes in {conversation}, having seen {seen}{taken_before}", body.len())
         }
         Command::Amend { conversation, target, wish, .. } => {
             let what = match wish {

@@ -3,6 +3,7 @@
 //! What must always hold: every field is checked before anything is submitted; a frame for a placement that this region has no part in is
 //! refused here, so nothing about it goes further (promise 8).
 
+use crate::acceptance::Accepted;
 use crate::catch_up::open_cursor;
 use crate::cursor::CursorError;
 use crate::error::SessionError;
@@ -18,7 +19,7 @@ use gateway_protocol::v1::client_frame::Frame;
 use gateway_protocol::v1::server_frame::Frame as Reply;
 use gateway_protocol::v1::{self, ServerFrame};
 use gateway_protocol::{FieldError, FrameError, fields};
-use region::command::{Command, DocumentWish, MembersWish, Refusal, Seen, Wish};
+use region::command::{Begun, Command, DocumentWish, Epoch, MembersWish, Refusal, Seen, Wish};
 use region::read::PageFrom;
 
 /// Who is told that a user has read something.
@@ -114,12 +115,15 @@ impl Session {
         let command = fields::id("command", &create.command)?;
         // How many members a group may have is the region's rule; a frame cannot hold more than a few thousand.
         let members: Vec<UserId> = fields::ids("members", &create.members, usize::MAX)?;
-        let begun_in = match create.begun_in.as_str() {
+        let begun = match create.begun_in.as_str() {
             "" => None,
-            region => Some(fields::id("begun_in", region)?),
+            region => {
+                let epoch = (create.epoch > 0).then_some(Epoch(create.epoch));
+                Some(Begun { region: fields::id("begun_in", region)?, epoch })
+            }
         };
         let asked = asked(request, conversation, Some(command));
-        let command = Command::CreateGroup { conversation, command, members, name: create.name, begun_in };
+        let command = Command::CreateGroup { conversation, command, members, name: create.name, begun };
         self.submit(asked, command, out)
     }
 
@@ -158,9 +162,12 @@ impl Session {
         let reply_to = send.reply_to.as_ref().map(fields::message_ref).transpose()?;
         let after = Some(send.after.as_str()).filter(|after| !after.is_empty());
         let after = after.map(|after| fields::id("after", after)).transpose()?;
-        self.site.held(conversation)?;
+        let Some(identity) = self.opening.identity else { return Ok(()) };
+        let held = self.site.held(conversation)?;
         let seen = self.seen(conversation, &send.seen)?;
-        let asked = asked(request, conversation, Some(message));
+        let proof = Accepted::message(identity.user, conversation, message, (&send.body, reply_to));
+        let taken_before = held.keys.accepts(&proof, &send.acceptance);
+        let asked = AskedCommand { proof: Some(proof), ..asked(request, conversation, Some(message)) };
         let command = Command::Post {
             conversation,
             message,
@@ -169,6 +176,7 @@ impl Session {
             sent_at_ms: send.sent_at_ms,
             seen,
             after,
+            taken_before,
         };
         self.submit(asked, command, out)
     }
@@ -373,7 +381,7 @@ pub(crate) fn about(refusal: &Refusal, asked: &AskedCommand) -> v1::Error {
 }
 
 pub(crate) fn asked(request: u64, conversation: ConversationId, command: Option<MessageId>) -> AskedCommand {
-    AskedCommand { request, conversation, command }
+    AskedCommand { request, conversation, command, proof: None }
 }
 
 /// The number asked for, if it is one and within the limit.

@@ -34,23 +34,25 @@ use crate::timers::{Timer, Timers};
 use crate::wait_for_answers::{Asked, AskedCommand, Purpose};
 use crate::write_frame;
 use crdt::held::Held;
-use crdt::{ConversationId, Now};
+use crdt::{ConversationId, Now, PlacementId};
 use gateway_protocol::v1::client_frame::Frame as Asking;
 use gateway_protocol::v1::server_frame::Frame;
 use gateway_protocol::v1::{self, ClientFrame, ServerFrame};
 use gateway_protocol::{FrameError, codes};
 use rand_core::RngCore;
-use region::command::{Done, Refusal};
+use region::command::{Done, Epoch, Refusal};
 use region::item::Item;
 use region::read::{PageFrom, Receipt, Summary};
 use region::shard::Ticket;
 use region::store::StoreError;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// One connected device.
 #[derive(Debug)]
 pub struct Session {
     pub(crate) site: Arc<Site>,
+    pub(crate) epochs: BTreeMap<PlacementId, Epoch>,
     pub(crate) opening: Opening,
     pub(crate) timers: Timers,
     pub(crate) asked: Asked,
@@ -62,11 +64,12 @@ pub struct Session {
 }
 
 impl Session {
-    /// A new connection: nothing is known of it yet.
+    /// A new connection: nothing is known of it yet. The device is told in which of these epochs the region stands.
     #[must_use]
-    pub fn open(site: Arc<Site>, now: Now) -> (Self, Vec<Output>) {
+    pub fn open(site: Arc<Site>, epochs: BTreeMap<PlacementId, Epoch>, now: Now) -> (Self, Vec<Output>) {
         let mut session = Self {
             site,
+            epochs,
             opening: Opening::default(),
             timers: Timers::default(),
             asked: Asked::default(),
@@ -115,8 +118,8 @@ impl Session {
             Input::Frame(frame) => self.heard(now, frame, &mut out),
             Input::Authenticated(result) => {
                 let request = self.opening.checking();
-                let (site, timers) = (Arc::clone(&self.site), &mut self.timers);
-                if let Err(error) = self.opening.authenticated(&site, now, result, timers, &mut out) {
+                let (greeter, timers) = ((&*self.site, &self.epochs), &mut self.timers);
+                if let Err(error) = self.opening.authenticated(greeter, now, result, timers, &mut out) {
                     self.refuse(request, &error, error.to_frame(), &mut out);
                 }
                 Ok(())
@@ -230,11 +233,17 @@ impl Session {
         out: &mut Vec<Output>,
     ) -> Result<(), SessionError> {
         let Some(asked) = self.asked.answered(ticket) else { return Ok(()) };
-        let AskedCommand { request, conversation, command } = asked;
+        let AskedCommand { request, conversation, command, proof } = asked;
         match result {
             Ok(done) => {
                 if request != 0 {
-                    let frame = Some(Frame::Done(write_frame::done(&done, conversation)));
+                    let keys = self.site.placements.get(&conversation.placement()).map(|held| &held.keys);
+                    let is_operation = matches!(done, Done::Operation { .. });
+                    let proof = proof.filter(|_| is_operation);
+                    let acceptance = keys.zip(proof).map(|(keys, proof)| keys.accept(&proof).into());
+                    let done = write_frame::done(&done, conversation);
+                    let done = v1::Done { acceptance: acceptance.unwrap_or_default(), ..done };
+                    let frame = Some(Frame::Done(done));
                     out.push(Output::Send(ServerFrame { request, frame }));
                 }
                 if let (Some(_), Done::Operation { conversation, dot, .. }) = (command, done) {

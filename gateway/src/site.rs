@@ -17,8 +17,8 @@ pub struct Site {
     pub region: String,
     /// The placements that this region has a part in.
     pub placements: BTreeMap<PlacementId, HeldPlacement>,
-    /// All placements of the cluster with their regions' addresses, for the welcome.
-    pub directory: Vec<v1::Placement>,
+    /// All placements of the cluster with their regions' addresses, for the welcome, which adds their epochs.
+    pub directory: BTreeMap<PlacementId, v1::Placement>,
 }
 
 /// A placement that this region has a part in.

@@ -3,6 +3,7 @@
 //! What must always hold: at most [`OUTSTANDING_MAX`](limits::OUTSTANDING_MAX) of the client's are under way; the session's own reads are one
 //! at a time and one a placement and one a conversation with a command that is not told to be stable, so they are bounded without counting.
 
+use crate::acceptance::Accepted;
 use crate::error::SessionError;
 use crate::limits;
 use crate::output::Output;
@@ -21,6 +22,8 @@ pub(crate) struct AskedCommand {
     pub(crate) conversation: ConversationId,
     /// The command's id; none for receipts.
     pub(crate) command: Option<MessageId>,
+    /// What its acceptance proves; of a message alone.
+    pub(crate) proof: Option<Accepted>,
 }
 
 /// What a query is for.

@@ -141,6 +141,7 @@ pub(crate) fn done(done: &Done, conversation: ConversationId) -> v1::Done {
             command: command.to_string(),
             dot: dot.to_string(),
             hlc: hlc.to_string(),
+            ..v1::Done::default()
         },
         Done::Exists { conversation } => {
             v1::Done { conversation: conversation.to_string(), ..v1::Done::default() }

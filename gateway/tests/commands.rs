@@ -74,6 +74,37 @@ fn a_message_is_answered_and_its_ticks_come_gathered() {
 }
 
 #[test]
+fn a_message_that_was_done_is_proved_to_another_session_and_another_message_is_not() {
+    let mut island = Island::new(1);
+    island.begin(conversation(1));
+    let mut first = Device::welcomed(&island.site);
+    first.say(send(&[]));
+    let (ticket, dot) = (first.tickets.pop().unwrap(), dot(1, 1));
+    let (conversation, command, hlc) = (conversation(1), MessageId::new(1, 1), Timestamp(1));
+    let done = Done::Operation { conversation, command, dot, hlc };
+    first.step(Input::Answered { ticket, result: Ok(done) });
+    let Ask::Send(message) = send(&[]) else { unreachable!("it sends") };
+    let again = v1::Send { acceptance: first.acceptance.clone(), ..message };
+    let mut second = Device::welcomed(&island.site);
+    from_here(&mut second);
+    second.say(Ask::Send(again.clone()));
+    second.say(Ask::Send(v1::Send { body: "ho".into(), ..again.clone() }));
+    second.say(Ask::Send(v1::Send { acceptance: "none".into(), ..again }));
+    check(
+        &second,
+        &expect![[r#"
+        client Send
+            watch ticks of c00010000000000000000000000000001
+            submit 1 to p1: post 2 bytes in c00010000000000000000000000000001, having seen nothing, taken before
+        client Send
+            submit 2 to p1: post 2 bytes in c00010000000000000000000000000001, having seen nothing
+        client Send
+            submit 3 to p1: post 2 bytes in c00010000000000000000000000000001, having seen nothing
+    "#]],
+    );
+}
+
+#[test]
 fn a_command_of_any_kind_is_told_to_be_stable_also_when_that_is_long_so() {
     let mut island = Island::new(1);
     let mut device = Device::welcomed(&island.site);

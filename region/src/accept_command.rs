@@ -8,7 +8,7 @@
 
 use crate::accept_amendment;
 use crate::accept_document;
-use crate::accept_post;
+use crate::accept_post::{self, About};
 use crate::accept_receipt;
 use crate::change_membership;
 use crate::command::{Command, Done, Refusal};
@@ -53,9 +53,9 @@ pub(crate) fn accept(
     command: Command,
 ) -> Result<(), StoreError> {
     let done = match command {
-        Command::CreateGroup { conversation, command, members, name, begun_in } => {
+        Command::CreateGroup { conversation, command, members, name, begun } => {
             let author = Author { conversation, sender: user, message: command };
-            create_conversation::group(pending, entropy, author, members, name, begun_in)
+            create_conversation::group(pending, entropy, author, members, name, begun)
         }
         Command::OpenDirect { placement, command, peer } => {
             let conversation = ConversationId::direct(placement, user, peer);
@@ -66,10 +66,11 @@ pub(crate) fn accept(
             let author = Author { conversation, sender: user, message: command };
             change_membership::accept(pending, entropy, author, wish)
         }
-        Command::Post { conversation, message, body, reply_to, sent_at_ms, seen, after } => {
+        Command::Post { conversation, message, body, reply_to, sent_at_ms, seen, after, taken_before } => {
             let author = Author { conversation, sender: user, message };
             let post = crdt::operation::Post { body, sent_at_ms, reply_to, seen: None };
-            accept_post::accept(pending, entropy, author, post, (seen.unwrap_or_default(), after))
+            let about = About { seen: seen.unwrap_or_default(), after, taken_before };
+            accept_post::accept(pending, entropy, author, post, about)
         }
         Command::Amend { conversation, command, target, wish, seen } => {
             let author = Author { conversation, sender: user, message: command };

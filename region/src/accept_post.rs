@@ -6,6 +6,8 @@
 //!   cut, so that readers show the mark of promise 4 until they have it.
 //! - It is not taken before the one that its author's device says it follows: that one was refused here while its author was out, and readers would be
 //!   shown it after this one.
+//! - What operators allow is judged once: a post that another region has taken is taken here too, before its author's later ones. Refused, it would be
+//!   shown after those, or hold them up for as long as the other region is cut off.
 //!
 //! What happens when it is sent twice: the second finds the identity and is answered with the first one's dot.
 
@@ -21,19 +23,34 @@ use crdt::operation::{Body, Post};
 use crdt::{MessageId, Timestamp};
 use rand_core::RngCore;
 
+/// What the device says of a post beside what is in it.
+#[derive(Debug, Clone)]
+pub(crate) struct About {
+    /// What the device had been shown.
+    pub(crate) seen: Seen,
+    /// Its sender's message that it is not to be taken before.
+    pub(crate) after: Option<MessageId>,
+    /// Another region has taken it, and proved so.
+    pub(crate) taken_before: bool,
+}
+
 /// Accepts a post or refuses it.
 pub(crate) fn accept(
     pending: &mut Pending<'_>,
     entropy: &mut dyn RngCore,
     author: Author,
     mut post: Post,
-    (seen, after): (Seen, Option<MessageId>),
+    About { seen, after, taken_before }: About,
 ) -> Result<Done, NotDone> {
     if let Some(done) = accept_command::done_before(pending, author)? {
         return Ok(done);
     }
     let conversation = author.conversation;
-    fits(pending, &post.body)?;
+    if taken_before {
+        fits_in(&post.body, pending.config.limits.body_bytes_max)?;
+    } else {
+        fits(pending, &post.body)?;
+    }
     accept_command::membership(pending, conversation, author.sender)?;
     if conversation.account_of().is_some() {
         crate::sometimes::POST_IN_AN_ACCOUNT.reach();
@@ -41,7 +58,10 @@ pub(crate) fn accept(
     }
     follows(pending, author, after)?;
     accept_command::possible(pending, conversation, &seen.cut)?;
-    pending.features().allows(Feature::Posts)?;
+    match pending.features().allows(Feature::Posts) {
+        Err(_) if taken_before => crate::sometimes::TAKEN_BEFORE.reach(),
+        allowed => allowed?,
+    }
     let held = pending.tables.conversation(conversation)?;
     if !held.cut.covers_all(&seen.cut) {
         crate::sometimes::WRITTEN_ON_MORE.reach();
@@ -64,7 +84,10 @@ fn follows(pending: &Pending<'_>, author: Author, after: Option<MessageId>) -> R
 
 /// Whether a body is within the limit.
 pub(crate) fn fits(pending: &Pending<'_>, body: &Bytes) -> Result<(), Refusal> {
-    let limit = pending.features().limit(Feature::Posts, pending.config.limits.body_bytes_max);
+    fits_in(body, pending.features().limit(Feature::Posts, pending.config.limits.body_bytes_max))
+}
+
+fn fits_in(body: &Bytes, limit: usize) -> Result<(), Refusal> {
     if body.len() > limit { Err(Refusal::BodyTooLarge { bytes: body.len(), limit }) } else { Ok(()) }
 }
 

@@ -4,6 +4,7 @@
 
 pub use crate::accept_document::DocumentWish;
 pub use crdt::roster::Wish as MembersWish;
+pub use replication::placement::Epoch;
 
 use crate::features::Feature;
 use bytes::Bytes;
@@ -27,8 +28,8 @@ pub enum Command {
         members: Vec<UserId>,
         /// Up to 256 characters.
         name: String,
-        /// The region that the user first asked, which gets half of the rights to add members; none for the one that takes the command.
-        begun_in: Option<RegionId>,
+        /// Where it was first asked for; none for here and now.
+        begun: Option<Begun>,
     },
     /// Opens the conversation with one other user, or, with oneself, the user's account; it begins if it has not.
     OpenDirect {
@@ -64,6 +65,8 @@ pub enum Command {
         seen: Option<Seen>,
         /// An earlier message of the same sender, which others must not be shown after this one.
         after: Option<MessageId>,
+        /// Another region of the placement has taken it, and proved so: what operators allow was judged there.
+        taken_before: bool,
     },
     /// Changes a message, or reacts to it.
     Amend {
@@ -110,6 +113,15 @@ pub enum Command {
         /// The message, which need not be here.
         message: Identity,
     },
+}
+
+/// Where a group was first asked for: by this its rights to add members are shared out, whichever region takes the command, and whenever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Begun {
+    /// The region that was asked, which gets half of them.
+    pub region: RegionId,
+    /// The epoch in which it stood, whose active regions get the other half; none for the present one.
+    pub epoch: Option<Epoch>,
 }
 
 /// What is to be done to a message.
@@ -270,6 +282,14 @@ pub enum Refusal {
     /// The cursor is not one this device could have been given.
     #[error("the cursor claims more than this conversation holds: sync again from your last cursor")]
     CursorAhead(ConversationId),
+    /// The group was first asked for under an epoch that this region has not followed yet.
+    #[error("the group was begun under epoch {} of its placement, which has not arrived here: send it again", .epoch.0)]
+    EpochMissing {
+        /// Where.
+        conversation: ConversationId,
+        /// The epoch.
+        epoch: Epoch,
+    },
     /// The message before it, which was refused here, has not been taken since.
     #[error("message {after} is to stand before this one and is not here: send that one first")]
     PredecessorMissing {
@@ -372,6 +392,7 @@ impl Refusal {
             Self::Account(_) => "account_conversation",
             Self::ClockExhausted(_) => "clock_exhausted",
             Self::CursorAhead(_) => "cursor_ahead",
+            Self::EpochMissing { .. } => "epoch_missing",
             Self::PredecessorMissing { .. } => "predecessor_missing",
             Self::NotAmended { why, .. } => match why {
                 NotAmended::NoSuchMessage => "unknown_message",

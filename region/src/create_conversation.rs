@@ -5,16 +5,18 @@
 
 use crate::accept_command::{self, NotDone};
 use crate::accept_post;
-use crate::command::{Done, Refusal};
+use crate::command::{Begun, Done, Epoch, Refusal};
 use crate::features::Feature;
+use crate::follow_epochs;
 use crate::forms;
 use crate::issue_operation::Author;
 use crate::partition;
 use crate::pending::Pending;
+use crate::store::StoreError;
 use crdt::escrow::{self, Count};
 use crdt::limits::MEMBERS_MAX;
 use crdt::operation::Body;
-use crdt::{RegionId, ReplicaId, Timestamp, UserId};
+use crdt::{ConversationId, ReplicaId, Timestamp, UserId};
 use rand_core::RngCore;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,7 +27,7 @@ pub(crate) fn group(
     author: Author,
     mut members: Vec<UserId>,
     name: String,
-    begun_in: Option<RegionId>,
+    begun: Option<Begun>,
 ) -> Result<Done, NotDone> {
     if let Some(done) = accept_command::done_before(pending, author)? {
         return Ok(done);
@@ -53,21 +55,48 @@ pub(crate) fn group(
         return Err(Refusal::ConversationExists(author.conversation).into());
     }
     pending.features().allows(Feature::Groups)?;
-    let shares = shares(pending, rights as u64, begun_in);
+    let shares = shares(pending, author.conversation, rights as u64, begun)?;
     let body = Body::Create { members, name, direct: false, shares };
     accept_post::issue(pending, entropy, author, Timestamp::ZERO, body)
 }
 
-/// The first shares of a group's rights: half to the region that the user began it in, whichever takes the command in the end. So a command that is
-/// sent again elsewhere issues the very same rights, and both are one creation.
-fn shares(pending: &Pending<'_>, rights: u64, begun_in: Option<RegionId>) -> BTreeMap<ReplicaId, u64> {
-    let active: BTreeSet<ReplicaId> = pending.config.placement.active.keys().copied().collect();
-    let named = begun_in.and_then(|region| active.iter().copied().find(|replica| replica.region == region));
-    let first = named.unwrap_or(pending.config.replica);
-    escrow::shares(rights, first, &active)
-        .into_iter()
-        .map(|(replica, Count(share))| (replica, share))
-        .collect()
+/// The first shares of a group's rights: half to the region that the user began it in, and half to the others that were active then, whichever takes the command in the
+/// end and under whichever epoch. So a command that is sent again elsewhere issues the very same rights, and both are one creation.
+fn shares(
+    pending: &Pending<'_>,
+    conversation: ConversationId,
+    rights: u64,
+    begun: Option<Begun>,
+) -> Result<BTreeMap<ReplicaId, u64>, NotDone> {
+    let placement = &pending.config.placement;
+    let epoch = begun.and_then(|begun| begun.epoch).unwrap_or(placement.epoch);
+    let active = if epoch == placement.epoch {
+        placement.active.keys().copied().collect()
+    } else {
+        crate::sometimes::BEGUN_UNDER_ANOTHER_EPOCH.reach();
+        active_in(pending, epoch)?.ok_or_else(|| {
+            crate::sometimes::EPOCH_MISSING.reach();
+            Refusal::EpochMissing { conversation, epoch }
+        })?
+    };
+    let first = match begun {
+        None => pending.config.replica,
+        // Who names a region that was not active gets what every region gives.
+        Some(begun) => *active
+            .iter()
+            .find(|replica| replica.region == begun.region)
+            .or(active.first())
+            .unwrap_or(&pending.config.replica),
+    };
+    let shares = escrow::shares(rights, first, &active);
+    Ok(shares.into_iter().map(|(replica, Count(share))| (replica, share)).collect())
+}
+
+/// The replicas that were active in an earlier epoch; none if this store has not kept it.
+fn active_in(pending: &Pending<'_>, epoch: Epoch) -> Result<Option<BTreeSet<ReplicaId>>, StoreError> {
+    let before = Epoch(epoch.0.saturating_sub(1));
+    let statement = follow_epochs::kept(pending.tables.view(), before, 1)?.pop();
+    Ok(statement.map(|statement| statement.active.into_keys().collect()))
 }
 
 /// Opens the conversation of two users, or a user's account.

@@ -48,6 +48,9 @@ crdt::marks! {
     AMENDMENT_VOID = "a peer's operation edits or deletes somebody else's message";
     NOT_AMENDED = "an edit, a deletion or a reaction is refused";
     NOT_KNOWN_EVERYWHERE = "a command whose kind of operation some region of the placement does not know";
+    BEGUN_UNDER_ANOTHER_EPOCH = "a group was first asked for under another epoch";
+    TAKEN_BEFORE = "a message that another region has taken is more than operators allow now";
+    EPOCH_MISSING = "a group was first asked for under an epoch that this region has not followed yet";
     POST_IN_AN_ACCOUNT = "a message in an account, which has none";
     FEATURE_OFF = "a command for what an operator has turned off";
     NOT_OPERATED = "an operator's act is refused";

@@ -6,7 +6,7 @@ use crate::rig::{World, config, create, group, key, message, post, replica, user
 use crdt::{Dot, Incarnation, ReplicaId, Sequence};
 use ed25519_dalek::SigningKey;
 use expect_test::expect;
-use region::command::{Command, MembersWish};
+use region::command::{Begun, Command, MembersWish};
 use region::follow_epochs;
 use region::read;
 use region::shard::{Effect, Input, Shard};
@@ -89,6 +89,7 @@ fn what_a_closed_replica_sends_is_dropped_and_what_others_have_of_it_is_taken() 
         sent_at_ms: 0,
         seen: Some(region::command::Seen { cut: seen, highest: crdt::Timestamp::ZERO }),
         after: None,
+        taken_before: false,
     };
     world.ask(0, 1, marked).unwrap();
 }
@@ -177,4 +178,46 @@ fn a_region_that_an_epoch_admits_catches_up_and_takes_part_in_groups() {
     world.ask(2, 1, add).unwrap();
     world.calm();
     assert!(is_stable(&world, 2, 0));
+}
+
+#[test]
+fn a_group_is_begun_again_under_a_later_epoch_as_it_was_begun_under_the_former() {
+    let mut world = World::new(3);
+    world.greet();
+    let again = world.next_epoch(0, &actives(&[0, 1, 2]));
+    for at in [0, 1] {
+        world.tell_epoch(at, &again);
+    }
+    let begin = |epoch: u64| {
+        let begun = Some(Begun { region: replica(0).region, epoch: Some(Epoch(epoch)) });
+        Command::CreateGroup {
+            conversation: group(1),
+            command: message(1),
+            members: vec![user(2)],
+            name: "islands".to_owned(),
+            begun,
+        }
+    };
+    world.ask(0, 1, begin(2)).unwrap();
+    // Region 0 is cut off; the others close region 2, and the creator's device has moved.
+    let without = world.next_epoch(1, &actives(&[0, 1]));
+    world.tell_epoch(1, &without);
+    for missing in [4, u64::MAX] {
+        assert_eq!(world.ask(1, 1, begin(missing)).unwrap_err().code(), "epoch_missing");
+    }
+    world.ask(1, 1, begin(2)).unwrap();
+    let add = |number: u128, who: u64| Command::ChangeMembers {
+        conversation: group(1),
+        command: message(number),
+        wish: MembersWish::Add(user(who)),
+    };
+    world.ask(0, 1, add(2, 3)).unwrap();
+    world.ask(1, 1, add(3, 4)).unwrap();
+    world.tell_epoch(0, &without);
+    exchange(&mut world, &[(0, 1)]);
+    for at in [0, 1] {
+        let members = region::export::members(&world.regions[at].store, group(1)).unwrap();
+        let present: Vec<_> = members.members().collect();
+        assert_eq!(present, [user(1), user(2), user(3), user(4)], "what either has added stands");
+    }
 }

@@ -162,6 +162,7 @@ fn wrong_clocks_misplace_and_never_uncause() {
         sent_at_ms: 0,
         seen: None,
         after: None,
+        taken_before: false,
     };
     let ahead = hlc(world.ask(0, 1, command).unwrap());
     world.now = START.plus_ms(1_000);
@@ -181,7 +182,7 @@ fn wrong_clocks_misplace_and_never_uncause() {
         command: early,
         members,
         name: String::new(),
-        begun_in: None,
+        begun: None,
     };
     let first = hlc(world.ask(0, 1, first).unwrap());
     assert!(first.ms() < 2_000);
@@ -203,8 +204,16 @@ fn an_answer_to_what_this_region_lacks_sorts_after_it_and_bears_the_mark() {
     let seen = Some(Seen { cut: given.cut.clone(), highest: given.highest });
     let (conversation, body, reply_to) =
         (group(1), Bytes::from_static(b"an answer"), Some((user(1), message(2))));
-    let answer =
-        Command::Post { conversation, message: message(3), body, reply_to, sent_at_ms: 0, seen, after: None };
+    let answer = Command::Post {
+        conversation,
+        message: message(3),
+        body,
+        reply_to,
+        sent_at_ms: 0,
+        seen,
+        after: None,
+        taken_before: false,
+    };
     let answered = hlc(world.ask(1, 2, answer).unwrap());
     assert!(answered > asked, "although this region lacks the question and its clock is behind");
     let mark = |effect: &Effect| match effect {
@@ -228,6 +237,7 @@ fn an_answer_to_what_this_region_lacks_sorts_after_it_and_bears_the_mark() {
         sent_at_ms: 0,
         seen,
         after: None,
+        taken_before: false,
     };
     world.ask(0, 1, thanks).unwrap();
     assert_eq!(world.effects.iter().find_map(mark), None);

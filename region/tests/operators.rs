@@ -319,3 +319,23 @@ fn a_later_kind_of_register_stops_the_feed_and_nothing_behind_it_moves_the_curso
     world.step(0, vec![feed(1, partition, all, 0)]);
     assert_eq!(entry(&world, 0, ann), good);
 }
+
+#[test]
+fn what_another_region_has_taken_is_taken_whatever_operators_allow_now_and_the_regions_own_limit_stays() {
+    let mut world = world(1);
+    world.ask(0, 1, create(group(1), 1, &[1, 2])).unwrap();
+    let taken = |number: u128, bytes: usize, before: bool| {
+        let mut command = post(group(1), number, &"x".repeat(bytes));
+        if let Command::Post { taken_before, .. } = &mut command {
+            *taken_before = before;
+        }
+        command
+    };
+    operate(&mut world, 0, flag(Feature::Posts, Some(Flag::AtMost(4)))).unwrap();
+    assert_eq!(world.ask(0, 1, taken(2, 5, false)).unwrap_err().code(), "body_too_large");
+    world.ask(0, 1, taken(2, 5, true)).unwrap();
+    assert_eq!(world.ask(0, 1, taken(3, 65_537, true)).unwrap_err().code(), "body_too_large");
+    operate(&mut world, 0, flag(Feature::Posts, Some(Flag::Off))).unwrap();
+    assert_eq!(world.ask(0, 1, taken(4, 1, false)).unwrap_err().code(), "feature_off");
+    world.ask(0, 1, taken(4, 1, true)).unwrap();
+}

@@ -63,7 +63,7 @@ fn a_first_member_who_is_pinned_elsewhere_is_told_of() {
         command: message(1),
         members,
         name: "islands".into(),
-        begun_in: None,
+        begun: None,
     };
     world.ask(1, 1, command).unwrap();
     world.carry(1, 0);

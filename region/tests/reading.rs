@@ -239,6 +239,7 @@ fn a_direct_conversation_begins_once_whoever_opens_it() {
                 sent_at_ms: 0,
                 seen: None,
                 after: None,
+                taken_before: false,
             },
         )
         .unwrap();

@@ -120,7 +120,7 @@ fn commands_are_refused_by_name_and_change_nothing() {
     );
     let name = "ü".repeat(257);
     let long =
-        Command::CreateGroup { conversation: group(2), command: new, members: vec![], name, begun_in: None };
+        Command::CreateGroup { conversation: group(2), command: new, members: vec![], name, begun: None };
     check(1, long, expect!["name_too_long: the name has 257 characters, the limit is 256: shorten it"]);
     let members = vec![pinned];
     let of_another = Command::CreateGroup {
@@ -128,7 +128,7 @@ fn commands_are_refused_by_name_and_change_nothing() {
         command: new,
         members,
         name: String::new(),
-        begun_in: None,
+        begun: None,
     };
     check(
         1,
@@ -146,7 +146,7 @@ fn what_is_as_large_as_it_may_be_is_taken() {
     let members = (1..=1_024).map(user).collect();
     let name = "ü".repeat(256);
     let largest =
-        Command::CreateGroup { conversation: group(2), command: message(10), members, name, begun_in: None };
+        Command::CreateGroup { conversation: group(2), command: message(10), members, name, begun: None };
     world.ask(0, 1, largest).unwrap();
 }
 
@@ -196,6 +196,7 @@ fn ids_outside_their_window_are_refused_and_the_window_is_judged_on_now() {
         sent_at_ms: 0,
         seen: None,
         after: None,
+        taken_before: false,
     };
     check(
         1,
@@ -231,6 +232,7 @@ fn cuts_that_nobody_was_given_are_refused() {
             sent_at_ms: 0,
             seen: Some(seen),
             after: None,
+            taken_before: false,
         }
     };
     check(
@@ -277,6 +279,7 @@ fn a_conversation_whose_clock_is_at_the_top_of_its_range_takes_nothing_more() {
         sent_at_ms: 0,
         seen,
         after: None,
+        taken_before: false,
     };
     check(
         1,

@@ -9,7 +9,7 @@ use crdt::operation::{Body, Draft};
 use crdt::roster::{Action, Change};
 use crdt::{ChainHead, Cut, Dot, MessageId, RegionId, Sequence, Timestamp, UserId};
 use proptest::prelude::*;
-use region::command::{Command, Done, MembersWish, Refusal};
+use region::command::{Begun, Command, Done, MembersWish, Refusal};
 use region::limits::RIGHTS_PATIENCE_MS;
 use region::shard::{Effect, Input};
 use region::{export, verify};
@@ -216,8 +216,8 @@ fn a_creation_sent_again_to_another_region_is_one_creation_and_what_either_added
     world.greet();
     let begin = || {
         let (members, name) = (vec![user(X)], "islands".to_owned());
-        let begun_in = Some(RegionId(1));
-        Command::CreateGroup { conversation: group(1), command: message(1), members, name, begun_in }
+        let begun = Some(Begun { region: RegionId(1), epoch: None });
+        Command::CreateGroup { conversation: group(1), command: message(1), members, name, begun }
     };
     world.ask(0, O, begin()).unwrap();
     world.ask(1, O, begin()).unwrap();

@@ -87,7 +87,8 @@ impl Client {
         key: LineKey,
         welcome: v1::Welcome,
     ) -> Result<(), MalformedFrame> {
-        let placements = read_placements(&welcome.placements)?;
+        let placements = read_placements(&welcome.placements, addresses)?;
+        let epochs = read_placements(&welcome.placements, |placement| placement.epoch)?;
         let Some(line) = self.lines.get_mut(&key) else { return Ok(()) };
         if line.state != LineState::Greeting {
             return Ok(());
@@ -97,6 +98,7 @@ impl Client {
         line.patience_ms = 0;
         line.region = Some(welcome.region.clone());
         line.region_id = Some(welcome.region_id).filter(|region_id| !region_id.is_empty());
+        line.epochs = epochs;
         if welcome.heartbeat_ms > 0 {
             line.heartbeat_ms = u64::from(welcome.heartbeat_ms);
         }
@@ -312,12 +314,15 @@ impl Client {
     }
 }
 
-fn read_placements(
+fn read_placements<T>(
     placements: &[v1::Placement],
-) -> Result<BTreeMap<PlacementId, Vec<Address>>, MalformedFrame> {
-    let address = |region: &v1::Region| Address { region: region.name.clone(), url: region.url.clone() };
-    let read = |placement: &v1::Placement| {
-        Ok((read_id("placement", &placement.id)?, placement.regions.iter().map(address).collect()))
-    };
+    told: impl Fn(&v1::Placement) -> T,
+) -> Result<BTreeMap<PlacementId, T>, MalformedFrame> {
+    let read = |placement: &v1::Placement| Ok((read_id("placement", &placement.id)?, told(placement)));
     placements.iter().map(read).collect()
+}
+
+fn addresses(placement: &v1::Placement) -> Vec<Address> {
+    let address = |region: &v1::Region| Address { region: region.name.clone(), url: region.url.clone() };
+    placement.regions.iter().map(address).collect()
 }

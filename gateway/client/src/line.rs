@@ -75,6 +75,8 @@ pub(crate) struct Line {
     pub(crate) region: Option<String>,
     /// Its id, as in dots.
     pub(crate) region_id: Option<String>,
+    /// In which epochs of its placements it stands.
+    pub(crate) epochs: BTreeMap<PlacementId, u64>,
     /// Send a ping when nothing else was sent for so long.
     pub(crate) heartbeat_ms: u64,
     /// Questions not sent yet.
@@ -112,6 +114,7 @@ impl Line {
             patience_ms: 0,
             region: None,
             region_id: None,
+            epochs: BTreeMap::new(),
             heartbeat_ms: limits::HEARTBEAT_MS_DEFAULT,
             unasked: VecDeque::new(),
             asked: BTreeMap::new(),

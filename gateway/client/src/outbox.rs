@@ -16,6 +16,7 @@
 
 use crate::input::{Amend, DocumentEdit};
 use crate::limits;
+use crate::line::Line;
 use bytes::Bytes;
 use crdt::roster::Wish as MembersWish;
 use crdt::{ConversationId, Cut, Dot, MessageId, UserId};
@@ -47,13 +48,22 @@ pub(crate) enum Wish {
     Create {
         members: Vec<UserId>,
         name: String,
-        /// The id of the region that it was first sent to.
-        begun_in: Option<String>,
+        /// Where it was first sent.
+        begun: Option<Begun>,
     },
     /// Open a direct conversation.
     Direct { peer: UserId },
     /// Change who is in a group, or what they may do.
     Members(MembersWish),
+}
+
+/// Where a group was first asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Begun {
+    /// The id of the region.
+    pub(crate) region_id: String,
+    /// In which it stood then; 0 if it did not say.
+    pub(crate) epoch: u64,
 }
 
 /// One command.
@@ -64,6 +74,8 @@ pub(crate) struct Entry {
     pub(crate) wish: Wish,
     /// A region has it, or had.
     pub(crate) acknowledged: bool,
+    /// The proof of it, from the last that gave one.
+    pub(crate) acceptance: Bytes,
     /// Under which it stands, as the present connection has told.
     pub(crate) dots: Vec<Dot>,
 }
@@ -166,7 +178,8 @@ impl Outbox {
         self.next += 1;
         self.bytes += wish.bytes();
         self.numbers.insert((conversation, id), number);
-        self.entries.insert(number, Entry { conversation, id, wish, acknowledged: false, dots: Vec::new() });
+        let (acceptance, dots) = (Bytes::new(), Vec::new());
+        self.entries.insert(number, Entry { conversation, id, wish, acknowledged: false, acceptance, dots });
         let queue = self.queues.entry(conversation).or_default();
         queue.all.insert(number);
         queue.to_send.insert(number);
@@ -179,11 +192,14 @@ impl Outbox {
         self.entries.get(&number).map(|entry| (number, entry))
     }
 
-    /// The entry is sent to a region of that id. A creation remembers the first, so that it asks every region for the same.
-    pub(crate) fn begin_in(&mut self, number: u64, region_id: &str) {
-        let wish = self.entries.get_mut(&number).map(|entry| &mut entry.wish);
-        if let Some(Wish::Create { begun_in: first @ None, .. }) = wish {
-            *first = Some(region_id.to_owned());
+    /// The entry is sent on that line. A creation remembers the first region and its epoch, so that it asks every region for the same.
+    pub(crate) fn begin(&mut self, number: u64, line: &Line) {
+        let Some(entry) = self.entries.get_mut(&number) else { return };
+        if let (Wish::Create { begun: first @ None, .. }, Some(region_id)) =
+            (&mut entry.wish, &line.region_id)
+        {
+            let epoch = line.epochs.get(&entry.conversation.placement()).copied().unwrap_or_default();
+            *first = Some(Begun { region_id: region_id.clone(), epoch });
         }
     }
 
@@ -267,6 +283,13 @@ impl Outbox {
             queue.in_flight = None;
         }
         self.refresh(conversation);
+    }
+
+    /// A region proves that it took that command.
+    pub(crate) fn note_acceptance(&mut self, number: u64, acceptance: &Bytes) {
+        if let Some(entry) = self.entries.get_mut(&number).filter(|_| !acceptance.is_empty()) {
+            entry.acceptance = acceptance.clone();
+        }
     }
 
     /// The present region refused for good what another one has acknowledged, or has nothing left to do for it: it is sent again when the

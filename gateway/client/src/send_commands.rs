@@ -3,8 +3,10 @@
 //! What must always hold:
 //! - Resent under the same id it is the same message; the same id with another content is refused here.
 //! - One acknowledgement is told per command, however often it was sent.
-//! - A refusal for the moment holds up the conversation and nothing overtakes. A refusal for good takes out what no region has
-//!   acknowledged; what one has acknowledged stays until it is stable, and is tried again after a while.
+//! - A refusal for the moment holds up the conversation and nothing overtakes. A refusal for good takes out what no region has acknowledged; what one has
+//!   acknowledged stays until it is stable, and is tried again after a while.
+//! - A message is sent again with the proof of whichever region took it last, so that what operators allow meanwhile does not part it from later ones. Without
+//!   one, being refused for that holds up the conversation.
 
 use crate::client::{Client, Step};
 use crate::error::LocalRefusal;
@@ -63,7 +65,7 @@ impl Client {
                 Some((conversation, command, Wish::Document(edit)))
             }
             Act::CreateGroup { conversation, command, members, name } => {
-                Some((conversation, command, Wish::Create { members, name, begun_in: None }))
+                Some((conversation, command, Wish::Create { members, name, begun: None }))
             }
             Act::OpenDirect { placement, peer } => {
                 let conversation = ConversationId::direct(placement, self.config.user, peer);
@@ -108,8 +110,8 @@ impl Client {
                 else {
                     break;
                 };
-                if let Some(region_id) = self.lines.get(&key).and_then(|line| line.region_id.as_ref()) {
-                    self.outbox.begin_in(number, region_id);
+                if let Some(line) = self.lines.get(&key) {
+                    self.outbox.begin(number, line);
                 }
                 let after = self.outbox.predecessor(number);
                 let Some(frame) = self.outbox.get(number).map(|entry| write_command(entry, after)) else {
@@ -148,6 +150,7 @@ impl Client {
         line.commands.remove(&request);
         let Some(entry) = self.outbox.get(number) else { return Ok(()) };
         let (conversation, id, acknowledged) = (entry.conversation, entry.id, entry.acknowledged);
+        self.outbox.note_acceptance(number, &done.acceptance);
         self.outbox.answered(number);
         match place {
             Some(place) => self.stands(step, conversation, id, place),
@@ -229,15 +232,18 @@ impl Client {
         let is_member = known.is_some_and(|known| known.member == Some(true));
         // A region that was just moved to may not have heard yet of a conversation that this user is in.
         let unheard = error.code == "unknown_conversation" && is_member;
+        // What operators allow has changed since another region took the message, of which this client has no proof: it was told by a delivery alone.
+        let restricted =
+            is_post && acknowledged && ["feature_off", "body_too_large"].contains(&error.code.as_str());
         if error.temporary || unheard {
             let mark = if unheard { &crate::sometimes::HELD_AS_UNHEARD } else { &crate::sometimes::HELD };
             mark.reach();
             let asked =
                 if error.retry_after_ms == 0 { limits::RETRY_MS_DEFAULT } else { error.retry_after_ms };
-            if let Some(held) = self.outbox.hold(number) {
-                let at = step.now.plus_ms(asked.min(limits::RETRY_MS_MAX));
-                self.timers.set(Timer::Retry(held), at);
-            }
+            self.hold(step, number, asked.min(limits::RETRY_MS_MAX));
+        } else if restricted {
+            crate::sometimes::HELD_AS_RESTRICTED.reach();
+            self.hold(step, number, limits::RETRY_MS_MAX);
         } else if let Some(refused) = seen.filter(|_| error.code.starts_with("cursor_")) {
             crate::sometimes::CURSOR_OF_POST_REFUSED.reach();
             // The newest cursor claims at least as much; without any, the message goes without the causes only this device knows of.
@@ -261,6 +267,12 @@ impl Client {
 }
 
 impl Client {
+    fn hold(&mut self, step: &Step<'_>, number: u64, wait_ms: u64) {
+        if let Some(held) = self.outbox.hold(number) {
+            self.timers.set(Timer::Retry(held), step.now.plus_ms(wait_ms));
+        }
+    }
+
     /// What another region has acknowledged and this one does not name: it may have it by then.
     fn ask_again_later(&mut self, step: &Step<'_>, conversation: ConversationId, number: u64, why: Aside) {
         self.outbox.set_aside(number, why);
@@ -293,6 +305,10 @@ impl Wish {
                 Self::Amend { target, what, .. },
                 Self::Amend { target: other_target, what: other_what, .. },
             ) => target == other_target && what == other_what,
+            (
+                Self::Create { members, name, .. },
+                Self::Create { members: other_members, name: other_name, .. },
+            ) => members == other_members && name == other_name,
             (one, other) => one == other,
         }
     }
@@ -310,6 +326,7 @@ fn write_command(entry: &Entry, after: Option<MessageId>) -> Frame {
             sent_at_ms: *sent_at_ms,
             seen: seen.clone().unwrap_or_default(),
             after: after.as_ref().map(ToString::to_string).unwrap_or_default(),
+            acceptance: entry.acceptance.clone(),
         }),
         Wish::Amend { target, what, seen } => {
             let target = Some(write_message_ref(*target));
@@ -329,12 +346,13 @@ fn write_command(entry: &Entry, after: Option<MessageId>) -> Frame {
             let target = Some(write_message_ref(*target));
             Frame::DeleteForMe(v1::DeleteForMe { conversation, command, target })
         }
-        Wish::Create { members, name, begun_in } => Frame::CreateGroup(v1::CreateGroup {
+        Wish::Create { members, name, begun } => Frame::CreateGroup(v1::CreateGroup {
             conversation,
             command,
             members: members.iter().map(ToString::to_string).collect(),
             name: name.clone(),
-            begun_in: begun_in.clone().unwrap_or_default(),
+            begun_in: begun.as_ref().map(|begun| begun.region_id.clone()).unwrap_or_default(),
+            epoch: begun.as_ref().map(|begun| begun.epoch).unwrap_or_default(),
         }),
         Wish::Direct { peer } => Frame::OpenDirect(v1::OpenDirect {
             placement: entry.conversation.placement().to_string(),

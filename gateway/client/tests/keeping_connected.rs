@@ -113,6 +113,7 @@ fn what_was_to_be_told_of_a_conversation_never_goes_to_a_region_outside_its_plac
             command: MessageId(1).to_string(),
             dot: "r2.0000000000000001:2".into(),
             hlc: "2.0".into(),
+            ..v1::Done::default()
         }),
     );
     story.hear(1, 0, Told::CaughtUp(v1::CaughtUp { conversation: conversation(2).to_string() }));

@@ -141,6 +141,50 @@ fn what_was_refused_to_who_was_out_is_not_overtaken_when_they_are_let_in_meanwhi
     "#]]);
 }
 
+/// Seed 5100351 of `storm-of-everything`: operators limited what a message may hold, the second one fitted, and others were shown it first.
+#[test]
+fn a_message_is_sent_again_with_the_proof_that_a_region_has_taken_it() {
+    let mut story = Story::live();
+    story.send(1, 1);
+    let Told::Done(taken) = done(1, "r1.0000000000000001:1") else { unreachable!("it is done") };
+    story.hear(1, 3, Told::Done(v1::Done { acceptance: "proof".into(), ..taken }));
+    story.text.clear();
+    story.move_to_far(4);
+    story.check(expect![[r#"
+        > move to far
+        disconnect 1
+        connect 2 ws://far
+        > it opens
+        send 2 {"request":"4","hello":{"token":"t","versionMin":1,"versionMax":1,"client":"story"}}
+        SignedIn { placement: None, region: "far" }
+        send 2 {"request":"5","sync":{}}
+        send 2 {"request":"6","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000","acceptance":"cHJvb2Y="}}
+    "#]]);
+}
+
+#[test]
+fn a_message_without_a_proof_that_is_more_than_operators_allow_now_holds_up_later_ones() {
+    let mut story = Story::live();
+    story.send(1, 1);
+    story.done(3, 1, "r1.0000000000000001:1");
+    story.move_to_far(4);
+    story.send(1, 2);
+    story.text.clear();
+    story.hear(2, 6, error("feature_off", false));
+    story.wait();
+    story.wait();
+    story.hear(2, 9, done(1, "r1.0000000000000001:1"));
+    story.check(expect![[r#"
+        > 30000 ms later
+        send 2 {"request":"7","ping":{}}
+        > 30000 ms later
+        send 2 {"request":"8","ping":{}}
+        send 2 {"request":"9","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
+        Repeated { conversation: ConversationId(5192296858534827628530496329220103), sender: UserId(281474976710657), message: MessageId(1), place: Place { hlc: Timestamp(65536), dot: Dot { replica: ReplicaId { region: RegionId(1), incarnation: Incarnation(1) }, sequence: Sequence(1) } } }
+        send 2 {"request":"10","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000002","body":"eA==","sentAtMs":"1000000"}}
+    "#]]);
+}
+
 #[test]
 fn a_refusal_for_good_is_told_and_the_next_goes_on() {
     let mut story = Story::live();

@@ -77,7 +77,8 @@ where
     let outgoing = Arc::new(Outgoing::default());
     let metrics = Arc::clone(&shared.metrics);
     let mut writer = tokio::spawn(Arc::clone(&outgoing).send_all(sink, metrics));
-    let (session, first) = Session::open(Arc::clone(&shared.site), shared.region.now());
+    let epochs = shared.region.epochs().iter().map(|placement| (placement.id, placement.epoch)).collect();
+    let (session, first) = Session::open(Arc::clone(&shared.site), epochs, shared.region.now());
     let mut connection = Connection {
         subprotocol,
         session,

@@ -221,7 +221,7 @@ fn site(config: &GatewayConfig, region: &RegionHandle) -> Result<Site, StartRefu
 }
 
 /// All placements of the cluster with their regions' addresses, as the welcome lists them.
-fn directory(cluster: &Cluster) -> Vec<v1::Placement> {
+fn directory(cluster: &Cluster) -> BTreeMap<PlacementId, v1::Placement> {
     let placement = |placement: &region::cluster::ClusterPlacement| v1::Placement {
         id: placement.id.to_string(),
         name: placement.name.clone(),
@@ -231,6 +231,7 @@ fn directory(cluster: &Cluster) -> Vec<v1::Placement> {
             .filter_map(|id| cluster.regions.get(id))
             .map(|region| v1::Region { name: region.name.clone(), url: region.client.to_string() })
             .collect(),
+        epoch: 0,
     };
-    cluster.placements.values().map(placement).collect()
+    cluster.placements.values().map(|described| (described.id, placement(described))).collect()
 }

@@ -85,6 +85,7 @@ fn asked(cursor: &Bytes, cursor_of_8: &Bytes) -> Vec<(&'static str, &'static str
             members,
             name: "new".to_owned(),
             begun_in: String::new(),
+            epoch: 0,
         })
     };
     let mut forged = cursor.to_vec();

@@ -236,6 +236,11 @@ pub const CODES: &[Code] = &[
         "the cursor claims more than the conversation holds here",
         "sync again from the last cursor",
     ),
+    temporary(code(
+        "epoch_missing",
+        "the group was begun under an epoch of its placement that has not arrived in this region",
+        "send it again after `retry_after_ms`",
+    )),
     code("predecessor_missing", "the message named in `after` is not here", "send that one first"),
     code(
         "unknown_message",

@@ -23,6 +23,7 @@ fn send() -> ClientFrame {
         sent_at_ms: -5,
         seen: Bytes::from_static(&[1, 2, 3]),
         after: "01890a5d-ac96-774b-bcce-b302099a8055".into(),
+        acceptance: Bytes::from_static(&[4, 5]),
     };
     ClientFrame { request: u64::MAX, frame: Some(Client::Send(send)) }
 }

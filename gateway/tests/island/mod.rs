@@ -50,7 +50,7 @@ pub fn site(region: u16) -> Arc<Site> {
         cluster: "test".into(),
         region: format!("region-{region}"),
         placements: [(PLACEMENT, HeldPlacement { replica: replica(region), keys })].into(),
-        directory: Vec::new(),
+        directory: BTreeMap::new(),
     })
 }
 
@@ -219,6 +219,8 @@ pub struct Device {
     pub behind: BTreeSet<ConversationId>,
     pub closed: Option<&'static str>,
     pub batch_items_max: usize,
+    /// Of the last message that was done.
+    pub acceptance: bytes::Bytes,
     /// Tickets that were submitted.
     pub tickets: Vec<region::shard::Ticket>,
     /// Where frames were shared, the delivery they came in.
@@ -230,7 +232,7 @@ pub struct Device {
 impl Device {
     pub fn connect(site: &Arc<Site>) -> Self {
         let now = Now(1_000_000_000);
-        let (session, out) = Session::open(Arc::clone(site), now);
+        let (session, out) = Session::open(Arc::clone(site), BTreeMap::new(), now);
         let mut device = Self {
             session,
             now,
@@ -248,6 +250,7 @@ impl Device {
             behind: BTreeSet::new(),
             closed: None,
             batch_items_max: 0,
+            acceptance: bytes::Bytes::new(),
             tickets: Vec::new(),
             shared: 0,
             withheld: Vec::new(),
@@ -342,6 +345,7 @@ impl Device {
                 self.cursors.insert(conversation, cursor.clone());
                 self.unacknowledged.push_back(cursor);
             }
+            Frame::Done(v1::Done { acceptance, .. }) => self.acceptance = acceptance,
             Frame::CaughtUp(v1::CaughtUp { conversation }) => {
                 self.live.insert(conversation.parse().unwrap());
             }

@@ -53,7 +53,7 @@ async fn child_region_under_load() {
         command: world::message(&handle, 7),
         members: Vec::new(),
         name: "crash loop".to_owned(),
-        begun_in: None,
+        begun: None,
     };
     // From the second life on it is there.
     let _ = world::submit(&handle, user(1), create).await;
@@ -77,6 +77,7 @@ async fn write_on(handle: region_rocks::handle::RegionHandle, writer: u64) {
             sent_at_ms: 0,
             seen: None,
             after: None,
+            taken_before: false,
         };
         match world::submit(&handle, user(1), command).await {
             Ok(region::command::Done::Operation { dot, .. }) => println!("ack {dot} {message}"),

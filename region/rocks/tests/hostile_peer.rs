@@ -61,7 +61,7 @@ impl Liar {
             command: message(1),
             members: vec![user(1)],
             name: "lies".to_owned(),
-            begun_in: None,
+            begun: None,
         };
         let post = Command::Post {
             conversation,
@@ -71,6 +71,7 @@ impl Liar {
             sent_at_ms: 0,
             seen: None,
             after: None,
+            taken_before: false,
         };
         for (ticket, command) in (1..).map(Ticket).zip([create, post]) {
             let input = Input::Command { ticket, user: user(2), device: DeviceId(2), command };

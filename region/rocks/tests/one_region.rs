@@ -81,6 +81,7 @@ async fn a_full_mailbox_refuses_at_once_and_loses_nothing_that_it_took() {
             sent_at_ms: 0,
             seen: None,
             after: None,
+            taken_before: false,
         };
         match handle.submit(user(1), world::DEVICE, command) {
             Ok(answer) => answers.push(answer),

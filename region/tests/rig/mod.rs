@@ -110,12 +110,13 @@ pub fn post(conversation: ConversationId, number: u128, body: &str) -> Command {
         sent_at_ms: 0,
         seen: None,
         after: None,
+        taken_before: false,
     }
 }
 
 pub fn create(conversation: ConversationId, number: u128, members: &[u64]) -> Command {
     let (members, name) = (members.iter().copied().map(user).collect(), "islands".to_owned());
-    Command::CreateGroup { conversation, command: message(number), members, name, begun_in: None }
+    Command::CreateGroup { conversation, command: message(number), members, name, begun: None }
 }
 
 impl World {

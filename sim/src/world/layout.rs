@@ -15,7 +15,8 @@ use region::limits::Limits;
 use region::meta::Expected;
 use region::shard::ShardConfig;
 use replication::bridge::{Config, OwnStore};
-use replication::placement::{Epoch, Placement, Placements};
+use replication::epoch::EpochStatement;
+use replication::placement::{Placement, Placements};
 use replication::signature::Signatures;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,6 +34,8 @@ const CLUSTER: &str = "world";
 pub struct Layout {
     regions: Vec<RegionId>,
     placements: Placements,
+    /// The statements of their first epochs, which every region is given before it starts.
+    first: Vec<EpochStatement>,
     /// What its regions accept.
     pub(crate) limits: Limits,
     /// How its regions sign.
@@ -54,12 +57,14 @@ impl Layout {
         let placement = |id: PlacementId, regions: &[RegionId]| {
             let active = regions.iter().map(|region| (replica(*region, id), key(*region).verifying_key()));
             let before = Placement::new(id, regions.iter().copied().collect(), operators().verifying_key());
-            // The first epoch is what its regions begin with: no statement of it goes anywhere, so none is signed.
-            Placement { epoch: Epoch(1), active: active.collect(), ..before }
+            let first = EpochStatement::sign(&before, active.collect(), &operators());
+            (before.follow(&first).unwrap_or(before), first)
         };
-        let placements = Placements::new([placement(WORLD, &regions), placement(PINNED, &pinned)]);
+        let (placements, first): (Vec<Placement>, Vec<EpochStatement>) =
+            [placement(WORLD, &regions), placement(PINNED, &pinned)].into_iter().unzip();
+        let placements = Placements::new(placements);
         let limits = Limits { compact_after_ms: COMPACT_AFTER_MS, ..Limits::default() };
-        Self { regions, placements, limits, signatures: Arc::new(Seals) }
+        Self { regions, placements, first, limits, signatures: Arc::new(Seals) }
     }
 
     /// The map of a script.
@@ -112,6 +117,11 @@ impl Layout {
         &self.placements
     }
 
+    /// The statements that a region is given for a placement.
+    pub(crate) fn first_epoch(&self, placement: PlacementId) -> Vec<EpochStatement> {
+        self.first.iter().filter(|statement| statement.placement == placement).cloned().collect()
+    }
+
     pub(crate) fn shard(&self, region: RegionId, placement: Placement) -> ShardConfig {
         let pins = [WORLD, PINNED].into_iter();
         ShardConfig {
@@ -144,12 +154,13 @@ impl Layout {
             id: placement.id.to_string(),
             name: format!("placement-{}", placement.id.0),
             regions: placement.active.keys().map(|replica| described_region(replica.region)).collect(),
+            epoch: 0,
         };
         Arc::new(Site {
             cluster: CLUSTER.to_owned(),
             region: name(region),
             placements: self.placements_of(region).into_iter().map(held).collect(),
-            directory: self.placements.iter().map(described).collect(),
+            directory: self.placements.iter().map(|placement| (placement.id, described(placement))).collect(),
         })
     }
 }

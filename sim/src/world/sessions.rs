@@ -72,7 +72,8 @@ impl World {
     pub(crate) fn begin_session(&mut self, life: Life, line: LineId, dice: Dice) {
         let Some(now) = self.present(life) else { return };
         let Some(process) = self.process(life) else { return };
-        let (core, outputs) = Session::open(Arc::clone(&process.site), now);
+        let epochs = process.placements.iter().map(|placement| (placement.id, placement.epoch)).collect();
+        let (core, outputs) = Session::open(Arc::clone(&process.site), epochs, now);
         let task = SessionTask {
             core,
             frames: VecDeque::new(),

@@ -106,6 +106,7 @@ impl World {
                 members,
                 name,
                 begun_in: String::new(),
+                epoch: 0,
             })
         };
         let here = conversation.to_string();
@@ -144,6 +145,7 @@ impl World {
                     members: vec![pinned.to_string()],
                     name: String::new(),
                     begun_in: String::new(),
+                    epoch: 0,
                 }),
             ),
             ("too many members", &["too_many_members"], group(id(now_ms), many, String::new())),

@@ -97,6 +97,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Region<S> {
                     command: send.message,
                     dot: "r1.0000000000000001:1".into(),
                     hlc: "1.0".into(),
+                    ..v1::Done::default()
                 }),
                 _ => Told::Done(v1::Done::default()),
             };
@@ -107,7 +108,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Region<S> {
 
 fn welcome() -> Told {
     let regions = vec![v1::Region { name: "near".into(), url: "ws://near".into() }];
-    let placement = v1::Placement { id: "p1".into(), name: "global".into(), regions };
+    let placement = v1::Placement { id: "p1".into(), name: "global".into(), regions, epoch: 1 };
     Told::Welcome(v1::Welcome {
         version: 1,
         region: "near".into(),

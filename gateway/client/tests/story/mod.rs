@@ -47,6 +47,7 @@ pub fn welcome(region: &str) -> Told {
     let region_of = |name: &str| v1::Region { name: name.into(), url: format!("ws://{name}") };
     let placement = |id: &str, regions: &[&str]| v1::Placement {
         id: id.into(),
+        epoch: 1,
         name: id.into(),
         regions: regions.iter().map(|name| region_of(name)).collect(),
     };
@@ -149,6 +150,7 @@ pub fn done(number: u128, dot: &str) -> Told {
         command: MessageId(number).to_string(),
         dot: dot.into(),
         hlc: if dot.is_empty() { String::new() } else { "1.0".into() },
+        ..v1::Done::default()
     })
 }
 

@@ -101,6 +101,7 @@ impl Region {
             command: send.message.clone(),
             dot: dot.to_string(),
             hlc: hlc.to_string(),
+            ..v1::Done::default()
         }
     }
 

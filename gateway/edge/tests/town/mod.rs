@@ -277,6 +277,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             members: members.iter().map(ToString::to_string).collect(),
             name: "town".into(),
             begun_in: String::new(),
+            epoch: 0,
         };
         let request = self.ask(Ask::CreateGroup(create)).await;
         let answer = self.answer(request).await;

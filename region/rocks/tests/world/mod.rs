@@ -239,7 +239,7 @@ pub async fn create(
         command: message(handle, conversation.0),
         members: members.to_vec(),
         name: "a group".to_owned(),
-        begun_in: None,
+        begun: None,
     };
     submit(handle, creator, command).await.unwrap();
 }
@@ -259,6 +259,7 @@ pub async fn post(
         sent_at_ms: 0,
         seen: None,
         after: None,
+        taken_before: false,
     };
     submit(handle, sender, command).await
 }

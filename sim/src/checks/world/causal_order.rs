@@ -123,11 +123,7 @@ impl Oracle {
             let in_it =
                 if is_a_users { self.is_in_it(region, change.conversation, item.sender) } else { Ok(()) };
             let held = self.spends_what_it_holds(region, change.conversation, number, item);
-            let facts = self.record.conversations.get(&change.conversation);
-            let is_asked_for =
-                facts.is_some_and(|facts| facts.described.contains_key(&(item.sender, item.message)));
-            let placement = change.conversation.placement();
-            let heeds = self.heeds_its_own_flags(region, placement, item, is_asked_for);
+            let heeds = self.heeds_its_own_flags(region, change.conversation, item);
             for fault in [in_it, held, heeds] {
                 self.found(at, || format!("{region} applies {} in {}", item.dot, change.conversation), fault);
             }

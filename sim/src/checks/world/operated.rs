@@ -7,9 +7,10 @@
 //! An act that was decided and whose answer a crash swallowed may have happened or not. What this does not see: whether a region heeds what it has heard of others' flags before all is calm;
 //! regions whose hardware lied; values that did not come from an act (another checker sees that honest regions send none).
 
+use super::record::Facts;
 use super::{Checker, Fault, Oracle};
 use crate::world::Moment;
-use crdt::{DirectoryEntry, Flag, PlacementId, RegionId, UserId};
+use crdt::{ConversationId, DirectoryEntry, Flag, PlacementId, RegionId, UserId};
 use region::export;
 use region::features::Feature;
 use region::item::{Content, Item};
@@ -126,18 +127,26 @@ impl Oracle {
         }
     }
 
-    /// A region issues that operation: what it has itself turned off or limited it does not issue.
+    /// A region issues that operation, of which note was taken: what it has itself turned off or limited it does not issue, but for messages that another region has taken before.
     pub(super) fn heeds_its_own_flags(
         &self,
         region: RegionId,
-        placement: PlacementId,
+        conversation: ConversationId,
         item: &Item,
-        is_asked_for: bool,
     ) -> Fault {
+        let placement = conversation.placement();
+        let message = (item.sender, item.message);
+        let facts = self.record.conversations.get(&conversation);
+        let is_asked_for = facts.is_some_and(|facts| facts.described.contains_key(&message));
+        let taken_before = |facts: &Facts| {
+            let identity = facts.identities.get(&message);
+            identity.and_then(|identity| facts.aliases.get(*identity)).is_some_and(|all| all.len() > 1)
+        };
         // Of what was decided and not answered it is not known whether it happened.
         let said = self.operators.said.get(&(placement, region)).filter(|_| !self.lies.were_told());
         let Some(said) = said else { return Ok(()) };
         let (feature, size) = match &item.content {
+            Content::Post { .. } if facts.is_some_and(taken_before) => return Ok(()),
             Content::Post { body, .. } => (Feature::Posts, body.len()),
             Content::Created { direct: false, members, .. } => (Feature::Groups, members.len()),
             Content::Edited { .. } => (Feature::Edits, 0),
