@@ -5,6 +5,7 @@
 //! - A commit is the next of its origin's chain as this region has it, signed by the origin, or it is one this region has
 //!   already. The same sequences under another head are a fork: refused, whatever else the input holds.
 //! - The peer's cursor moves in the same batch as what it stands for.
+//! - Behind a refusal nothing more of that stream is taken until its peer introduces itself anew: what was on its way then may be sense only to who has what was refused.
 //! - What a closed replica issued comes through the logs of active ones alone, and from those always (history 4).
 //!
 //! Refused: an origin that no epoch has admitted, entries out of order, a wrong signature, a fork, a payload that is not the one its envelope names, bytes that are
@@ -21,7 +22,7 @@ use crate::store::StoreError;
 use bytes::Bytes;
 use crdt::operation::{Body, Envelope, MalformedOperation};
 use crdt::roster::{Action, Change};
-use crdt::{ChainHead, Dot, Kind, PartitionId, ReplicaId, Sequence, UserId};
+use crdt::{Bucket, ChainHead, Dot, Kind, PartitionId, ReplicaId, Sequence, UserId};
 use replication::commit::{Commit, CommitRefused};
 use replication::log::{PeerCursor, Position};
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,9 +37,21 @@ struct Verified {
 /// Per origin, the last sequence and its chain head, as they will be once everything verified so far is applied.
 type Heads = BTreeMap<ReplicaId, (Sequence, ChainHead)>;
 
+/// The streams of which something was refused: a partition of a peer's log each.
+#[derive(Debug, Default)]
+pub(crate) struct RefusedStreams(BTreeSet<(ReplicaId, Bucket)>);
+
+impl RefusedStreams {
+    /// A peer introduces itself: what follows is a new stream.
+    pub(crate) fn begin_anew(&mut self, peer: ReplicaId) {
+        self.0.retain(|(refused, _)| *refused != peer);
+    }
+}
+
 /// Applies commits of a peer's log, or refuses all of them.
 pub(crate) fn apply(
     pending: &mut Pending<'_>,
+    refused: &mut RefusedStreams,
     peer: ReplicaId,
     partition: PartitionId,
     commits: Vec<Commit>,
@@ -49,9 +62,14 @@ pub(crate) fn apply(
         crate::sometimes::CLOSED_PEER_SPOKE.reach();
         return Ok(());
     }
+    if refused.0.contains(&(peer, partition.bucket)) {
+        crate::sometimes::BEHIND_A_REFUSAL.reach();
+        return Ok(());
+    }
     match verify(pending, peer, partition, commits)? {
         Err(reason) => {
             crate::sometimes::COMMIT_REFUSED.reach();
+            refused.0.insert((peer, partition.bucket));
             pending.tables.effects.push(Effect::Refused { peer, reason });
         }
         Ok(verified) => {

@@ -16,7 +16,7 @@
 
 use crate::accept_command;
 use crate::acknowledge::{self, Unacknowledged};
-use crate::apply_commit;
+use crate::apply_commit::{self, RefusedStreams};
 use crate::command::{Command, Done, Refusal};
 use crate::compact_files::{self, KeySpan, Leftovers};
 use crate::cut_payloads::{self, Uncut};
@@ -95,6 +95,7 @@ pub struct Shard {
     leftovers: Leftovers,
     unsettled: Unsettled,
     made_twice: MadeTwice,
+    refused: RefusedStreams,
     survey: Survey,
     kept: Kept,
     features: Features,
@@ -115,7 +116,19 @@ impl Shard {
         let (leftovers, survey) = (Leftovers::load(view)?, Survey::load(view)?);
         let (made_twice, kept) = (mend_document::load(view)?, Kept::new());
         let features = Features::load(view, &config.placement)?;
-        Ok(Self { config, unacknowledged, uncut, leftovers, unsettled, made_twice, survey, kept, features })
+        let refused = RefusedStreams::default();
+        Ok(Self {
+            config,
+            unacknowledged,
+            uncut,
+            leftovers,
+            unsettled,
+            made_twice,
+            refused,
+            survey,
+            kept,
+            features,
+        })
     }
 
     /// Since when texts that were cut may lie in the engine's older files; none if none does.
@@ -158,7 +171,8 @@ impl Shard {
                     accept_command::accept(&mut pending, entropy, ticket, (user, device), command)?;
                 }
                 Input::Entries { peer, partition, commits, cursor } => {
-                    apply_commit::apply(&mut pending, peer, partition, commits, cursor)?;
+                    let refused = &mut self.refused;
+                    apply_commit::apply(&mut pending, refused, peer, partition, commits, cursor)?;
                 }
                 Input::Registers { peer, partition, registers, after, cursor } => {
                     join_registers::join(&mut pending, peer, partition, &registers, (after, cursor))?;
@@ -166,6 +180,7 @@ impl Shard {
                 Input::Operate { ticket, act } => operate::operate(&mut pending, ticket, act)?,
                 Input::PeerStarted { peer, start, kinds } => {
                     note_peer::note(&mut pending, peer, start, kinds)?;
+                    self.refused.begin_anew(peer);
                     self.unsettled.note_all();
                     self.made_twice.note_all();
                 }

@@ -139,6 +139,7 @@ fn an_operation_stands_only_in_the_partition_of_its_conversation() {
 #[test]
 fn a_fork_is_told_from_tampering_and_from_a_resend() {
     let mut world = world();
+    world.greet();
     let partition = group(1).partition();
     let entries = |commits| Input::Entries { peer: replica(1), partition, commits, cursor: None };
     let good = signed(partition, 1, vec![next_post(50)]);
@@ -153,6 +154,7 @@ fn a_fork_is_told_from_tampering_and_from_a_resend() {
     let reason = CommitRefused::Fork { partition, origin: replica(1), last: 1 };
     assert_eq!(world.effects, [Effect::Refused { peer: replica(1), reason }]);
 
+    world.greet();
     let longer = signed(partition, 1, vec![next_post(51), next_post(52)]);
     world.step(0, vec![entries(vec![longer])]);
     let reason = CommitRefused::Fork { partition, origin: replica(1), last: 2 };
@@ -162,6 +164,7 @@ fn a_fork_is_told_from_tampering_and_from_a_resend() {
         "it does not begin as what is had"
     );
 
+    world.greet();
     let tampered = Commit { signature: good.signature, ..fork };
     world.step(0, vec![entries(vec![tampered])]);
     let reason = CommitRefused::Signature { partition, origin: replica(1), last: 1 };
@@ -176,6 +179,7 @@ fn a_fork_is_told_from_tampering_behind_what_both_have_too() {
     let partition = group(1).partition();
     let origin = replica(1);
     let mut refused = |commits| {
+        world.greet();
         world.step(0, vec![Input::Entries { peer: replica(1), partition, commits, cursor: None }]);
         world.effects.iter().find_map(|effect| match effect {
             Effect::Refused { reason, .. } => Some(reason.clone()),
@@ -192,6 +196,36 @@ fn a_fork_is_told_from_tampering_behind_what_both_have_too() {
     assert_eq!(refused(vec![second(52)]), Some(CommitRefused::Fork { partition, origin, last: 2 }));
     let tampered = Commit { signature: second(51).signature, ..second(52) };
     assert_eq!(refused(vec![tampered]), Some(CommitRefused::Signature { partition, origin, last: 2 }));
+}
+
+/// Seed 8001469 of `storm-of-everything`: what followed on the branch that was refused was on its way already, and was taken.
+#[test]
+fn behind_a_refusal_nothing_of_that_stream_is_taken_until_its_peer_introduces_itself_anew() {
+    let mut world = world();
+    world.greet();
+    let partition = group(1).partition();
+    let entries = |commits: Vec<Commit>, cursor| Input::Entries {
+        peer: replica(1),
+        partition,
+        commits,
+        cursor: Some(Position(cursor)),
+    };
+    let first = signed(partition, 1, vec![next_post(50)]);
+    let head = first.head_after(crdt::ChainHead::genesis(partition, replica(1)));
+    let operations = vec![next_post(51)];
+    let second = Commit::sign(partition, replica(1), Sequence(2), operations, head, (&Ed25519, &key(1)));
+    world.step(0, vec![entries(vec![first], 1)]);
+    let before = world.regions[0].store.clone();
+    let fork = entries(vec![signed(partition, 1, vec![next_post(52)])], 2);
+    let outcome = world.step(0, vec![fork, entries(vec![second.clone()], 3)]);
+    let [Effect::Refused { reason: CommitRefused::Fork { .. }, .. }] = &outcome.effects[..] else {
+        panic!("the fork is told, and nothing else: {:?}", outcome.effects);
+    };
+    world.step(0, vec![entries(vec![second.clone()], 3), entries(vec![], 4)]);
+    assert!(world.regions[0].store == before, "neither what was behind it nor its cursor is taken");
+    world.greet();
+    world.step(0, vec![entries(vec![second], 3)]);
+    assert_eq!(world.log(0).state(partition).unwrap().applied.get(replica(1)), Sequence(2));
 }
 
 /// A bridge joins neighbouring commits under the last one's signature, so a region may have the first operations of what comes joined.
