@@ -95,13 +95,19 @@ pub fn kept(view: &dyn View, after: Epoch, max: usize) -> Result<Vec<EpochStatem
     Ok(statements)
 }
 
-/// A batch that keeps them.
-#[must_use]
-pub fn to_keep(statements: &[EpochStatement]) -> Batch {
+/// A batch that keeps those of them that a store has not kept yet.
+///
+/// # Errors
+/// [`StoreError`] when the store cannot be read or is damaged.
+pub fn to_keep(view: &dyn View, statements: &[EpochStatement]) -> Result<Batch, StoreError> {
     let mut batch = Batch::default();
     for statement in statements {
-        let key = Key::Epoch(statement.number).encode();
-        batch.put(key, record::seal(&key, &OpaqueRecord(statement.encode())));
+        let key = Key::Epoch(statement.number);
+        let known: Option<OpaqueRecord> = record::load(view, &key)?;
+        if known.is_none() {
+            let key = key.encode();
+            batch.put(key, record::seal(&key, &OpaqueRecord(statement.encode())));
+        }
     }
-    batch
+    Ok(batch)
 }

@@ -69,18 +69,18 @@ fn a_send_has_these_bytes_and_this_json() {
     check(
         &hexadecimal(&Subprotocol::Proto.encode_client(&send())),
         &expect![[r#"
-            08ffffffffffffffffff0152ba010a2163303030313030303030303030303030
+            08ffffffffffffffffff0152be010a2163303030313030303030303030303030
             3030303030303030303030303030616263122430313839306135642d61633936
             2d373734622d626363652d6233303230393961383035371a0768656c6c6f20ff
             22390a117530303031303030303030303030616263122430313839306135642d
             616339362d373734622d626363652d6233303230393961383035362809320301
             02033a2430313839306135642d616339362d373734622d626363652d62333032
-            3039396138303535"#]],
+            303939613830353542020405"#]],
     );
     check(
         &text(&Subprotocol::Json.encode_client(&send())),
         &expect![[
-            r#"{"request":"18446744073709551615","send":{"conversation":"c00010000000000000000000000000abc","message":"01890a5d-ac96-774b-bcce-b302099a8057","body":"aGVsbG8g/w==","replyTo":{"sender":"u0001000000000abc","message":"01890a5d-ac96-774b-bcce-b302099a8056"},"sentAtMs":"-5","seen":"AQID","after":"01890a5d-ac96-774b-bcce-b302099a8055"}}"#
+            r#"{"request":"18446744073709551615","send":{"conversation":"c00010000000000000000000000000abc","message":"01890a5d-ac96-774b-bcce-b302099a8057","body":"aGVsbG8g/w==","replyTo":{"sender":"u0001000000000abc","message":"01890a5d-ac96-774b-bcce-b302099a8056"},"sentAtMs":"-5","seen":"AQID","after":"01890a5d-ac96-774b-bcce-b302099a8055","acceptance":"BAU="}}"#
         ]],
     );
 }

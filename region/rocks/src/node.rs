@@ -353,7 +353,10 @@ fn open_placement(
     store.commit(&batch).map_err(failed)?;
     // What an operator gave is kept, so that it can be told to peers that lack it.
     let of_it: Vec<_> = epochs.into_iter().filter(|statement| statement.placement == placement.id).collect();
-    store.commit(&follow_epochs::to_keep(&of_it)).map_err(failed)?;
+    let unkept = follow_epochs::to_keep(&store, &of_it).map_err(failed)?;
+    if !unkept.is_empty() {
+        store.commit(&unkept).map_err(failed)?;
+    }
     folder.note_started(&placement.name)?;
     let allowed_pins = config.cluster.placements.keys().copied();
     let allowed_pins = allowed_pins.filter(|pin| config.cluster.may_take_part(*pin, placement.id)).collect();

@@ -263,8 +263,11 @@ fn open(region: &mut Region, layout: &Layout, dice: &mut Dice) -> Result<Opened,
         };
         let (started, batch) = meta::advance(found);
         write_now(disk, batch).map_err(|error| error.to_string())?;
-        let given = follow_epochs::to_keep(&layout.first_epoch(*placement));
-        write_now(disk, given).map_err(|error| error.to_string())?;
+        let given = follow_epochs::to_keep(disk.view(), &layout.first_epoch(*placement));
+        let given = given.map_err(|error| error.to_string())?;
+        if !given.is_empty() {
+            write_now(disk, given).map_err(|error| error.to_string())?;
+        }
         floor = floor.max(present::floor(disk.view()).map_err(|error| error.to_string())?);
         let config = layout.shard(region.id, known.clone());
         let shard = Shard::open(config, disk.view()).map_err(|error| error.to_string())?;
