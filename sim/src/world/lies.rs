@@ -22,7 +22,12 @@ use crate::world::queue::{Event, Moment};
 use crate::world::regions::Region;
 use crdt::{DeviceId, PlacementId, RegionId};
 use gateway_client::Act;
+use region::item::Change;
+use region::log_view::StoreLog;
+use region::shard::Effect;
 use region::verify;
+use replication::log::LogView as _;
+use std::collections::BTreeSet;
 
 /// How long an operator waits for peers to speak up about a restored store, in microseconds, once links are whole.
 const FENCED_WITHIN_US: u64 = 20_000_000;
@@ -103,6 +108,27 @@ impl World {
             && region.standing == Standing::Honest
         {
             region.standing = Standing::SecondLife(now);
+        }
+    }
+
+    /// Notes whether a region has just taken an operation of a store's second life of which another honest region holds another branch. What devices are shown need not differ: the salts do.
+    pub(crate) fn note_branches(&mut self, id: RegionId, placement: PlacementId, effects: &[Effect]) {
+        let changes = effects.iter().filter(|_| !self.lies(id)).filter_map(|effect| match effect {
+            Effect::Changed(change) if self.lies(change.item.dot.replica.region) => Some(change),
+            _ => None,
+        });
+        let head = |region: &Region, change: &Change| {
+            let (partition, dot) = (change.conversation.partition(), change.item.dot);
+            let view = region.disks.get(&placement)?.holds()?;
+            StoreLog::new(region.id, [(placement, view)]).head(partition, dot.replica, dot.sequence).ok()?
+        };
+        let honest = |region: &&Region| region.standing == Standing::Honest;
+        let branches = changes.map(|change| {
+            let honest = self.regions.values().filter(honest);
+            honest.filter_map(|region| head(region, change)).collect::<BTreeSet<_>>().len()
+        });
+        if branches.max() > Some(1) {
+            self.oracle.takes_branch(id);
         }
     }
 

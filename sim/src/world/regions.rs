@@ -187,6 +187,7 @@ impl World {
         let Some(process) = region.process.take() else { return };
         self.oracle.marks.crashes += 1;
         self.oracle.process_lost(id);
+        let mut kept = Vec::new();
         for (placement, shard) in &process.shards {
             let Some(disk) = region.disks.get_mut(placement) else { continue };
             let tail = tail.unwrap_or_else(|| disk.keeps_unsynced());
@@ -196,7 +197,11 @@ impl World {
                 self.oracle.committed(now, id, &outcome.effects);
                 self.oracle.is_held(now, id, disk.holds(), &outcome.effects);
                 record_batch(&mut self.recorder, now, id, &outcome.effects);
+                kept.push((*placement, &outcome.effects));
             }
+        }
+        for (placement, effects) in kept {
+            self.note_branches(id, placement, effects);
         }
         self.may_have_branched(id);
         self.links_lost(process.life);

@@ -83,7 +83,7 @@ impl Oracle {
     }
 
     /// A region applied another operation than the one that its dot stands for.
-    pub(super) fn takes_branch(&mut self, region: RegionId) {
+    pub(crate) fn takes_branch(&mut self, region: RegionId) {
         self.lies.branched.insert(region);
     }
 
