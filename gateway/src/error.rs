@@ -148,6 +148,7 @@ impl SessionError {
             | Refusal::CursorAhead(conversation)
             | Refusal::Account(conversation)
             | Refusal::EpochMissing { conversation, .. }
+            | Refusal::IdInUse { conversation, .. }
             | Refusal::PredecessorMissing { conversation, .. }
             | Refusal::NotAmended { conversation, .. }
             | Refusal::NotAllowed { conversation, .. }
@@ -198,6 +199,7 @@ mod tests {
             Refusal::FeatureOff(region::features::Feature::Posts),
             Refusal::Account(conversation),
             Refusal::NotKnownEverywhere { conversation, region: RegionId(1) },
+            Refusal::IdInUse { conversation, message },
             Refusal::EpochMissing { conversation, epoch: region::command::Epoch(1) },
             Refusal::PredecessorMissing { conversation, after: message },
             Refusal::WrongPlacement(conversation),

@@ -12,11 +12,9 @@ use crate::limits;
 use crate::output::Output;
 use crate::site::Site;
 use crate::timers::{Timer, Timers};
-use crdt::{Now, PlacementId};
+use crdt::Now;
 use gateway_protocol::v1::server_frame::Frame;
 use gateway_protocol::v1::{self, ServerFrame};
-use region::command::Epoch;
-use std::collections::BTreeMap;
 
 /// Who is connected, and how far that is known.
 #[derive(Debug, Default)]
@@ -57,7 +55,7 @@ impl Opening {
     /// The token was checked.
     pub(crate) fn authenticated(
         &mut self,
-        (site, epochs): (&Site, &BTreeMap<PlacementId, Epoch>),
+        (site, directory): (&Site, &[v1::Placement]),
         now: Now,
         result: Result<Identity, TokenRefused>,
         timers: &mut Timers,
@@ -83,19 +81,15 @@ impl Opening {
         timers.set(Timer::Token, identity.expires);
         out.push(Output::Send(ServerFrame {
             request,
-            frame: Some(Frame::Welcome(welcome(site, epochs, now, identity))),
+            frame: Some(Frame::Welcome(welcome(site, directory, now, identity))),
         }));
         Ok(())
     }
 }
 
-fn welcome(site: &Site, epochs: &BTreeMap<PlacementId, Epoch>, now: Now, identity: Identity) -> v1::Welcome {
+fn welcome(site: &Site, directory: &[v1::Placement], now: Now, identity: Identity) -> v1::Welcome {
     // All of these are constants far below 32 bits.
     let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
-    let described = |(id, placement): (&PlacementId, &v1::Placement)| {
-        let epoch = epochs.get(id).map_or(0, |epoch| epoch.0);
-        v1::Placement { epoch, ..placement.clone() }
-    };
     v1::Welcome {
         version: limits::VERSION_MAX,
         region: site.region.clone(),
@@ -112,7 +106,7 @@ fn welcome(site: &Site, epochs: &BTreeMap<PlacementId, Epoch>, now: Now, identit
             name_characters: number(limits::NAME_CHARACTERS_MAX),
             unacknowledged_batches: number(limits::UNACKNOWLEDGED_BATCHES_MAX),
         }),
-        placements: site.directory.iter().map(described).collect(),
+        placements: directory.to_vec(),
         region_id: site.region_id().map(|region| region.to_string()).unwrap_or_default(),
     }
 }

@@ -34,25 +34,24 @@ use crate::timers::{Timer, Timers};
 use crate::wait_for_answers::{Asked, AskedCommand, Purpose};
 use crate::write_frame;
 use crdt::held::Held;
-use crdt::{ConversationId, Now, PlacementId};
+use crdt::{ConversationId, Now};
 use gateway_protocol::v1::client_frame::Frame as Asking;
 use gateway_protocol::v1::server_frame::Frame;
 use gateway_protocol::v1::{self, ClientFrame, ServerFrame};
 use gateway_protocol::{FrameError, codes};
 use rand_core::RngCore;
-use region::command::{Done, Epoch, Refusal};
+use region::command::{Done, Refusal};
 use region::item::Item;
 use region::read::{PageFrom, Receipt, Summary};
 use region::shard::Ticket;
 use region::store::StoreError;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// One connected device.
 #[derive(Debug)]
 pub struct Session {
     pub(crate) site: Arc<Site>,
-    pub(crate) epochs: BTreeMap<PlacementId, Epoch>,
+    pub(crate) directory: Vec<v1::Placement>,
     pub(crate) opening: Opening,
     pub(crate) timers: Timers,
     pub(crate) asked: Asked,
@@ -64,12 +63,13 @@ pub struct Session {
 }
 
 impl Session {
-    /// A new connection: nothing is known of it yet. The device is told in which of these epochs the region stands.
+    /// A new connection: nothing is known of it yet. The directory is told by the welcome: all placements of the cluster, in which epochs this region stands, and where their
+    /// active regions are.
     #[must_use]
-    pub fn open(site: Arc<Site>, epochs: BTreeMap<PlacementId, Epoch>, now: Now) -> (Self, Vec<Output>) {
+    pub fn open(site: Arc<Site>, directory: Vec<v1::Placement>, now: Now) -> (Self, Vec<Output>) {
         let mut session = Self {
             site,
-            epochs,
+            directory,
             opening: Opening::default(),
             timers: Timers::default(),
             asked: Asked::default(),
@@ -118,7 +118,7 @@ impl Session {
             Input::Frame(frame) => self.heard(now, frame, &mut out),
             Input::Authenticated(result) => {
                 let request = self.opening.checking();
-                let (greeter, timers) = ((&*self.site, &self.epochs), &mut self.timers);
+                let (greeter, timers) = ((&*self.site, &self.directory[..]), &mut self.timers);
                 if let Err(error) = self.opening.authenticated(greeter, now, result, timers, &mut out) {
                     self.refuse(request, &error, error.to_frame(), &mut out);
                 }

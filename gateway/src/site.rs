@@ -4,7 +4,6 @@
 
 use crate::cursor::CursorKeys;
 use crdt::{ConversationId, PlacementId, RegionId, ReplicaId};
-use gateway_protocol::v1;
 use region::command::Refusal;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,8 +16,6 @@ pub struct Site {
     pub region: String,
     /// The placements that this region has a part in.
     pub placements: BTreeMap<PlacementId, HeldPlacement>,
-    /// All placements of the cluster with their regions' addresses, for the welcome, which adds their epochs.
-    pub directory: BTreeMap<PlacementId, v1::Placement>,
 }
 
 /// A placement that this region has a part in.

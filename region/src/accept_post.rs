@@ -9,7 +9,7 @@
 //! - What operators allow is judged once: a post that another region has taken is taken here too, before its author's later ones. Refused, it would be
 //!   shown after those, or hold them up for as long as the other region is cut off.
 //!
-//! What happens when it is sent twice: the second finds the identity and is answered with the first one's dot.
+//! What happens when it is sent twice: the second finds the identity and is answered with the first one's dot. Another message under its id is refused.
 
 use crate::accept_command::{self, NotDone};
 use crate::command::{Done, Refusal, Seen};
@@ -43,6 +43,7 @@ pub(crate) fn accept(
     About { seen, after, taken_before }: About,
 ) -> Result<Done, NotDone> {
     if let Some(done) = accept_command::done_before(pending, author)? {
+        is_the_same(pending, author, &post)?;
         return Ok(done);
     }
     let conversation = author.conversation;
@@ -68,6 +69,22 @@ pub(crate) fn accept(
         post.seen = Some(seen.cut);
     }
     issue(pending, entropy, author, seen.highest, Body::Post(post))
+}
+
+/// Whether what stands under that id says the same. Otherwise the answer would prove to other regions that this content was taken.
+fn is_the_same(pending: &Pending<'_>, author: Author, post: &Post) -> Result<(), NotDone> {
+    let Author { conversation, sender, message } = author;
+    let known: Option<IdentityRecord> = pending.tables.load(&Key::Identity(conversation, sender, message))?;
+    let Some(first) = known.and_then(|known| known.places.first().copied()) else { return Ok(()) };
+    match pending.body_at(conversation.partition().bucket, first.position)? {
+        // It is deleted, in every region.
+        None => Ok(()),
+        Some(Body::Post(stands)) if (&stands.body, stands.reply_to) == (&post.body, post.reply_to) => Ok(()),
+        Some(_) => {
+            crate::sometimes::ID_IN_USE.reach();
+            Err(Refusal::IdInUse { conversation, message }.into())
+        }
+    }
 }
 
 /// Whether the one that it is to stand after is here, under whichever dot.

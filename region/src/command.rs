@@ -282,6 +282,16 @@ pub enum Refusal {
     /// The cursor is not one this device could have been given.
     #[error("the cursor claims more than this conversation holds: sync again from your last cursor")]
     CursorAhead(ConversationId),
+    /// Another message was sent under that id.
+    #[error(
+        "message {message} was sent before and says something else: send this one under an id of its own"
+    )]
+    IdInUse {
+        /// Where.
+        conversation: ConversationId,
+        /// The id.
+        message: MessageId,
+    },
     /// The group was first asked for under an epoch that this region has not followed yet.
     #[error("the group was begun under epoch {} of its placement, which has not arrived here: send it again", .epoch.0)]
     EpochMissing {
@@ -392,6 +402,7 @@ impl Refusal {
             Self::Account(_) => "account_conversation",
             Self::ClockExhausted(_) => "clock_exhausted",
             Self::CursorAhead(_) => "cursor_ahead",
+            Self::IdInUse { .. } => "id_in_use",
             Self::EpochMissing { .. } => "epoch_missing",
             Self::PredecessorMissing { .. } => "predecessor_missing",
             Self::NotAmended { why, .. } => match why {

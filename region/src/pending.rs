@@ -14,10 +14,11 @@ use crate::acknowledge;
 use crate::features::Features;
 use crate::keys::Key;
 use crate::partition::{self, Chains};
-use crate::record::ReachRecord;
+use crate::record::{self, ReachRecord};
 use crate::shard::{Effect, ShardConfig};
 use crate::store::{Batch, StoreError, View};
 use crate::tables::Tables;
+use crdt::operation::{Body, Envelope};
 use crdt::{Bucket, Cut, Flags, Now, PartitionId, RegionId, ReplicaId, Sequence, VersionVector};
 use replication::commit::OperationBytes;
 use replication::log::{ChangeNumber, PartitionState, Position};
@@ -94,6 +95,26 @@ impl<'a> Pending<'a> {
                 Ok(vacant.insert(Box::new(PartitionWork::new(chains, reach))))
             }
         }
+    }
+
+    /// What the operation at that position says, issued in this very step or not; none if its payload was cut.
+    pub(crate) fn body_at(&self, bucket: Bucket, position: Position) -> Result<Option<Body>, StoreError> {
+        let issued = self.partitions.get(&bucket).filter(|work| !work.own.is_empty());
+        let issued = issued.and_then(|work| {
+            let nth = position.0.checked_sub(work.own_first.0)?;
+            work.own.get(usize::try_from(nth).ok()?)
+        });
+        let (envelope, payload) = match issued {
+            Some(operation) => (operation.envelope.clone(), operation.payload.clone()),
+            None => {
+                let entry = partition::entry(self.tables.view(), bucket, position, "an identity")?;
+                (entry.envelope, entry.payload)
+            }
+        };
+        let Some(payload) = payload else { return Ok(None) };
+        let decoded = Envelope::decode(&envelope).and_then(|envelope| Body::decode(&envelope, &payload));
+        let key = Key::Log(bucket, position).encode();
+        decoded.map(Some).map_err(|error| record::damaged(&key, &error.to_string()))
     }
 
     /// What is known of the acknowledgements of that partition's active replicas, and what is stable by them.

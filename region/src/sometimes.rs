@@ -50,6 +50,7 @@ crdt::marks! {
     NOT_KNOWN_EVERYWHERE = "a command whose kind of operation some region of the placement does not know";
     BEGUN_UNDER_ANOTHER_EPOCH = "a group was first asked for under another epoch";
     BEHIND_A_REFUSAL = "entries arrive behind others that were refused";
+    ID_IN_USE = "another message is sent under the id of one that stands";
     TAKEN_BEFORE = "a message that another region has taken is more than operators allow now";
     EPOCH_MISSING = "a group was first asked for under an epoch that this region has not followed yet";
     POST_IN_AN_ACCOUNT = "a message in an account, which has none";

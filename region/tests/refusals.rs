@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crdt::{Cut, Dot, MessageId, Sequence, Timestamp, UserId};
 use expect_test::{Expect, expect};
 use region::command::{Command, Done, MembersWish, Refusal, Seen};
-use region::shard::{OpenError, Shard};
+use region::shard::{Effect, OpenError, Shard};
 use region::store::MemoryStore;
 
 /// A world of two regions in which users 1 and 2 are in group 1, 1 and 2 talk directly, and both regions hold all of it.
@@ -186,6 +186,35 @@ fn a_message_that_is_to_stand_after_another_is_not_taken_before_it() {
 }
 
 #[test]
+fn another_message_under_the_id_of_one_is_refused() {
+    let mut world = World::new(1);
+    world.ask(0, 1, create(group(1), 1, &[1, 2])).unwrap();
+    // In the very step, and later.
+    let inputs = [post(group(1), 2, "one"), post(group(1), 2, "another"), post(group(1), 2, "one")];
+    let inputs = inputs.map(|command| world.command(1, command));
+    let outcome = world.step(0, inputs.into());
+    let answers: Vec<_> = outcome
+        .effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Reply { result, .. } => Some(result.as_ref().map(drop).map_err(Refusal::code)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(answers, [Ok(()), Err("id_in_use"), Ok(())]);
+    assert_eq!(world.ask(0, 1, post(group(1), 2, "another")).unwrap_err().code(), "id_in_use");
+    let mut reply = post(group(1), 2, "one");
+    if let Command::Post { reply_to, .. } = &mut reply {
+        *reply_to = Some((user(2), message(1)));
+    }
+    assert_eq!(world.ask(0, 1, reply).unwrap_err().code(), "id_in_use");
+    world.ask(0, 1, post(group(1), 2, "one")).unwrap();
+    world.ask(0, 2, post(group(1), 2, "of somebody else")).unwrap();
+    // The creation's id is used by a command that is no message.
+    assert_eq!(world.ask(0, 1, post(group(1), 1, "one")).unwrap_err().code(), "id_in_use");
+}
+
+#[test]
 fn ids_outside_their_window_are_refused_and_the_window_is_judged_on_now() {
     let day = 86_400_000;
     let post = |created_ms| Command::Post {
@@ -303,7 +332,7 @@ fn a_shard_opens_only_under_the_key_its_epoch_knows() {
 fn a_resent_command_gets_the_originals_answer_whatever_came_between() {
     let mut world = world();
     let first = world.ask(0, 1, post(group(1), 70, "once")).unwrap();
-    assert_eq!(world.ask(0, 1, post(group(1), 70, "once more")).unwrap(), first);
+    assert_eq!(world.ask(0, 1, post(group(1), 70, "once")).unwrap(), first);
     assert_eq!(world.effects.len(), 1, "nothing is shown again");
     let pair = vec![
         world.command(2, post(group(1), 71, "twice in one step")),

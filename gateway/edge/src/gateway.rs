@@ -16,8 +16,6 @@ use gateway::Site;
 use gateway::cursor::{CursorKey, CursorKeys};
 use gateway::input::Redirect;
 use gateway::site::HeldPlacement;
-use gateway_protocol::v1;
-use region::cluster::Cluster;
 use region_rocks::handle::RegionHandle;
 use std::collections::BTreeMap;
 use std::io;
@@ -212,26 +210,5 @@ fn site(config: &GatewayConfig, region: &RegionHandle) -> Result<Site, StartRefu
             CursorKeys { current: key(&secrets.current), previous: secrets.previous.as_ref().map(key) };
         placements.insert(placement, HeldPlacement { replica, keys });
     }
-    Ok(Site {
-        cluster: cluster.name.clone(),
-        region: own.name.clone(),
-        placements,
-        directory: directory(cluster),
-    })
-}
-
-/// All placements of the cluster with their regions' addresses, as the welcome lists them.
-fn directory(cluster: &Cluster) -> BTreeMap<PlacementId, v1::Placement> {
-    let placement = |placement: &region::cluster::ClusterPlacement| v1::Placement {
-        id: placement.id.to_string(),
-        name: placement.name.clone(),
-        regions: placement
-            .regions
-            .iter()
-            .filter_map(|id| cluster.regions.get(id))
-            .map(|region| v1::Region { name: region.name.clone(), url: region.client.to_string() })
-            .collect(),
-        epoch: 0,
-    };
-    cluster.placements.values().map(|described| (described.id, placement(described))).collect()
+    Ok(Site { cluster: cluster.name.clone(), region: own.name.clone(), placements })
 }

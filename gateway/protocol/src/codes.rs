@@ -236,6 +236,7 @@ pub const CODES: &[Code] = &[
         "the cursor claims more than the conversation holds here",
         "sync again from the last cursor",
     ),
+    code("id_in_use", "another message was sent under that id", "send this one under an id of its own"),
     temporary(code(
         "epoch_missing",
         "the group was begun under an epoch of its placement that has not arrived in this region",

@@ -50,7 +50,6 @@ pub fn site(region: u16) -> Arc<Site> {
         cluster: "test".into(),
         region: format!("region-{region}"),
         placements: [(PLACEMENT, HeldPlacement { replica: replica(region), keys })].into(),
-        directory: BTreeMap::new(),
     })
 }
 
@@ -232,7 +231,7 @@ pub struct Device {
 impl Device {
     pub fn connect(site: &Arc<Site>) -> Self {
         let now = Now(1_000_000_000);
-        let (session, out) = Session::open(Arc::clone(site), BTreeMap::new(), now);
+        let (session, out) = Session::open(Arc::clone(site), Vec::new(), now);
         let mut device = Self {
             session,
             now,

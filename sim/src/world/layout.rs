@@ -144,23 +144,27 @@ impl Layout {
         Config { cluster: CLUSTER.to_owned(), own, peer, placements, stores, kinds: region::forms::known() }
     }
 
+    /// What a region tells devices, that stands in those epochs.
+    pub(crate) fn directory(placements: &Placements) -> Vec<v1::Placement> {
+        let described = |placement: &Placement| v1::Placement {
+            id: placement.id.to_string(),
+            name: format!("placement-{}", placement.id.0),
+            regions: placement.active.keys().map(|replica| described_region(replica.region)).collect(),
+            epoch: placement.epoch.0,
+        };
+        placements.iter().map(described).collect()
+    }
+
     pub(crate) fn site(&self, region: RegionId) -> Arc<Site> {
         let held = |placement: PlacementId| {
             let secret = [placement.0.to_be_bytes()[1]; 32];
             let keys = CursorKeys { current: CursorKey::new(1, CLUSTER, &secret), previous: None };
             (placement, HeldPlacement { replica: replica(region, placement), keys })
         };
-        let described = |placement: &Placement| v1::Placement {
-            id: placement.id.to_string(),
-            name: format!("placement-{}", placement.id.0),
-            regions: placement.active.keys().map(|replica| described_region(replica.region)).collect(),
-            epoch: 0,
-        };
         Arc::new(Site {
             cluster: CLUSTER.to_owned(),
             region: name(region),
             placements: self.placements_of(region).into_iter().map(held).collect(),
-            directory: self.placements.iter().map(|placement| (placement.id, described(placement))).collect(),
         })
     }
 }

@@ -149,6 +149,10 @@ impl Town {
         let welcome = client.until(|frame| matches!(frame, Frame::Welcome(_))).await;
         let Frame::Welcome(welcome) = welcome else { unreachable!() };
         assert_eq!(welcome.user, user.to_string());
+        // Nobody is sent to a region that is not active.
+        let [placement] = &welcome.placements[..] else { panic!("{:?}", welcome.placements) };
+        let [region] = &placement.regions[..] else { panic!("{placement:?}") };
+        assert_eq!((region.name.as_str(), placement.epoch), ("localhost", 1));
         client.ask(Ask::Sync(v1::Sync::default())).await;
         client.until(|frame| matches!(frame, Frame::Done(_))).await;
         client
@@ -338,30 +342,31 @@ fn start_region(folder: &TempDir, token_key: &SigningKey) -> RegionNode {
     let replica = ReplicaId { region: id, incarnation: Incarnation(5) };
     let signing = SigningKey::from_bytes(&[1; 32]);
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let region = ClusterRegion {
-        id,
-        name: "localhost".into(),
-        jurisdiction: "eu".into(),
-        bridge: socket.local_addr().unwrap(),
-        client: ClientAddress { secure: false, host: "127.0.0.1".into(), port: 1 },
-        admin: "127.0.0.1:1".parse().unwrap(),
+    // The cluster file has another one, which no epoch has admitted.
+    let other = RegionId(2);
+    let region = |(id, name): (RegionId, &str)| {
+        let client = ClientAddress { secure: false, host: "127.0.0.1".into(), port: 1 };
+        let (jurisdiction, admin) = ("eu".into(), "127.0.0.1:1".parse().unwrap());
+        let bridge = socket.local_addr().unwrap();
+        (id, ClusterRegion { id, name: name.into(), jurisdiction, bridge, client, admin })
     };
+    let regions = BTreeMap::from([(id, "localhost"), (other, "elsewhere")].map(region));
     drop(socket);
     let placement = ClusterPlacement {
         id: GLOBAL,
         name: "global".into(),
-        regions: [id].into(),
+        regions: [id, other].into(),
         key: token_key.verifying_key(),
     };
     let cluster = Arc::new(Cluster {
         name: "test".into(),
-        regions: BTreeMap::from([(id, region)]),
+        regions,
         placements: BTreeMap::from([(GLOBAL, placement)]),
         token_key: token_key.verifying_key(),
         bridges: BTreeMap::new(),
     });
     let active = BTreeMap::from([(replica, signing.verifying_key())]);
-    let before = Placement::new(GLOBAL, [id].into(), token_key.verifying_key());
+    let before = Placement::new(GLOBAL, [id, other].into(), token_key.verifying_key());
     let epochs = vec![EpochStatement::sign(&before, active, token_key)];
     write_certificate(folder.path(), "localhost");
     let (chain, key) = certificate_files(folder.path());
