@@ -7,7 +7,7 @@
 
 use super::{Checker, Oracle};
 use crate::world::Moment;
-use crdt::{ConversationId, DeviceId, MessageId, RegionId};
+use crdt::{ConversationId, DeviceId, MessageId, RegionId, UserId};
 use gateway_client::Place;
 use std::collections::BTreeMap;
 
@@ -30,6 +30,8 @@ pub(crate) struct Alone {
     /// When a device was last acknowledged, and when given anything, by conversation.
     answered: BTreeMap<(DeviceId, ConversationId), Moment>,
     given: BTreeMap<(DeviceId, ConversationId), Moment>,
+    /// When a region last took a user for a member: also of what a removal had hidden that turned out to be void.
+    members: BTreeMap<(RegionId, UserId, ConversationId), Moment>,
 }
 
 impl Oracle {
@@ -47,6 +49,23 @@ impl Oracle {
         } else {
             self.alone.served.remove(&(device, region));
         }
+    }
+
+    /// A region takes a user for a member from now on.
+    pub(super) fn becomes_a_member(
+        &mut self,
+        at: Moment,
+        region: RegionId,
+        user: UserId,
+        conversation: ConversationId,
+    ) {
+        self.alone.members.insert((region, user, conversation), at);
+    }
+
+    fn member_since(&self, region: RegionId, user: UserId, conversation: ConversationId) -> Option<Moment> {
+        let joined = self.record.conversations.get(&conversation)?.joined_at(region, user)?;
+        let last = self.alone.members.get(&(region, user, conversation)).copied();
+        Some(joined.max(last.unwrap_or_default()))
     }
 
     /// A device's user posts.
@@ -68,8 +87,7 @@ impl Oracle {
         let Some(region) = place.map(|place| place.dot.replica.region) else { return };
         let Some(user) = self.record.devices.get(&device).map(|known| known.user) else { return };
         // A region that had not heard that the user is in it could not take it.
-        let facts = self.record.conversations.get(&conversation);
-        let Some(joined) = facts.and_then(|facts| facts.joined_at(region, user)) else { return };
+        let Some(joined) = self.member_since(region, user, conversation) else { return };
         let since = posted.max(before).max(joined);
         self.must_be_within(at, (device, region), since, ANSWERED_US, || {
             format!("{device} is acknowledged its {message} by {region}")
@@ -94,7 +112,8 @@ impl Oracle {
         let Some(facts) = self.record.conversations.get(&conversation) else { return };
         let Some(user) = self.record.devices.get(&device).map(|known| known.user) else { return };
         let has_had = regions.into_iter().filter_map(|(region, since)| {
-            let held = facts.applied_at(region, place.dot)?.max(facts.joined_at(region, user)?);
+            let member = self.member_since(region, user, conversation)?;
+            let held = facts.applied_at(region, place.dot)?.max(member);
             Some((held.max(since), region))
         });
         // Of several that could have given it, the last.

@@ -70,6 +70,9 @@ impl Oracle {
                     self.comes_after_what_is_stable(at, region, *conversation, item.dot);
                     self.found(at, || format!("{region} applies {} in {conversation}", item.dot), fault);
                 }
+                Effect::Membership { conversation, user, member: true } => {
+                    self.becomes_a_member(at, region, *user, *conversation);
+                }
                 Effect::Reply { result: Err(refusal), .. } => {
                     self.refuses_for_want_of_rights(at, region, refusal);
                     if let Refusal::FeatureOff(feature) = refusal {
