@@ -6,6 +6,7 @@
 
 mod catching_up;
 mod commands;
+mod documents;
 mod island;
 mod no_gap_no_overlap;
 mod questions;

@@ -37,7 +37,8 @@ struct Verified {
 /// Per origin, the last sequence and its chain head, as they will be once everything verified so far is applied.
 type Heads = BTreeMap<ReplicaId, (Sequence, ChainHead)>;
 
-/// The streams of which something was refused: a partition of a peer's log each.
+/// The streams of which something was refused: a partition of a peer's log each. Bounded by the placement's partitions and peers; a stream stands here from its refusal until its
+/// peer introduces itself, which each connection begins with.
 #[derive(Debug, Default)]
 pub(crate) struct RefusedStreams(BTreeSet<(ReplicaId, Bucket)>);
 

@@ -18,7 +18,7 @@ use crate::partition;
 use crate::pending::Pending;
 use crate::record::{self, IdentityRecord, LogRecord, OpaqueRecord};
 use crate::store::{Direction, StoreError, View};
-use crate::sweep::Sweeps;
+use crate::sweep::{self, Sweeps};
 use crdt::amendments::Amendments;
 use crdt::{Bucket, ConversationId, Cut, Identity};
 use replication::log::Position;
@@ -29,7 +29,7 @@ pub(crate) type Uncut = Sweeps<(ConversationId, Identity)>;
 
 /// What a store holds: all of it is looked at once.
 pub(crate) fn load(view: &dyn View) -> Result<Uncut, StoreError> {
-    Sweeps::load(view, |bucket| Ok(!uncut(view, bucket, None, 1)?.is_empty()))
+    Sweeps::load(view, |bucket| Ok(!sweep::noted(view, &KeyRange::uncut_after(bucket, None), 1)?.is_empty()))
 }
 
 /// Writes down what was deleted in this step, and cuts what may be cut by now.
@@ -46,7 +46,8 @@ pub(crate) fn cut(
     while room > 0
         && let Some((bucket, mut sweep)) = waiting.take()
     {
-        let found = uncut(pending.tables.view(), bucket, sweep.after, room)?;
+        let range = KeyRange::uncut_after(bucket, sweep.after);
+        let found = sweep::noted(pending.tables.view(), &range, room)?;
         let is_whole = found.len() < room;
         room -= found.len();
         let stable = pending.acknowledged(bucket)?.1.clone();
@@ -69,23 +70,6 @@ pub(crate) fn cut(
         waiting.looked(bucket, sweep, is_whole);
     }
     Ok(())
-}
-
-/// The deleted messages of a partition of which there are still payloads, behind that one.
-fn uncut(
-    view: &dyn View,
-    bucket: Bucket,
-    after: Option<(ConversationId, Identity)>,
-    limit: usize,
-) -> Result<Vec<(ConversationId, Identity)>, StoreError> {
-    let mut found = Vec::new();
-    record::scan(view, &KeyRange::uncut_after(bucket, after), Direction::Ascending, |key, ()| {
-        if let Key::Uncut(conversation, sender, message) = key {
-            found.push((conversation, Identity { sender, message }));
-        }
-        Ok(if found.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
-    })?;
-    Ok(found)
 }
 
 /// Where in the log everything stands that carries the message or an edit of it; none while some of that is not stable.

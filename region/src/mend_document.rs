@@ -26,22 +26,23 @@ use crate::keys::{Key, KeyRange};
 use crate::limits::MENDED_A_STEP_MAX;
 use crate::partition;
 use crate::pending::Pending;
-use crate::record::{self, IdentityRecord, LoggedPlace};
-use crate::store::{Direction, StoreError, View};
-use crate::sweep::Sweeps;
+use crate::record::{IdentityRecord, LoggedPlace};
+use crate::store::{StoreError, View};
+use crate::sweep::{self, Sweeps};
 use bytes::Bytes;
 use crdt::operation::Body;
 use crdt::{Bucket, ConversationId, Identity, Kind, MessageId, Timestamp};
 use documents::{Actor, Change, Document};
 use rand_core::RngCore;
-use std::ops::ControlFlow;
 
 /// The partitions that hold edits whose words are still to be taken back.
 pub(crate) type MadeTwice = Sweeps<(ConversationId, Identity)>;
 
 /// What a store holds: all of it is looked at once.
 pub(crate) fn load(view: &dyn View) -> Result<MadeTwice, StoreError> {
-    Sweeps::load(view, |bucket| Ok(!noted(view, bucket, None, 1)?.is_empty()))
+    Sweeps::load(view, |bucket| {
+        Ok(!sweep::noted(view, &KeyRange::made_twice_after(bucket, None), 1)?.is_empty())
+    })
 }
 
 /// Takes back what this region put there for commands of which this step has brought another region's change, and for those that were noted and are to be looked at.
@@ -59,7 +60,8 @@ pub(crate) fn mend(
     while room > 0
         && let Some((bucket, mut sweep)) = waiting.take()
     {
-        let found = noted(pending.tables.view(), bucket, sweep.after, room)?;
+        let range = KeyRange::made_twice_after(bucket, sweep.after);
+        let found = sweep::noted(pending.tables.view(), &range, room)?;
         let is_whole = found.len() < room;
         room -= found.len();
         for edit in found {
@@ -158,21 +160,4 @@ fn body(pending: &Pending<'_>, bucket: Bucket, logged: &LoggedPlace) -> Result<O
         // Something else under the same id, by a client's mistake.
         _ => Ok(None),
     }
-}
-
-/// The edits of a partition whose words are still to be taken back, behind that one.
-fn noted(
-    view: &dyn View,
-    bucket: Bucket,
-    after: Option<(ConversationId, Identity)>,
-    limit: usize,
-) -> Result<Vec<(ConversationId, Identity)>, StoreError> {
-    let mut found = Vec::new();
-    record::scan(view, &KeyRange::made_twice_after(bucket, after), Direction::Ascending, |key, ()| {
-        if let Key::MadeTwice(conversation, sender, message) = key {
-            found.push((conversation, Identity { sender, message }));
-        }
-        Ok(if found.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
-    })?;
-    Ok(found)
 }

@@ -7,10 +7,13 @@
 //!
 //! Most partitions hold nothing, and cost nothing. Bounded: an entry a partition.
 
+use crate::keys::{Key, KeyRange};
 use crate::partition;
-use crate::store::{StoreError, View};
-use crdt::Bucket;
+use crate::record;
+use crate::store::{Direction, StoreError, View};
+use crdt::{Bucket, ConversationId, Identity};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
 /// The partitions that hold notes of one kind, each at an `At`, and those among them that are to be looked at.
 #[derive(Debug)]
@@ -102,4 +105,21 @@ impl<At> Sweeps<At> {
         // A pass that has not begun will come to all of it.
         self.due.entry(bucket).and_modify(|sweep| sweep.again |= sweep.after.is_some()).or_default();
     }
+}
+
+/// The notes of that range, each of which names an operation of a conversation by its sender and id: so many at most, in order.
+pub(crate) fn noted(
+    view: &dyn View,
+    range: &KeyRange,
+    limit: usize,
+) -> Result<Vec<(ConversationId, Identity)>, StoreError> {
+    let mut found = Vec::new();
+    record::scan(view, range, Direction::Ascending, |key, ()| {
+        if let Key::Uncut(conversation, sender, message) | Key::MadeTwice(conversation, sender, message) = key
+        {
+            found.push((conversation, Identity { sender, message }));
+        }
+        Ok(if found.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    })?;
+    Ok(found)
 }

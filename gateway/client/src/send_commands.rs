@@ -232,7 +232,7 @@ impl Client {
         let is_member = known.is_some_and(|known| known.member == Some(true));
         // A region that was just moved to may not have heard yet of a conversation that this user is in.
         let unheard = error.code == "unknown_conversation" && is_member;
-        // What operators allow has changed since another region took the message, of which this client has no proof: it was told by a delivery alone.
+        // What operators allow has changed since another region took the message, of which this client has no proof that counts: it was told by a delivery alone, or the key is retired.
         let restricted =
             is_post && acknowledged && ["feature_off", "body_too_large"].contains(&error.code.as_str());
         if error.temporary || unheard {

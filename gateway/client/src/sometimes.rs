@@ -7,7 +7,7 @@ crdt::marks! {
     SAME_COMMAND_AGAIN = "the application sends what is in the outbox";
     ID_IN_USE = "the application uses an id twice";
     HELD = "a command is refused for the moment";
-    HELD_AS_RESTRICTED = "a message of which a delivery told that it was taken is more than operators allow now";
+    HELD_AS_RESTRICTED = "a message that was taken, without a proof of it that counts, is more than operators allow now";
     HELD_AS_UNHEARD = "a region has not heard of this user's conversation";
     CURSOR_OF_POST_REFUSED = "a region does not take the cursor that a post was written on";
     WOULD_OVERTAKE = "a later message would have been taken before one that was refused while this user was out";
