@@ -13,7 +13,7 @@ use crdt::{PlacementId, RegionId};
 use ed25519_dalek::VerifyingKey;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 
 /// Bytes of a cluster file: 64 regions with all their bridges take 200 KiB. A larger file is refused.
 pub const CLUSTER_FILE_BYTES_MAX: usize = 1 << 20;
@@ -250,9 +250,13 @@ impl ClientAddress {
         };
         let (host, port) = rest.rsplit_once(':')?;
         let port = port.parse().ok().filter(|port: &u16| *port > 0)?;
-        let bracketed = host.starts_with('[') && host.ends_with(']');
-        let plain = !host.contains(['/', '@', '?', '#', '[', ']', ':', ' ']);
-        (!host.is_empty() && host.len() <= 253 && (bracketed || plain)).then(|| Self {
+        let in_brackets = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        // A name that is written back between quotes needs no escaping, and can hold nothing that would.
+        let is_host = match in_brackets {
+            Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+            None => host.chars().all(|c| c.is_alphanumeric() || ['-', '.', '_'].contains(&c)),
+        };
+        (!host.is_empty() && host.len() <= 253 && is_host).then(|| Self {
             secure,
             host: host.to_owned(),
             port,

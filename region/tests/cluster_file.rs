@@ -327,11 +327,15 @@ fn regions_that_are_named_must_exist() {
 
 #[test]
 fn a_clients_address_has_a_scheme_a_host_and_a_port_that_can_be_connected_to() {
-    for right in ["ws://host:1", "wss://[::1]:65535"] {
+    for right in ["ws://host:1", "ws://127.0.0.1:1", "wss://[::1]:65535", "wss://eu_1.bücher.example:1"] {
         assert!(ClientAddress::parse(right).is_some(), "{right}");
     }
     for wrong in ["ws://host:0", "ws://host:65536", "ws://host", "ws://:7", "ftp://host:7", "ws://a/b:7"] {
         assert_eq!(ClientAddress::parse(wrong), None, "{wrong}");
+    }
+    // What would end the quotes that it is written back between is no host.
+    for host in ["\\", "\"", "a\\\\b", "a'b", "a b", "a\tb", "a@b", "[", "[]", "[a\\]", "[::1", "::1"] {
+        assert_eq!(ClientAddress::parse(&format!("wss://{host}:1")), None, "{host:?}");
     }
 }
 
