@@ -40,7 +40,7 @@ use gateway_protocol::v1::server_frame::Frame;
 use gateway_protocol::v1::{self, ClientFrame, ServerFrame};
 use gateway_protocol::{FrameError, codes};
 use rand_core::RngCore;
-use region::command::{Done, Refusal};
+use region::command::{Done, Placements, Refusal};
 use region::item::Item;
 use region::read::{PageFrom, Receipt, Summary};
 use region::shard::Ticket;
@@ -63,13 +63,12 @@ pub struct Session {
 }
 
 impl Session {
-    /// A new connection: nothing is known of it yet. The directory is told by the welcome: all placements of the cluster, in which epochs this region stands, and where their
-    /// active regions are.
+    /// A new connection to a region that stands in these epochs: nothing is known of it yet.
     #[must_use]
-    pub fn open(site: Arc<Site>, directory: Vec<v1::Placement>, now: Now) -> (Self, Vec<Output>) {
+    pub fn open(site: Arc<Site>, epochs: &Placements, now: Now) -> (Self, Vec<Output>) {
         let mut session = Self {
+            directory: site.directory(epochs),
             site,
-            directory,
             opening: Opening::default(),
             timers: Timers::default(),
             asked: Asked::default(),

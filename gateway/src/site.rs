@@ -4,7 +4,8 @@
 
 use crate::cursor::CursorKeys;
 use crdt::{ConversationId, PlacementId, RegionId, ReplicaId};
-use region::command::Refusal;
+use gateway_protocol::v1;
+use region::command::{Placements, Refusal};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -16,6 +17,17 @@ pub struct Site {
     pub region: String,
     /// The placements that this region has a part in.
     pub placements: BTreeMap<PlacementId, HeldPlacement>,
+    /// All placements of the cluster, as its file has them.
+    pub directory: BTreeMap<PlacementId, Described>,
+}
+
+/// A placement of the cluster file.
+#[derive(Debug)]
+pub struct Described {
+    /// Its name.
+    pub name: String,
+    /// The regions that may hold it, and where devices find them.
+    pub regions: BTreeMap<RegionId, v1::Region>,
 }
 
 /// A placement that this region has a part in.
@@ -32,6 +44,23 @@ impl Site {
     #[must_use]
     pub fn region_id(&self) -> Option<RegionId> {
         self.placements.values().next().map(|held| held.replica.region)
+    }
+
+    /// What a welcome tells: all placements, in which epochs this region stands, and where their regions are. Of a placement whose epoch is known those that are active in it, so
+    /// that no device is led to one that is closed; of any other all that may hold it.
+    pub(crate) fn directory(&self, epochs: &Placements) -> Vec<v1::Placement> {
+        let told = |(id, described): (&PlacementId, &Described)| {
+            let stands = epochs.get(*id).filter(|stands| stands.statement.is_some());
+            let serves = |region| stands.is_none_or(|stands| stands.replica_of(region).is_some());
+            let regions = described.regions.iter().filter(|(region, _)| serves(**region));
+            v1::Placement {
+                id: id.to_string(),
+                name: described.name.clone(),
+                regions: regions.map(|(_, region)| region.clone()).collect(),
+                epoch: stands.map_or(0, |stands| stands.epoch.0),
+            }
+        };
+        self.directory.iter().map(told).collect()
     }
 
     /// The placement of that conversation.

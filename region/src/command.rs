@@ -4,7 +4,7 @@
 
 pub use crate::accept_document::DocumentWish;
 pub use crdt::roster::Wish as MembersWish;
-pub use replication::placement::Epoch;
+pub use replication::placement::{Epoch, Placements};
 
 use crate::features::Feature;
 use bytes::Bytes;

@@ -4,7 +4,6 @@
 //! before the next input. What came while the process stood still goes before the timers that are over by then. When it ends, nothing of it is left
 //! in any table.
 
-use crate::directory::directory;
 use crate::fan_out::{Entry, FanOut};
 use crate::limits;
 use crate::metrics::Metrics;
@@ -78,8 +77,8 @@ where
     let outgoing = Arc::new(Outgoing::default());
     let metrics = Arc::clone(&shared.metrics);
     let mut writer = tokio::spawn(Arc::clone(&outgoing).send_all(sink, metrics));
-    let directory = directory(&shared.region);
-    let (session, first) = Session::open(Arc::clone(&shared.site), directory, shared.region.now());
+    let (session, first) =
+        Session::open(Arc::clone(&shared.site), &shared.region.epochs(), shared.region.now());
     let mut connection = Connection {
         subprotocol,
         session,

@@ -312,6 +312,7 @@ mod tests {
             cluster: "test".into(),
             region: "here".into(),
             placements: [(PlacementId(1), HeldPlacement { replica, keys })].into(),
+            directory: BTreeMap::new(),
         };
         FanOut::new(Arc::new(site), Arc::default())
     }

@@ -15,7 +15,9 @@ use crdt::PlacementId;
 use gateway::Site;
 use gateway::cursor::{CursorKey, CursorKeys};
 use gateway::input::Redirect;
-use gateway::site::HeldPlacement;
+use gateway::site::{Described, HeldPlacement};
+use gateway_protocol::v1;
+use region::cluster::{Cluster, ClusterPlacement, ClusterRegion};
 use region_rocks::handle::RegionHandle;
 use std::collections::BTreeMap;
 use std::io;
@@ -210,5 +212,18 @@ fn site(config: &GatewayConfig, region: &RegionHandle) -> Result<Site, StartRefu
             CursorKeys { current: key(&secrets.current), previous: secrets.previous.as_ref().map(key) };
         placements.insert(placement, HeldPlacement { replica, keys });
     }
-    Ok(Site { cluster: cluster.name.clone(), region: own.name.clone(), placements })
+    let directory = directory(cluster);
+    Ok(Site { cluster: cluster.name.clone(), region: own.name.clone(), placements, directory })
+}
+
+/// All placements of the cluster file with their regions' addresses.
+fn directory(cluster: &Cluster) -> BTreeMap<PlacementId, Described> {
+    let address =
+        |region: &ClusterRegion| v1::Region { name: region.name.clone(), url: region.client.to_string() };
+    let described = |placement: &ClusterPlacement| {
+        let regions =
+            placement.regions.iter().filter_map(|id| Some((*id, address(cluster.regions.get(id)?))));
+        Described { name: placement.name.clone(), regions: regions.collect() }
+    };
+    cluster.placements.values().map(|placement| (placement.id, described(placement))).collect()
 }

@@ -14,7 +14,6 @@
 mod admin;
 pub mod certificate;
 mod connection;
-mod directory;
 mod epochs;
 mod export_lines;
 mod fan_out;

@@ -20,6 +20,7 @@ use gateway_protocol::v1::server_frame::Frame;
 use gateway_protocol::v1::{self, ClientFrame};
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng as _;
+use region::command::Placements;
 use region::item::{ArrivalNumber, Became, Change, Content, Item};
 use region::read::{Changes, DocumentRead, Membership, PageFrom};
 use region::store::StoreError;
@@ -50,6 +51,7 @@ pub fn site(region: u16) -> Arc<Site> {
         cluster: "test".into(),
         region: format!("region-{region}"),
         placements: [(PLACEMENT, HeldPlacement { replica: replica(region), keys })].into(),
+        directory: BTreeMap::new(),
     })
 }
 
@@ -231,7 +233,7 @@ pub struct Device {
 impl Device {
     pub fn connect(site: &Arc<Site>) -> Self {
         let now = Now(1_000_000_000);
-        let (session, out) = Session::open(Arc::clone(site), Vec::new(), now);
+        let (session, out) = Session::open(Arc::clone(site), &Placements::default(), now);
         let mut device = Self {
             session,
             now,

@@ -8,7 +8,7 @@ use crate::world::signatures::Seals;
 use crdt::{Incarnation, PlacementId, RegionId, ReplicaId, UserId};
 use ed25519_dalek::SigningKey;
 use gateway::cursor::{CursorKey, CursorKeys};
-use gateway::site::{HeldPlacement, Site};
+use gateway::site::{Described, HeldPlacement, Site};
 use gateway_client::Address;
 use gateway_protocol::v1;
 use region::limits::Limits;
@@ -144,27 +144,22 @@ impl Layout {
         Config { cluster: CLUSTER.to_owned(), own, peer, placements, stores, kinds: region::forms::known() }
     }
 
-    /// What a region tells devices, that stands in those epochs.
-    pub(crate) fn directory(placements: &Placements) -> Vec<v1::Placement> {
-        let described = |placement: &Placement| v1::Placement {
-            id: placement.id.to_string(),
-            name: format!("placement-{}", placement.id.0),
-            regions: placement.active.keys().map(|replica| described_region(replica.region)).collect(),
-            epoch: placement.epoch.0,
-        };
-        placements.iter().map(described).collect()
-    }
-
     pub(crate) fn site(&self, region: RegionId) -> Arc<Site> {
         let held = |placement: PlacementId| {
             let secret = [placement.0.to_be_bytes()[1]; 32];
             let keys = CursorKeys { current: CursorKey::new(1, CLUSTER, &secret), previous: None };
             (placement, HeldPlacement { replica: replica(region, placement), keys })
         };
+        let described = |placement: &Placement| {
+            let regions = placement.regions.iter().map(|region| (*region, described_region(*region)));
+            let name = format!("placement-{}", placement.id.0);
+            (placement.id, Described { name, regions: regions.collect() })
+        };
         Arc::new(Site {
             cluster: CLUSTER.to_owned(),
             region: name(region),
             placements: self.placements_of(region).into_iter().map(held).collect(),
+            directory: self.placements.iter().map(described).collect(),
         })
     }
 }

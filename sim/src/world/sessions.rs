@@ -9,7 +9,7 @@ use crate::figures::Bound;
 use crate::world::World;
 use crate::world::audience::Audience;
 use crate::world::dice::Dice;
-use crate::world::layout::{Layout, WORLD};
+use crate::world::layout::WORLD;
 use crate::world::queue::{Event, Life, LineId};
 use crate::world::shards::Letter;
 use crate::world::work::{Taken, session_did};
@@ -72,8 +72,7 @@ impl World {
     pub(crate) fn begin_session(&mut self, life: Life, line: LineId, dice: Dice) {
         let Some(now) = self.present(life) else { return };
         let Some(process) = self.process(life) else { return };
-        let directory = Layout::directory(&process.placements);
-        let (core, outputs) = Session::open(Arc::clone(&process.site), directory, now);
+        let (core, outputs) = Session::open(Arc::clone(&process.site), &process.placements, now);
         let task = SessionTask {
             core,
             frames: VecDeque::new(),
