@@ -25,6 +25,7 @@ mod mark;
 mod outbox;
 mod output;
 mod print;
+mod queue;
 mod routes;
 mod send_commands;
 mod show_items;

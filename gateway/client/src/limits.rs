@@ -18,6 +18,10 @@ pub const BODY_BYTES_DEFAULT: usize = 65_536;
 /// that limit. At it, further commands wait in the outbox.
 pub const IN_FLIGHT_MAX: usize = 32;
 
+/// Of these, messages of one conversation: at a round trip of a second, half of a slow line's 10 KiB each second in messages of 300 bytes; and another
+/// conversation is never kept waiting by one alone. At it, further ones wait in the outbox.
+pub const IN_FLIGHT_OF_ONE_MAX: usize = 16;
+
 /// Questions (pages, lists) that wait for an answer on one connection. At it, asking is refused with `too_many_questions`.
 pub const QUESTIONS_MAX: usize = 16;
 
@@ -108,4 +112,5 @@ pub const RETRY_MS_MAX: u64 = 60_000;
 const _: () = assert!(RECONNECT_FIRST_MS << 6 == RECONNECT_MOST_MS);
 const _: () = assert!(HEARTBEAT_MS_DEFAULT * 3 <= SILENCE_MS);
 const _: () = assert!(IN_FLIGHT_MAX + QUESTIONS_MAX + RECEIPTS_IN_FLIGHT_MAX < 64);
+const _: () = assert!(IN_FLIGHT_OF_ONE_MAX < IN_FLIGHT_MAX);
 const _: () = assert!(OUTBOX_BYTES_MAX / BODY_BYTES_DEFAULT >= IN_FLIGHT_MAX);

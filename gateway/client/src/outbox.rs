@@ -5,10 +5,7 @@
 //! of its placement, and goes to every region the user moves to, under the same id.
 //!
 //! What must always hold:
-//! - Of one conversation at most one command is in flight. Were the next one sent before the answer, a refusal for the moment
-//!   would let it overtake, and one sender's messages would be shown out of order.
-//! - Of messages that a region refused because the user was out, the later says which is before it: somebody may be let in between two of them, and the
-//!   earlier would be shown after the later.
+//! - Conversations take turns, and each keeps its own order (`queue.rs`).
 //! - An entry that was acknowledged by any region leaves only by becoming stable.
 //! - Dots are those of the original and of every duplicate: any of them being stable makes the entry stable.
 //! - A dot counts only as told on the present connection. A store put back to an old state gives out a dot a second time before its peers
@@ -17,10 +14,12 @@
 use crate::input::{Amend, DocumentEdit};
 use crate::limits;
 use crate::line::Line;
+use crate::queue::{Aside, Kind, Queue};
 use bytes::Bytes;
 use crdt::roster::Wish as MembersWish;
 use crdt::{ConversationId, Cut, Dot, MessageId, UserId};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,32 +79,6 @@ pub(crate) struct Entry {
     pub(crate) dots: Vec<Dot>,
 }
 
-/// A conversation's part.
-#[derive(Debug, Clone, Default)]
-struct Queue {
-    /// All entries, by number.
-    all: BTreeSet<u64>,
-    /// Those that the present region has not answered.
-    to_send: BTreeSet<u64>,
-    /// The one that was sent and not answered.
-    in_flight: Option<u64>,
-    /// A refusal for the moment: wait for the retry timer.
-    held: bool,
-    /// Refused by the present region for good or needless there, but acknowledged by another: they wait for the retry timer too, and hold up nothing,
-    /// except that [`Aside::Out`] goes before later messages.
-    refused: BTreeMap<u64, Aside>,
-}
-
-/// Why a command waits aside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Aside {
-    /// A message of who is not in the conversation, as the present region has it: should they be let in, the region takes no later message before it, which
-    /// says that it is to stand after.
-    Out,
-    /// Anything else.
-    InVain,
-}
-
 /// What a dot says of an own command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NewDot {
@@ -123,8 +96,9 @@ pub(crate) struct Outbox {
     entries: BTreeMap<u64, Entry>,
     numbers: BTreeMap<(ConversationId, MessageId), u64>,
     queues: BTreeMap<ConversationId, Queue>,
-    /// Conversations whose next command can be sent.
+    /// Conversations of which a command can be sent, and the one that had the last turn.
     ready: BTreeSet<ConversationId>,
+    last: Option<ConversationId>,
     bytes: usize,
     next: u64,
 }
@@ -179,10 +153,9 @@ impl Outbox {
         self.bytes += wish.bytes();
         self.numbers.insert((conversation, id), number);
         let (acceptance, dots) = (Bytes::new(), Vec::new());
+        let kind = if matches!(wish, Wish::Post { .. }) { Kind::Message } else { Kind::Other };
         self.entries.insert(number, Entry { conversation, id, wish, acknowledged: false, acceptance, dots });
-        let queue = self.queues.entry(conversation).or_default();
-        queue.all.insert(number);
-        queue.to_send.insert(number);
+        self.queues.entry(conversation).or_default().push(number, kind);
         self.refresh(conversation);
     }
 
@@ -213,10 +186,15 @@ impl Outbox {
         self.queues.keys().copied()
     }
 
+    /// How many commands of one conversation are in flight, at most.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.queues.values().map(Queue::in_flight).max().unwrap_or(0)
+    }
+
     /// Entries in order, for the state printer: number, entry, whether it awaits an answer of the present region.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &Entry, bool)> + '_ {
         let waits = |number: &u64, entry: &Entry| {
-            self.queues.get(&entry.conversation).is_some_and(|queue| queue.to_send.contains(number))
+            self.queues.get(&entry.conversation).is_some_and(|queue| queue.awaits(*number))
         };
         self.entries.iter().map(move |(number, entry)| (*number, entry, waits(number, entry)))
     }
@@ -224,65 +202,52 @@ impl Outbox {
     /// A new connection will be asked for this conversation: everything of it is to be sent again, in order.
     pub(crate) fn send_all_again(&mut self, conversation: ConversationId) {
         if let Some(queue) = self.queues.get_mut(&conversation) {
-            if queue.to_send != queue.all || queue.in_flight.is_some() {
-                crate::sometimes::SENT_AGAIN.reach();
-            }
-            queue.to_send.clone_from(&queue.all);
-            for number in &queue.all {
-                if let Some(entry) = self.entries.get_mut(number) {
+            queue.send_all_again();
+            for number in queue.iter() {
+                if let Some(entry) = self.entries.get_mut(&number) {
                     entry.dots.clear();
                 }
             }
-            queue.in_flight = None;
-            queue.held = false;
-            queue.refused.clear();
         }
         self.refresh(conversation);
     }
 
     /// The next command that can be sent in one of the conversations that `takes` admits, marked as in flight.
     pub(crate) fn take_next(&mut self, takes: impl Fn(ConversationId) -> bool) -> Option<u64> {
-        let conversation = self.ready.iter().copied().find(|conversation| takes(*conversation))?;
+        let later = self.last.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut turns = self.ready.range((later, Bound::Unbounded)).chain(&self.ready).copied();
+        let conversation = turns.find(|conversation| takes(*conversation))?;
         let queue = self.queues.get_mut(&conversation)?;
-        let number = *queue.to_send.first()?;
-        queue.in_flight = Some(number);
+        let number = queue.next()?;
+        queue.send(number);
+        self.last = Some(conversation);
         self.refresh(conversation);
         Some(number)
     }
 
-    /// The present region has answered that command for good, whichever way.
-    pub(crate) fn answered(&mut self, number: u64) {
-        let Some(conversation) = self.entries.get(&number).map(|entry| entry.conversation) else { return };
-        if let Some(queue) = self.queues.get_mut(&conversation) {
-            queue.to_send.remove(&number);
-            if queue.in_flight == Some(number) {
-                queue.in_flight = None;
-            }
-        }
-        self.refresh(conversation);
+    /// The message that this one must not be taken before ([`Queue::predecessor`]).
+    pub(crate) fn predecessor(&self, number: u64) -> Option<MessageId> {
+        let queue = self.queues.get(&self.entries.get(&number)?.conversation)?;
+        self.entries.get(&queue.predecessor(number)?).map(|entry| entry.id)
     }
 
-    /// The region refused that command for the moment: nothing of its conversation is sent until [`Outbox::release`].
+    /// The present region has answered that command for good, whichever way.
+    pub(crate) fn answered(&mut self, number: u64) {
+        self.change(number, |queue| queue.answered(number));
+    }
+
+    /// The region refused that command for the moment: nothing more of its conversation is sent until [`Outbox::release`].
     pub(crate) fn hold(&mut self, number: u64) -> Option<ConversationId> {
-        let conversation = self.entries.get(&number)?.conversation;
-        let queue = self.queues.get_mut(&conversation)?;
-        queue.in_flight = None;
-        queue.held = true;
-        self.refresh(conversation);
-        Some(conversation)
+        self.change(number, |queue| queue.hold(number))
     }
 
     /// The region did not take the cursor of that post or edit: it is sent again with this one, or without.
     pub(crate) fn send_again_with(&mut self, number: u64, newer: Option<Bytes>) {
-        let Some(entry) = self.entries.get_mut(&number) else { return };
-        let conversation = entry.conversation;
-        if let Wish::Post { seen, .. } | Wish::Amend { seen, .. } = &mut entry.wish {
+        let entry = self.entries.get_mut(&number);
+        if let Some(Wish::Post { seen, .. } | Wish::Amend { seen, .. }) = entry.map(|entry| &mut entry.wish) {
             *seen = newer;
         }
-        if let Some(queue) = self.queues.get_mut(&conversation) {
-            queue.in_flight = None;
-        }
-        self.refresh(conversation);
+        self.change(number, |queue| queue.send_again(number));
     }
 
     /// A region proves that it took that command.
@@ -295,45 +260,25 @@ impl Outbox {
     /// The present region refused for good what another one has acknowledged, or has nothing left to do for it: it is sent again when the
     /// wait is over, since this region may have it by then, and would say that it is stable.
     pub(crate) fn set_aside(&mut self, number: u64, why: Aside) {
-        self.answered(number);
-        let conversation = self.entries.get(&number).map(|entry| entry.conversation);
-        if let Some(queue) = conversation.and_then(|id| self.queues.get_mut(&id)) {
-            queue.refused.insert(number, why);
-        }
+        self.change(number, |queue| queue.set_aside(number, why));
     }
 
-    /// The message that this one must not be taken before: the last earlier one that was refused while the user was out.
-    pub(crate) fn predecessor(&self, number: u64) -> Option<MessageId> {
-        let queue = self.queues.get(&self.entries.get(&number)?.conversation)?;
-        let mut earlier = queue.refused.range(..number).rev();
-        let (before, _) = earlier.find(|(_, why)| **why == Aside::Out)?;
-        self.entries.get(before).map(|entry| entry.id)
-    }
-
-    /// The region did not take that command before its predecessor, which is tried again, and then this one.
+    /// The region did not take that command before its predecessor.
     pub(crate) fn would_overtake(&mut self, number: u64) {
-        let Some(conversation) = self.entries.get(&number).map(|entry| entry.conversation) else { return };
-        if let Some(queue) = self.queues.get_mut(&conversation) {
-            queue.in_flight = None;
-        }
-        self.try_refused(conversation);
+        self.change(number, |queue| queue.would_overtake(number));
     }
 
     /// The user is a member again, as the present region sees it: what it refused for good may be taken now, and goes before anything later, or others
     /// would be shown the later first.
     pub(crate) fn try_refused(&mut self, conversation: ConversationId) {
-        if let Some(queue) = self.queues.get_mut(&conversation) {
-            queue.to_send.extend(std::mem::take(&mut queue.refused).into_keys());
-        }
+        self.queues.entry(conversation).and_modify(Queue::try_refused);
         self.refresh(conversation);
     }
 
     /// The wait is over.
     pub(crate) fn release(&mut self, conversation: ConversationId) {
-        if let Some(queue) = self.queues.get_mut(&conversation) {
-            queue.held = false;
-        }
-        self.try_refused(conversation);
+        self.queues.entry(conversation).and_modify(Queue::release);
+        self.refresh(conversation);
     }
 
     /// A region has that command under this dot.
@@ -355,46 +300,42 @@ impl Outbox {
     /// Takes out what that cut makes stable, in order.
     pub(crate) fn take_stable(&mut self, conversation: ConversationId, stable: &Cut) -> Vec<MessageId> {
         let Some(queue) = self.queues.get(&conversation) else { return Vec::new() };
-        let covered = |number: &&u64| {
+        let covered = |number: &u64| {
             self.entries.get(number).is_some_and(|entry| entry.dots.iter().any(|dot| stable.covers(*dot)))
         };
-        let numbers: Vec<u64> = queue.all.iter().filter(covered).copied().collect();
+        let numbers: Vec<u64> = queue.iter().filter(covered).collect();
         numbers.into_iter().filter_map(|number| self.remove(number)).map(|entry| entry.id).collect()
     }
 
     /// Takes out what no region has acknowledged, in order.
     pub(crate) fn drop_unacknowledged(&mut self, conversation: ConversationId) -> Vec<MessageId> {
         let Some(queue) = self.queues.get(&conversation) else { return Vec::new() };
-        let unacknowledged =
-            |number: &&u64| self.entries.get(number).is_some_and(|entry| !entry.acknowledged);
-        let numbers: Vec<u64> = queue.all.iter().filter(unacknowledged).copied().collect();
+        let unacknowledged = |number: &u64| self.entries.get(number).is_some_and(|entry| !entry.acknowledged);
+        let numbers: Vec<u64> = queue.iter().filter(unacknowledged).collect();
         numbers.into_iter().filter_map(|number| self.remove(number)).map(|entry| entry.id).collect()
     }
 
     /// Takes an entry out.
     pub(crate) fn remove(&mut self, number: u64) -> Option<Entry> {
-        self.answered(number);
+        self.change(number, |queue| queue.remove(number));
         let entry = self.entries.remove(&number)?;
         self.numbers.remove(&(entry.conversation, entry.id));
         self.bytes -= entry.wish.bytes();
-        let empty = self.queues.get_mut(&entry.conversation).is_some_and(|queue| {
-            queue.all.remove(&number);
-            queue.refused.remove(&number);
-            queue.all.is_empty()
-        });
-        if empty {
+        if self.queues.get(&entry.conversation).is_some_and(Queue::is_empty) {
             self.queues.remove(&entry.conversation);
         }
-        self.refresh(entry.conversation);
         Some(entry)
     }
 
+    fn change(&mut self, number: u64, change: impl FnOnce(&mut Queue)) -> Option<ConversationId> {
+        let conversation = self.entries.get(&number)?.conversation;
+        change(self.queues.get_mut(&conversation)?);
+        self.refresh(conversation);
+        Some(conversation)
+    }
+
     fn refresh(&mut self, conversation: ConversationId) {
-        let ready = self
-            .queues
-            .get(&conversation)
-            .is_some_and(|queue| !queue.held && queue.in_flight.is_none() && !queue.to_send.is_empty());
-        if ready {
+        if self.queues.get(&conversation).is_some_and(|queue| queue.next().is_some()) {
             self.ready.insert(conversation);
         } else {
             self.ready.remove(&conversation);

@@ -15,6 +15,7 @@ crdt::marks! {
     DONE_ELSEWHERE = "a region has nothing left to do for what another one has acknowledged";
     REFUSED = "a command is refused for good";
     ACKNOWLEDGED_AGAIN = "another region acknowledges the same command";
+    SENT_AHEAD = "a message is sent before the last one is answered";
     SENT_AGAIN = "what was sent is sent again on a new connection";
     DUPLICATE_HIDDEN = "a duplicate of what is shown is not shown";
     MOVED = "a duplicate moves what is shown to an earlier place";

@@ -17,19 +17,96 @@ fn a_refusal_for_the_moment_holds_up_the_conversation_and_nothing_overtakes() {
     story.send(1, 1);
     story.send(1, 2);
     story.hear(1, 3, error("busy", true));
+    story.hear(1, 4, error("predecessor_missing", false));
     story.wait();
-    story.done(4, 1, "r1.0000000000000001:1");
-    story.done(5, 2, "r1.0000000000000001:2");
+    story.done(5, 1, "r1.0000000000000001:1");
+    story.done(6, 2, "r1.0000000000000001:2");
     story.check(expect![[r#"
         > send 1 in p1
         send 1 {"request":"3","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
         > send 2 in p1
+        send 1 {"request":"4","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000002","body":"eA==","sentAtMs":"1000000","after":"00000000-0000-0000-0000-000000000001"}}
         > 1000 ms later
-        send 1 {"request":"4","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
+        send 1 {"request":"5","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
+        send 1 {"request":"6","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000002","body":"eA==","sentAtMs":"1000000","after":"00000000-0000-0000-0000-000000000001"}}
         Acknowledged { conversation: ConversationId(5192296858534827628530496329220103), command: MessageId(1), place: Some(Place { hlc: Timestamp(65536), dot: Dot { replica: ReplicaId { region: RegionId(1), incarnation: Incarnation(1) }, sequence: Sequence(1) } }) }
-        send 1 {"request":"5","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000002","body":"eA==","sentAtMs":"1000000"}}
         Acknowledged { conversation: ConversationId(5192296858534827628530496329220103), command: MessageId(2), place: Some(Place { hlc: Timestamp(65536), dot: Dot { replica: ReplicaId { region: RegionId(1), incarnation: Incarnation(1) }, sequence: Sequence(2) } }) }
     "#]]);
+}
+
+#[test]
+fn messages_go_ahead_of_answers_and_each_names_the_one_before_it() {
+    let mut story = Story::live();
+    for message in 1..=3 {
+        story.send(1, message);
+    }
+    story.done(3, 1, "r1.0000000000000001:1");
+    story.send(1, 4);
+    story.check(expect![[r#"
+        > send 1 in p1
+        send 1 {"request":"3","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
+        > send 2 in p1
+        send 1 {"request":"4","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000002","body":"eA==","sentAtMs":"1000000","after":"00000000-0000-0000-0000-000000000001"}}
+        > send 3 in p1
+        send 1 {"request":"5","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000003","body":"eA==","sentAtMs":"1000000","after":"00000000-0000-0000-0000-000000000002"}}
+        Acknowledged { conversation: ConversationId(5192296858534827628530496329220103), command: MessageId(1), place: Some(Place { hlc: Timestamp(65536), dot: Dot { replica: ReplicaId { region: RegionId(1), incarnation: Incarnation(1) }, sequence: Sequence(1) } }) }
+        > send 4 in p1
+        send 1 {"request":"6","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000004","body":"eA==","sentAtMs":"1000000","after":"00000000-0000-0000-0000-000000000003"}}
+    "#]]);
+    for message in 5..100 {
+        story.text.clear();
+        story.send(1, message);
+    }
+    story.check(expect![[r#"
+        > send 99 in p1
+    "#]]);
+    let sent = story.client.held().into_iter().find(|held| held.what.contains("of one conversation"));
+    assert_eq!(sent.map(|held| held.held), Some(limits::IN_FLIGHT_OF_ONE_MAX));
+}
+
+#[test]
+fn what_is_no_message_is_waited_for_and_waits() {
+    let mut story = Story::live();
+    story.send(1, 1);
+    story.act("leave", Act::ChangeMembers { conversation: conversation(1), wish: MembersWish::Leave });
+    story.send(1, 3);
+    story.send(1, 4);
+    story.done(3, 1, "r1.0000000000000001:1");
+    story.hear(1, 4, Told::Done(v1::Done::default()));
+    story.check(expect![[r#"
+        > send 1 in p1
+        send 1 {"request":"3","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
+        > leave
+        > send 3 in p1
+        > send 4 in p1
+        Acknowledged { conversation: ConversationId(5192296858534827628530496329220103), command: MessageId(1), place: Some(Place { hlc: Timestamp(65536), dot: Dot { replica: ReplicaId { region: RegionId(1), incarnation: Incarnation(1) }, sequence: Sequence(1) } }) }
+        send 1 {"request":"4","leave":{"conversation":"c00010000000000000000000000000007","command":"0000000f-4240-7fff-bfff-ffffffffffff"}}
+        Acknowledged { conversation: ConversationId(5192296858534827628530496329220103), command: MessageId(1208926424072927296002335965183), place: None }
+        send 1 {"request":"5","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000003","body":"eA==","sentAtMs":"1000000"}}
+        send 1 {"request":"6","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000004","body":"eA==","sentAtMs":"1000000","after":"00000000-0000-0000-0000-000000000003"}}
+    "#]]);
+}
+
+#[test]
+fn conversations_take_turns_when_a_connection_is_full() {
+    let mut story = Story::live();
+    for number in [7, 8, 9] {
+        let conversation = ConversationId::group(PlacementId(1), number);
+        for message in 1..=20 {
+            let (body, message) = ("x".into(), Some(MessageId(number * 100 + message)));
+            story.act("", Act::Send { conversation, message, body, reply_to: None });
+        }
+    }
+    assert_eq!(story.text.matches("send 1").count(), limits::IN_FLIGHT_MAX);
+    story.text.clear();
+    for request in 3..6 {
+        story.done(request, 0, "r1.0000000000000001:1");
+    }
+    let sent: Vec<&str> = story.text.split("\"conversation\":\"").skip(1).map(|rest| &rest[..33]).collect();
+    let [seventh, eighth, ninth] =
+        [7, 8, 9].map(|number| ConversationId::group(PlacementId(1), number).to_string());
+    assert!(!sent.contains(&eighth.as_str()), "none of it was answered: {sent:?}");
+    assert_eq!(sent, [ninth.as_str(), &seventh, &ninth]);
 }
 
 #[test]
@@ -61,8 +138,9 @@ fn what_one_region_acknowledged_and_the_next_refuses_is_tried_again_and_holds_up
         send 2 {"request":"8","ping":{}}
         > 30000 ms later
         send 2 {"request":"9","ping":{}}
+        send 2 {"request":"10","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
         > 30000 ms later
-        send 2 {"request":"10","ping":{}}
+        send 2 {"request":"11","ping":{}}
         disconnect 2
         SignedOut { placement: None, retry_in_ms: 1000 }
     "#]]);
@@ -115,6 +193,7 @@ fn what_was_refused_to_who_had_left_goes_first_when_they_are_a_member_again() {
         Membership { conversation: ConversationId(5192296858534827628530496329220103), user: UserId(281474976710657), member: true }
         send 2 {"request":"7","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
         > send 2 in p1
+        send 2 {"request":"8","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000002","body":"eA==","sentAtMs":"1000000","after":"00000000-0000-0000-0000-000000000001"}}
     "#]]);
 }
 
@@ -133,10 +212,9 @@ fn what_was_refused_to_who_was_out_is_not_overtaken_when_they_are_let_in_meanwhi
     story.hear(2, 9, done(1, "r2.0000000000000001:1"));
     story.hear(2, 10, done(2, "r2.0000000000000001:2"));
     story.check(expect![[r#"
-        send 2 {"request":"8","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000002","body":"eA==","sentAtMs":"1000000","after":"00000000-0000-0000-0000-000000000001"}}
         send 2 {"request":"9","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
+        send 2 {"request":"10","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000002","body":"eA==","sentAtMs":"1000000","after":"00000000-0000-0000-0000-000000000001"}}
         Repeated { conversation: ConversationId(5192296858534827628530496329220103), sender: UserId(281474976710657), message: MessageId(1), place: Place { hlc: Timestamp(65536), dot: Dot { replica: ReplicaId { region: RegionId(2), incarnation: Incarnation(1) }, sequence: Sequence(1) } } }
-        send 2 {"request":"10","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000002","body":"eA==","sentAtMs":"1000000"}}
         Repeated { conversation: ConversationId(5192296858534827628530496329220103), sender: UserId(281474976710657), message: MessageId(2), place: Place { hlc: Timestamp(65536), dot: Dot { replica: ReplicaId { region: RegionId(2), incarnation: Incarnation(1) }, sequence: Sequence(2) } } }
     "#]]);
 }
@@ -171,17 +249,18 @@ fn a_message_without_a_proof_that_is_more_than_operators_allow_now_holds_up_late
     story.send(1, 2);
     story.text.clear();
     story.hear(2, 6, error("feature_off", false));
+    story.hear(2, 7, error("predecessor_missing", false));
     story.wait();
     story.wait();
-    story.hear(2, 9, done(1, "r1.0000000000000001:1"));
+    story.hear(2, 10, done(1, "r1.0000000000000001:1"));
     story.check(expect![[r#"
         > 30000 ms later
-        send 2 {"request":"7","ping":{}}
-        > 30000 ms later
         send 2 {"request":"8","ping":{}}
-        send 2 {"request":"9","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
+        > 30000 ms later
+        send 2 {"request":"9","ping":{}}
+        send 2 {"request":"10","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
+        send 2 {"request":"11","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000002","body":"eA==","sentAtMs":"1000000","after":"00000000-0000-0000-0000-000000000001"}}
         Repeated { conversation: ConversationId(5192296858534827628530496329220103), sender: UserId(281474976710657), message: MessageId(1), place: Place { hlc: Timestamp(65536), dot: Dot { replica: ReplicaId { region: RegionId(1), incarnation: Incarnation(1) }, sequence: Sequence(1) } } }
-        send 2 {"request":"10","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000002","body":"eA==","sentAtMs":"1000000"}}
     "#]]);
 }
 
@@ -190,13 +269,15 @@ fn a_refusal_for_good_is_told_and_the_next_goes_on() {
     let mut story = Story::live();
     story.send(1, 1);
     story.send(1, 2);
-    story.hear(1, 3, error("unknown_conversation", false));
+    story.hear(1, 3, error("feature_off", false));
+    story.hear(1, 4, error("predecessor_missing", false));
     story.check(expect![[r#"
         > send 1 in p1
         send 1 {"request":"3","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
         > send 2 in p1
-        Refused { conversation: Some(ConversationId(5192296858534827628530496329220103)), command: Some(MessageId(1)), code: "unknown_conversation", message: "why" }
-        send 1 {"request":"4","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000002","body":"eA==","sentAtMs":"1000000"}}
+        send 1 {"request":"4","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000002","body":"eA==","sentAtMs":"1000000","after":"00000000-0000-0000-0000-000000000001"}}
+        Refused { conversation: Some(ConversationId(5192296858534827628530496329220103)), command: Some(MessageId(1)), code: "feature_off", message: "why" }
+        send 1 {"request":"5","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000002","body":"eA==","sentAtMs":"1000000"}}
     "#]]);
     assert_eq!(story.client.unstable(), 1);
 }

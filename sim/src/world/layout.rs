@@ -179,7 +179,12 @@ pub fn address(region: RegionId) -> Address {
 
 /// The region that is reached there.
 pub(crate) fn region_at(url: &str) -> Option<RegionId> {
-    url.strip_prefix("ws://region-")?.parse().ok().map(RegionId)
+    region_named(url.strip_prefix("ws://")?)
+}
+
+/// The region of that name.
+pub(crate) fn region_named(name: &str) -> Option<RegionId> {
+    name.strip_prefix("region-")?.parse().ok().map(RegionId)
 }
 
 fn described_region(region: RegionId) -> v1::Region {

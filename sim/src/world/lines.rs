@@ -255,14 +255,13 @@ impl World {
             self.oracle.misleads(id);
         }
         self.open_session(life, line);
-        self.serves(line, true);
         self.device_step(id, ClientInput::Connected(connection));
     }
 
-    /// A connection stands, or does not any more.
-    fn serves(&mut self, id: LineId, stands: bool) {
+    /// A connection does not stand any more.
+    fn serves_no_more(&mut self, id: LineId) {
         if let Some(line) = self.lines.lines.get(&id) {
-            self.oracle.is_served(self.now, line.device, line.life.region, stands);
+            self.oracle.is_not_served(line.device, line.life.region);
         }
     }
 
@@ -362,7 +361,7 @@ impl World {
     /// The client closes a connection.
     pub(crate) fn line_closed_by_client(&mut self, device: DeviceId, connection: ConnectionId) {
         let Some(id) = self.lines.of(device, connection) else { return };
-        self.serves(id, false);
+        self.serves_no_more(id);
         let Some(line) = self.lines.lines.get_mut(&id) else { return };
         line.client_open = false;
         line.down.clear();
@@ -373,7 +372,7 @@ impl World {
 
     /// The session closed it; what it sent before still arrives.
     pub(crate) fn line_closed_by_region(&mut self, id: LineId) {
-        self.serves(id, false);
+        self.serves_no_more(id);
         let Some(line) = self.lines.lines.get_mut(&id) else { return };
         line.session_open = false;
         // A device that does not read learns of it all the same: its buffer is thrown away with the connection.
@@ -383,7 +382,7 @@ impl World {
 
     /// The region's process is gone.
     pub(crate) fn line_broken_by_region(&mut self, id: LineId) {
-        self.serves(id, false);
+        self.serves_no_more(id);
         let Some(line) = self.lines.lines.get_mut(&id) else { return };
         let dice = &mut line.dice;
         let after = if dice.one_in(3) { dice.below(5_000_000) } else { dice.below(100_000) };
@@ -395,7 +394,7 @@ impl World {
 
     /// A connection breaks: what is on its way is lost, and each end notices in its own time.
     pub(crate) fn break_line(&mut self, id: LineId) {
-        self.serves(id, false);
+        self.serves_no_more(id);
         let Some(line) = self.lines.lines.get_mut(&id) else { return };
         let after = (line.dice.below(2_000_000), line.dice.below(8_000_000));
         line.broken = true;
@@ -405,7 +404,7 @@ impl World {
 
     /// The device notices.
     pub(crate) fn line_lost(&mut self, id: LineId) {
-        self.serves(id, false);
+        self.serves_no_more(id);
         let Some(line) = self.lines.lines.get_mut(&id).filter(|line| line.client_open) else { return };
         line.client_open = false;
         let (device, connection) = (line.device, line.connection);
@@ -415,7 +414,7 @@ impl World {
 
     /// The region notices.
     pub(crate) fn session_lost(&mut self, id: LineId) {
-        self.serves(id, false);
+        self.serves_no_more(id);
         let Some(line) = self.lines.lines.get_mut(&id).filter(|line| line.session_open) else { return };
         line.session_open = false;
         let life = line.life;

@@ -51,6 +51,7 @@ pub use disk::Call;
 pub(crate) use draw_faults::{FAULT_KINDS, FaultPlaces, draw_fault};
 use epochs::Operators;
 pub use faults::Fault;
+pub(crate) use layout::region_named;
 pub use layout::{Layout, PINNED, START_US, WORLD, address, replica};
 pub use lines::Profile;
 pub use queue::Moment;

@@ -82,6 +82,11 @@ impl Region {
         self.log.push(entry);
     }
 
+    /// Whether a message that another one is to stand after is not here.
+    fn lacks(&self, sender: UserId, after: &str) -> bool {
+        !after.is_empty() && !self.identities.contains_key(&(sender, after.parse().unwrap()))
+    }
+
     fn post(&mut self, now_ms: u64, sender: UserId, send: &v1::Send) -> v1::Done {
         let message: MessageId = send.message.parse().unwrap();
         let (cut, highest) = read_cursor(&send.seen);
@@ -133,6 +138,9 @@ impl Region {
                     retry_after_ms: 50,
                     ..v1::Error::default()
                 })
+            }
+            Asked::Send(send) if self.lacks(session.user.unwrap(), &send.after) => {
+                Told::Error(v1::Error { code: "predecessor_missing".into(), ..v1::Error::default() })
             }
             Asked::Send(send) => Told::Done(self.post(now_ms, session.user.unwrap(), &send)),
             Asked::Sync(sync) => {

@@ -2,12 +2,12 @@
 //!
 //! Whoever is connected to a region that has no trouble of its own is acknowledged and given what it holds within a time that no bridge has a part in. Trouble is any fault but
 //! that of a way between regions: crashes, disks, clocks, devices. While there is any, and for what was asked before it ended, the clock starts anew; so it does at each answer
-//! of that conversation, since one command of it is under way at a time, and each reading gives as much as fits. What this does not see: delays that trouble explains, and
+//! of that conversation, since a few commands of it are under way at a time, and each reading gives as much as fits. What this does not see: delays that trouble explains, and
 //! what is never answered at all, which liveness finds once all is healed.
 
 use super::{Checker, Oracle};
-use crate::world::Moment;
-use crdt::{ConversationId, DeviceId, MessageId, RegionId, UserId};
+use crate::world::{Moment, region_named};
+use crdt::{ConversationId, DeviceId, MessageId, PlacementId, RegionId, UserId};
 use gateway_client::Place;
 use std::collections::BTreeMap;
 
@@ -23,8 +23,8 @@ pub(crate) struct Alone {
     troubles: u32,
     /// Since when there has been none.
     well_since: Moment,
-    /// Connections that stand.
-    served: BTreeMap<(DeviceId, RegionId), Moment>,
+    /// Connections that stand, and what for: one placement, or all that the region serves.
+    served: BTreeMap<(DeviceId, RegionId), (Moment, Option<PlacementId>)>,
     /// Messages that are not answered.
     posted: BTreeMap<(DeviceId, MessageId), Moment>,
     /// When a device was last acknowledged, and when given anything, by conversation.
@@ -42,13 +42,22 @@ impl Oracle {
         self.alone.well_since = at;
     }
 
-    /// A device's connection to a region stands, or does not any more.
-    pub(crate) fn is_served(&mut self, at: Moment, device: DeviceId, region: RegionId, stands: bool) {
-        if stands {
-            self.alone.served.insert((device, region), at);
-        } else {
-            self.alone.served.remove(&(device, region));
+    /// A region welcomes a device, for one placement alone or for all it serves.
+    pub(super) fn is_served(
+        &mut self,
+        at: Moment,
+        device: DeviceId,
+        placement: Option<PlacementId>,
+        region: &str,
+    ) {
+        if let Some(region) = region_named(region) {
+            self.alone.served.insert((device, region), (at, placement));
         }
+    }
+
+    /// A device's connection to a region does not stand any more.
+    pub(crate) fn is_not_served(&mut self, device: DeviceId, region: RegionId) {
+        self.alone.served.remove(&(device, region));
     }
 
     /// A region takes a user for a member from now on.
@@ -107,7 +116,8 @@ impl Oracle {
             .alone
             .served
             .range((device, RegionId(0))..=(device, RegionId(u16::MAX)))
-            .map(|((_, region), since)| (*region, *since))
+            .filter(|(_, (_, only))| only.is_none_or(|only| only == conversation.placement()))
+            .map(|((_, region), (since, _))| (*region, *since))
             .collect();
         let Some(facts) = self.record.conversations.get(&conversation) else { return };
         let Some(user) = self.record.devices.get(&device).map(|known| known.user) else { return };
@@ -131,7 +141,7 @@ impl Oracle {
         within_us: Moment,
         what: impl FnOnce() -> String,
     ) {
-        let Some(stands) = self.alone.served.get(&served).copied() else { return };
+        let Some((stands, _)) = self.alone.served.get(&served).copied() else { return };
         if self.alone.troubles > 0 {
             return;
         }

@@ -125,8 +125,11 @@ impl Oracle {
                 self.marks.refused += 1;
                 self.is_refused(id, command, &code, &message)
             }
-            Event::SignedIn { .. }
-            | Event::SignedOut { .. }
+            Event::SignedIn { placement, region } => {
+                self.is_served(at, id, placement, &region);
+                Ok(())
+            }
+            Event::SignedOut { .. }
             | Event::Redirected { .. }
             | Event::CaughtUp { .. }
             | Event::Membership { .. }
