@@ -16,12 +16,16 @@ const GLOBAL: PlacementId = PlacementId(1);
 const SOON: Duration = Duration::from_secs(60);
 
 fn connect(regions: &TwoRegions, number: u64) -> (ClientHandle, Events) {
-    let (user, device) = (UserId::new(GLOBAL, number), DeviceId(number));
+    connect_to(regions, 0, number, 1)
+}
+
+fn connect_to(regions: &TwoRegions, region: usize, user: u64, device: u64) -> (ClientHandle, Events) {
+    let (user, device) = (UserId::new(GLOBAL, user), DeviceId(device));
     let (user_text, device_text) = (user.to_string(), device.to_string());
     let token =
         regions.run(&["admin", "token", "--cluster", "demo", "--user", &user_text, "--device", &device_text]);
     let pem = std::fs::read(regions.path().join("demo/certs/ca.pem")).unwrap();
-    let home = Address { region: "east".into(), url: regions.urls[0].clone() };
+    let home = Address { region: ["east", "west"][region].into(), url: regions.urls[region].clone() };
     let config =
         Config { user, device, token, client: "test".into(), home: vec![home], placements: Vec::new() };
     ClientHandle::connect(Settings {
@@ -31,16 +35,13 @@ fn connect(regions: &TwoRegions, number: u64) -> (ClientHandle, Events) {
     })
 }
 
-/// What is told of that command, in order, up to its being stable.
 async fn until_stable(events: &mut Events, wanted: MessageId) {
-    let found = async {
-        loop {
-            let event = events.next().await.unwrap();
-            if matches!(event, Event::Stable { command, .. } if command == wanted) {
-                return;
-            }
-        }
-    };
+    wait_for(events, |event| matches!(event, Event::Stable { command, .. } if *command == wanted)).await;
+}
+
+/// Takes what is told, in order, up to that.
+async fn wait_for(events: &mut Events, is_wanted: impl Fn(&Event) -> bool) {
+    let found = async { while !is_wanted(&events.next().await.unwrap()) {} };
     tokio::time::timeout(SOON, found).await.unwrap();
 }
 
@@ -84,6 +85,8 @@ async fn a_region_whose_disk_is_lost_returns_as_a_new_incarnation() {
     for number in 0..200 {
         last = client.send(conversation, format!("meanwhile {number}").into(), None).await.unwrap();
     }
+    wait_for(&mut events, |event| matches!(event, Event::Acknowledged { command, .. } if *command == last))
+        .await;
     let (code, said) = refused(
         &regions,
         &["admin", "epoch", "--cluster", "demo", "--placement", "global", "--admit", "west"],
@@ -95,7 +98,15 @@ async fn a_region_whose_disk_is_lost_returns_as_a_new_incarnation() {
     let applied = epochs(&regions, &["--close", "west", "--admit", "west", "--apply"]);
     assert_eq!(applied["told"], serde_json::json!(["east"]), "{applied}");
 
+    // As long as east says nothing, west answers nobody: it would tell its users that they are in no conversation.
+    regions.signal(0, "STOP");
     regions.start_again(1);
+    let (_at_west, mut told) = connect_to(&regions, 1, 0xa11ce, 2);
+    wait_for(&mut told, |event| matches!(event, Event::Refused { code, .. } if code == "region_behind"))
+        .await;
+    regions.signal(0, "CONT");
+    let what_was_last = |event: &Event| matches!(event, Event::Shown { item, .. } if item.message == last);
+    wait_for(&mut told, what_was_last).await;
     until_stable(&mut events, last).await;
     until_equal(&regions);
     let now = epochs(&regions, &[]);

@@ -14,7 +14,7 @@ use crate::error::SessionError;
 use crate::forward_ticks::Ticks;
 use crate::limits;
 use crate::query::{Answer, Query, QueryId};
-use crate::site::{HeldPlacement, Site};
+use crate::site::{HeldPlacement, Here};
 use crate::stream::{Around, Delivery, Listing, Progress, Stream};
 use crate::wait_for_answers::Purpose;
 use crate::write_frame;
@@ -30,9 +30,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Opens a cursor with the keys of the placement that it names.
-pub(crate) fn open_cursor(site: &Site, token: &[u8]) -> Result<Cursor, SessionError> {
+pub(crate) fn open_cursor(here: &Here, token: &[u8]) -> Result<Cursor, SessionError> {
     let conversation = named_conversation(token)?;
-    let opened = site.held(conversation)?.keys.open(token);
+    let opened = here.held(conversation)?.keys.open(token);
     if opened.is_err() {
         crate::sometimes::CURSOR_REFUSED.reach();
     }
@@ -40,12 +40,12 @@ pub(crate) fn open_cursor(site: &Site, token: &[u8]) -> Result<Cursor, SessionEr
 }
 
 /// A cursor as it stands towards this region's replica.
-pub(crate) fn standing(site: &Site, cursor: Cursor) -> Result<Standing, SessionError> {
-    let here = site.held(cursor.conversation)?.replica;
-    if cursor.replica != here {
+pub(crate) fn standing(here: &Here, cursor: Cursor) -> Result<Standing, SessionError> {
+    let replica = here.held(cursor.conversation)?.replica;
+    if cursor.replica != replica {
         crate::sometimes::CURSOR_FROM_ELSEWHERE.reach();
     }
-    Ok(cursor.standing(here))
+    Ok(cursor.standing(replica))
 }
 
 impl Delivery {
@@ -64,22 +64,22 @@ impl Delivery {
         }
         let mut presented = BTreeMap::new();
         for token in &sync.cursors {
-            let cursor = open_cursor(around.site, token)?;
-            presented.insert(cursor.conversation, standing(around.site, cursor)?);
+            let cursor = open_cursor(around.here, token)?;
+            presented.insert(cursor.conversation, standing(around.here, cursor)?);
         }
         let named: Vec<ConversationId> =
             fields::ids("conversations", &sync.conversations, limits::CONVERSATIONS_MAX)?;
         for conversation in &named {
-            around.site.held(*conversation)?;
+            around.here.held(*conversation)?;
         }
         let only: Option<PlacementId> = fields::optional_id("placement", &sync.placement)?;
-        if let Some(placement) = only.filter(|placement| !around.site.placements.contains_key(placement)) {
-            return Err(SessionError::PlacementNotHere(placement));
+        if let Some(placement) = only {
+            around.here.placement(placement)?;
         }
         if named.is_empty() {
             let placements: Vec<PlacementId> = match only {
                 Some(placement) => vec![placement],
-                None => around.site.placements.keys().copied().collect(),
+                None => around.here.served(),
             };
             self.behind.retain(|conversation| !placements.contains(&conversation.placement()));
             self.wanted.extend(&placements);
@@ -241,7 +241,7 @@ impl Delivery {
         ticks: &mut Ticks,
         around: &mut Around<'_>,
     ) -> Result<(), SessionError> {
-        let placement = around.site.held(conversation)?;
+        let placement = around.here.held(conversation)?;
         let Some(stream) = self.streams.get_mut(&conversation) else { return Ok(()) };
         if stream.after > changes.end {
             crate::sometimes::CURSOR_BEYOND.reach();
@@ -296,7 +296,7 @@ impl Delivery {
 
     /// The device has acknowledged everything of a conversation up to this cursor.
     pub(crate) fn acknowledged(&mut self, cursor: &Cursor, around: &mut Around<'_>) {
-        let here = around.site.held(cursor.conversation).is_ok_and(|held| held.replica == cursor.replica);
+        let here = around.here.held(cursor.conversation).is_ok_and(|held| held.replica == cursor.replica);
         if here {
             self.unacknowledged
                 .retain(|(of, through)| *of != cursor.conversation || *through > cursor.arrival);

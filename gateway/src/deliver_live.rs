@@ -73,7 +73,7 @@ impl Delivery {
         }
         let withheld = change.hidden_from.contains(&around.identity.user).then(|| change.item.withheld());
         let frame = if ahead || withheld.is_some() {
-            let placement = around.site.held(change.conversation)?;
+            let placement = around.here.held(change.conversation)?;
             let items = vec![write_frame::item(withheld.as_ref().unwrap_or(&change.item))];
             Output::Send(write_frame::unasked(Frame::Deliver(deliver(
                 change.conversation,

@@ -55,7 +55,7 @@ impl Session {
     ) -> Result<(), SessionError> {
         self.admit_question()?;
         let conversation = fields::id("conversation", &get.conversation)?;
-        self.site.held(conversation)?;
+        self.here.held(conversation)?;
         let Some(identity) = self.opening.identity else { return Ok(()) };
         let query = Query::Document { conversation, user: identity.user };
         self.asked.query(Purpose::Document { request, conversation }, query, out);
@@ -72,7 +72,7 @@ impl Session {
         let DocumentRead { view, account, automerge, .. } = read;
         let account = *account.unwrap_or_default();
         let actor = self.opening.identity.and_then(|identity| {
-            let replica = self.site.placements.get(&conversation.placement())?.replica;
+            let replica = self.here.held(conversation).ok()?.replica;
             Some(Actor::of_device(replica, identity.user, identity.device).to_string())
         });
         let mut frame = v1::Document {

@@ -62,6 +62,16 @@ pub enum SessionError {
     /// A placement was named that is not held here.
     #[error("this region has no part in placement {0}: connect to a region of that placement")]
     PlacementNotHere(PlacementId),
+    /// Hello to a region that lacks what others hold.
+    #[error(
+        "this region has been admitted to placement {0} and does not hold all of it yet: connect to another region of that placement, or here again later"
+    )]
+    RegionBehind(PlacementId),
+    /// A placement was named in which the region lacks what others hold.
+    #[error(
+        "this region does not hold all of placement {0} yet: connect to another region of that placement, or try again later"
+    )]
+    PlacementBehind(PlacementId),
     /// Nothing was heard.
     #[error("nothing was heard for {} seconds: connect again, and ping when idle", limits::SILENCE_MS / 1_000)]
     HeartbeatMissed,
@@ -112,6 +122,8 @@ impl SessionError {
             Self::TokenWrongUser => "token_wrong_user",
             Self::UserNotHere(_) => "user_not_here",
             Self::PlacementNotHere(_) => "wrong_placement",
+            Self::RegionBehind(_) => "region_behind",
+            Self::PlacementBehind(_) => "placement_behind",
             Self::HeartbeatMissed => "heartbeat_missed",
             Self::Draining => "region_draining",
             Self::SlowDevice => "slow_device",

@@ -10,7 +10,7 @@ use crate::error::{SessionError, TokenRefused};
 use crate::input::Identity;
 use crate::limits;
 use crate::output::Output;
-use crate::site::Site;
+use crate::site::Here;
 use crate::timers::{Timer, Timers};
 use crdt::Now;
 use gateway_protocol::v1::server_frame::Frame;
@@ -55,7 +55,7 @@ impl Opening {
     /// The token was checked.
     pub(crate) fn authenticated(
         &mut self,
-        (site, directory): (&Site, &[v1::Placement]),
+        here: &Here,
         now: Now,
         result: Result<Identity, TokenRefused>,
         timers: &mut Timers,
@@ -67,9 +67,13 @@ impl Opening {
             return Err(TokenRefused::Expired.into());
         }
         let placement = identity.user.placement();
-        if !site.placements.contains_key(&placement) {
-            crate::sometimes::USER_NOT_HERE.reach();
-            return Err(SessionError::UserNotHere(placement));
+        match here.placement(placement) {
+            Ok(_) => {}
+            Err(SessionError::PlacementBehind(_)) => return Err(SessionError::RegionBehind(placement)),
+            Err(_) => {
+                crate::sometimes::USER_NOT_HERE.reach();
+                return Err(SessionError::UserNotHere(placement));
+            }
         }
         match self.identity {
             None => out.push(Output::WatchUser(identity.user)),
@@ -81,13 +85,13 @@ impl Opening {
         timers.set(Timer::Token, identity.expires);
         out.push(Output::Send(ServerFrame {
             request,
-            frame: Some(Frame::Welcome(welcome(site, directory, now, identity))),
+            frame: Some(Frame::Welcome(welcome(here, now, identity))),
         }));
         Ok(())
     }
 }
 
-fn welcome(site: &Site, directory: &[v1::Placement], now: Now, identity: Identity) -> v1::Welcome {
+fn welcome(Here { site, directory, .. }: &Here, now: Now, identity: Identity) -> v1::Welcome {
     // All of these are constants far below 32 bits.
     let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
     v1::Welcome {
@@ -106,7 +110,7 @@ fn welcome(site: &Site, directory: &[v1::Placement], now: Now, identity: Identit
             name_characters: number(limits::NAME_CHARACTERS_MAX),
             unacknowledged_batches: number(limits::UNACKNOWLEDGED_BATCHES_MAX),
         }),
-        placements: directory.to_vec(),
+        placements: directory.clone(),
         region_id: site.region_id().map(|region| region.to_string()).unwrap_or_default(),
     }
 }

@@ -163,7 +163,7 @@ impl Session {
         let after = Some(send.after.as_str()).filter(|after| !after.is_empty());
         let after = after.map(|after| fields::id("after", after)).transpose()?;
         let Some(identity) = self.opening.identity else { return Ok(()) };
-        let held = self.site.held(conversation)?;
+        let held = self.here.held(conversation)?;
         let seen = self.seen(conversation, &send.seen)?;
         let proof = Accepted::message(identity.user, conversation, message, (&send.body, reply_to));
         let taken_before = held.keys.accepts(&proof, &send.acceptance);
@@ -194,7 +194,7 @@ impl Session {
         let command: MessageId = fields::id("command", &command)?;
         let (sender, message) = fields::target(target.as_ref())?;
         let wish = wish?;
-        self.site.held(conversation)?;
+        self.here.held(conversation)?;
         let seen = self.seen(conversation, seen)?;
         let asked = asked(request, conversation, Some(command));
         let target = Identity { sender, message };
@@ -220,7 +220,7 @@ impl Session {
         if cursor.is_empty() {
             return Ok(None);
         }
-        let cursor = open_cursor(&self.site, cursor)?;
+        let cursor = open_cursor(&self.here, cursor)?;
         if cursor.conversation != conversation {
             let found = cursor.conversation;
             return Err(CursorError::WrongConversation { expected: conversation, found }.into());
@@ -237,7 +237,7 @@ impl Session {
         read: Option<Told>,
         out: &mut Vec<Output>,
     ) -> Result<(), SessionError> {
-        let cursor = open_cursor(&self.site, cursor)?;
+        let cursor = open_cursor(&self.here, cursor)?;
         if let Some((delivery, _, mut around)) = self.parts(out) {
             delivery.acknowledged(&cursor, &mut around);
         }
@@ -263,7 +263,7 @@ impl Session {
         let Some(identity) = self.opening.identity else { return Ok(()) };
         self.asked.admit()?;
         let conversation = asked.conversation;
-        self.site.held(conversation)?;
+        self.here.held(conversation)?;
         let placement = conversation.placement();
         if asked.command.is_some() {
             // Before it is submitted: another device may have acknowledged it before the answer to this one is looked at.
@@ -288,9 +288,8 @@ impl Session {
         let only: Option<PlacementId> = fields::optional_id("placement", &list.placement)?;
         let limit = limit_or(list.limit, limits::LIST_MAX);
         let placements: Vec<PlacementId> = match only {
-            Some(placement) if self.site.placements.contains_key(&placement) => vec![placement],
-            Some(placement) => return Err(SessionError::PlacementNotHere(placement)),
-            None => self.site.placements.keys().copied().collect(),
+            Some(placement) => self.here.placement(placement).map(|_| vec![placement])?,
+            None => self.here.served(),
         };
         let Some(identity) = self.opening.identity else { return Ok(()) };
         let number = self.asked.open_list(placements.len(), limit);
@@ -304,7 +303,7 @@ impl Session {
     fn ask_page(&mut self, request: u64, page: &v1::Page, out: &mut Vec<Output>) -> Result<(), SessionError> {
         self.admit_question()?;
         let conversation = fields::id("conversation", &page.conversation)?;
-        self.site.held(conversation)?;
+        self.here.held(conversation)?;
         let from = match (&page.before, &page.after) {
             (None, None) => PageFrom::Newest,
             (Some(place), None) => {
@@ -334,7 +333,7 @@ impl Session {
     ) -> Result<(), SessionError> {
         self.admit_question()?;
         let conversation = fields::id("conversation", &get.conversation)?;
-        self.site.held(conversation)?;
+        self.here.held(conversation)?;
         let Some(identity) = self.opening.identity else { return Ok(()) };
         // What grows after the answer is read must come by itself, so it is watched before.
         if let Some(stream) = self.delivery.streams.get(&conversation) {
@@ -352,7 +351,7 @@ impl Session {
     ) -> Option<(&'a mut crate::stream::Delivery, &'a mut crate::forward_ticks::Ticks, Around<'a>)> {
         let identity = self.opening.identity?;
         let around = Around {
-            site: &self.site,
+            here: &self.here,
             identity,
             unsent_bytes: self.unsent_bytes,
             asked: &mut self.asked,

@@ -28,7 +28,7 @@ use crate::limits;
 use crate::output::Output;
 use crate::query::{Answer, Query, QueryId};
 use crate::read_frame;
-use crate::site::Site;
+use crate::site::{Here, Progress, Site};
 use crate::stream::Delivery;
 use crate::timers::{Timer, Timers};
 use crate::wait_for_answers::{Asked, AskedCommand, Purpose};
@@ -40,7 +40,7 @@ use gateway_protocol::v1::server_frame::Frame;
 use gateway_protocol::v1::{self, ClientFrame, ServerFrame};
 use gateway_protocol::{FrameError, codes};
 use rand_core::RngCore;
-use region::command::{Done, Placements, Refusal};
+use region::command::{Done, Refusal};
 use region::item::Item;
 use region::read::{PageFrom, Receipt, Summary};
 use region::shard::Ticket;
@@ -50,8 +50,7 @@ use std::sync::Arc;
 /// One connected device.
 #[derive(Debug)]
 pub struct Session {
-    pub(crate) site: Arc<Site>,
-    pub(crate) directory: Vec<v1::Placement>,
+    pub(crate) here: Here,
     pub(crate) opening: Opening,
     pub(crate) timers: Timers,
     pub(crate) asked: Asked,
@@ -63,12 +62,11 @@ pub struct Session {
 }
 
 impl Session {
-    /// A new connection to a region that stands in these epochs: nothing is known of it yet.
+    /// A new connection to a region that has come so far: nothing is known of it yet.
     #[must_use]
-    pub fn open(site: Arc<Site>, epochs: &Placements, now: Now) -> (Self, Vec<Output>) {
+    pub fn open(site: Arc<Site>, progress: Progress<'_>, now: Now) -> (Self, Vec<Output>) {
         let mut session = Self {
-            directory: site.directory(epochs),
-            site,
+            here: Here::new(site, progress),
             opening: Opening::default(),
             timers: Timers::default(),
             asked: Asked::default(),
@@ -117,8 +115,8 @@ impl Session {
             Input::Frame(frame) => self.heard(now, frame, &mut out),
             Input::Authenticated(result) => {
                 let request = self.opening.checking();
-                let (greeter, timers) = ((&*self.site, &self.directory[..]), &mut self.timers);
-                if let Err(error) = self.opening.authenticated(greeter, now, result, timers, &mut out) {
+                let (here, timers) = (&self.here, &mut self.timers);
+                if let Err(error) = self.opening.authenticated(here, now, result, timers, &mut out) {
                     self.refuse(request, &error, error.to_frame(), &mut out);
                 }
                 Ok(())
@@ -236,7 +234,7 @@ impl Session {
         match result {
             Ok(done) => {
                 if request != 0 {
-                    let keys = self.site.placements.get(&conversation.placement()).map(|held| &held.keys);
+                    let keys = self.here.held(conversation).ok().map(|held| &held.keys);
                     let is_operation = matches!(done, Done::Operation { .. });
                     let proof = proof.filter(|_| is_operation);
                     let acceptance = keys.zip(proof).map(|(keys, proof)| keys.accept(&proof).into());

@@ -3,11 +3,13 @@
 //! Shared by all sessions and replaced as a whole when the operator changes it; holds the cursor keys, so it is never printed.
 
 use crate::cursor::CursorKeys;
+use crate::error::SessionError;
 use crdt::{ConversationId, PlacementId, RegionId, ReplicaId};
 use gateway_protocol::v1;
 use region::command::{Placements, Refusal};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 /// One region, as its sessions know it.
 pub struct Site {
@@ -39,6 +41,62 @@ pub struct HeldPlacement {
     pub keys: CursorKeys,
 }
 
+/// How far a region has come when a connection begins.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress<'a> {
+    /// The epochs in which its shards stand.
+    pub epochs: &'a Placements,
+    /// The placements in which it lacks what others hold ([`Shard::is_behind`](region::shard::Shard::is_behind)): nobody is answered there.
+    pub behind: &'a BTreeSet<PlacementId>,
+}
+
+/// The region as one connection has found it. It stays so for as long as that stands: who was led elsewhere meanwhile is served there.
+#[derive(Debug)]
+pub(crate) struct Here {
+    pub(crate) site: Arc<Site>,
+    behind: BTreeSet<PlacementId>,
+    /// What a welcome tells of placements.
+    pub(crate) directory: Vec<v1::Placement>,
+}
+
+impl Here {
+    pub(crate) fn new(site: Arc<Site>, progress: Progress<'_>) -> Self {
+        let directory = site.directory(progress);
+        Self { site, behind: progress.behind.clone(), directory }
+    }
+
+    /// The placements that are served.
+    pub(crate) fn served(&self) -> Vec<PlacementId> {
+        self.site.placements.keys().copied().filter(|id| !self.behind.contains(id)).collect()
+    }
+
+    /// That placement.
+    ///
+    /// # Errors
+    /// [`SessionError::PlacementNotHere`] when this region has no part in it, [`SessionError::PlacementBehind`] when it is behind there.
+    pub(crate) fn placement(&self, id: PlacementId) -> Result<&HeldPlacement, SessionError> {
+        let held = self.site.placements.get(&id).ok_or(SessionError::PlacementNotHere(id))?;
+        self.is_served(id).map(|()| held)
+    }
+
+    /// The placement of that conversation.
+    ///
+    /// # Errors
+    /// [`Refusal::WrongPlacement`] when this region has no part in it, [`SessionError::PlacementBehind`] when it is behind there.
+    pub(crate) fn held(&self, conversation: ConversationId) -> Result<&HeldPlacement, SessionError> {
+        let held = self.site.held(conversation)?;
+        self.is_served(conversation.placement()).map(|()| held)
+    }
+
+    fn is_served(&self, id: PlacementId) -> Result<(), SessionError> {
+        if self.behind.contains(&id) {
+            crate::sometimes::PLACEMENT_BEHIND.reach();
+            return Err(SessionError::PlacementBehind(id));
+        }
+        Ok(())
+    }
+}
+
 impl Site {
     /// Which region it is, in whatever placement; none if it has a part in none.
     #[must_use]
@@ -47,11 +105,15 @@ impl Site {
     }
 
     /// What a welcome tells: all placements, in which epochs this region stands, and where their regions are. Of a placement whose epoch is known those that are active in it, so
-    /// that no device is led to one that is closed; of any other all that may hold it.
-    pub(crate) fn directory(&self, epochs: &Placements) -> Vec<v1::Placement> {
+    /// that no device is led to one that is closed; of any other all that may hold it. Nor is one led here where this region is behind.
+    fn directory(&self, progress: Progress<'_>) -> Vec<v1::Placement> {
+        let own = self.region_id();
         let told = |(id, described): (&PlacementId, &Described)| {
-            let stands = epochs.get(*id).filter(|stands| stands.statement.is_some());
-            let serves = |region| stands.is_none_or(|stands| stands.replica_of(region).is_some());
+            let stands = progress.epochs.get(*id).filter(|stands| stands.statement.is_some());
+            let is_behind = |region| Some(region) == own && progress.behind.contains(id);
+            let serves = |region| {
+                stands.is_none_or(|stands| stands.replica_of(region).is_some()) && !is_behind(region)
+            };
             let regions = described.regions.iter().filter(|(region, _)| serves(**region));
             v1::Placement {
                 id: id.to_string(),

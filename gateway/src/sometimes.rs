@@ -5,6 +5,7 @@
 crdt::marks! {
     HELLO_TIMEOUT = "a connection says no hello in time";
     HEARTBEAT_MISSED = "a connection is silent for too long";
+    PLACEMENT_BEHIND = "a device asks for a placement of which not all has come here";
     USER_NOT_HERE = "a user comes whose placement this region does not hold";
     TOO_MANY_OUTSTANDING = "a client asks more than may be under way";
     SLOW_DEVICE = "a device reads so slowly that its connection is closed";

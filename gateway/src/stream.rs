@@ -14,7 +14,7 @@
 
 use crate::input::Identity;
 use crate::output::Output;
-use crate::site::Site;
+use crate::site::Here;
 use crate::wait_for_answers::Asked;
 use crate::write_frame;
 use crdt::{ConversationId, Cut, PlacementId, Timestamp};
@@ -91,7 +91,7 @@ pub(crate) struct Delivery {
 /// What delivery needs of the rest of the session.
 #[derive(Debug)]
 pub(crate) struct Around<'a> {
-    pub(crate) site: &'a Site,
+    pub(crate) here: &'a Here,
     pub(crate) identity: Identity,
     pub(crate) unsent_bytes: usize,
     pub(crate) asked: &'a mut Asked,

@@ -3,8 +3,10 @@
 //! Each test names its claim; the expected text is rewritten with `UPDATE_EXPECT=1`. The other side is `island`, a region of plain
 //! lists, so that what is printed is the session's doing alone.
 
-use crate::island::{DEVICE, Device, Island, OTHER, USER, check, conversation, from_here, hello};
-use crdt::{DeviceId, UserId};
+use crate::island::{
+    DEVICE, Device, Island, OTHER, PLACEMENT, USER, check, conversation, from_here, hello, site_of,
+};
+use crdt::{ConversationId, DeviceId, PlacementId, UserId};
 use expect_test::expect;
 use gateway::error::TokenRefused;
 use gateway::input::Redirect;
@@ -160,6 +162,59 @@ fn silence_ends_a_connection_and_a_draining_region_sends_it_away() {
             send Redirect to far
             send Error region_draining: this region is shutting down: connect to another, or here again later
             close region_draining
+    "#]],
+    );
+}
+
+#[test]
+fn a_region_that_is_behind_in_a_placement_answers_nobody_there() {
+    let behind = PlacementId(2);
+    let site = site_of(1, &[PLACEMENT, behind]);
+    let mut its_user = Device::connect_to(&site, [behind].into());
+    its_user.say(hello());
+    its_user.authenticate(UserId::new(behind, 1), DEVICE);
+    check(
+        &its_user,
+        &expect![[r#"
+            timer at 1010000 ms
+        client Hello
+            authenticate a token of 1 bytes
+        token good
+            send #7 Error region_behind: this region has been admitted to placement p2 and does not hold all of it yet: connect to another region of that placement, or here again later
+            close region_behind
+    "#]],
+    );
+    // Whoever belongs to another placement is served, but for what is in that one.
+    let mut other = Device::connect_to(&site, [behind].into());
+    other.say(hello());
+    other.authenticate(USER, DEVICE);
+    from_here(&mut other);
+    let conversation = ConversationId::group(behind, 1).to_string();
+    other.say(Ask::Sync(v1::Sync { conversations: vec![conversation.clone()], ..v1::Sync::default() }));
+    other.say(Ask::Sync(v1::Sync { placement: behind.to_string(), ..v1::Sync::default() }));
+    other.say(Ask::List(v1::List { placement: behind.to_string(), ..v1::List::default() }));
+    let message = crdt::MessageId(1).to_string();
+    other.say(Ask::Send(v1::Send { conversation: conversation.clone(), message, ..v1::Send::default() }));
+    other.say(Ask::Page(v1::Page { conversation, ..v1::Page::default() }));
+    other.say(Ask::Sync(v1::Sync::default()));
+    other.say(Ask::List(v1::List::default()));
+    check(
+        &other,
+        &expect![[r#"
+        client Sync
+            send #7 Error placement_behind: this region does not hold all of placement p2 yet: connect to another region of that placement, or try again later
+        client Sync
+            send #7 Error placement_behind: this region does not hold all of placement p2 yet: connect to another region of that placement, or try again later
+        client List
+            send #7 Error placement_behind: this region does not hold all of placement p2 yet: connect to another region of that placement, or try again later
+        client Send
+            send #7 Error placement_behind: this region does not hold all of placement p2 yet: connect to another region of that placement, or try again later
+        client Page
+            send #7 Error placement_behind: this region does not hold all of placement p2 yet: connect to another region of that placement, or try again later
+        client Sync
+            query 1: memberships in p1
+        client List
+            query 3: list 100 of p1
     "#]],
     );
 }

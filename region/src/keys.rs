@@ -55,6 +55,7 @@ pub(crate) enum Table {
     Survey = 26,
     HiddenFrom = 27,
     MadeTwice = 28,
+    CaughtUp = 29,
 }
 
 /// The key of one record.
@@ -94,6 +95,8 @@ pub(crate) enum Key {
     Meta,
     /// What a peer's replica said of itself.
     PeerStart(ReplicaId),
+    /// That all that a peer's replica held has come; of the own one, that all has come.
+    CaughtUp(ReplicaId),
     /// The region's present when the store was last written.
     Present,
     /// What became of a message that was amended.
@@ -121,7 +124,7 @@ pub(crate) enum Key {
 
 impl Table {
     /// By number, from 1.
-    const ALL: [Self; 28] = [
+    const ALL: [Self; 29] = [
         Self::Log,
         Self::Dots,
         Self::Chains,
@@ -150,6 +153,7 @@ impl Table {
         Self::Survey,
         Self::HiddenFrom,
         Self::MadeTwice,
+        Self::CaughtUp,
     ];
 
     /// As it is named in errors.
@@ -183,6 +187,7 @@ impl Table {
             Self::Survey => "survey",
             Self::HiddenFrom => "hidden_from",
             Self::MadeTwice => "made_twice",
+            Self::CaughtUp => "caught_up",
         }
     }
 
@@ -227,6 +232,7 @@ impl Key {
             Self::Survey => Table::Survey,
             Self::HiddenFrom(..) => Table::HiddenFrom,
             Self::MadeTwice(..) => Table::MadeTwice,
+            Self::CaughtUp(..) => Table::CaughtUp,
         }
     }
 
@@ -264,6 +270,7 @@ impl Key {
             | Self::Stable(..)
             | Self::Meta
             | Self::PeerStart(..)
+            | Self::CaughtUp(..)
             | Self::Present
             | Self::Leftover(..)
             | Self::Epoch(_)
@@ -327,7 +334,7 @@ impl Key {
                 prefix(&mut out, WHOLE_STORE, self.table());
                 out.extend(epoch.0.to_be_bytes());
             }
-            Self::PeerStart(replica) => {
+            Self::PeerStart(replica) | Self::CaughtUp(replica) => {
                 prefix(&mut out, WHOLE_STORE, self.table());
                 push_replica(&mut out, *replica);
             }
@@ -380,6 +387,7 @@ impl Key {
             Table::Membership => Self::Membership(UserId(fields.u64()?), fields.conversation()?),
             Table::Meta => Self::Meta,
             Table::PeerStarts => Self::PeerStart(fields.replica()?),
+            Table::CaughtUp => Self::CaughtUp(fields.replica()?),
             Table::Present => Self::Present,
             Table::Leftovers => Self::Leftover(Bucket::new(fields.u16()?)?),
             Table::Epochs => Self::Epoch(Epoch(fields.u64()?)),

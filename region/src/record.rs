@@ -107,7 +107,8 @@ pub(crate) fn check(key: &Key, bytes: &[u8], value: &[u8]) -> Result<(), StoreEr
         | Table::Members
         | Table::Amendments
         | Table::Documents
-        | Table::Epochs => unseal::<OpaqueRecord>(bytes, value).map(drop),
+        | Table::Epochs
+        | Table::CaughtUp => unseal::<OpaqueRecord>(bytes, value).map(drop),
         Table::Stable => unseal::<Cut>(bytes, value).map(drop),
         Table::Conversations => unseal::<ConversationRecord>(bytes, value).map(drop),
         Table::Timeline => unseal::<TimelineRecord>(bytes, value).map(drop),

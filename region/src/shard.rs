@@ -17,6 +17,7 @@
 use crate::accept_command;
 use crate::acknowledge::{self, Unacknowledged};
 use crate::apply_commit::{self, RefusedStreams};
+use crate::catch_up::{self, Standing};
 use crate::command::{Command, Done, Refusal};
 use crate::compact_files::{self, KeySpan, Leftovers};
 use crate::cut_payloads::{self, Uncut};
@@ -44,11 +45,11 @@ use rand_core::RngCore;
 use replication::StoreStart;
 use replication::commit::{Commit, CommitRefused};
 use replication::epoch::{EpochRefused, EpochStatement};
-use replication::log::{ChangeNumber, PartitionState, Position};
+use replication::log::{ChangeNumber, PartitionState, PeerCursor, Position};
 use replication::placement::Placement;
 use replication::register::Register;
 use replication::signature::Signatures;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What a shard is told once, when it opens.
@@ -99,6 +100,7 @@ pub struct Shard {
     survey: Survey,
     kept: Kept,
     features: Features,
+    standing: Standing,
 }
 
 impl Shard {
@@ -117,6 +119,7 @@ impl Shard {
         let (made_twice, kept) = (mend_document::load(view)?, Kept::new());
         let features = Features::load(view, &config.placement)?;
         let refused = RefusedStreams::default();
+        let standing = Standing::load(&config, view)?;
         Ok(Self {
             config,
             unacknowledged,
@@ -128,7 +131,14 @@ impl Shard {
             survey,
             kept,
             features,
+            standing,
         })
+    }
+
+    /// Whether this replica lacks what active ones held when it was admitted: then no device is to be answered in this placement, until [`Effect::CaughtUp`].
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.standing == Standing::Behind
     }
 
     /// Since when texts that were cut may lie in the engine's older files; none if none does.
@@ -184,6 +194,9 @@ impl Shard {
                     self.unsettled.note_all();
                     self.made_twice.note_all();
                 }
+                Input::PeerCaughtUp { peer, had } => {
+                    catch_up::note(&mut pending, self.standing, peer, &had)?;
+                }
                 // They were taken out above.
                 Input::Epochs(_) => {}
                 Input::Compacted { is_done } => self.leftovers.compacted(now, is_done),
@@ -191,6 +204,7 @@ impl Shard {
                 Input::Tick => {}
             }
         }
+        catch_up::judge(&mut pending, &mut self.standing)?;
         mend_document::mend(&mut pending, entropy, &mut self.made_twice)?;
         survey_groups::survey(&mut pending, &mut self.survey, &mut self.unsettled)?;
         settle_rights::settle(&mut pending, entropy, &mut self.unsettled)?;
@@ -274,6 +288,13 @@ pub enum Input {
         start: StoreStart,
         /// The operation kinds that it knows, by number.
         kinds: BTreeSet<u32>,
+    },
+    /// All that a peer's logs and feeds held when its connection opened has been given before this.
+    PeerCaughtUp {
+        /// Which replica.
+        peer: ReplicaId,
+        /// Where that ended. If less is had, since something was refused, nothing follows from this.
+        had: BTreeMap<PartitionId, PeerCursor>,
     },
     /// Epochs of the placement, in order. Those that the shard stands in or beyond need nothing.
     Epochs(Vec<EpochStatement>),
@@ -360,6 +381,8 @@ pub enum Effect {
     /// The placement stands in another epoch: for the bridges, and for whoever steers devices. If this region's replica is not active in it, the shard has taken nothing
     /// more in this step and is not to be stepped again.
     Epoch(Box<Placement>),
+    /// This replica has caught up with all that are active: its region answers devices in this placement.
+    CaughtUp,
     /// A statement that was given is not the next epoch of the placement. For operators.
     EpochRefused(EpochRefused),
     /// A partition's log, vector or feed grew: for the bridges.

@@ -51,6 +51,8 @@ crdt::marks! {
     BEGUN_UNDER_ANOTHER_EPOCH = "a group was first asked for under another epoch";
     BEHIND_A_REFUSAL = "entries arrive behind others that were refused";
     ID_IN_USE = "another message is sent under the id of one that stands";
+    CAUGHT_UP = "a replica that an epoch has admitted has what all others held";
+    CAUGHT_UP_BUT_FOR_A_REFUSAL = "a peer has sent all it held, and some of it was refused";
     TAKEN_BEFORE = "a message that another region has taken is more than operators allow now";
     EPOCH_MISSING = "a group was first asked for under an epoch that this region has not followed yet";
     POST_IN_AN_ACCOUNT = "a message in an account, which has none";

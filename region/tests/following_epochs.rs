@@ -10,10 +10,10 @@ use region::command::{Begun, Command, MembersWish};
 use region::follow_epochs;
 use region::read;
 use region::shard::{Effect, Input, Shard};
-use region::store::MemoryStore;
+use region::store::{MemoryStore, Store as _};
 use replication::placement::Epoch;
 
-fn actives(regions: &[usize]) -> Vec<(ReplicaId, SigningKey)> {
+pub(crate) fn actives(regions: &[usize]) -> Vec<(ReplicaId, SigningKey)> {
     regions.iter().map(|region| (replica(*region), key(*region))).collect()
 }
 
@@ -33,6 +33,27 @@ fn is_stable(world: &World, at: usize, of: usize) -> bool {
     let held = region::export::partition(&region.store, partition).unwrap();
     let last = held.applied.get(replica(of));
     read::stable(&region.store, partition).unwrap().get(replica(of)) == last
+}
+
+/// A region on an empty store, admitted by the next epoch as that number, which all meet.
+pub(crate) fn admit(world: &mut World, number: usize) {
+    let admitted = (ReplicaId { incarnation: Incarnation(0xbeef), ..replica(number) }, key(number));
+    let mut active = actives(&(0..number).collect::<Vec<_>>());
+    active.push(admitted.clone());
+    let with = world.next_epoch(0, &active);
+    (0..number).for_each(|at| _ = world.tell_epoch(at, &with));
+    let mut config = config(number, number + 1);
+    (config.replica, config.placement) = (admitted.0, world.regions[0].config.placement.clone());
+    let mut store = MemoryStore::new();
+    let first = follow_epochs::kept(&world.regions[0].store, Epoch(0), usize::MAX).unwrap();
+    store.commit(&follow_epochs::to_keep(&store, &first).unwrap()).unwrap();
+    let shard = Shard::open(config.clone(), &store).unwrap();
+    world.regions.push(crate::rig::Region { shard, config, store });
+    for (from, to) in world.pairs() {
+        let (peer, start, kinds) =
+            (world.regions[from].config.replica, crate::rig::start(1), crate::rig::kinds());
+        world.step(to, vec![Input::PeerStarted { peer, start, kinds }]);
+    }
 }
 
 fn exchange(world: &mut World, between: &[(usize, usize)]) {
@@ -147,21 +168,7 @@ fn a_region_that_an_epoch_admits_catches_up_and_takes_part_in_groups() {
         world.ask(0, 1, post(group(1), number, "before it came")).unwrap();
     }
     world.calm();
-    let admitted = (ReplicaId { incarnation: Incarnation(0xbeef), ..replica(2) }, key(2));
-    let mut active = actives(&[0, 1]);
-    active.push(admitted.clone());
-    let with = world.next_epoch(0, &active);
-    (0..2).for_each(|at| _ = world.tell_epoch(at, &with));
-    let mut config = config(2, 3);
-    (config.replica, config.placement) = (admitted.0, world.regions[0].config.placement.clone());
-    let store = MemoryStore::new();
-    let shard = Shard::open(config.clone(), &store).unwrap();
-    world.regions.push(crate::rig::Region { shard, config, store });
-    for (from, to) in world.pairs() {
-        let (peer, start, kinds) =
-            (world.regions[from].config.replica, crate::rig::start(1), crate::rig::kinds());
-        world.step(to, vec![Input::PeerStarted { peer, start, kinds }]);
-    }
+    admit(&mut world, 2);
     world.calm();
     let state = |at: usize| {
         let mut held = region::export::partition(&world.regions[at].store, group(1).partition()).unwrap();

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod amendments;
+mod catching_up;
 mod cluster_file;
 mod compaction;
 mod convergence;

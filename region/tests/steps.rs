@@ -47,6 +47,7 @@ fn tell(outcome: &Outcome) -> String {
         "survey",
         "hidden_from",
         "made_twice",
+        "caught_up",
     ];
     let mut tables: BTreeMap<u8, usize> = BTreeMap::new();
     for (key, _) in outcome.batch.writes() {
@@ -75,6 +76,7 @@ fn tell(outcome: &Outcome) -> String {
             Effect::Advanced { state, .. } => {
                 format!("advanced: log {} feed {} {}", state.log_end.0, state.feed_end.0, state.applied)
             }
+            Effect::CaughtUp => "caught up".to_owned(),
             Effect::Epoch(placement) => format!("epoch {}", placement.epoch.0),
             Effect::EpochRefused(why) => format!("epoch refused: {why}"),
             Effect::BehindFold { dot, .. } => format!("behind a fold: {dot}"),
@@ -307,7 +309,7 @@ fn a_store_of_another_kind_is_refused_by_name() {
 
 /// Whoever changes this has changed what older stores hold: `meta::FORMAT` grows, and old stores are read or refused by name.
 #[test]
-fn the_bytes_on_disks_are_those_of_format_13() {
+fn the_bytes_on_disks_are_those_of_format_14() {
     let mut world = World::new(2);
     world.ask(0, 1, create(group(1), 1, &[1, 2])).unwrap();
     world.ask(1, 2, create(group(2), 2, &[1])).unwrap();
@@ -333,7 +335,7 @@ fn the_bytes_on_disks_are_those_of_format_13() {
     }
     world.ask(1, 1, Command::Hide { conversation: group(1), message: target }).unwrap();
     world.calm();
-    assert_eq!(meta::FORMAT, 13);
+    assert_eq!(meta::FORMAT, 14);
     let mut hasher = blake3::Hasher::new();
     for (key, value) in world.regions[0].store.records() {
         hasher.update(key).update(value);

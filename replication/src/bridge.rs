@@ -10,6 +10,7 @@
 //! What must always hold: the same inputs give the same outputs; a connection's state ends with it, so a bridge can be cut anywhere;
 //! whatever the peer sends ends in an answer or in [`Output::Close`] with a stable code.
 
+use crate::catch_up::CatchUp;
 use crate::compare_clocks::Clocks;
 use crate::fetch_missing::Tardiness;
 use crate::input::Input;
@@ -110,6 +111,8 @@ pub struct Bridge {
     pub(crate) failures: u32,
     /// When the connection opened.
     pub(crate) opened_at: Option<Now>,
+    /// The version agreed on.
+    pub(crate) version: u32,
     /// The version and the peer's operation kinds, until the bridge is open.
     pub(crate) agreed: Option<(u32, Vec<u32>)>,
     /// The connection can take a frame.
@@ -141,6 +144,8 @@ pub struct Bridge {
     pub(crate) paused: bool,
     /// How late each origin's own stream is.
     pub(crate) tardiness: BTreeMap<ReplicaId, Tardiness>,
+    /// What is not over of what there was when the connection opened.
+    pub(crate) catch_up: CatchUp,
     /// Origins that the peer wants inline.
     pub(crate) inline: BTreeSet<ReplicaId>,
     /// Other regions to which this region has an open bridge.
@@ -161,6 +166,7 @@ impl Bridge {
             fenced: false,
             failures: 0,
             opened_at: None,
+            version: 0,
             agreed: None,
             pipe_ready: false,
             outbox: Outbox::default(),
@@ -177,6 +183,7 @@ impl Bridge {
             in_flight_bytes: 0,
             paused: false,
             tardiness: BTreeMap::new(),
+            catch_up: CatchUp::default(),
             inline: BTreeSet::new(),
             reachable: BTreeSet::new(),
             clocks: Clocks::default(),
@@ -254,7 +261,17 @@ impl Bridge {
         }
         let frame = frame::decode(bytes)?;
         let proto::Frame {
-            hello, epochs, resume, sections, feeds, fetches, fetched, rewinds, inlines, ..
+            hello,
+            epochs,
+            resume,
+            sections,
+            feeds,
+            fetches,
+            fetched,
+            rewinds,
+            inlines,
+            caught_up,
+            ..
         } = frame;
         if let Some(hello) = hello {
             return self.take_hello(turn, &hello);
@@ -280,6 +297,7 @@ impl Bridge {
         fetched.into_iter().try_for_each(|answer| self.take_fetched(turn, &answer))?;
         sections.iter().try_for_each(|section| self.take_section(turn, section))?;
         feeds.into_iter().try_for_each(|feed| self.take_feed(turn, feed))?;
+        caught_up.iter().try_for_each(|said| self.take_caught_up(turn, said))?;
         if let Some(probe) = frame.probe {
             self.outbox.probe_answer =
                 Some(proto::ProbeAnswer { sent_us: probe.sent_us, clock_us: turn.now.0 });
@@ -345,6 +363,7 @@ impl Bridge {
         self.feeding.clear();
         self.waiting.clear();
         self.inline.clear();
+        (self.version, self.catch_up) = (0, CatchUp::default());
         self.pending_bytes = 0;
         (self.registers_set, self.references_set, self.patience_set) = (None, false, None);
         self.tardiness.values_mut().for_each(Tardiness::forget_connection);

@@ -5,11 +5,11 @@
 
 use crate::commit::Commit;
 use crate::epoch::EpochStatement;
-use crate::log::{ChangeNumber, Position};
+use crate::log::{ChangeNumber, PeerCursor, Position};
 use crate::register::Register;
 use crate::store_start::StoreStart;
 use crdt::{PartitionId, PlacementId, ReplicaId};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a bridge delivers to a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,15 @@ pub enum Delivery {
         start: StoreStart,
         /// The operation kinds that it knows, by number.
         kinds: BTreeSet<u32>,
+    },
+    /// All that the peer's logs and feeds of the placement held when the connection opened was delivered before this.
+    PeerCaughtUp {
+        /// Whose shard.
+        placement: PlacementId,
+        /// Which replica.
+        peer: ReplicaId,
+        /// Where that ended, of each partition of which there is anything.
+        had: BTreeMap<PartitionId, PeerCursor>,
     },
     /// Epochs of the placement, from the one after that in which this region stands, verified.
     Epochs {
@@ -70,7 +79,9 @@ impl Delivery {
     #[must_use]
     pub const fn placement(&self) -> PlacementId {
         match self {
-            Self::PeerStarted { placement, .. } | Self::Epochs { placement, .. } => *placement,
+            Self::PeerStarted { placement, .. }
+            | Self::PeerCaughtUp { placement, .. }
+            | Self::Epochs { placement, .. } => *placement,
             Self::Entries { partition, .. } | Self::Registers { partition, .. } => partition.placement,
         }
     }

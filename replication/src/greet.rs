@@ -17,7 +17,7 @@ use crdt::{Incarnation, PlacementId, RegionId, ReplicaId};
 /// The lowest version of the bridge protocol that this program speaks.
 pub(crate) const VERSION_MIN: u32 = 1;
 /// The highest.
-pub(crate) const VERSION_MAX: u32 = 1;
+pub(crate) const VERSION_MAX: u32 = 2;
 
 /// Characters of a cluster's name; a longer one in a Hello is malformed.
 const CLUSTER_NAME_MAX: usize = 256;
@@ -83,7 +83,8 @@ impl Bridge {
             let (start, kinds) = (start_of(theirs)?, hello.kinds.iter().copied().collect());
             turn.out.push(Output::Deliver(Delivery::PeerStarted { placement, peer, start, kinds }));
         }
-        self.agreed = Some((VERSION_MAX.min(hello.version_max), hello.kinds.clone()));
+        self.version = VERSION_MAX.min(hello.version_max);
+        self.agreed = Some((self.version, hello.kinds.clone()));
         // A reading that was on its way can only look slow, so only a fast one says anything yet.
         self.judge_clock(turn, hello.clock_us.max(turn.now.0), turn.now.0, 0);
         self.probe(turn);

@@ -11,6 +11,7 @@
 #![deny(clippy::float_arithmetic, clippy::iter_over_hash_type)]
 
 pub mod bridge;
+mod catch_up;
 pub mod commit;
 mod compare_clocks;
 pub mod delivery;

@@ -91,6 +91,7 @@ impl Bridge {
             let peer = shared.peer;
             turn.out.push(Output::Deliver(Entries { peer, partition: id, commits, cursor, bytes }));
             self.sent_to_shard(turn, bytes);
+            self.tell_what_is_passed(turn, id.placement);
         }
         match passed? {
             Some(forked) => Ok(self.stop_partition(turn, forked)?),

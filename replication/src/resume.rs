@@ -82,6 +82,7 @@ impl Bridge {
             for id in self.partitions.keys().copied().collect::<Vec<_>>() {
                 self.note_unsent(turn, id);
             }
+            self.begin_catch_up();
         }
         Ok(())
     }

@@ -191,6 +191,7 @@ impl Bridge {
                 self.feeding.remove(&(due, id));
             }
         }
+        self.note_sent(id);
         Ok(full)
     }
 }

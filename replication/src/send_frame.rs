@@ -103,7 +103,10 @@ impl Bridge {
         }
         self.fill_requests(turn, filling);
         self.fill_answers(turn, filling)?;
-        self.fill_turns(turn, filling)
+        self.fill_turns(turn, filling)?;
+        filling.frame.caught_up = self.take_catch_up_to_say();
+        filling.bytes += filling.frame.caught_up.iter().map(|said| 4 + said.encoded_len()).sum::<usize>();
+        Ok(())
     }
 
     fn fill_requests(&mut self, turn: &Turn<'_>, filling: &mut Filling) {

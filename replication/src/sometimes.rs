@@ -17,6 +17,7 @@ crdt::marks! {
     FORK_OF_WHAT_IS_HERE = "a peer sends what is here already, with another chain";
     RESUME_IN_PARTS = "where a region stands takes several frames";
     LATE_ADVANCE = "word of growth comes after the log was read further";
+    CAUGHT_UP_WAITS = "the peer has sent all it held, and some of it is not passed here yet";
     REWOUND = "what was dropped comes again";
     FEED_STOPPED = "a partition's feed stops at a register of a kind that is not known here";
     DROPPED_ON_ITS_WAY = "entries arrive that were dropped before";

@@ -119,6 +119,9 @@ fn a_mistake_is_named_with_its_line_and_what_to_write() {
     refused(&with(&format!("{fault}ends = \"soon\"")), 3, "write \"40%\", \"90 s\"");
     refused(&with("[[act]]\nat = \"1 s\"\nwhat = \"go-offline\""), 3, "give `by`");
     refused(&with("[[act]]\nat = \"1 s\"\nby = 1\nwhat = \"fly\""), 3, "unknown variant `fly`");
+    let admit = "[[act]]\nat = \"1 s\"\nby = 1\nwhat = \"admit\"\nregion = \"virginia\"";
+    refused(&with(admit), 3, "only a region of `topology.late` is admitted");
+    refused(&with("[topology]\nlate = [\"frankfurt\", \"dublin\"]"), 1, "`topology.late` leaves too few");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::limits;
 use crate::line::{LineKey, Question};
 use crate::output::Event;
 use crate::ticks::{Tick, TickKind};
-use crdt::{ConversationId, MessageId, UserId};
+use crdt::{ConversationId, Cut, MessageId, UserId};
 use gateway_protocol::v1;
 
 impl Client {
@@ -77,7 +77,8 @@ impl Client {
             // A duplicate of a coming or going that has been noted.
             _ if !new => {}
             Content::Left if sender != me => conversation.ticks.note_left(sender),
-            Content::Added { .. } | Content::Left => conversation.ticks.forget_members(),
+            Content::Added { since, .. } => conversation.ticks.forget_members(since),
+            Content::Left => conversation.ticks.forget_members(&Cut::new()),
             // Whether a removal stands is not for a device to tell, and need not be: who is removed confirms nothing more, until an adding says
             // what they were not shown.
             Content::Removed { .. }

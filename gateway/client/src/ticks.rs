@@ -67,6 +67,8 @@ pub(crate) struct Ticks {
     has_begun: bool,
     /// Messages of before this user last left, which are not followed any more.
     retired: BTreeSet<MessageId>,
+    /// What this user's adds hide: an own message that stands there is of before, whenever its region says so.
+    before: Cut,
     /// Ticks given of users whose membership ended or was forgotten: what counts is reckoned anew then, and they are not given again.
     told: BTreeSet<Tick>,
 }
@@ -122,13 +124,12 @@ impl Ticks {
     }
 
     /// This user left or was added again: who came and went meanwhile is not known, so nothing is known of anybody from now on, and messages
-    /// of before are not followed any more: who joined meanwhile was not given them.
-    pub(crate) fn forget_members(&mut self) {
+    /// of before are not followed any more: who joined meanwhile was not given them. An add says what it hides.
+    pub(crate) fn forget_members(&mut self, hides: &Cut) {
         crate::sometimes::MEMBERS_FORGOTTEN.reach();
-        self.messages.clear();
-        self.retired.extend(std::mem::take(&mut self.dots).into_keys());
-        while self.retired.len() > limits::OWN_MESSAGES_MAX {
-            self.retired.pop_first();
+        self.before.join(hides);
+        for message in self.dots.keys().copied().collect::<Vec<_>>() {
+            self.retire(message);
         }
         self.first_members = None;
         self.hidden.clear();
@@ -137,8 +138,22 @@ impl Ticks {
         self.has_begun = true;
     }
 
+    /// That message is not followed any more.
+    fn retire(&mut self, message: MessageId) {
+        for dot in self.dots.remove(&message).unwrap_or_default() {
+            self.messages.remove(&dot);
+        }
+        self.retired.insert(message);
+        if self.retired.len() > limits::OWN_MESSAGES_MAX {
+            self.retired.pop_first();
+        }
+    }
+
     /// An own message stands in a region under this dot.
     pub(crate) fn note_dot(&mut self, message: MessageId, dot: Dot) -> Vec<Tick> {
+        if self.before.covers(dot) {
+            self.retire(message);
+        }
         let known = self.dots.get(&message).map_or(&[][..], Vec::as_slice);
         if self.retired.contains(&message)
             || known.contains(&dot)
@@ -313,6 +328,18 @@ mod tests {
         assert!(!ticks.may_count(reader, dot(1, 6)));
     }
 
+    /// Seed 369 of `a-region-joins`: its region said so only when the device was back, and who had joined meanwhile ticked it.
+    #[test]
+    fn what_stands_before_this_user_was_added_is_not_followed_whenever_that_is_learnt() {
+        let mut ticks = Ticks::default();
+        ticks.forget_members(&[dot(1, 2)].into_iter().collect());
+        ticks.note_dot(MessageId(1), dot(1, 2));
+        ticks.note_dot(MessageId(2), dot(2, 1));
+        ticks.note_dot(MessageId(2), dot(1, 1));
+        ticks.note_dot(MessageId(3), dot(1, 3));
+        assert_eq!(receipt(&mut ticks, &[dot(1, 3), dot(2, 1)]), 1);
+    }
+
     #[test]
     fn what_was_ticked_is_not_ticked_again_for_a_member_who_is_back() {
         let reader = UserId::new(PlacementId(1), 2);
@@ -323,7 +350,7 @@ mod tests {
         ticks.note_left(reader);
         ticks.note_added(reader, &Cut::new());
         assert_eq!(receipt(&mut ticks, &[dot(1, 1), dot(3, 1)]), 0, "their new region had not heard of it");
-        ticks.forget_members();
+        ticks.forget_members(&Cut::new());
         assert_eq!(receipt(&mut ticks, &[dot(1, 2)]), 0);
         assert!(ticks.note_dot(MessageId(1), dot(2, 1)).is_empty());
         assert_eq!(receipt(&mut ticks, &[dot(2, 2)]), 0, "a duplicate is the same message");
@@ -335,7 +362,7 @@ mod tests {
         let mut ticks = Ticks::default();
         ticks.note_created(&[reader]);
         ticks.note_dot(MessageId(0), dot(1, 1));
-        ticks.forget_members();
+        ticks.forget_members(&Cut::new());
         assert!(ticks.note_dot(MessageId(0), dot(1, 1)).is_empty());
         ticks.note_dot(MessageId(1), dot(1, 4));
         ticks.note_created(&[reader]);

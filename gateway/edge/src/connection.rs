@@ -15,6 +15,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, SplitStream};
 use futures_util::{FutureExt as _, StreamExt as _};
 use gateway::query::{Query, QueryId};
+use gateway::site::Progress;
 use gateway::{Input, Output, Session, Site};
 use gateway_protocol::v1::server_frame::Frame;
 use gateway_protocol::{FrameError, Payload, Subprotocol};
@@ -77,8 +78,9 @@ where
     let outgoing = Arc::new(Outgoing::default());
     let metrics = Arc::clone(&shared.metrics);
     let mut writer = tokio::spawn(Arc::clone(&outgoing).send_all(sink, metrics));
-    let (session, first) =
-        Session::open(Arc::clone(&shared.site), &shared.region.epochs(), shared.region.now());
+    let (epochs, behind) = (shared.region.epochs(), shared.region.behind());
+    let progress = Progress { epochs: &epochs, behind: &behind };
+    let (session, first) = Session::open(Arc::clone(&shared.site), progress, shared.region.now());
     let mut connection = Connection {
         subprotocol,
         session,

@@ -11,14 +11,16 @@ use region::epoch;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Of each placement held here the epoch, and which replicas are active and closed.
+/// Of each placement held here the epoch, which replicas are active and closed, and whether this region still lacks what the others held when it was admitted.
 pub(crate) fn show(shared: &Shared) -> Response {
     let all = shared.region.epochs();
     let held = all.iter().filter(|placement| shared.site.placements.contains_key(&placement.id));
+    let behind = shared.region.behind();
     let shown = held.map(|placement| {
         json!({
             "placement": placement.id.to_string(), "epoch": placement.epoch.0,
             "active": names(&placement.active), "closed": names(&placement.closed),
+            "behind": behind.contains(&placement.id),
         })
     });
     ok(&json!({ "placements": shown.collect::<Vec<Value>>() }))

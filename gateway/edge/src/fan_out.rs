@@ -148,6 +148,7 @@ impl FanOut {
             | Effect::Advanced { .. }
             | Effect::Epoch(_)
             | Effect::EpochRefused(_)
+            | Effect::CaughtUp
             | Effect::PinBroken { .. }
             | Effect::BehindFold { .. }
             | Effect::Compact(_)

@@ -99,6 +99,11 @@ pub const CODES: &[Code] = &[
         "connect to a region of the user's placement, listed in the cluster's description",
     )),
     closing(temporary(code(
+        "region_behind",
+        "the region was admitted to the user's placement and does not hold all of it yet",
+        "connect to another region of the placement, or here again later",
+    ))),
+    closing(temporary(code(
         "heartbeat_missed",
         "nothing was heard from the client for 90 seconds",
         "connect again; send a ping when nothing else was sent for `heartbeat_ms`",
@@ -122,6 +127,11 @@ pub const CODES: &[Code] = &[
         "region_unavailable",
         "the region cannot read or write at the moment",
         "try again after `retry_after_ms`, or in another region",
+    )),
+    temporary(code(
+        "placement_behind",
+        "the region does not hold all of that placement yet",
+        "connect to another region of the placement, listed in the welcome",
     )),
     // Fields.
     code(

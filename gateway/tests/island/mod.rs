@@ -13,7 +13,7 @@ use expect_test::Expect;
 use gateway::cursor::{CursorKey, CursorKeys};
 use gateway::input::Identity;
 use gateway::query::{Answer, Query, QueryId};
-use gateway::site::HeldPlacement;
+use gateway::site::{HeldPlacement, Progress};
 use gateway::{Input, Output, Session, SharedDelivery, Site};
 use gateway_protocol::v1::client_frame::Frame as Ask;
 use gateway_protocol::v1::server_frame::Frame;
@@ -46,11 +46,17 @@ pub fn dot(region: u16, sequence: u64) -> Dot {
 }
 
 pub fn site(region: u16) -> Arc<Site> {
-    let keys = CursorKeys { current: CursorKey::new(1, "test", &[1; 32]), previous: None };
+    site_of(region, &[PLACEMENT])
+}
+
+/// A region with a part in those placements.
+pub fn site_of(region: u16, placements: &[PlacementId]) -> Arc<Site> {
+    let keys = || CursorKeys { current: CursorKey::new(1, "test", &[1; 32]), previous: None };
+    let held = |id: &PlacementId| (*id, HeldPlacement { replica: replica(region), keys: keys() });
     Arc::new(Site {
         cluster: "test".into(),
         region: format!("region-{region}"),
-        placements: [(PLACEMENT, HeldPlacement { replica: replica(region), keys })].into(),
+        placements: placements.iter().map(held).collect(),
         directory: BTreeMap::new(),
     })
 }
@@ -232,8 +238,15 @@ pub struct Device {
 
 impl Device {
     pub fn connect(site: &Arc<Site>) -> Self {
+        Self::connect_to(site, BTreeSet::new())
+    }
+
+    /// To a region that is behind in those placements.
+    pub fn connect_to(site: &Arc<Site>, behind: BTreeSet<PlacementId>) -> Self {
+        let (epochs, behind) = (&Placements::default(), &behind);
+        let progress = Progress { epochs, behind };
         let now = Now(1_000_000_000);
-        let (session, out) = Session::open(Arc::clone(site), &Placements::default(), now);
+        let (session, out) = Session::open(Arc::clone(site), progress, now);
         let mut device = Self {
             session,
             now,

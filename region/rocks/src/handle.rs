@@ -56,6 +56,21 @@ pub(crate) struct Shared {
     pub(crate) devices: DeviceSink,
     pub(crate) bridge_counters: BTreeMap<RegionId, Arc<BridgeCounters>>,
     pub(crate) open_bridges: watch::Receiver<BTreeSet<RegionId>>,
+    pub(crate) behind: Behind,
+}
+
+/// The placements in which this region lacks what others hold, until it has caught up.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Behind(watch::Sender<BTreeSet<PlacementId>>);
+
+impl Behind {
+    pub(crate) fn of(placements: impl IntoIterator<Item = PlacementId>) -> Self {
+        Self(watch::Sender::new(placements.into_iter().collect()))
+    }
+
+    pub(crate) fn caught_up(&self, placement: PlacementId) {
+        self.0.send_modify(|behind| _ = behind.remove(&placement));
+    }
 }
 
 /// What is needed of one placement.
@@ -143,6 +158,12 @@ impl RegionHandle {
         // Whoever could tell is gone only with the region.
         let _ = placements.wait_for(stands).await;
         Ok(())
+    }
+
+    /// The placements of which this region does not hold yet all that others did when it was admitted: no device is answered there. Each leaves once, for good.
+    #[must_use]
+    pub fn behind(&self) -> BTreeSet<PlacementId> {
+        self.shared.behind.0.borrow().clone()
     }
 
     /// The present, by this region's disciplined clock.

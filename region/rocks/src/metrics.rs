@@ -114,6 +114,12 @@ fn shards(region: &RegionHandle) -> Vec<Family> {
             }),
         },
         Family {
+            name: "shard_behind",
+            help: "Whether a placement is not served, since not all has come that others held when this region was admitted",
+            kind: Type::Gauge,
+            samples: each(&|placement| Some(i64::from(region.behind().contains(&placement)))),
+        },
+        Family {
             name: "shard_letters_waiting",
             help: "Commands and deliveries that wait in a shard's mailbox",
             kind: Type::Gauge,

@@ -16,7 +16,7 @@ use crate::data_folder::{DataFolder, FolderRefused};
 use crate::ending::Ending;
 use crate::engine::SharedMemory;
 use crate::entropy;
-use crate::handle::{DeviceSink, PlacementHandle, RegionHandle, Shared};
+use crate::handle::{Behind, DeviceSink, PlacementHandle, RegionHandle, Shared};
 use crate::mailbox::{Inbox, Letter, WeakMailbox, mailbox};
 use crate::port::Port;
 use crate::shard_thread::ShardThread;
@@ -190,6 +190,7 @@ impl RegionNode {
         let remembered = opened.iter().map(|placement| placement.floor).max().unwrap_or_default();
         let clock = start_clock(remembered);
         let devices = DeviceSink::default();
+        let behind = Behind::of(opened.iter().filter(|held| held.shard.is_behind()).map(|held| held.id));
         let mut stores = BTreeMap::new();
         let mut for_bridges = BTreeMap::new();
         let mut placements = BTreeMap::new();
@@ -227,6 +228,7 @@ impl RegionNode {
             devices: devices.clone(),
             bridge_counters: bridges.counters().clone(),
             open_bridges: bridges.open(),
+            behind: behind.clone(),
         };
         let start_shard =
             |(opened, inbox, to_shard, counters): (Opened, Inbox, WeakMailbox, Arc<ShardCounters>)| {
@@ -245,6 +247,7 @@ impl RegionNode {
                     entropy: fresh_entropy()?,
                     devices: devices.clone(),
                     bridges: hub.clone(),
+                    behind: behind.clone(),
                     ending: ending.clone(),
                     counters,
                     runtime: runtime.clone(),

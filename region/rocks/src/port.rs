@@ -45,6 +45,7 @@ impl RegionPort for Port {
             Delivery::PeerStarted { peer, start, kinds, .. } => {
                 (Input::PeerStarted { peer, start, kinds }, None)
             }
+            Delivery::PeerCaughtUp { peer, had, .. } => (Input::PeerCaughtUp { peer, had }, None),
             Delivery::Epochs { statements, .. } => (Input::Epochs(statements), None),
             Delivery::Entries { peer, partition, commits, cursor, bytes } => {
                 (Input::Entries { peer, partition, commits, cursor }, Some(bytes))

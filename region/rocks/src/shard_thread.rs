@@ -10,7 +10,7 @@ use crate::clock::RegionClock;
 use crate::compact_files::Compactor;
 use crate::counters::ShardCounters;
 use crate::ending::Ending;
-use crate::handle::DeviceSink;
+use crate::handle::{Behind, DeviceSink};
 use crate::mailbox::{Inbox, Letter, Taken, Woken};
 use crate::store::RocksStore;
 use crdt::{Now, PlacementId, ReplicaId};
@@ -42,6 +42,7 @@ pub(crate) struct ShardThread {
     pub(crate) entropy: ChaCha20Rng,
     pub(crate) devices: DeviceSink,
     pub(crate) bridges: BridgeHub,
+    pub(crate) behind: Behind,
     pub(crate) ending: Ending,
     pub(crate) counters: Arc<ShardCounters>,
     /// Whose timers wake the thread.
@@ -148,6 +149,10 @@ impl ShardThread {
                 Effect::Epoch(placement) => {
                     tracing::info!(placement = %placement.id, epoch = placement.epoch.0, "another epoch");
                     self.bridges.follow(*placement);
+                }
+                Effect::CaughtUp => {
+                    tracing::info!(placement = %self.placement, "this region holds all that the others did when it was admitted: devices are answered");
+                    self.behind.caught_up(self.placement);
                 }
                 Effect::EpochRefused(why) => tracing::error!(%why, "an epoch is not followed"),
                 Effect::Advanced { partition, state } => self.bridges.advanced(partition, &state),

@@ -122,7 +122,7 @@ impl RegionPort for Liar {
 
     async fn deliver(&self, from: RegionId, delivery: Delivery) {
         match delivery {
-            Delivery::PeerStarted { .. } | Delivery::Epochs { .. } => {}
+            Delivery::PeerStarted { .. } | Delivery::PeerCaughtUp { .. } | Delivery::Epochs { .. } => {}
             Delivery::Entries { bytes, .. } | Delivery::Registers { bytes, .. } => {
                 self.notices[&from].taken(bytes);
             }

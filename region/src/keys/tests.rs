@@ -74,6 +74,7 @@ fn key() -> impl Strategy<Value = Key> {
         Just(Key::Present),
         (0_u16..1024).prop_map(|number| Key::Leftover(Bucket::new(number).unwrap())),
         replica().prop_map(Key::PeerStart),
+        replica().prop_map(Key::CaughtUp),
         any::<u64>().prop_map(|number| Key::Epoch(Epoch(number))),
         Just(Key::Survey),
     ]
@@ -156,6 +157,7 @@ fn golden_keys_stay_as_they_are_on_disks() {
         Key::Membership(UserId(8), conversation),
         Key::Meta,
         Key::PeerStart(replica),
+        Key::CaughtUp(replica),
         Key::Amendments(conversation, UserId(9), MessageId(7)),
         Key::Uncut(conversation, UserId(9), MessageId(7)),
         Key::Unsettled(conversation),
@@ -185,6 +187,7 @@ fn golden_keys_stay_as_they_are_on_disks() {
         membership   03d20e000000000000000800010000000000000000000000000005
         meta         ffff0f
         peer_starts  ffff100002000000000000abcd
+        caught_up    ffff1d0002000000000000abcd
         amendments   008b1300010000000000000000000000000005000000000000000900000000000000000000000000000007
         uncut        008b1400010000000000000000000000000005000000000000000900000000000000000000000000000007
         unsettled    008b1500010000000000000000000000000005

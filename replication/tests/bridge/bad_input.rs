@@ -44,7 +44,7 @@ fn a_hello_is_refused_by_name() {
     case("unknown region", &|hello| hello.region = 9);
     case("impossible region", &|hello| hello.region = 1 << 20);
     case("region not the certificate's", &|hello| hello.region = 3);
-    case("later versions alone", &|hello| (hello.version_min, hello.version_max) = (2, 5));
+    case("later versions alone", &|hello| (hello.version_min, hello.version_max) = (3, 5));
     case("unknown placement", &|hello| {
         let mut other = hello.placements[0].clone();
         other.placement = 77;
@@ -76,7 +76,7 @@ fn a_hello_is_refused_by_name() {
         unknown region:  2 the peer says it is region 9, this bridge is for r2: compare the cluster files
         impossible region:  2 the peer says it is region 1048576, this bridge is for r2: compare the cluster files
         region not the certificate's:  6 the peer's certificate is of region r2, not r3: give each region the certificate of its own name
-        later versions alone:  7 the peer speaks bridge protocol 2-5, this region 1-1: upgrade the older one
+        later versions alone:  7 the peer speaks bridge protocol 3-5, this region 1-2: upgrade the older one
         unknown placement:  3 placement p77 is shared with r2 by one side's cluster file and not by the other's: compare them
         placement not shared:  3 placement p3 is shared with r2 by one side's cluster file and not by the other's: compare them
         placement missing:  3 placement p1 is shared with r2 by one side's cluster file and not by the other's: compare them
@@ -319,6 +319,57 @@ fn entries_that_should_not_come_are_refused_by_name() {
         endless references: 20 malformed frame (references): if it comes again, run the same release in both regions
         references that overflow: 20 malformed frame (references): if it comes again, run the same release in both regions
         a reference to ours that we lack: 41 r2 has operation 3 of r1.0000000000000011 in p1/7, whose own store ends at 2: that store lost data and must return as a new incarnation (fenced)
+    "#]].assert_eq(&table);
+}
+
+#[test]
+fn that_all_was_sent_is_said_from_version_2_on_once_and_in_order() {
+    let open = |version| {
+        let (mut played, _) = Played::greeted(|hello| hello.version_max = version);
+        played.resume();
+        played
+    };
+    let said = |placement, partitions: &[u32], ends: &[u64]| proto::Frame {
+        caught_up: vec![proto::CaughtUp { placement, partitions: partitions.into(), ends: ends.into() }],
+        ..Default::default()
+    };
+    // Version 1 has no word for it; from then on it goes with the last of what it is about.
+    let sent = |version| {
+        let mut played = open(version);
+        let frames = std::iter::from_fn(|| played.send().pop());
+        frames.map(|frame| (frame.sections.len(), frame.caught_up)).collect::<Vec<_>>()
+    };
+    assert_eq!(sent(1), [(0, vec![]), (0, vec![]), (1, vec![])]);
+    assert_eq!(sent(2), [(0, vec![]), (0, vec![]), (1, said(0, &[7], &[2]).caught_up)]);
+    let mut table = String::new();
+    let mut case = |what: &str, version, frames: &[proto::Frame]| {
+        let mut played = open(version);
+        let outputs = frames.iter().flat_map(|frame| played.frame(frame));
+        let (delivered, others): (Vec<Output>, Vec<Output>) =
+            outputs.partition(|output| matches!(output, Output::Deliver(_)));
+        let told = |output: &Output| matches!(output, Output::Deliver(Delivery::PeerCaughtUp { .. }));
+        let told = if delivered.iter().any(told) { ", told" } else { "" };
+        table += &format!("{what}: {}{told}\n", verdict(&others));
+    };
+    case("of a peer that held nothing", 2, &[said(0, &[], &[])]);
+    case("in version 1", 1, &[said(0, &[], &[])]);
+    case("a second time", 2, &[said(0, &[], &[]), said(0, &[], &[])]);
+    case("of an unknown placement", 2, &[said(1, &[], &[])]);
+    case("of a partition of another placement", 2, &[said(0, &[1_024 + 7], &[1])]);
+    case("without where it ends", 2, &[said(0, &[7], &[])]);
+    case("before what it is about", 2, &[said(0, &[7], &[1])]);
+    case("behind what it is about", 2, &[section(|_| {}), said(0, &[7], &[1])]);
+    case("and then what it is about", 2, &[said(0, &[7], &[1]), section(|_| {})]);
+    expect![[r#"
+        of a peer that held nothing: not closed, told
+        in version 1: 23 a word that version 1 does not have came out of turn: if it comes again, run the same release in both regions
+        a second time: 23 a second word that all was sent came out of turn: if it comes again, run the same release in both regions, told
+        of an unknown placement: 20 malformed frame (placement): if it comes again, run the same release in both regions
+        of a partition of another placement: 25 r2 has no part in p1/7, whose entries go only to regions of its placement: compare the cluster files
+        without where it ends: 20 malformed frame (ends): if it comes again, run the same release in both regions
+        before what it is about: not closed
+        behind what it is about: not closed, told
+        and then what it is about: not closed, told
     "#]].assert_eq(&table);
 }
 

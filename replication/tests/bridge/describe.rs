@@ -36,6 +36,9 @@ pub(crate) fn frame(bytes: &Bytes) -> Option<String> {
         parts.push(format!("section {}{from} [{}]", section.partition, steps.join(" | ")));
     }
     parts.extend(frame.feeds.iter().map(|feed| format!("feed {} x{}", feed.partition, feed.keys.len())));
+    parts.extend(
+        frame.caught_up.iter().map(|said| format!("all sent {:?} to {:?}", said.partitions, said.ends)),
+    );
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 

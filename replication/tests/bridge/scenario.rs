@@ -182,4 +182,5 @@ scenarios! {
     a_register_waits_for_company_and_is_sent_once
     patience_follows_the_usual_difference
     restored_store_is_fenced_by_one_that_heard_of_it_through_another
+    all_was_sent_is_told_behind_the_last_of_it
 }

@@ -326,6 +326,9 @@ impl World {
             Delivery::PeerStarted { peer: replica, start, .. } => {
                 self.mail(at, Mail::Started(replica, start));
             }
+            Delivery::PeerCaughtUp { placement, .. } => {
+                self.note(format!("{at}<{peer} has sent all of {placement} that it held"));
+            }
             Delivery::Epochs { statements, .. } => {
                 let numbers: Vec<u64> = statements.iter().map(|statement| statement.number.0).collect();
                 self.note(format!("{at}<{peer} tells of epochs {numbers:?}"));

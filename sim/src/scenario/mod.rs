@@ -87,6 +87,8 @@ pub struct Topology {
     pub regions: Vec<String>,
     /// Where the placement `eu` lies: conversations pinned to it never leave these.
     pub eu: Vec<String>,
+    /// Those that have no part in anything until operators admit them (the act `admit`).
+    pub late: Vec<String>,
     /// How many of the regions there are, from the first on; all if not said.
     pub count: Option<Amount>,
     /// There and back, in milliseconds, where no pair says otherwise.
@@ -355,6 +357,7 @@ impl Default for Topology {
         Self {
             regions: ["frankfurt", "dublin", "virginia"].map(str::to_owned).to_vec(),
             eu: ["frankfurt", "dublin"].map(str::to_owned).to_vec(),
+            late: Vec::new(),
             count: None,
             rtt_ms: Amount::of(80),
             jitter_percent: Amount::of(10),

@@ -159,6 +159,16 @@ pub(super) fn read_act(
     let mut table = topology.numbered(table);
     let times: ActTimes = split(&mut table, &["at", "device", "by", "times", "every"]).try_into()?;
     let what: What = table.try_into()?;
+    if let What::Admit { region } = &what
+        && !topology
+            .ordered()
+            .get(usize::from(region.0).saturating_sub(1))
+            .is_some_and(|name| topology.late.contains(name))
+    {
+        return Err(toml::de::Error::custom(
+            "it is there from the first: only a region of `topology.late` is admitted",
+        ));
+    }
     let length_us = ends_us - begins_us;
     let device = match (times.device, times.by) {
         (Some(device), None) => device,

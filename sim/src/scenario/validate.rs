@@ -61,6 +61,13 @@ fn check_regions(scenario: &Scenario) -> Result<(), String> {
     {
         return Err(format!("`topology.regions` names `{}` twice", name.1));
     }
+    let at_first = topology.regions.iter().filter(|name| !topology.late.contains(name));
+    if at_first.clone().count() < 2 || !at_first.clone().any(|name| topology.eu.contains(name)) {
+        return Err(
+            "`topology.late` leaves too few: two regions are there from the first, one of them of `topology.eu`"
+                .to_owned(),
+        );
+    }
     if topology.eu.is_empty() {
         return Err(
             "`topology.eu` names no region: name those that pinned conversations may lie in".to_owned()
@@ -75,7 +82,7 @@ fn check_regions(scenario: &Scenario) -> Result<(), String> {
 fn check_names(scenario: &Scenario) -> Result<(), String> {
     let topology = &scenario.topology;
     let pairs = topology.pair.iter().flat_map(|pair| pair.between.iter());
-    let named = pairs.chain(&topology.eu).chain(scenario.population.homes.keys());
+    let named = pairs.chain(&topology.eu).chain(&topology.late).chain(scenario.population.homes.keys());
     for name in named {
         if !topology.regions.contains(name) {
             let known = topology.regions.join(", ");

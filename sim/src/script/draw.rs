@@ -123,7 +123,8 @@ fn regions(lot: &mut Lot, scenario: &Scenario) -> Vec<Region> {
         let off = dice.percent(off_percent);
         let wall_offset_us = if off { signed(off_ms.draw(&mut dice) * 1_000, &mut dice) } else { 0 };
         let (sync_us_least, sync_us_most) = (sync.least(), sync.most());
-        Region { number, name, wall_offset_us, sync_us_least, sync_us_most }
+        let late = scenario.topology.late.contains(&name);
+        Region { number, name, wall_offset_us, sync_us_least, sync_us_most, late }
     };
     number.map(region).collect()
 }

@@ -24,6 +24,7 @@ pub(super) fn devices(lot: &mut Lot, scenario: &Scenario, script: &Script) -> Ve
     let homes: Vec<(u16, u64)> = script
         .regions
         .iter()
+        .filter(|region| !region.late)
         .map(|region| (region.number, if population.homes.is_empty() { 1 } else { weight(&region.name) }))
         .collect();
     let mut devices = Vec::new();

@@ -119,6 +119,12 @@ pub enum What {
     },
     /// Another application signs in with the device's account, and sends one of everything that must be refused.
     Misuse,
+    /// Operators admit a region that had no part so far to all placements that it may hold, and start it.
+    Admit {
+        /// Which.
+        #[serde(with = "spelling::region")]
+        region: crdt::RegionId,
+    },
     /// An operator gives a user a home, in a region: as all that operators do, beside the device, not on it.
     SetHome {
         /// In which region.

@@ -134,6 +134,9 @@ pub struct Region {
     pub sync_us_least: u64,
     /// Microseconds that a sync takes at most.
     pub sync_us_most: u64,
+    /// Whether it has no part in anything until operators admit it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
 }
 
 /// From one region to another.

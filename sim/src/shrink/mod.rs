@@ -148,6 +148,7 @@ mod tests {
             | What::Read { .. }
             | What::Add { .. }
             | What::Move { .. }
+            | What::Admit { .. }
             | What::TellReads { .. }
             | What::Misuse
             | What::GoOffline

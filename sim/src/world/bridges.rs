@@ -236,6 +236,9 @@ impl World {
             Delivery::PeerStarted { placement, peer, start, kinds } => {
                 self.deliver(life, placement, ShardInput::PeerStarted { peer, start, kinds }, None);
             }
+            Delivery::PeerCaughtUp { placement, peer, had } => {
+                self.deliver(life, placement, ShardInput::PeerCaughtUp { peer, had }, None);
+            }
             Delivery::Epochs { placement, statements } => {
                 self.deliver(life, placement, ShardInput::Epochs(statements), None);
             }

@@ -3,10 +3,11 @@
 //! What must always hold: operators sign one row of epochs, whomever they tell first (history 18); bridges are told once the shard has it durably; a region whose replica is closed ends.
 
 use crate::world::World;
-use crate::world::layout::{Layout, operators};
+use crate::world::layout::{self, Layout, operators};
 use crate::world::lies::Standing;
 use crate::world::queue::{Event, Life, Moment};
-use crdt::{PlacementId, RegionId};
+use crdt::{PlacementId, RegionId, ReplicaId};
+use ed25519_dalek::VerifyingKey;
 use region::shard::Input;
 use replication::epoch::EpochStatement;
 use replication::placement::{Placement, Placements};
@@ -33,10 +34,20 @@ impl Operators {
 
     /// Closes a region in a placement, if it is active there and not alone.
     fn close(&mut self, placement: PlacementId, region: RegionId) {
+        self.sign(placement, |active| active.retain(|replica, _| replica.region != region));
+    }
+
+    /// Admits a region to a placement that it may hold, if it is not active there.
+    fn admit(&mut self, placement: PlacementId, region: RegionId) {
+        self.sign(placement, |active| active.extend([layout::active(region, placement)]));
+    }
+
+    /// Signs the next epoch of a placement, if that changes who is active, and somebody is left.
+    fn sign(&mut self, placement: PlacementId, change: impl FnOnce(&mut BTreeMap<ReplicaId, VerifyingKey>)) {
         let Some(current) = self.placements.get_mut(&placement) else { return };
         let mut active = current.active.clone();
-        active.retain(|replica, _| replica.region != region);
-        if active.is_empty() || active.len() == current.active.len() {
+        change(&mut active);
+        if active.is_empty() || active == current.active {
             return;
         }
         let statement = EpochStatement::sign(current, active, &operators());
@@ -64,11 +75,44 @@ impl World {
         self.queue.put(self.now + CLOSED_AFTER_US, Event::OperatorsClose(region));
     }
 
-    /// They close it, and tell one region of each of its placements, until one says that it follows.
+    /// They close it.
     pub(crate) fn operators_close(&mut self, region: RegionId) {
-        let mut all_follow = true;
         for placement in self.layout.placements_of(region) {
             self.operators.close(placement, region);
+        }
+        self.operators_tell(region);
+    }
+
+    /// Operators admit a region that had no part in anything: they give it all epochs, on empty disks, and start it.
+    pub(crate) fn operators_admit(&mut self, id: RegionId) {
+        if !self.is_awaited(id) {
+            return;
+        }
+        for placement in self.layout.placements_of(id) {
+            self.operators.admit(placement, id);
+            let signed =
+                self.layout.first_epoch(placement).into_iter().chain(self.operators.signed(placement));
+            let given = signed.collect();
+            if let Some(region) = self.regions.get_mut(&id) {
+                region.given.insert(placement, given);
+            }
+        }
+        if let Some(region) = self.regions.get_mut(&id) {
+            region.standing = Standing::Honest;
+        }
+        self.oracle.is_admitted(&self.layout.placements_of(id), id);
+        self.supervised(id);
+        self.operators_tell(id);
+        // One that was the only one of a placement could not be closed there.
+        for lost in self.lost().collect::<Vec<_>>() {
+            self.operators_close(lost);
+        }
+    }
+
+    /// They tell one region of each of its placements, until one says that it follows.
+    pub(crate) fn operators_tell(&mut self, region: RegionId) {
+        let mut all_follow = true;
+        for placement in self.layout.placements_of(region) {
             let listens = |id: &RegionId| *id != region && !self.lies(*id) && self.life_of(*id).is_some();
             let homes = self.layout.regions_of(placement).into_iter().filter(listens);
             let lives: Vec<Life> = homes.filter_map(|home| self.life_of(home)).collect();
@@ -82,7 +126,7 @@ impl World {
             }
         }
         if !all_follow {
-            self.queue.put(self.now + TRIED_AGAIN_US, Event::OperatorsClose(region));
+            self.queue.put(self.now + TRIED_AGAIN_US, Event::OperatorsTell(region));
         }
     }
 
@@ -97,6 +141,22 @@ impl World {
     /// Whether everything that is lost is closed, so that nobody waits for it any more.
     pub(crate) fn lost_are_closed(&self) -> bool {
         self.lost().all(|region| self.operators.has_closed(region))
+    }
+
+    /// A region holds all that others did when it was admitted to that placement: from now on it answers devices there.
+    pub(crate) fn catches_up(&mut self, life: Life, placement: PlacementId) {
+        self.trace.tell(self.now, || format!("{} has caught up in {placement}", life.region));
+        if let Some(process) = self.process(life) {
+            process.behind.remove(&placement);
+        }
+        self.oracle.has_caught_up(self.now, placement, life.region);
+    }
+
+    /// A region that was admitted and has not caught up, where that is.
+    pub(crate) fn is_behind(&self) -> Option<String> {
+        let running = self.regions.values().filter_map(|region| Some((region.id, region.process.as_ref()?)));
+        let mut behind = running.flat_map(|(id, process)| process.behind.iter().map(move |of| (id, of)));
+        behind.next().map(|(id, placement)| format!("{id} has not caught up in {placement}"))
     }
 
     /// A shard stands in another epoch, durably. Whether its region goes on.

@@ -50,7 +50,7 @@ pub enum Fault {
         /// Whose.
         #[serde(with = "region")]
         region: RegionId,
-        /// The lowest version of the bridge protocol that it speaks; this release speaks 1.
+        /// The lowest version of the bridge protocol that it speaks; this release speaks 1 and 2.
         speaks_from: u32,
         /// The highest.
         speaks_to: u32,

@@ -6,7 +6,7 @@
 use crate::script::Script;
 use crate::world::signatures::Seals;
 use crdt::{Incarnation, PlacementId, RegionId, ReplicaId, UserId};
-use ed25519_dalek::SigningKey;
+use ed25519_dalek::{SigningKey, VerifyingKey};
 use gateway::cursor::{CursorKey, CursorKeys};
 use gateway::site::{Described, HeldPlacement, Site};
 use gateway_client::Address;
@@ -49,13 +49,18 @@ impl Layout {
     /// A world of so many regions, at least two.
     #[must_use]
     pub fn new(regions: u16) -> Self {
-        Self::with((1..=regions.max(2)).map(RegionId).collect(), |region| region.0 <= 2)
+        Self::with((1..=regions.max(2)).map(RegionId).collect(), |region| region.0 <= 2, |_| false)
     }
 
-    fn with(regions: Vec<RegionId>, is_pinned: impl Fn(&RegionId) -> bool) -> Self {
+    fn with(
+        regions: Vec<RegionId>,
+        is_pinned: impl Fn(&RegionId) -> bool,
+        is_late: impl Fn(&RegionId) -> bool,
+    ) -> Self {
         let pinned: Vec<RegionId> = regions.iter().copied().filter(is_pinned).collect();
         let placement = |id: PlacementId, regions: &[RegionId]| {
-            let active = regions.iter().map(|region| (replica(*region, id), key(*region).verifying_key()));
+            let at_first = regions.iter().filter(|region| !is_late(region));
+            let active = at_first.map(|region| active(*region, id));
             let before = Placement::new(id, regions.iter().copied().collect(), operators().verifying_key());
             let first = EpochStatement::sign(&before, active.collect(), &operators());
             (before.follow(&first).unwrap_or(before), first)
@@ -70,7 +75,9 @@ impl Layout {
     /// The map of a script.
     pub(crate) fn of(script: &Script) -> Self {
         let regions = script.regions.iter().map(|region| RegionId(region.number)).collect();
-        let mut layout = Self::with(regions, |region| region.0 <= script.eu_regions);
+        let late: Vec<u16> = script.regions.iter().filter(|of| of.late).map(|of| of.number).collect();
+        let is_late = |region: &RegionId| late.contains(&region.0);
+        let mut layout = Self::with(regions, |region| region.0 <= script.eu_regions, is_late);
         layout.limits.receipt_devices_max =
             usize::try_from(script.limits.receipt_devices).unwrap_or(usize::MAX);
         layout.limits.device_dead_after_ms = script.limits.device_dead_s.saturating_mul(1_000);
@@ -84,17 +91,25 @@ impl Layout {
         &self.regions
     }
 
-    /// The regions of a placement.
+    /// The regions that may hold a placement.
     #[must_use]
     pub fn regions_of(&self, placement: PlacementId) -> Vec<RegionId> {
+        self.placements
+            .get(placement)
+            .map(|placement| placement.regions.iter().copied().collect())
+            .unwrap_or_default()
+    }
+
+    /// Those that are active in its first epoch.
+    pub(crate) fn first_regions_of(&self, placement: PlacementId) -> Vec<RegionId> {
         let active = self.placements.get(placement).map(|placement| placement.active.keys());
         active.into_iter().flatten().map(|replica| replica.region).collect()
     }
 
-    /// The placements of a region.
+    /// The placements that a region may hold.
     #[must_use]
     pub fn placements_of(&self, region: RegionId) -> Vec<PlacementId> {
-        self.placements.iter().filter(|p| p.replica_of(region).is_some()).map(|p| p.id).collect()
+        self.placements.iter().filter(|p| p.regions.contains(&region)).map(|p| p.id).collect()
     }
 
     /// Whether that user may take part in conversations of that placement.
@@ -162,6 +177,11 @@ impl Layout {
             directory: self.placements.iter().map(described).collect(),
         })
     }
+}
+
+/// A region as an epoch names it.
+pub(crate) fn active(region: RegionId, placement: PlacementId) -> (ReplicaId, VerifyingKey) {
+    (replica(region, placement), key(region).verifying_key())
 }
 
 /// The replica that a region is in a placement.

@@ -34,7 +34,7 @@ const FENCED_WITHIN_US: u64 = 20_000_000;
 /// Damaged records that a verification looks for.
 const DAMAGED_MAX: usize = 8;
 
-/// What became of a region whose hardware lied.
+/// Whether a region counts, and what became of one whose hardware lied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Standing {
     /// Nothing did.
@@ -44,6 +44,8 @@ pub(crate) enum Standing {
     SecondLife(Moment),
     /// It was found out, and stays down.
     Lost,
+    /// It has no part in anything yet, and is not there.
+    Awaited,
 }
 
 impl World {
@@ -52,12 +54,17 @@ impl World {
         self.regions.get(&region).map_or(Standing::Honest, |region| region.standing)
     }
 
-    /// Whether a region's hardware may lie: one region's may. Of a second one it is as if nothing was.
-    pub(crate) fn may_lie(&mut self, region: RegionId) -> bool {
-        *self.liar.get_or_insert(region) == region
+    /// Whether operators have not admitted a region yet.
+    pub(crate) fn is_awaited(&self, region: RegionId) -> bool {
+        self.standing(region) == Standing::Awaited
     }
 
-    /// Whether a region's store is in a second life or was found out: what it says and what is said of it proves nothing about others.
+    /// Whether a region's hardware may lie: one region's may. Of a second one it is as if nothing was.
+    pub(crate) fn may_lie(&mut self, region: RegionId) -> bool {
+        !self.is_awaited(region) && *self.liar.get_or_insert(region) == region
+    }
+
+    /// Whether a region's store is in a second life or was found out, or is not there: what it says and what is said of it proves nothing about others.
     pub(crate) fn lies(&self, region: RegionId) -> bool {
         self.standing(region) != Standing::Honest
     }
@@ -186,6 +193,7 @@ impl World {
                     self.queue.put(self.now + FENCED_WITHIN_US, Event::SecondLifeEnds(id));
                 }
                 Standing::Lost => self.send_elsewhere(id),
+                Standing::Awaited => {}
             }
         }
     }

@@ -361,6 +361,7 @@ impl World {
             self.queue.put(now + back_us, Event::PipeReady(link, peer));
         }
         self.record_frame_read(peer, at, &frame);
+        let frame = self.heard_by_its_release(life.region, frame);
         self.bridge_hears(life, peer, Input::Frame(frame));
     }
 

@@ -67,6 +67,7 @@ use crdt::{DeviceId, RegionId};
 use devices::Device;
 use faults::Planned;
 use histories::Histories;
+use lies::Standing;
 use lines::Lines;
 use links::{Links, Way};
 use people::People;
@@ -182,7 +183,8 @@ impl World {
             changes_max: 1_024,
             layout,
         };
-        let placements = [WORLD, PINNED].map(|placement| (placement, world.layout.regions_of(placement)));
+        let placements =
+            [WORLD, PINNED].map(|placement| (placement, world.layout.first_regions_of(placement)));
         world.oracle.placements_are(placements.into());
         world.oracle.limits_members(world.layout.limits.members_max);
         world
@@ -192,6 +194,7 @@ impl World {
         let id = RegionId(of.number);
         self.set_wall_offset(id, of.wall_offset_us);
         if let Some(region) = self.regions.get_mut(&id) {
+            region.standing = if of.late { Standing::Awaited } else { Standing::Honest };
             region.sync_us = (of.sync_us_least, of.sync_us_most);
         }
     }
@@ -206,10 +209,10 @@ impl World {
         self.layout.signatures = signatures;
     }
 
-    /// Starts all regions.
+    /// Starts all regions that are there from the first.
     pub fn start_all(&mut self) {
         for region in self.layout.regions().to_vec() {
-            self.start(region);
+            self.supervised(region);
         }
     }
 
@@ -335,6 +338,7 @@ impl World {
             Event::Supervised(region) => self.supervised(region),
             Event::SecondLifeEnds(region) => self.second_life_ends(region),
             Event::OperatorsClose(region) => self.operators_close(region),
+            Event::OperatorsTell(region) => self.operators_tell(region),
             Event::ProcessRuns(life) => self.process_runs(life),
         }
     }

@@ -222,7 +222,7 @@ impl World {
                 }
             }
             What::Move { region } => {
-                if self.layout.regions().contains(&region) {
+                if self.layout.regions().contains(&region) && !self.is_awaited(region) {
                     self.act(id, Act::Move { region: address(region) });
                 }
             }
@@ -231,6 +231,7 @@ impl World {
                 let conversation = known.map(|(_, conversation)| *conversation);
                 self.misuse(id, conversation, &mut dice);
             }
+            What::Admit { region } => self.operators_admit(region),
             What::SetHome { region, user, home } => {
                 if let Some(user) = self.people.users.get(&user).copied() {
                     self.operate(region, user.placement(), operate::Act::SetHome { user, home });

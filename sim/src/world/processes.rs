@@ -172,6 +172,7 @@ impl World {
             | Event::Supervised(_)
             | Event::SecondLifeEnds(_)
             | Event::OperatorsClose(_)
+            | Event::OperatorsTell(_)
             | Event::ProcessRuns(_) => None,
         }
     }
@@ -209,7 +210,8 @@ impl World {
     /// A supervisor looks whether a region runs.
     pub(crate) fn supervised(&mut self, id: RegionId) {
         let may_start = |region: &Region| {
-            region.process.is_none() && region.held == 0 && region.standing != Standing::Lost
+            let is_there = !matches!(region.standing, Standing::Lost | Standing::Awaited);
+            region.process.is_none() && region.held == 0 && is_there
         };
         if self.regions.get(&id).is_some_and(may_start) {
             self.start(id);

@@ -25,9 +25,10 @@ use region::store::{StoreError, View};
 use region::{follow_epochs, meta, present};
 use replication::StoreId;
 use replication::bridge::{Bridge, OwnStore};
+use replication::epoch::EpochStatement;
 use replication::input::Input;
 use replication::placement::Placements;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A region: its machine, and the process on it if it runs.
@@ -35,6 +36,8 @@ use std::sync::Arc;
 pub(crate) struct Region {
     pub(crate) id: RegionId,
     pub(crate) disks: BTreeMap<PlacementId, Disk>,
+    /// The statements of epochs that operators have put beside them, in order.
+    pub(crate) given: BTreeMap<PlacementId, Vec<EpochStatement>>,
     pub(crate) clock: MachineClock,
     /// Microseconds that a sync takes, at least and at most.
     pub(crate) sync_us: (u64, u64),
@@ -58,6 +61,8 @@ pub(crate) struct Process {
     pub(crate) site: Arc<Site>,
     /// All placements, under the epochs in which its shards stand.
     pub(crate) placements: Placements,
+    /// Those in which it lacks what others hold.
+    pub(crate) behind: BTreeSet<PlacementId>,
     pub(crate) shards: BTreeMap<PlacementId, ShardTask>,
     pub(crate) bridges: BTreeMap<RegionId, BridgeTask>,
     /// Boxed: nodes of a map that grows at its end stay half empty, and a session is large.
@@ -72,6 +77,7 @@ impl Region {
         Self {
             id,
             disks: layout.placements_of(id).into_iter().map(disk).collect(),
+            given: layout.placements_of(id).into_iter().map(|of| (of, layout.first_epoch(of))).collect(),
             clock: MachineClock::default(),
             sync_us: (80, 300),
             slow_syncs: BTreeMap::new(),
@@ -147,12 +153,14 @@ impl World {
                     Dice::of(seed, "bridge", &[u64::from(id.0), u64::from(peer.0), life.number])
                 };
                 let bridge = |peer| Bridge::new(Layout::bridge(id, peer, &placements, stores.clone()));
+                let behind = shards.iter().filter(|(_, task)| task.is_behind()).map(|(id, _)| *id).collect();
                 region.process = Some(Process {
                     life,
                     clock: DisciplinedClock::new(floor),
                     site: layout.site(id),
                     bridges: peers.map(|peer| (peer, BridgeTask::new(bridge(peer), draws(peer)))).collect(),
                     placements,
+                    behind,
                     shards,
                     sessions: BTreeMap::new(),
                     audience: Audience::default(),
@@ -251,10 +259,12 @@ fn open(region: &mut Region, layout: &Layout, dice: &mut Dice) -> Result<Opened,
         torn_tails += u64::from(disk.cut_torn_tail());
         let known = placements.get_mut(placement).ok_or("the placement is not on the map")?;
         meta::check_format(disk.view()).map_err(|error| error.to_string())?;
-        for statement in
-            follow_epochs::kept(disk.view(), known.epoch, usize::MAX).map_err(|e| e.to_string())?
-        {
-            *known = known.follow(&statement).map_err(|error| error.to_string())?;
+        let kept = follow_epochs::kept(disk.view(), known.epoch, usize::MAX).map_err(|e| e.to_string())?;
+        let given = region.given.get(placement).map_or(&[][..], Vec::as_slice);
+        for statement in given.iter().chain(&kept) {
+            if statement.number > known.epoch {
+                *known = known.follow(statement).map_err(|error| error.to_string())?;
+            }
         }
         let expected = Layout::expected(region.id, *placement);
         let found = meta::check(disk.view(), &expected).map_err(|error| error.to_string())?;
@@ -268,7 +278,7 @@ fn open(region: &mut Region, layout: &Layout, dice: &mut Dice) -> Result<Opened,
         };
         let (started, batch) = meta::advance(found);
         write_now(disk, batch).map_err(|error| error.to_string())?;
-        let given = follow_epochs::to_keep(disk.view(), &layout.first_epoch(*placement));
+        let given = follow_epochs::to_keep(disk.view(), given);
         let given = given.map_err(|error| error.to_string())?;
         if !given.is_empty() {
             write_now(disk, given).map_err(|error| error.to_string())?;

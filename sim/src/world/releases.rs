@@ -80,6 +80,16 @@ impl World {
         said.encode_to_vec().into()
     }
 
+    /// A frame of a peer, as its release understands it: the core that plays an older one must not take the peer to agree on a version that it would not speak.
+    pub(crate) fn heard_by_its_release(&self, region: RegionId, frame: Bytes) -> Bytes {
+        let Some(Release { versions: (_, to), .. }) = self.releases.of(region) else { return frame };
+        let Ok(mut heard) = proto::Frame::decode(frame.clone()) else { return frame };
+        let spoken = |hello: &&mut proto::Hello| (hello.version_min..hello.version_max).contains(to);
+        let Some(hello) = heard.hello.as_mut().filter(spoken) else { return frame };
+        hello.version_max = *to;
+        heard.encode_to_vec().into()
+    }
+
     /// Why a region's release refuses these commits for a kind that it does not know; none if it knows all.
     pub(crate) fn is_later_to(
         &self,

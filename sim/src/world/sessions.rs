@@ -19,6 +19,7 @@ use gateway::input::{Identity, Input};
 use gateway::limits::UNSENT_BYTES_MAX;
 use gateway::output::Output;
 use gateway::query::{Query, QueryId};
+use gateway::site::Progress;
 use gateway::{Session, SharedDelivery};
 use gateway_protocol::v1::ServerFrame;
 use gateway_protocol::{Payload, Subprotocol};
@@ -72,7 +73,8 @@ impl World {
     pub(crate) fn begin_session(&mut self, life: Life, line: LineId, dice: Dice) {
         let Some(now) = self.present(life) else { return };
         let Some(process) = self.process(life) else { return };
-        let (core, outputs) = Session::open(Arc::clone(&process.site), &process.placements, now);
+        let progress = Progress { epochs: &process.placements, behind: &process.behind };
+        let (core, outputs) = Session::open(Arc::clone(&process.site), progress, now);
         let task = SessionTask {
             core,
             frames: VecDeque::new(),
@@ -365,6 +367,7 @@ impl World {
                 | Effect::Advanced { .. }
                 | Effect::Epoch(_)
                 | Effect::EpochRefused(_)
+                | Effect::CaughtUp
                 | Effect::PinBroken { .. }
                 | Effect::BehindFold { .. }
                 | Effect::Compact(_)

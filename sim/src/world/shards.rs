@@ -84,6 +84,11 @@ impl ShardTask {
         }
     }
 
+    /// Whether its replica has not caught up.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.shard.is_behind()
+    }
+
     /// What is being synced.
     pub(crate) fn outcome(&self) -> Option<&Outcome> {
         self.running.as_ref().map(|running| &running.outcome)
@@ -347,6 +352,7 @@ impl World {
                 }
                 // Its bridges have been told above.
                 Effect::Epoch(_) => {}
+                Effect::CaughtUp => self.catches_up(life, placement),
                 Effect::EpochRefused(why) => {
                     self.oracle.violate(self.now, Checker::Understood, format!("{}: {why}", life.region));
                 }

@@ -82,7 +82,10 @@ impl World {
             let count = device.client.unstable();
             return Some(format!("{id} has {count} commands in its outbox: {}", device.client));
         }
-        self.oracle.lacking().or_else(|| self.closed_bridge()).or_else(|| self.uncompacted())
+        self.is_behind()
+            .or_else(|| self.oracle.lacking())
+            .or_else(|| self.closed_bridge())
+            .or_else(|| self.uncompacted())
     }
 
     /// A running region whose files may still hold what was cut.

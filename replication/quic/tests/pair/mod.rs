@@ -270,7 +270,7 @@ impl RegionPort for MadeUpRegion {
     async fn deliver(&self, from: RegionId, delivery: Delivery) {
         self.delivered.fetch_add(1, Ordering::Relaxed);
         match delivery {
-            Delivery::PeerStarted { .. } | Delivery::Epochs { .. } => {}
+            Delivery::PeerStarted { .. } | Delivery::PeerCaughtUp { .. } | Delivery::Epochs { .. } => {}
             Delivery::Entries { .. } | Delivery::Registers { .. } if !self.takes => {
                 std::future::pending::<()>().await;
             }

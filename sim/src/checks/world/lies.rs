@@ -47,6 +47,10 @@ impl Lies {
         !self.regions.is_empty() || !self.misled.is_empty()
     }
 
+    pub(super) fn do_not_count(&self, region: RegionId) -> bool {
+        self.regions.contains(&region)
+    }
+
     pub(super) fn have_misled(&self, device: DeviceId) -> bool {
         self.misled.contains(&device)
     }

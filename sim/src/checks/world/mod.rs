@@ -24,6 +24,7 @@
 //! What must always hold: the record (`record/`) never asks the product's vectors, cuts or digests; a hook costs constant or logarithmic time; switched
 //! off, only what people know of their screens is kept.
 
+mod admitted;
 mod alone;
 mod amended;
 mod bounded;
@@ -52,6 +53,7 @@ mod told;
 mod verdict;
 
 use crate::world::Moment;
+use admitted::Admitted;
 use alone::Alone;
 use crdt::{DeviceId, MessageId, PlacementId, RegionId, UserId};
 use forwarded::Forwards;
@@ -124,6 +126,8 @@ pub struct Marks {
     pub fenced: u64,
     /// Shards that went on under another epoch.
     pub epochs: u64,
+    /// A region that operators had admitted came to hold all that the others did.
+    pub caught_up: u64,
     /// Regions that were lost, because their hardware lied and was found out.
     pub lost: u64,
     /// Alarms about such regions.
@@ -136,6 +140,7 @@ pub(crate) struct Oracle {
     record: Record,
     residency: Residency,
     alone: Alone,
+    admitted: Admitted,
     violations: Vec<Violation>,
     tallies: Tallies,
     lies: Lies,

@@ -46,6 +46,9 @@ const REFUSALS: [&str; 24] = [
 /// The code with which a device is told that its region cannot read its store.
 const UNAVAILABLE: &str = "region_unavailable";
 
+/// The code with which a region that was admitted and has not caught up sends devices elsewhere.
+const BEHIND: &str = "region_behind";
+
 /// The code with which a session that closes for slowness says so; a device that is slow and reads hears it.
 const SLOW: &str = "slow_device";
 
@@ -134,6 +137,9 @@ impl Oracle {
         }
         if code == UNAVAILABLE && device.unread > 0 {
             device.unread -= 1;
+            return Ok(());
+        }
+        if code == BEHIND && self.admitted.were_any() {
             return Ok(());
         }
         if code == SLOW && self.marks.slow > 0 {

@@ -126,6 +126,7 @@ impl Oracle {
                 self.is_refused(id, command, &code, &message)
             }
             Event::SignedIn { placement, region } => {
+                self.may_welcome(at, id, placement, &region);
                 self.is_served(at, id, placement, &region);
                 Ok(())
             }

@@ -25,6 +25,8 @@ pub enum Checker {
     StableEverywhere,
     /// 1: what was acknowledged is not refused afterwards.
     RefusedAfterAcknowledged,
+    /// 1: a region that was admitted answers nobody before it holds what the others held.
+    Admitted,
     /// 2: nothing is acknowledged, delivered or sent on before it is durable.
     Durable,
     /// 3: regions at the same operations hold the same bytes.
@@ -95,10 +97,11 @@ pub enum Checker {
 
 impl Checker {
     /// All of them.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::Lost,
         Self::StableEverywhere,
         Self::RefusedAfterAcknowledged,
+        Self::Admitted,
         Self::Durable,
         Self::Equal,
         Self::Replayed,
@@ -138,7 +141,11 @@ impl Checker {
     #[must_use]
     pub const fn promise(self) -> u8 {
         match self {
-            Self::Lost | Self::StableEverywhere | Self::RefusedAfterAcknowledged | Self::Whole => 1,
+            Self::Lost
+            | Self::StableEverywhere
+            | Self::RefusedAfterAcknowledged
+            | Self::Admitted
+            | Self::Whole => 1,
             Self::Durable => 2,
             Self::Equal
             | Self::Replayed
@@ -174,6 +181,7 @@ impl Checker {
             Self::Lost
             | Self::StableEverywhere
             | Self::RefusedAfterAcknowledged
+            | Self::Admitted
             | Self::Durable
             | Self::Equal
             | Self::Replayed
@@ -214,6 +222,7 @@ impl Checker {
             Self::Lost => "nothing acknowledged is lost",
             Self::StableEverywhere => "what is stable is everywhere",
             Self::RefusedAfterAcknowledged => "what was acknowledged is never refused",
+            Self::Admitted => "who was admitted catches up before anybody is answered",
             Self::Durable => "visible only when durable",
             Self::Equal => "regions are equal",
             Self::Replayed => "a region holds what its log gives",

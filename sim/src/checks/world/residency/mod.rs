@@ -36,6 +36,12 @@ impl Residency {
         self.taint.watch_placement(PINNED);
     }
 
+    pub(super) fn is_admitted(&mut self, placements: &[PlacementId], region: RegionId) {
+        if placements.contains(&PINNED) {
+            self.regions.push(region);
+        }
+    }
+
     pub(super) fn watch_user(&mut self, user: UserId) {
         self.taint.watch_user(user);
     }
