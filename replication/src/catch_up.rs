@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The version of the protocol that has it.
 pub(crate) const VERSION: u32 = 2;
 
-/// What of the beginning of a connection is not over, by placement.
+/// What of the beginning of a connection is not over, by placement. Bounded: the partitions of each shared placement, twice, for as long as that takes.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CatchUp {
     /// What the peer is to be sent before it is told.
