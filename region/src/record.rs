@@ -149,7 +149,8 @@ mod tests {
     use super::*;
     use crate::item::ArrivalNumber;
     use crdt::{
-        Bucket, ConversationId, Dot, Incarnation, MessageId, RegionId, ReplicaId, Sequence, Timestamp, UserId,
+        Bucket, ConversationId, Dot, Incarnation, MessageId, Place, RegionId, ReplicaId, Sequence, Timestamp,
+        UserId,
     };
     use proptest::prelude::*;
     use replication::log::ChangeNumber;
@@ -228,5 +229,20 @@ mod tests {
             harmed[at.index(value.len())] ^= 4;
             prop_assert!(unseal::<ConversationRecord>(&key, harmed.into()).is_err());
         }
+    }
+
+    #[test]
+    fn places_of_an_identity_ascend_or_the_record_is_damaged() {
+        let replica = ReplicaId { region: RegionId(1), incarnation: Incarnation(2) };
+        let dot = Dot { replica, sequence: Sequence(4) };
+        let logged = |hlc| LoggedPlace { place: Place { hlc: Timestamp(hlc), dot }, position: Position(1) };
+        let key = Key::Identity(ConversationId(5), UserId(1), MessageId(1)).encode();
+        let reads = |places: Vec<LoggedPlace>| {
+            let sealed = seal(&key, &IdentityRecord { places });
+            unseal::<IdentityRecord>(&key, sealed).is_ok()
+        };
+        assert!(reads(vec![logged(1), logged(2)]));
+        assert!(!reads(vec![logged(2), logged(1)]), "backwards");
+        assert!(!reads(vec![logged(1), logged(1)]), "one twice");
     }
 }
