@@ -56,7 +56,7 @@ pub(crate) struct Ticks {
     waiting: BTreeMap<Key, Waiting>,
     /// Who was there from the start, if the client has been shown the start.
     first_members: Option<BTreeSet<UserId>>,
-    /// What may be hidden from those who were added: all that any of their adds hides. Of several at once the region hides only what all of
+    /// What may be hidden from those who were added: all that any of their adds hides, those that a leave undid too. Of several at once the region hides only what all of
     /// them do, but a device that was given the conversation under one of them has passed over what that one hid.
     hidden: BTreeMap<UserId, Cut>,
     /// Users who were there before this one: they sent receipts, and nothing that those cover told of an adding.
@@ -89,8 +89,8 @@ impl Ticks {
 
     /// A member was added, and is not shown what `since` covers.
     pub(crate) fn note_added(&mut self, user: UserId, since: &Cut) {
-        self.gone.remove(&user);
         self.keep_told(user);
+        self.gone.remove(&user);
         if let Some(first) = &mut self.first_members {
             // Nobody is added who is a member: they had left, which this client may not have been shown.
             first.remove(&user);
@@ -110,16 +110,17 @@ impl Ticks {
         }
     }
 
-    /// A member left. What is said while they are away stays hidden from them when they are added again, so what they were before does not count any more.
+    /// A member left. What is said while they are away stays hidden from them when they are added again, and so does what an add hid that the leave undid: their devices have passed over it.
     pub(crate) fn note_left(&mut self, user: UserId) {
         self.keep_told(user);
         if let Some(first) = &mut self.first_members {
             first.remove(&user);
         }
-        self.hidden.remove(&user);
         self.elders.remove(&user);
         if self.gone.len() < limits::RECEIPTS_MAX {
             self.gone.insert(user);
+        } else {
+            self.hidden.remove(&user);
         }
     }
 
@@ -268,6 +269,9 @@ impl Ticks {
 
     /// Whether a receipt of that user can confirm that operation.
     fn may_count(&self, user: UserId, dot: Dot) -> bool {
+        if self.gone.contains(&user) {
+            return false;
+        }
         match (self.hidden.get(&user), &self.first_members) {
             (Some(hidden), _) => !hidden.covers(dot),
             (None, Some(first)) => first.contains(&user),
@@ -310,6 +314,23 @@ mod tests {
             ticks.note_added(reader, &[dot(1, 2)].into_iter().collect());
             assert_eq!(receipt(&mut ticks, &[dot(1, 3)]), 1);
         }
+    }
+
+    /// Seed 600013 of `comings-and-goings`: two regions add the reader, who leaves the one of them before it has heard of the other's.
+    #[test]
+    fn what_an_add_hid_that_a_leave_undid_is_not_ticked_when_another_add_turns_up() {
+        let reader = UserId::new(PlacementId(1), 2);
+        let mut ticks = Ticks::default();
+        ticks.note_created(&[]);
+        ticks.note_dot(MessageId(1), dot(3, 2));
+        ticks.note_added(reader, &[dot(3, 2)].into_iter().collect());
+        assert_eq!(receipt(&mut ticks, &[dot(3, 3)]), 0, "it is hidden from them");
+        ticks.note_left(reader);
+        assert_eq!(ticks.note_dot(MessageId(1), dot(2, 2)), []);
+        ticks.note_added(reader, &[dot(2, 2)].into_iter().collect());
+        assert_eq!(receipt(&mut ticks, &[dot(2, 4), dot(3, 4)]), 0, "their device has passed over it");
+        ticks.note_dot(MessageId(2), dot(3, 5));
+        assert_eq!(receipt(&mut ticks, &[dot(3, 5)]), 1, "what came after is theirs");
     }
 
     /// Seed 52 of `comings-and-goings`: the author and the creator's add had moved to another region, and came again from there.
