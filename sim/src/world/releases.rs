@@ -80,13 +80,20 @@ impl World {
         said.encode_to_vec().into()
     }
 
-    /// A frame of a peer, as its release understands it: the core that plays an older one must not take the peer to agree on a version that it would not speak.
-    pub(crate) fn heard_by_its_release(&self, region: RegionId, frame: Bytes) -> Bytes {
-        let Some(Release { versions: (_, to), .. }) = self.releases.of(region) else { return frame };
+    /// A frame of a peer, as its release understands it: the core that plays another one must not take the peer to agree on a version that it would not speak, nor find one where
+    /// the two releases share none.
+    pub(crate) fn heard_by_its_release(&mut self, region: RegionId, frame: Bytes) -> Bytes {
+        let Some(&Release { versions: (from, to), .. }) = self.releases.of(region) else { return frame };
         let Ok(mut heard) = proto::Frame::decode(frame.clone()) else { return frame };
-        let spoken = |hello: &&mut proto::Hello| (hello.version_min..hello.version_max).contains(to);
-        let Some(hello) = heard.hello.as_mut().filter(spoken) else { return frame };
-        hello.version_max = *to;
+        let Some(hello) = &mut heard.hello else { return frame };
+        if hello.version_max < from || to < hello.version_min {
+            self.releases.strange.insert(region);
+            (hello.version_min, hello.version_max) = (u32::MAX, u32::MAX);
+        } else if to < hello.version_max {
+            hello.version_max = to;
+        } else {
+            return frame;
+        }
         heard.encode_to_vec().into()
     }
 
