@@ -34,6 +34,7 @@ scenarios!(
     "killed-over-and-over",
     "killed-while-it-waits",
     "limits-at-the-brink",
+    "lost-and-replaced",
     "lost-for-good",
     "many-hands",
     "new-year",

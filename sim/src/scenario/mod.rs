@@ -134,6 +134,8 @@ pub struct Machines {
     pub clock_off_ms: Amount,
     /// How long tasks and threads take.
     pub pace: Pace,
+    /// Seconds after which operators give a lost region new disks and admit it again; they never do if that is not said.
+    pub replaced_after_s: Option<Amount>,
 }
 
 /// How long what drives the cores takes.
@@ -375,6 +377,7 @@ impl Default for Machines {
             clocks_off_percent: 0,
             clock_off_ms: Amount::range(0, 10_000),
             pace: Pace::Irregular,
+            replaced_after_s: None,
         }
     }
 }

@@ -88,6 +88,7 @@ pub fn draw(scenario: &Scenario, seed: u64) -> Script {
         seed,
         length_us: begins_us + storm_us,
         healed_within_us: scenario.healed_within_s * 1_000_000,
+        replaced_after_us: None,
         dark: Vec::new(),
         checks: scenario.checks.clone(),
         eu_regions: u16::try_from(scenario.topology.eu.len()).unwrap_or(u16::MAX),
@@ -101,6 +102,7 @@ pub fn draw(scenario: &Scenario, seed: u64) -> Script {
         acts: Vec::new(),
         faults: Vec::new(),
     };
+    script.replaced_after_us = replaced_after_us(&mut lot, scenario);
     script.dark = dark(&mut lot, scenario, &script.regions);
     script.ways = ways(&mut lot, scenario, &script.regions);
     script.devices = draw_people::devices(&mut lot, scenario, &script);
@@ -127,6 +129,13 @@ fn regions(lot: &mut Lot, scenario: &Scenario) -> Vec<Region> {
         Region { number, name, wall_offset_us, sync_us_least, sync_us_most, late }
     };
     number.map(region).collect()
+}
+
+/// When operators replace what is lost, if they do: where swarms are drawn, every other seed is without.
+fn replaced_after_us(lot: &mut Lot, scenario: &Scenario) -> Option<u64> {
+    let after = scenario.machines.replaced_after_s.as_ref()?;
+    let never = lot.swarm && lot.dice("replaced").one_in(2);
+    (!never).then(|| lot.amount("replaced_after_s", after) * 1_000_000)
 }
 
 /// Regions that come back last. At least two others are left, which see each other: where not every two do, there are none.

@@ -37,6 +37,9 @@ pub struct Script {
     pub length_us: u64,
     /// How long the healed world may take to be whole and quiet.
     pub healed_within_us: u64,
+    /// How long operators take to give a lost region new disks, in microseconds, and to admit it again; none if they never do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_after_us: Option<u64>,
     /// Regions that are cut off until the others have become whole without them.
     #[serde(default)]
     pub dark: Vec<u16>,

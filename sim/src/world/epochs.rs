@@ -1,11 +1,13 @@
-//! Epochs in a world: operators close a region that is lost for good, one region is told, and the others hear of it over their bridges.
+//! Epochs in a world: operators close a region that is lost for good, admit one that was not there, or give a lost one new disks and admit it as another replica. One region is told, and
+//! the others hear of it over their bridges.
 //!
 //! What must always hold: operators sign one row of epochs, whomever they tell first (history 18); bridges are told once the shard has it durably; a region whose replica is closed ends.
 
 use crate::world::World;
-use crate::world::layout::{self, Layout, operators};
+use crate::world::layout::{Layout, operators};
 use crate::world::lies::Standing;
 use crate::world::queue::{Event, Life, Moment};
+use crate::world::regions::new_disks;
 use crdt::{PlacementId, RegionId, ReplicaId};
 use ed25519_dalek::VerifyingKey;
 use region::shard::Input;
@@ -37,9 +39,18 @@ impl Operators {
         self.sign(placement, |active| active.retain(|replica, _| replica.region != region));
     }
 
-    /// Admits a region to a placement that it may hold, if it is not active there.
-    fn admit(&mut self, placement: PlacementId, region: RegionId) {
-        self.sign(placement, |active| active.extend([layout::active(region, placement)]));
+    /// Admits a region to a placement that it may hold as that replica, if it is not active there as such; what it was before is closed.
+    fn admit(&mut self, placement: PlacementId, admitted: (ReplicaId, VerifyingKey)) {
+        self.sign(placement, |active| {
+            active.retain(|replica, _| replica.region != admitted.0.region);
+            active.extend([admitted]);
+        });
+    }
+
+    /// Whether a region is the only one that is active in a placement.
+    fn is_alone(&self, placement: PlacementId, region: RegionId) -> bool {
+        let active = self.placements.get(&placement).map(|placement| placement.active.keys());
+        active.is_some_and(|mut active| active.all(|replica| replica.region == region))
     }
 
     /// Signs the next epoch of a placement, if that changes who is active, and somebody is left.
@@ -70,13 +81,24 @@ impl Operators {
 }
 
 impl World {
+    /// From now on operators give a region that is lost new disks so long after that.
+    pub const fn replace_lost_after(&mut self, us: u64) {
+        self.replaced_after_us = Some(us);
+    }
+
     /// Operators hear that a region is lost for good.
     pub(crate) fn will_be_closed(&mut self, region: RegionId) {
         self.queue.put(self.now + CLOSED_AFTER_US, Event::OperatorsClose(region));
+        if let Some(after_us) = self.replaced_after_us {
+            self.queue.put(self.now + after_us, Event::OperatorsReplace(region));
+        }
     }
 
-    /// They close it.
+    /// They close it, if it has not been replaced.
     pub(crate) fn operators_close(&mut self, region: RegionId) {
+        if self.standing(region) != Standing::Lost {
+            return;
+        }
         for placement in self.layout.placements_of(region) {
             self.operators.close(placement, region);
         }
@@ -85,11 +107,39 @@ impl World {
 
     /// Operators admit a region that had no part in anything: they give it all epochs, on empty disks, and start it.
     pub(crate) fn operators_admit(&mut self, id: RegionId) {
-        if !self.is_awaited(id) {
+        if self.is_awaited(id) {
+            self.admit_region(id);
+        }
+    }
+
+    /// They give a lost region new disks: it is another replica from then on, and has what the others have. One that was the only one of a placement stays lost, as nobody has anything.
+    pub(crate) fn operators_replace(&mut self, id: RegionId) {
+        if !self.waits_for_disks(id) {
             return;
         }
+        let placements = self.layout.placements_of(id);
+        self.trace.tell(self.now, || format!("{id} is given new disks"));
+        let before = placements.iter().map(|placement| self.layout.replica(id, *placement)).collect();
+        self.oracle.is_replaced(id, before);
+        self.layout.replace(id);
+        let disks = new_disks(id, &self.layout);
+        if let Some(region) = self.regions.get_mut(&id) {
+            region.disks = disks;
+        }
+        self.admit_region(id);
+    }
+
+    /// Whether a region is lost, and operators are going to give it new disks.
+    pub(crate) fn waits_for_disks(&self, id: RegionId) -> bool {
+        let mut placements = self.layout.placements_of(id).into_iter();
+        self.replaced_after_us.is_some()
+            && self.standing(id) == Standing::Lost
+            && !placements.any(|placement| self.operators.is_alone(placement, id))
+    }
+
+    fn admit_region(&mut self, id: RegionId) {
         for placement in self.layout.placements_of(id) {
-            self.operators.admit(placement, id);
+            self.operators.admit(placement, self.layout.active(id, placement));
             let signed =
                 self.layout.first_epoch(placement).into_iter().chain(self.operators.signed(placement));
             let given = signed.collect();
@@ -150,6 +200,7 @@ impl World {
             process.behind.remove(&placement);
         }
         self.oracle.has_caught_up(self.now, placement, life.region);
+        self.call_home(life.region, placement);
     }
 
     /// A region that was admitted and has not caught up, where that is.

@@ -40,6 +40,8 @@ pub struct Layout {
     pub(crate) limits: Limits,
     /// How its regions sign.
     pub(crate) signatures: Arc<dyn Signatures>,
+    /// How often each region was given new disks.
+    replaced: BTreeMap<RegionId, u64>,
 }
 
 /// Milliseconds after which a text that was cut leaves older files: a day is longer than a world lives.
@@ -60,7 +62,7 @@ impl Layout {
         let pinned: Vec<RegionId> = regions.iter().copied().filter(is_pinned).collect();
         let placement = |id: PlacementId, regions: &[RegionId]| {
             let at_first = regions.iter().filter(|region| !is_late(region));
-            let active = at_first.map(|region| active(*region, id));
+            let active = at_first.map(|region| active(*region, id, 0));
             let before = Placement::new(id, regions.iter().copied().collect(), operators().verifying_key());
             let first = EpochStatement::sign(&before, active.collect(), &operators());
             (before.follow(&first).unwrap_or(before), first)
@@ -69,7 +71,8 @@ impl Layout {
             [placement(WORLD, &regions), placement(PINNED, &pinned)].into_iter().unzip();
         let placements = Placements::new(placements);
         let limits = Limits { compact_after_ms: COMPACT_AFTER_MS, ..Limits::default() };
-        Self { regions, placements, first, limits, signatures: Arc::new(Seals) }
+        let replaced = BTreeMap::new();
+        Self { regions, placements, first, limits, signatures: Arc::new(Seals), replaced }
     }
 
     /// The map of a script.
@@ -118,9 +121,29 @@ impl Layout {
         user.placement() == WORLD || placement == PINNED
     }
 
-    pub(crate) fn expected(region: RegionId, placement: PlacementId) -> Expected {
+    /// The replica that a region is in a placement, since it was last given new disks.
+    pub(crate) fn replica(&self, region: RegionId, placement: PlacementId) -> ReplicaId {
+        replica(region, placement, self.times_replaced(region))
+    }
+
+    /// A region as an epoch names it.
+    pub(crate) fn active(&self, region: RegionId, placement: PlacementId) -> (ReplicaId, VerifyingKey) {
+        active(region, placement, self.times_replaced(region))
+    }
+
+    /// How often a region was given new disks.
+    pub(crate) fn times_replaced(&self, region: RegionId) -> u64 {
+        self.replaced.get(&region).copied().unwrap_or(0)
+    }
+
+    /// A region is given new disks: from now on it is another replica.
+    pub(crate) fn replace(&mut self, region: RegionId) {
+        *self.replaced.entry(region).or_default() += 1;
+    }
+
+    pub(crate) fn expected(&self, region: RegionId, placement: PlacementId) -> Expected {
         Expected {
-            replica: replica(region, placement),
+            replica: self.replica(region, placement),
             region_name: name(region),
             placement,
             placement_name: format!("placement-{}", placement.0),
@@ -141,9 +164,9 @@ impl Layout {
         let pins = [WORLD, PINNED].into_iter();
         ShardConfig {
             allowed_pins: pins.filter(|pin| *pin == WORLD || placement.id == PINNED).collect(),
-            replica: replica(region, placement.id),
+            replica: self.replica(region, placement.id),
             placement,
-            signing_key: key(region),
+            signing_key: key(region, self.times_replaced(region)),
             signatures: Arc::clone(&self.signatures),
             limits: self.limits.clone(),
         }
@@ -163,7 +186,7 @@ impl Layout {
         let held = |placement: PlacementId| {
             let secret = [placement.0.to_be_bytes()[1]; 32];
             let keys = CursorKeys { current: CursorKey::new(1, CLUSTER, &secret), previous: None };
-            (placement, HeldPlacement { replica: replica(region, placement), keys })
+            (placement, HeldPlacement { replica: self.replica(region, placement), keys })
         };
         let described = |placement: &Placement| {
             let regions = placement.regions.iter().map(|region| (*region, described_region(*region)));
@@ -179,15 +202,12 @@ impl Layout {
     }
 }
 
-/// A region as an epoch names it.
-pub(crate) fn active(region: RegionId, placement: PlacementId) -> (ReplicaId, VerifyingKey) {
-    (replica(region, placement), key(region).verifying_key())
+fn active(region: RegionId, placement: PlacementId, replaced: u64) -> (ReplicaId, VerifyingKey) {
+    (replica(region, placement, replaced), key(region, replaced).verifying_key())
 }
 
-/// The replica that a region is in a placement.
-#[must_use]
-pub fn replica(region: RegionId, placement: PlacementId) -> ReplicaId {
-    let incarnation = Incarnation(u64::from(region.0) << 8 | u64::from(placement.0));
+fn replica(region: RegionId, placement: PlacementId, replaced: u64) -> ReplicaId {
+    let incarnation = Incarnation(replaced << 32 | u64::from(region.0) << 8 | u64::from(placement.0));
     ReplicaId { region, incarnation }
 }
 
@@ -221,6 +241,9 @@ pub(crate) fn operators() -> SigningKey {
     SigningKey::from_bytes(&[99; 32])
 }
 
-fn key(region: RegionId) -> SigningKey {
-    SigningKey::from_bytes(&[region.0.to_be_bytes()[1]; 32])
+/// New disks come with a new key.
+fn key(region: RegionId, replaced: u64) -> SigningKey {
+    let mut bytes = [region.0.to_be_bytes()[1]; 32];
+    bytes[0] ^= replaced.to_be_bytes()[7];
+    SigningKey::from_bytes(&bytes)
 }

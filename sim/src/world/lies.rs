@@ -7,8 +7,8 @@
 //!   (`replication/src/greet.rs`, `resume.rs`). A store that is gone from a folder that remembers it is refused by name, which is the driver's part
 //!   (`region/rocks/src/data_folder.rs`, held to it by its own tests); here its contract is kept.
 //!
-//! A region that was found out is lost: it stays down, the people who live there are sent elsewhere, and operators close it by an epoch (`epochs.rs`). An operator who has
-//! put an old copy in place and hears nothing of it takes it out again once all links are whole.
+//! A region that was found out is lost: it stays down, the people who live there are sent elsewhere, and operators close it by an epoch (`epochs.rs`). In some worlds they give it new
+//! disks later, and it comes back as another replica; then people come home. An operator who has put an old copy in place and hears nothing of it takes it out again once all links are whole.
 //!
 //! - *A branch* of a chain, whose other one somebody else has, is taken from a second life by who met it first. Where the two regions meet, the bridge names it.
 //!
@@ -20,7 +20,7 @@ use crate::world::disk::Tail;
 use crate::world::layout::address;
 use crate::world::queue::{Event, Moment};
 use crate::world::regions::Region;
-use crdt::{DeviceId, PlacementId, RegionId};
+use crdt::{DeviceId, PlacementId, RegionId, ReplicaId};
 use gateway_client::Act;
 use region::item::Change;
 use region::log_view::StoreLog;
@@ -121,7 +121,7 @@ impl World {
     /// Notes whether a region has just taken an operation of a store's second life of which another honest region holds another branch. What devices are shown need not differ: the salts do.
     pub(crate) fn note_branches(&mut self, id: RegionId, placement: PlacementId, effects: &[Effect]) {
         let changes = effects.iter().filter(|_| !self.lies(id)).filter_map(|effect| match effect {
-            Effect::Changed(change) if self.lies(change.item.dot.replica.region) => Some(change),
+            Effect::Changed(change) if self.is_doubtful(change.item.dot.replica, placement) => Some(change),
             _ => None,
         });
         let head = |region: &Region, change: &Change| {
@@ -170,6 +170,11 @@ impl World {
         self.will_be_closed(id);
     }
 
+    /// Whether a replica lies, or was lost and replaced.
+    fn is_doubtful(&self, replica: ReplicaId, placement: PlacementId) -> bool {
+        self.lies(replica.region) || self.layout.replica(replica.region, placement) != replica
+    }
+
     /// The people who live in a lost region are sent to another one of theirs.
     fn send_elsewhere(&mut self, id: RegionId) {
         let here = self.devices.iter().filter(|(_, device)| device.region == id);
@@ -178,8 +183,22 @@ impl World {
         for (device, placement) in there {
             let homes = self.layout.regions_of(placement);
             if let Some(region) = homes.into_iter().find(|home| !self.lies(*home)) {
+                self.regions.entry(id).and_modify(|lost| _ = lost.away.insert(device));
                 self.act(device, Act::Move { region: address(region) });
             }
+        }
+    }
+
+    /// Those of a placement's users come home who live in a region that was replaced, and has what the others have.
+    pub(crate) fn call_home(&mut self, id: RegionId, placement: PlacementId) {
+        let is_of_it = |device: &DeviceId| {
+            self.devices.get(device).is_some_and(|known| known.user.placement() == placement)
+        };
+        let away = self.regions.get(&id).map(|region| &region.away);
+        let home: Vec<DeviceId> = away.into_iter().flatten().copied().filter(is_of_it).collect();
+        for device in home {
+            self.regions.entry(id).and_modify(|region| _ = region.away.remove(&device));
+            self.act(device, Act::Move { region: address(id) });
         }
     }
 

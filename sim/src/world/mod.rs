@@ -52,7 +52,7 @@ pub(crate) use draw_faults::{FAULT_KINDS, FaultPlaces, draw_fault};
 use epochs::Operators;
 pub use faults::Fault;
 pub(crate) use layout::region_named;
-pub use layout::{Layout, PINNED, START_US, WORLD, address, replica};
+pub use layout::{Layout, PINNED, START_US, WORLD, address};
 pub use lines::Profile;
 pub use queue::Moment;
 pub use service::ServiceTimes;
@@ -109,6 +109,8 @@ pub struct World {
     /// Whose hardware lies, if any region's does.
     liar: Option<RegionId>,
     operators: Operators,
+    /// How long operators take to give a lost region new disks, if they do.
+    replaced_after_us: Option<u64>,
     /// Letters in a shard's mailbox above which commands are refused as busy.
     mailbox_max: usize,
     /// Changes that wait for a session before it misses some.
@@ -131,6 +133,7 @@ impl World {
         world.links.window_bytes = whole(script.limits.window_bytes);
         world.mailbox_max = whole(script.limits.mailbox);
         world.changes_max = whole(script.limits.changes);
+        world.replaced_after_us = script.replaced_after_us;
         world.service = match script.pace {
             Pace::Irregular => ServiceTimes::EXPLORING,
             Pace::Measured => ServiceTimes::MEASURED,
@@ -179,6 +182,7 @@ impl World {
             hampered: false,
             liar: None,
             operators: Operators::of(&layout),
+            replaced_after_us: None,
             mailbox_max: 1_024,
             changes_max: 1_024,
             layout,
@@ -339,6 +343,7 @@ impl World {
             Event::SecondLifeEnds(region) => self.second_life_ends(region),
             Event::OperatorsClose(region) => self.operators_close(region),
             Event::OperatorsTell(region) => self.operators_tell(region),
+            Event::OperatorsReplace(region) => self.operators_replace(region),
             Event::ProcessRuns(life) => self.process_runs(life),
         }
     }

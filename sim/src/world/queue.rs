@@ -85,6 +85,8 @@ pub(crate) enum Event {
     SecondLifeEnds(RegionId),
     /// Operators close a region that is lost.
     OperatorsClose(RegionId),
+    /// Operators give a lost region new disks.
+    OperatorsReplace(RegionId),
     /// Operators tell of the epochs that are about that region, until they are followed.
     OperatorsTell(RegionId),
     /// A process that was held up takes the next of what waited for it.

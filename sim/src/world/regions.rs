@@ -18,7 +18,7 @@ use crate::world::record::record_batch;
 use crate::world::sessions::SessionTask;
 use crate::world::shards::ShardTask;
 use crdt::disciplined_clock::DisciplinedClock;
-use crdt::{Now, PlacementId, RegionId};
+use crdt::{DeviceId, Now, PlacementId, RegionId};
 use gateway::site::Site;
 use region::shard::Shard;
 use region::store::{StoreError, View};
@@ -49,6 +49,8 @@ pub(crate) struct Region {
     pub(crate) held: u32,
     /// What became of it, if its hardware lied.
     pub(crate) standing: Standing,
+    /// Who lives there and was sent elsewhere.
+    pub(crate) away: BTreeSet<DeviceId>,
     pub(crate) starts: u64,
     pub(crate) process: Option<Process>,
 }
@@ -73,10 +75,9 @@ pub(crate) struct Process {
 
 impl Region {
     pub(crate) fn new(id: RegionId, layout: &Layout) -> Self {
-        let disk = |placement: PlacementId| (placement, Disk::named(format!("{placement} of {id}")));
         Self {
             id,
-            disks: layout.placements_of(id).into_iter().map(disk).collect(),
+            disks: new_disks(id, layout),
             given: layout.placements_of(id).into_iter().map(|of| (of, layout.first_epoch(of))).collect(),
             clock: MachineClock::default(),
             sync_us: (80, 300),
@@ -84,6 +85,7 @@ impl Region {
             slow_steps: BTreeMap::new(),
             held: 0,
             standing: Standing::Honest,
+            away: BTreeSet::new(),
             starts: 0,
             process: None,
         }
@@ -239,6 +241,12 @@ impl World {
     }
 }
 
+/// Disks with nothing on them.
+pub(crate) fn new_disks(id: RegionId, layout: &Layout) -> BTreeMap<PlacementId, Disk> {
+    let disk = |placement: PlacementId| (placement, Disk::named(format!("{placement} of {id}")));
+    layout.placements_of(id).into_iter().map(disk).collect()
+}
+
 /// What a region found when it started.
 struct Opened {
     stores: BTreeMap<PlacementId, OwnStore>,
@@ -266,7 +274,7 @@ fn open(region: &mut Region, layout: &Layout, dice: &mut Dice) -> Result<Opened,
                 *known = known.follow(statement).map_err(|error| error.to_string())?;
             }
         }
-        let expected = Layout::expected(region.id, *placement);
+        let expected = layout.expected(region.id, *placement);
         let found = meta::check(disk.view(), &expected).map_err(|error| error.to_string())?;
         let found = match found {
             Some(found) => found,

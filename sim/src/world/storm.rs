@@ -75,9 +75,12 @@ impl World {
         if !self.lost_are_closed() {
             return Some("a lost region is not closed".to_owned());
         }
+        if let Some(region) = self.lost().find(|id| self.waits_for_disks(*id)) {
+            return Some(format!("{region} has not been given new disks"));
+        }
         // What it alone had taken may stay in an outbox for ever: of the rest the oracle knows whether it must be stable.
         let waits = self.devices.iter().find(|(_, device)| device.client.unstable() > 0);
-        let waits = waits.filter(|_| self.lost().next().is_none());
+        let waits = waits.filter(|_| self.oracle.marks.lost == 0);
         if let Some((id, device)) = waits {
             let count = device.client.unstable();
             return Some(format!("{id} has {count} commands in its outbox: {}", device.client));

@@ -34,6 +34,13 @@ pub(crate) struct Alone {
     members: BTreeMap<(RegionId, UserId, ConversationId), Moment>,
 }
 
+impl Alone {
+    /// A region's store is another one.
+    pub(super) fn forget_members(&mut self, region: RegionId) {
+        self.members.retain(|(of, ..), _| *of != region);
+    }
+}
+
 impl Oracle {
     /// A fault begins or ends that is not of a way between regions.
     pub(crate) const fn is_troubled(&mut self, at: Moment, begins: bool) {

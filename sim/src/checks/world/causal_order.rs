@@ -106,7 +106,7 @@ impl Oracle {
             self.look_at(checker);
         }
         let item = &change.item;
-        let of_second_life = self.is_muted(item.dot.replica.region);
+        let of_second_life = self.lies.doubt(item.dot.replica);
         if of_second_life {
             self.record.forget_if_alone(change.conversation, item);
         }

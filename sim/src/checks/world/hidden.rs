@@ -39,6 +39,12 @@ struct MarkFacts {
 }
 
 impl HiddenFacts {
+    /// A region's store is another one.
+    pub(super) fn forget_store(&mut self, region: RegionId) {
+        self.told_by.retain(|(of, _), _| *of != region);
+        self.marks.values_mut().for_each(|facts| _ = facts.regions.remove(&region));
+    }
+
     /// Messages that anybody has asked to be hidden from them.
     pub(super) fn messages(&self) -> impl Iterator<Item = MessageId> {
         self.marks.keys().map(|(.., (_, message))| *message)

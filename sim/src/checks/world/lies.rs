@@ -14,12 +14,13 @@
 //! - somebody *may have left by* what a second life issued, and whom it added may be kept from anything: what that followed from is not known. And what a lost
 //!   region or a second life alone took from somebody who has left, or was removed, stays in their outbox: the regions that count refuse it, rightly; so does a change of
 //!   members that such a one alone took, of somebody who is not what they were there, or for whom no right is left; so does what somebody wrote whom it let in;
+//! - a lost region that is *given new disks* is another replica: it is judged as one that was never there, and what its old replica issued as before;
 //! - with a region lost for good nothing more becomes stable in its placements until an epoch closes it. Then what stands in the regions that are left does; nobody waits for the rest, for
 //!   ticks, or for a mark to go. What is told to be stable must still be so.
 
 use super::Oracle;
 use super::record::{DeviceFacts, Facts, IdentityNumber, Number};
-use crdt::{ConversationId, DeviceId, MessageId, PlacementId, RegionId, UserId};
+use crdt::{ConversationId, DeviceId, MessageId, PlacementId, RegionId, ReplicaId, UserId};
 use gateway_client::Event;
 use std::collections::BTreeSet;
 
@@ -34,6 +35,8 @@ pub(super) struct Lies {
     misled: BTreeSet<DeviceId>,
     /// Regions that took a branch, and are not in a second life yet.
     branched: BTreeSet<RegionId>,
+    /// Replicas in a second life whose regions have been given new disks, and are others now.
+    replaced: BTreeSet<ReplicaId>,
 }
 
 impl Lies {
@@ -44,7 +47,7 @@ impl Lies {
 
     /// Whether any hardware lied.
     pub(super) fn were_told(&self) -> bool {
-        !self.regions.is_empty() || !self.misled.is_empty()
+        !self.regions.is_empty() || !self.placements.is_empty() || !self.misled.is_empty()
     }
 
     pub(super) fn do_not_count(&self, region: RegionId) -> bool {
@@ -58,6 +61,11 @@ impl Lies {
     /// Whether that region is not listened to.
     pub(super) fn mute(&self, region: RegionId) -> bool {
         self.second_lives.contains(&region) || self.branched.contains(&region)
+    }
+
+    /// Whether what a replica has issued is of a second life.
+    pub(super) fn doubt(&self, replica: ReplicaId) -> bool {
+        self.mute(replica.region) || self.replaced.contains(&replica)
     }
 }
 
@@ -99,6 +107,18 @@ impl Oracle {
     /// A region was found out, and is down for good.
     pub(crate) fn is_lost(&mut self, region: RegionId) {
         self.counts_no_more(region);
+    }
+
+    /// A lost region has been given new disks, and is another replica than those: what its old ones held and said is past. It counts once it has caught up.
+    pub(crate) fn is_replaced(&mut self, region: RegionId, before: Vec<ReplicaId>) {
+        if self.lies.mute(region) {
+            self.lies.replaced.extend(before);
+        }
+        self.lies.second_lives.remove(&region);
+        self.lies.regions.remove(&region);
+        self.record.forget_store(region);
+        self.alone.forget_members(region);
+        self.hidden.forget_store(region);
     }
 
     fn counts_no_more(&mut self, region: RegionId) {

@@ -37,7 +37,7 @@ impl Oracle {
         id: ConversationId,
         dot: Dot,
     ) {
-        if self.is_muted(dot.replica.region) {
+        if self.lies.doubt(dot.replica) {
             return;
         }
         self.look_at(Checker::StableFirst);

@@ -4,7 +4,7 @@
 
 use super::super::islands::{A, B, C, calm, device, islands, shows};
 use super::{strike, takes_us};
-use crdt::ConversationId;
+use crdt::{ConversationId, Sequence};
 use sim::world::{Fault, WORLD, World};
 
 /// Heals, and lets everybody come to rest.
@@ -102,4 +102,50 @@ fn a_store_that_is_gone_is_refused_by_who_remembers_it_and_fenced_by_others() {
         assert!(took_us < 100_000, "the others go on");
         healed(world);
     }
+}
+
+/// The disks of a region are gone, and what it alone had taken with them. On new ones it is another replica, which has what the others have before it answers; what was acknowledged to its people and
+/// told to nobody comes from their outboxes, and then they are at home again.
+#[test]
+fn a_lost_region_comes_back_on_new_disks_and_its_people_find_all_of_it() {
+    let (mut world, group) = islands();
+    world.replace_lost_after(20_000_000);
+    let everywhere = world.post(device(3), group, "known everywhere");
+    assert!(
+        world.wait_until(5_000_000, |world| (1..=3).all(|number| shows(world, number, group, everywhere)))
+    );
+    world.cut_pair(A, B);
+    world.cut_pair(A, C);
+    world.pass(1_000_000);
+    let alone = world.post(device(1), group, "known to one region");
+    world.pass(2_000_000);
+    assert!(!shows(&world, 2, group, alone));
+    strike(&mut world, Fault::Emptied { region: A, remembered: true }, 1_000_000);
+    assert!(world.wait_until(10_000_000, |world| world.lost().eq([A])));
+    world.mend_pair(A, B);
+    world.mend_pair(A, C);
+    assert!(world.wait_until(30_000_000, |world| world.lost().count() == 0), "it is given new disks");
+    // In each of the placements that it holds.
+    assert!(world.wait_until(30_000_000, |world| world.marks().caught_up == 2));
+    let at_home = world.post(device(1), group, "from home");
+    assert!(world.wait_until(10_000_000, |world| shows(world, 3, group, at_home)));
+    let place = world.shown(device(3), group, at_home);
+    assert!(place.is_some_and(|place| place.dot.replica.region == A && place.dot.sequence == Sequence(1)));
+    assert!(shows(&world, 3, group, alone), "it had stood in its author's outbox");
+    healed(world);
+}
+
+/// A region begins a second life on empty disks, is found out and given new ones, twice over. No number is given twice: each time it is another replica.
+#[test]
+fn a_region_is_lost_twice_and_comes_back_twice() {
+    let (mut world, group) = islands();
+    world.replace_lost_after(5_000_000);
+    for life in 1..=2 {
+        talk(&mut world, group);
+        strike(&mut world, Fault::Emptied { region: A, remembered: false }, 1_000_000);
+        assert!(world.wait_until(60_000_000, |world| world.marks().lost == life), "it is found out");
+        assert!(world.wait_until(60_000_000, |world| world.marks().caught_up == 2 * life));
+    }
+    talk(&mut world, group);
+    healed(world);
 }

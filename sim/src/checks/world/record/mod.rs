@@ -109,6 +109,13 @@ impl Record {
         new
     }
 
+    /// A region's store is another one, which holds nothing.
+    pub(crate) fn forget_store(&mut self, region: RegionId) {
+        self.stable_at.retain(|(of, _), _| *of != region);
+        self.unsynced.remove(&region);
+        self.conversations.values_mut().for_each(|facts| facts.forget_store(region));
+    }
+
     /// Whether an operation is durable in a region.
     pub(crate) fn holds(&self, region: RegionId, conversation: ConversationId, dot: Dot) -> bool {
         self.conversations.get(&conversation).is_some_and(|facts| {

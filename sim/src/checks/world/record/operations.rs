@@ -235,6 +235,13 @@ impl Facts {
         }
     }
 
+    /// A region's store is another one: its life begins anew, and has applied nothing.
+    pub(super) fn forget_store(&mut self, region: RegionId) {
+        self.present.remove(&region);
+        self.stable.retain(|(of, _), _| *of != region);
+        self.roster.forget_store(region);
+    }
+
     /// What that device had seen is not known of all that it has sent and none of these regions holds.
     pub(crate) fn forget_what_was_seen(&mut self, device: DeviceId, regions: &[RegionId]) {
         let mut sent = std::mem::take(&mut self.sent);

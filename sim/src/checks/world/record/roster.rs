@@ -92,6 +92,13 @@ impl RosterFacts {
         self.acts.len()
     }
 
+    /// A region's store is another one.
+    pub(super) fn forget_store(&mut self, region: RegionId) {
+        self.inside.remove(&region);
+        self.changing.remove(&region);
+        self.outside.retain(|(of, _), _| *of != region);
+    }
+
     /// A region has applied one: who is in it there is not known until it is read.
     pub(super) fn applies(&mut self, region: RegionId) {
         self.changing.insert(region);

@@ -37,7 +37,7 @@ impl Residency {
     }
 
     pub(super) fn is_admitted(&mut self, placements: &[PlacementId], region: RegionId) {
-        if placements.contains(&PINNED) {
+        if placements.contains(&PINNED) && !self.regions.contains(&region) {
             self.regions.push(region);
         }
     }
