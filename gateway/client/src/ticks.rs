@@ -95,11 +95,22 @@ impl Ticks {
             // Nobody is added who is a member: they had left, which this client may not have been shown.
             first.remove(&user);
         }
+        if self.hidden.len() >= limits::RECEIPTS_MAX {
+            self.forget_somebody_gone();
+        }
         let room = self.hidden.len() < limits::RECEIPTS_MAX;
         match self.hidden.get_mut(&user) {
             Some(hidden) => _ = hidden.join(since),
             None if room => _ = self.hidden.insert(user, since.clone()),
             None => {}
+        }
+    }
+
+    /// What was hidden from one of those who are gone makes room for who is there: it is only wanted if another add of that user turns up.
+    fn forget_somebody_gone(&mut self) {
+        let gone = self.hidden.keys().find(|user| self.gone.contains(user)).copied();
+        if let Some(user) = gone {
+            self.hidden.remove(&user);
         }
     }
 
@@ -324,13 +335,30 @@ mod tests {
         ticks.note_created(&[]);
         ticks.note_dot(MessageId(1), dot(3, 2));
         ticks.note_added(reader, &[dot(3, 2)].into_iter().collect());
-        assert_eq!(receipt(&mut ticks, &[dot(3, 3)]), 0, "it is hidden from them");
         ticks.note_left(reader);
         assert_eq!(ticks.note_dot(MessageId(1), dot(2, 2)), []);
         ticks.note_added(reader, &[dot(2, 2)].into_iter().collect());
+        // What it confirmed under the first had to wait.
         assert_eq!(receipt(&mut ticks, &[dot(2, 4), dot(3, 4)]), 0, "their device has passed over it");
         ticks.note_dot(MessageId(2), dot(3, 5));
         assert_eq!(receipt(&mut ticks, &[dot(3, 5)]), 1, "what came after is theirs");
+    }
+
+    /// A group that many have passed through: those who are gone take nobody's place.
+    #[test]
+    fn however_many_came_and_went_a_new_member_is_followed() {
+        let mut ticks = Ticks::default();
+        ticks.note_created(&[]);
+        for number in 0..limits::RECEIPTS_MAX as u64 {
+            let passing = UserId::new(PlacementId(1), 1_000 + number);
+            ticks.note_added(passing, &[dot(1, 1)].into_iter().collect());
+            ticks.note_left(passing);
+        }
+        let reader = UserId::new(PlacementId(1), 2);
+        ticks.note_added(reader, &[dot(1, 1)].into_iter().collect());
+        ticks.note_dot(MessageId(1), dot(1, 2));
+        assert_eq!(receipt(&mut ticks, &[dot(1, 2)]), 1, "who is there now is ticked");
+        assert!(ticks.hidden.len() <= limits::RECEIPTS_MAX, "{}", ticks.hidden.len());
     }
 
     /// Seed 52 of `comings-and-goings`: the author and the creator's add had moved to another region, and came again from there.

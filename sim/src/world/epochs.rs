@@ -89,6 +89,11 @@ impl World {
     /// Operators hear that a region is lost for good.
     pub(crate) fn will_be_closed(&mut self, region: RegionId) {
         self.queue.put(self.now + CLOSED_AFTER_US, Event::OperatorsClose(region));
+        self.will_be_replaced(region);
+    }
+
+    /// They order new disks for it, in worlds where they do.
+    fn will_be_replaced(&mut self, region: RegionId) {
         if let Some(after_us) = self.replaced_after_us {
             self.queue.put(self.now + after_us, Event::OperatorsReplace(region));
         }
@@ -153,9 +158,10 @@ impl World {
         self.oracle.is_admitted(&self.layout.placements_of(id), id);
         self.supervised(id);
         self.operators_tell(id);
-        // One that was the only one of a placement could not be closed there.
+        // One that was the only one of a placement could not be closed there, nor replaced.
         for lost in self.lost().collect::<Vec<_>>() {
             self.operators_close(lost);
+            self.will_be_replaced(lost);
         }
     }
 
