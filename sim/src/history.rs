@@ -176,6 +176,8 @@ pub enum Event {
         /// How ([`look`]); none if it looks as it was sent.
         look: Option<String>,
     },
+    /// The user has taken a message out of their own view.
+    Hidden(Identity),
     /// Who may change the members of a conversation when all is over.
     Governed {
         /// Which.
@@ -418,7 +420,7 @@ mod tests {
             Event::Shown { conversation, sender: user, message, place, marked: true },
             Event::Moved { conversation, sender: user, message, place },
             Event::Repeated { conversation, sender: user, message, place },
-            Event::MarkCleared(identity),
+            Event::MarkCleared(identity.clone()),
             Event::Created { conversation, members: vec![user] },
             Event::Added { conversation, user, since: [dot].into_iter().collect() },
             Event::Left { conversation, user },
@@ -428,6 +430,7 @@ mod tests {
                 message,
                 look: look(false, Some(b"b"), [("x", 2)].into_iter()),
             },
+            Event::Hidden(identity),
             Event::Governed { conversation, admins: vec![user] },
             Event::Displayed { conversation, messages: vec![Author { sender: user, message, look: None }] },
         ]
@@ -462,8 +465,9 @@ mod tests {
             {"at_us":15000,"event":{"added":{"conversation":"c00010000000000000000000000000abc","user":"u0001000000000007","since":["r1.00000000000000ff:12"]}}}
             {"at_us":16000,"event":{"left":{"conversation":"c00010000000000000000000000000abc","user":"u0001000000000007"}}}
             {"at_us":17000,"event":{"looks":{"conversation":"c00010000000000000000000000000abc","sender":"u0001000000000007","message":"0193610c-0d00-7000-8000-000000000005","look":"1e971e4152667ba6a802a7d45ccc794f"}}}
-            {"at_us":18000,"event":{"governed":{"conversation":"c00010000000000000000000000000abc","admins":["u0001000000000007"]}}}
-            {"at_us":19000,"event":{"displayed":{"conversation":"c00010000000000000000000000000abc","messages":[{"sender":"u0001000000000007","message":"0193610c-0d00-7000-8000-000000000005"}]}}}
+            {"at_us":18000,"event":{"hidden":{"conversation":"c00010000000000000000000000000abc","sender":"u0001000000000007","message":"0193610c-0d00-7000-8000-000000000005"}}}
+            {"at_us":19000,"event":{"governed":{"conversation":"c00010000000000000000000000000abc","admins":["u0001000000000007"]}}}
+            {"at_us":20000,"event":{"displayed":{"conversation":"c00010000000000000000000000000abc","messages":[{"sender":"u0001000000000007","message":"0193610c-0d00-7000-8000-000000000005"}]}}}
         "#]].assert_eq(std::str::from_utf8(&out).unwrap());
     }
 

@@ -67,12 +67,14 @@ pub fn note_event(said: Said) -> Option<Event> {
         Said::Amended { conversation, sender, message, body, became } => {
             Event::Looks { conversation, sender, message, look: looks(body.as_ref(), &became) }
         }
+        Said::Hidden { conversation, sender, message } => {
+            Event::Hidden(Identity { conversation, sender, message })
+        }
         // Nobody may be left to be shown the operation.
         Said::Membership { conversation, user, member: false } => Event::Left { conversation, user },
         Said::Acknowledged { place: None, .. }
         | Said::Redirected { .. }
         | Said::CaughtUp { .. }
-        | Said::Hidden { .. }
         | Said::Membership { member: true, .. }
         | Said::Documented { .. }
         | Said::Listed { .. } => return None,

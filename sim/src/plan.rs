@@ -112,6 +112,8 @@ pub enum Amendment {
     Delete,
     /// Somebody reacts to it with this emoji.
     React(String),
+    /// Somebody takes it out of their own view.
+    Hide,
 }
 
 /// What a client must have been shown before its user acts.

@@ -9,7 +9,7 @@
 //! - Whoever answers waits until their own client has been shown what they answer. A message that is answered by somebody who
 //!   joined before it waits until its author has been shown the joining: else the newcomer might never be shown it.
 //! - People correct themselves, thank, and take back: `s/this/that` and `*word` edit their author's last message, beside being said; an answer that says thanks is also a reaction
-//!   to what it answers; `never mind` deletes its author's last message, if nobody answers it.
+//!   to what it answers, and whoever is thanked takes the thanks out of their own view; `never mind` deletes its author's last message, if nobody answers it.
 //! - Who has answered many is made an admin by the creator, and is none any more when they part or, where there are three, when a fourth has.
 //! - A link to a line that nobody said, or from before the answerer joined, is dropped: there is nothing to be shown.
 
@@ -190,7 +190,9 @@ impl Steps {
             && self.steps[answered].user != user
             && let Some((_, emoji)) = REACTIONS.iter().find(|(word, _)| begins_with(&said, word))
         {
+            let thanked = self.steps[answered].user;
             self.do_to(answered, user, at_ms, Amendment::React((*emoji).to_owned()));
+            self.do_to(number, thanked, at_ms, Amendment::Hide);
         }
         let Some((said_in, of, was)) = before else { return };
         if let Some(corrected) = corrected(&was, text.trim()) {
@@ -429,17 +431,22 @@ mod tests {
 ";
         let edit = |of, text: &str| Act::Amend { of, how: Amendment::Edit(text.to_owned()) };
         let react = |of| Act::Amend { of, how: Amendment::React("\u{1f44d}".to_owned()) };
+        let hide = |of| Act::Amend { of, how: Amendment::Hide };
         // Each stands behind the message that says it, so numbers grow by what was done before.
         let wanted = [
             (0, edit(0, "has anybody a map?")),
             (0, react(3)),
-            (1, edit(6, "is it the big iland? (*island)")),
-            (1, Act::Amend { of: 9, how: Amendment::Delete }),
-            (0, react(9)),
+            (1, hide(4)),
+            (1, edit(7, "is it the big iland? (*island)")),
         ];
-        assert_eq!(acts(raw, "0 2 -\n2 3 -\n"), wanted[..4]);
-        let answered = acts(raw, "0 2 -\n2 3 -\n6 8 -\n");
-        assert_eq!((answered.len(), &answered[3]), (4, &wanted[4]), "what is answered stays");
+        let delete = (1, Act::Amend { of: 10, how: Amendment::Delete });
+        assert_eq!(acts(raw, "0 2 -\n2 3 -\n"), [&wanted[..], &[delete]].concat());
+        let thanked = [(0, react(10)), (1, hide(12))];
+        assert_eq!(
+            acts(raw, "0 2 -\n2 3 -\n6 8 -\n"),
+            [&wanted[..], &thanked].concat(),
+            "what is answered stays"
+        );
     }
 
     #[test]

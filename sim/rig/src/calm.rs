@@ -46,7 +46,7 @@ fn missing(crowd: &Crowd) -> Option<String> {
     }
     let amending: usize = crowd.people.iter().map(|person| person.state().amending.len()).sum();
     if amending > 0 {
-        return Some(format!("{amending} edits, deletions and reactions are not stable"));
+        return Some(format!("{amending} edits, deletions and reactions are not done"));
     }
     let away = crowd.people.iter().filter(|person| !person.is_connected()).count();
     if away > 0 {

@@ -316,9 +316,10 @@ impl Stage {
                 }
                 PlannedAct::Amend { of, how } => {
                     let what = match how {
-                        Amendment::Edit(text) => Amend::Edit(self.body(step.conversation, text)),
-                        Amendment::Delete => Amend::Delete,
-                        Amendment::React(emoji) => Amend::React(emoji.clone()),
+                        Amendment::Edit(text) => Some(Amend::Edit(self.body(step.conversation, text))),
+                        Amendment::Delete => Some(Amend::Delete),
+                        Amendment::React(emoji) => Some(Amend::React(emoji.clone())),
+                        Amendment::Hide => None,
                     };
                     // It has been shown, so it was posted.
                     if let Some(message) = self.board.posted[*of].get().copied() {

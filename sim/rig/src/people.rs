@@ -153,15 +153,18 @@ impl Person {
         self.act(Act::Send { conversation, message: Some(message), body, reply_to }).await;
     }
 
-    /// Does something to a message.
+    /// Does something to a message; without saying what, takes it out of their own view.
     pub(crate) async fn amend(
         &self,
         conversation: ConversationId,
         target: (UserId, MessageId),
-        what: gateway_client_net::Amend,
+        what: Option<gateway_client_net::Amend>,
     ) {
         let command = new_message_id();
-        let act = Act::Amend { conversation, command: Some(command), target, what };
+        let act = match what {
+            Some(what) => Act::Amend { conversation, command: Some(command), target, what },
+            None => Act::DeleteForMe { conversation, command: Some(command), target },
+        };
         self.state().amending.insert(command, act.clone());
         self.act(act).await;
     }
@@ -187,8 +190,15 @@ impl Person {
                 let person = Arc::clone(&self);
                 tokio::spawn(async move {
                     tokio::time::sleep(TRY_AGAIN_AFTER).await;
-                    if let Act::Amend { conversation, target, what, .. } = act {
-                        person.amend(conversation, target, what).await;
+                    match act {
+                        Act::Amend { conversation, target, what, .. } => {
+                            person.amend(conversation, target, Some(what)).await;
+                        }
+                        Act::DeleteForMe { conversation, target, .. } => {
+                            person.amend(conversation, target, None).await;
+                        }
+                        // Nothing else is kept among what is done to messages.
+                        _ => {}
                     }
                 });
                 continue;

@@ -36,7 +36,7 @@ fn all_real_logs_become_sound_plans() {
     let logs: Vec<_> = entries.filter(|path| path.to_string_lossy().ends_with(".raw.txt")).collect();
     assert_eq!(logs.len(), 10);
     let mut totals = [0; 5];
-    let mut derived = [0; 5];
+    let mut derived = [0; 6];
     let mut all: Option<Plan> = None;
     for raw in &logs {
         let (log, plan) = (read_log(raw).unwrap(), plan(raw));
@@ -53,8 +53,9 @@ fn all_real_logs_become_sound_plans() {
                 Act::Amend { how: Amendment::Edit(_), .. } => 0,
                 Act::Amend { how: Amendment::Delete, .. } => 1,
                 Act::Amend { how: Amendment::React(_), .. } => 2,
-                Act::Promote(_) => 3,
-                Act::Demote(_) => 4,
+                Act::Amend { how: Amendment::Hide, .. } => 3,
+                Act::Promote(_) => 4,
+                Act::Demote(_) => 5,
                 Act::Post { .. } | Act::Add(_) => continue,
             };
             derived[kind] += 1;
@@ -66,7 +67,7 @@ fn all_real_logs_become_sound_plans() {
     }
     assert!(all.unwrap().is_sound());
     assert_eq!(totals[..3], [12_500, 11_688, 2_145], "lines, messages, links");
-    println!("edits, deletions, reactions, promotions, demotions: {derived:?}");
+    println!("edits, deletions, reactions, deletions for oneself, promotions, demotions: {derived:?}");
     assert!(derived.iter().all(|count| *count > 0), "{derived:?}");
     println!("users {}, added during the replay {}", totals[3], totals[4]);
 }

@@ -1,13 +1,13 @@
 //! The session guarantees and causal consistency are themselves checked: each anomaly is planted into a few devices' histories, and reported by its name.
 //!
-//! A device's history is told in words: `post 1`, `ack 1`, `show 1`, `mark 1` (shown with the mark), `sink 1` (moved to a later place), `screen 1 2`. A message is
+//! A device's history is told in words: `post 1`, `ack 1`, `show 1`, `mark 1` (shown with the mark), `sink 1` (moved to a later place), `hide 1` (taken out of one's own view), `screen 1 2`. A message is
 //! whoever's posts it, and stands at its number; what nobody posts is the first device's.
 
 #![allow(clippy::unwrap_used)]
 
 use super::history::{Findings, Verdict, judge};
 use crate::evidence::{Evidence, HistoryCollector, RegionFacts};
-use crate::history::{Author, Event, FORMAT, Line, Own, Place};
+use crate::history::{Author, Event, FORMAT, Identity, Line, Own, Place};
 use crdt::{ConversationId, DeviceId, MessageId, PlacementId, RegionId, Timestamp, UserId};
 
 const GLOBAL: PlacementId = PlacementId(1);
@@ -43,6 +43,7 @@ fn event(word: &str, numbers: &[u64], sender: impl Fn(u64) -> UserId) -> Event {
         "sink" => {
             Event::Moved { conversation, sender: sender_of, message: message_of, place: place(number + 50) }
         }
+        "hide" => Event::Hidden(Identity { conversation, sender: sender_of, message: message_of }),
         "screen" => {
             let author =
                 |number: &u64| Author { sender: sender(*number), message: message(*number), look: None };
@@ -108,6 +109,12 @@ fn an_own_message_that_is_not_there_or_was_there_before_breaks_read_your_writes(
     assert!(told(&[ANN, unshown, CY]).contains(&"read your writes".to_owned()));
     let early = "show 1; show 2; post 2; ack 2; show 3; screen 1 2 3";
     assert_eq!(told(&[ANN, early, CY])[0], "read your writes");
+}
+
+#[test]
+fn what_a_user_took_out_of_view_is_not_missed_but_is_on_the_screen_no_more() {
+    assert!(told(&[ANN, BOB, "show 1; show 2; hide 2; show 3; screen 1 3"]).is_empty());
+    assert_eq!(told(&[ANN, BOB, "show 1; show 2; hide 2; show 3; screen 1 2 3"]), ["read your writes"]);
 }
 
 #[test]

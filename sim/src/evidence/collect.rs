@@ -131,6 +131,12 @@ impl<'a> HistoryCollector<'a> {
                 let number = evidence.number(sender, message);
                 evidence.tracks.entry(device).or_default().looks.insert(number, look);
             }
+            Event::Hidden(identity) => {
+                let device = self.device;
+                let evidence = self.conversation(identity.conversation);
+                let number = evidence.number(identity.sender, identity.message);
+                evidence.tracks.entry(device).or_default().hidden.insert(number);
+            }
             Event::Governed { conversation, admins } => {
                 let device = self.device;
                 let track = self.conversation(conversation).tracks.entry(device).or_default();

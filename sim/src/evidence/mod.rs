@@ -113,6 +113,8 @@ pub struct Track {
     pub displayed_looks: BTreeMap<MessageNumber, String>,
     /// How the device last said that messages look; none if as they were sent.
     pub looks: BTreeMap<MessageNumber, Option<String>>,
+    /// What its user has taken out of their own view.
+    pub hidden: BTreeSet<MessageNumber>,
     /// Who may change the members at the end, as the device was told.
     pub admins: Option<BTreeSet<UserId>>,
 }

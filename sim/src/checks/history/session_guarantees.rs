@@ -1,7 +1,8 @@
 //! The four session guarantees (Terry et al. 1994) on each device, from its history alone.
 //!
 //! - *Monotonic reads*: what was shown is on the screen at the end, if the screen reaches back so far; it moved to earlier places only.
-//! - *Read your writes*: what the user posted here and a region acknowledged is on the screen at the end, if it reaches so far; it was not shown before it was posted.
+//! - *Read your writes*: what the user posted here and a region acknowledged is on the screen at the end, if it reaches so far; it was not shown before it was posted; what the user took
+//!   out of their own view is not there.
 //! - *Monotonic writes*: what one device posted stands on every screen in the order posted.
 //! - *Writes follow reads*: what a device had been shown when it posted stands above that on its own screen.
 //!
@@ -78,11 +79,17 @@ impl Look<'_> {
         let mut on_screen = vec![false; self.conversation.messages.len()];
         for message in displayed {
             on_screen[*message as usize] = true;
+            if track.hidden.contains(message) {
+                self.breach(findings, *message, || {
+                    "read your writes: its user has taken it out of view, and it is on the screen".to_owned()
+                });
+            }
         }
         for (message, place) in &places {
             findings.looked_at(1);
             let facts = self.conversation.message(*message);
-            if place < top || on_screen[*message as usize] || owed == Owed::Nothing || !owed.includes(facts) {
+            let is_there = on_screen[*message as usize] || track.hidden.contains(message);
+            if place < top || is_there || owed == Owed::Nothing || !owed.includes(facts) {
                 continue;
             }
             let own = facts.posted.is_some_and(|(by, _)| by == self.device);
