@@ -22,73 +22,16 @@ mod histories;
 mod laws;
 mod registers;
 mod roster;
+mod twin_plan;
 
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use std::cell::Cell;
 use std::process::ExitCode;
-use std::time::Instant;
-
-/// Histories that are drawn from one seed, and the operations between two lines of progress at least.
-const CASES: u32 = 500;
-const BETWEEN_LINES: u64 = 500_000;
+use twin_plan::Plan;
 
 const TYPES: [&str; 8] =
     ["conversation", "amendments", "receipts", "registers", "vectors", "roster", "group", "escrow"];
 
-/// What one run is to do.
-struct Plan {
-    operations: u64,
-    seed: u64,
-}
-
 impl Plan {
-    /// Plays histories of one type until there were enough operations. A check says how many its history had.
-    fn play<S: Strategy>(
-        &self,
-        name: &str,
-        strategy: S,
-        check: impl Fn(S::Value) -> Result<usize, TestCaseError>,
-    ) -> bool {
-        let (operations, histories) = (Cell::new(0_u64), Cell::new(0_u64));
-        let start = Instant::now();
-        let line = |what: &str| {
-            let (operations, histories, seconds) =
-                (operations.get(), histories.get(), start.elapsed().as_secs());
-            println!(
-                "{name}: {operations} operations in {histories} histories, seed {}, {seconds} s{what}",
-                self.seed
-            );
-        };
-        let mut next_line = BETWEEN_LINES;
-        for part in 0_u64.. {
-            let mut seed = [0; 32];
-            seed[..8].copy_from_slice(&self.seed.to_be_bytes());
-            seed[8..16].copy_from_slice(&part.to_be_bytes());
-            let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
-            let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
-            let played = TestRunner::new_with_rng(config, rng).run(&strategy, |history| {
-                operations.set(operations.get() + check(history)? as u64);
-                histories.set(histories.get() + 1);
-                Ok(())
-            });
-            if let Err(error) = played {
-                line(", and a difference:");
-                println!("{error}");
-                return false;
-            }
-            if operations.get() >= self.operations {
-                line(", no difference");
-                return true;
-            }
-            if operations.get() >= next_line {
-                line("");
-                next_line = operations.get() + BETWEEN_LINES;
-            }
-        }
-        true
-    }
-
     /// Whether all is well with that type.
     fn run(&self, name: &str) -> bool {
         match name {
@@ -132,24 +75,5 @@ impl Plan {
 }
 
 fn main() -> ExitCode {
-    let mut plan = Plan { operations: 100_000, seed: 1 };
-    let mut types = Vec::new();
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        let mut number = || arguments.next().and_then(|number| number.parse().ok());
-        match argument.as_str() {
-            // Cargo says so to every bench.
-            "--bench" => {}
-            "--operations" => plan.operations = number().unwrap_or(plan.operations),
-            "--seed" => plan.seed = number().unwrap_or(plan.seed),
-            name if TYPES.contains(&name) => types.push(name.to_owned()),
-            other => {
-                eprintln!("`{other}` is none of {}, --operations N, --seed N", TYPES.join(", "));
-                return ExitCode::from(2);
-            }
-        }
-    }
-    let all = TYPES.map(str::to_owned);
-    let types = if types.is_empty() { &all[..] } else { &types[..] };
-    if types.iter().all(|name| plan.run(name)) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    Plan::main(&TYPES, Plan::run)
 }
