@@ -5,22 +5,19 @@
 //! depends on arrival.
 //!
 //! The canonical bytes are one header, then the timeline's entries in the display order, then the aliases in the order of identities, then the
-//! amendments of messages in the same. A shard keeps these lists in tables with those very keys, so a scan of each feeds a [`DigestBuilder`]: no
-//! memory beyond one item, whatever the length. [`Conversation`] holds it all in memory: for tests, the simulator and the checker.
-//!
-//! Cost: about 150 bytes hashed a message, a gigabyte a second and core.
+//! amendments of messages in the same. A shard keeps these lists in tables with those very keys, and the digest beside them. [`Conversation`] holds it
+//! all in memory: for tests, the simulator and the checker.
 
 use crate::Timestamp;
 use crate::amendments::{Amended, Amendment, Amendments};
 use crate::canonical::Encoder;
-use crate::id::{ConversationId, Dot, ParseIdError, parse_bytes};
+use crate::digest::StateDigest;
+use crate::id::{ConversationId, Dot};
 use crate::membership::{MemberChange, Membership};
 use crate::operation::{Body, Envelope, Kind, MalformedOperation, Operation};
 use crate::timeline::{Aliases, Entry, Identity, Inserted, Place, Timeline};
 use crate::version_vector::Cut;
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 
 /// One conversation, in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,104 +166,19 @@ impl Conversation {
         encoder.into_bytes()
     }
 
-    /// The digest of the canonical bytes, as a [`DigestBuilder`] gives it.
+    /// The digest: equal when the sets of operations are, and not otherwise.
     #[must_use]
     pub fn digest(&self) -> StateDigest {
-        let mut hasher = hasher();
-        hasher.update(&self.canonical_bytes());
-        StateDigest(*hasher.finalize().as_bytes())
+        let entries =
+            self.timeline.entries().map(|(place, entry)| StateDigest::of_entry(self.id, place, &entry));
+        let aliases = self.timeline.identities().flat_map(|(identity, aliases)| {
+            let of = |place| StateDigest::of_alias(self.id, identity, place);
+            aliases.iter().map(of).collect::<Vec<_>>()
+        });
+        let amendments = self.amendments().map(|(of, state)| StateDigest::of_amendments(self.id, of, state));
+        let membership = StateDigest::of_membership(self.id, &self.membership);
+        entries.chain(aliases).chain(amendments).chain([membership]).sum()
     }
-}
-
-/// The digest of a conversation's canonical bytes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct StateDigest(pub [u8; 32]);
-
-/// Digests a conversation from its tables: the entries in the order of places, then the aliases in the order of identities, then the amendments
-/// in the same.
-#[derive(Debug)]
-pub struct DigestBuilder {
-    hasher: blake3::Hasher,
-    place: Option<Place>,
-    identity: Option<Identity>,
-    amended: Option<Identity>,
-}
-
-/// An item was given that does not follow the one before it: the table it came from is not in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "items to be digested must come in order: entries by place, then aliases by identity, then amendments by identity"
-)]
-pub struct OutOfOrder;
-
-impl DigestBuilder {
-    /// Begins with what a conversation holds once.
-    #[must_use]
-    pub fn new(id: ConversationId, cut: &Cut, highest: Timestamp, membership: &Membership) -> Self {
-        let mut encoder = Encoder::default();
-        header(&mut encoder, id, cut, highest, membership);
-        let mut hasher = hasher();
-        hasher.update(&encoder.into_bytes());
-        Self { hasher, place: None, identity: None, amended: None }
-    }
-
-    /// The next entry of the timeline.
-    ///
-    /// # Errors
-    /// [`OutOfOrder`] unless its place is above the one before, and no aliases were given yet.
-    pub fn entry(&mut self, place: Place, entry: &Entry) -> Result<(), OutOfOrder> {
-        if self.identity.is_some()
-            || self.amended.is_some()
-            || self.place.is_some_and(|before| before >= place)
-        {
-            return Err(OutOfOrder);
-        }
-        self.place = Some(place);
-        let mut encoder = Encoder::default();
-        entry_item(&mut encoder, place, entry);
-        self.hasher.update(&encoder.into_bytes());
-        Ok(())
-    }
-
-    /// All operations of the next identity.
-    ///
-    /// # Errors
-    /// [`OutOfOrder`] unless the identity is above the one before, and no amendments were given yet.
-    pub fn aliases(&mut self, identity: Identity, aliases: &Aliases) -> Result<(), OutOfOrder> {
-        if self.amended.is_some() || self.identity.is_some_and(|before| before >= identity) {
-            return Err(OutOfOrder);
-        }
-        self.identity = Some(identity);
-        let mut encoder = Encoder::default();
-        aliases_item(&mut encoder, identity, aliases);
-        self.hasher.update(&encoder.into_bytes());
-        Ok(())
-    }
-
-    /// What became of the next message that was amended.
-    ///
-    /// # Errors
-    /// [`OutOfOrder`] unless the identity is above the one before.
-    pub fn amendments(&mut self, identity: Identity, amendments: &Amendments) -> Result<(), OutOfOrder> {
-        if self.amended.is_some_and(|before| before >= identity) {
-            return Err(OutOfOrder);
-        }
-        self.amended = Some(identity);
-        let mut encoder = Encoder::default();
-        amendments_item(&mut encoder, identity, amendments);
-        self.hasher.update(&encoder.into_bytes());
-        Ok(())
-    }
-
-    /// The digest.
-    #[must_use]
-    pub fn finish(self) -> StateDigest {
-        StateDigest(*self.hasher.finalize().as_bytes())
-    }
-}
-
-fn hasher() -> blake3::Hasher {
-    blake3::Hasher::new_derive_key("archipelago conversation state")
 }
 
 fn header(encoder: &mut Encoder, id: ConversationId, cut: &Cut, highest: Timestamp, membership: &Membership) {
@@ -292,23 +204,4 @@ fn amendments_item(encoder: &mut Encoder, identity: Identity, amendments: &Amend
     encoder.byte(3);
     identity.write(encoder);
     encoder.fixed(&amendments.encode());
-}
-
-impl fmt::Display for StateDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl FromStr for StateDigest {
-    type Err = ParseIdError;
-    fn from_str(text: &str) -> Result<Self, ParseIdError> {
-        parse_bytes(text, "state digest").map(Self)
-    }
-}
-
-impl fmt::Debug for StateDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "StateDigest({self})")
-    }
 }

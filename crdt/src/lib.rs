@@ -11,6 +11,7 @@ mod canonical;
 pub mod chain;
 pub mod clock;
 pub mod conversation;
+pub mod digest;
 pub mod directory;
 pub mod disciplined_clock;
 pub mod emoji;
@@ -38,7 +39,8 @@ pub mod proto {
 pub use canonical::MalformedState;
 pub use chain::ChainHead;
 pub use clock::{Now, Timestamp};
-pub use conversation::{Conversation, DigestBuilder, StateDigest};
+pub use conversation::Conversation;
+pub use digest::StateDigest;
 pub use directory::{DirectoryEntry, HomeEpoch};
 pub use disciplined_clock::DisciplinedClock;
 pub use flags::{Flag, FlagName, Flags, NotSet};

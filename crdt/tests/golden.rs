@@ -323,8 +323,7 @@ fn the_state_of_a_conversation() {
             93610c0d0070008000000000000004010000000003eb0000000100000000f00d
             000104"#]],
     );
-    expect!["3a928f1f5a6871346f02213f986a2fa45e0eb9d9cbf445638b35e78922a5809d"]
-        .assert_eq(&state.digest().to_string());
+    expect!["e97c4b0d95ed8f5a0378949d574344d3"].assert_eq(&state.digest().to_string());
 }
 
 #[test]

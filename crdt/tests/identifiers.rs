@@ -67,7 +67,7 @@ proptest! {
         check(dot, &text)?;
         check(Timestamp(word), &text)?;
         check(ChainHead(bytes), &text)?;
-        check(StateDigest(bytes), &text)?;
+        check(StateDigest(wide), &text)?;
         check(VersionVector::from_iter([dot]), &text)?;
     }
 

@@ -299,10 +299,11 @@ fn append(pending: &mut Pending<'_>, verified: Verified) -> Result<(), StoreErro
     let work = pending.partition(commit.partition.bucket)?;
     work.weigh_stability = true;
     let first = Position(work.reach.log_end.0 + 1);
+    issue_operation::log(pending, first, &commit, head)?;
     for operation in operations {
         note_broken_pins(pending, &operation);
         let position = pending.partition(commit.partition.bucket)?.next_position();
         apply_operation::apply(&mut pending.tables, position, operation)?;
     }
-    issue_operation::log(pending, first, &commit, head)
+    Ok(())
 }

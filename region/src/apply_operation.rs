@@ -20,13 +20,13 @@ use crate::record::{
 use crate::shard::Effect;
 use crate::store::StoreError;
 use crate::tables::Tables;
-use crdt::amendments::{Amended, Amendment, AmendmentContent};
+use crdt::amendments::{Amended, Amendment, AmendmentContent, Amendments};
 use crdt::group::RightsChange;
 use crdt::membership::Outcome;
 use crdt::operation::{Body, Envelope};
 use crdt::roster::{Action, BehindFold, Change as RosterChange};
-use crdt::timeline::Inserted;
-use crdt::{ConversationId, Cut, Dot, Identity, Kind, UserId};
+use crdt::timeline::{Entry, Inserted};
+use crdt::{ConversationId, Cut, Dot, Identity, Kind, StateDigest, UserId};
 use replication::log::Position;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -165,6 +165,8 @@ fn amend(
     let message = amendment.target;
     let known = partition::amendments(tables.view(), conversation, message)?;
     let is_first = known.is_none();
+    let digest = |amendments: &Amendments| StateDigest::of_amendments(conversation, message, amendments);
+    let gone = known.as_ref().map(digest).unwrap_or_default();
     let mut amendments = known.unwrap_or_default();
     if amendments.apply(&amendment) == Amended::Void {
         crate::sometimes::AMENDMENT_VOID.reach();
@@ -172,6 +174,7 @@ fn amend(
     }
     let key = Key::Amendments(conversation, message.sender, message.message);
     tables.put_bytes(&key, amendments.encode());
+    tables.change_digest(conversation, gone, digest(&amendments))?;
     tables.change_conversation(conversation)?.amended += u64::from(is_first);
     let carries = amendments.is_deleted() && matches!(envelope.kind, Kind::Edit | Kind::Delete);
     if carries {
@@ -192,19 +195,29 @@ fn place(
     let key = Key::Identity(conversation, envelope.sender, envelope.message);
     let mut identity: IdentityRecord = tables.load(&key)?.unwrap_or_default();
     let place = envelope.place(dot);
+    let shown_at = identity.places.first().map(|shown| shown.position);
     let (inserted, repeated) = (identity.insert(LoggedPlace { place, position }), identity.places.len() > 1);
+    let mut come = StateDigest::of_alias(conversation, envelope.identity(), place);
+    let mut gone = StateDigest::default();
     match inserted {
         Inserted::First => {}
         Inserted::Moved { from } => {
             crate::sometimes::ALIAS_MOVES.reach();
             tables.delete(&Key::Timeline(conversation, from.hlc, from.dot));
+            // What was shown is in the log: a step that applies a commit has written it before.
+            let (bucket, shown_at) = (conversation.partition().bucket, shown_at.unwrap_or_default());
+            let shown = partition::envelope(tables.view(), bucket, shown_at, "an identity")?;
+            gone = StateDigest::of_entry(conversation, from, &Entry::of(&shown));
         }
         Inserted::AliasOnly | Inserted::AlreadyThere => {
             crate::sometimes::ALIAS.reach();
             tables.put(&key, &identity);
+            tables.change_digest(conversation, gone, come)?;
             return Ok(repeated);
         }
     }
+    come += StateDigest::of_entry(conversation, place, &Entry::of(envelope));
+    tables.change_digest(conversation, gone, come)?;
     tables.put(&key, &identity);
     let shown = TimelineRecord { kind: envelope.kind, position };
     tables.put(&Key::Timeline(conversation, place.hlc, place.dot), &shown);
@@ -222,6 +235,7 @@ fn change_members(
     }
     let conversation = envelope.conversation;
     let mut members = partition::members(tables.view(), conversation)?;
+    let gone = StateDigest::of_membership(conversation, &members);
     // What is folded is done with, so a change costs what is not, whatever the age of the group.
     members.fold(&acknowledge::stable(tables.view(), conversation.partition().bucket)?);
     let changes = match members.apply(dot, envelope, body) {
@@ -238,6 +252,7 @@ fn change_members(
         }
     };
     tables.put_bytes(&Key::Members(conversation), members.encode());
+    tables.change_digest(conversation, gone, StateDigest::of_membership(conversation, &members))?;
     tables.unsettled.insert(conversation);
     for change in changes {
         let (user, was, is) = (change.user, change.before.is_some(), change.after.is_some());

@@ -15,7 +15,7 @@ use crate::shard::Effect;
 use crate::store::{StoreError, View};
 use crate::tables::Tables;
 use crdt::operation::{Body, Envelope};
-use crdt::{ConversationId, Dot};
+use crdt::{ConversationId, Dot, StateDigest};
 use documents::{Change, ChangeHash, ConversationView, Document, NotTaken, Schema, Taken, for_automerge};
 use replication::log::Position;
 
@@ -53,12 +53,17 @@ pub(crate) fn change(
 ) -> Result<(), StoreError> {
     let conversation = envelope.conversation;
     let mut document = load(tables.view(), conversation)?;
+    let known: Option<OpaqueRecord> = tables.load(&Key::Document(conversation))?;
+    let digest = |bytes: &[u8]| StateDigest::of_document(conversation, bytes);
+    let gone = known.map(|OpaqueRecord(bytes)| digest(&bytes)).unwrap_or_default();
     let taken = document.take(dot.replica, envelope.sender, bytes);
     let is_admitted = matches!(taken, Taken::Stands | Taken::Waits | Taken::Refused(NotTaken::Unfounded));
     if is_admitted && let Ok((_, hash)) = Change::read(bytes, document.schema()) {
         tables.put(&row(conversation, hash), &position);
     }
-    tables.put_bytes(&Key::Document(conversation), document.encode());
+    let bytes = document.encode();
+    tables.change_digest(conversation, gone, digest(&bytes))?;
+    tables.put_bytes(&Key::Document(conversation), bytes);
     let why = match taken {
         Taken::Stands => return Ok(()),
         Taken::Waits => None,

@@ -3,8 +3,11 @@
 //! What must always hold: regions that have applied the same operations export the same, byte for byte in the digests (promise 3). So
 //! nothing here names a log position, an arrival number or a change number.
 //!
-//! Cost: digests read every message's log entry once; nothing is held in memory beyond one item and one partition's conversations.
+//! Digests are worked out from the tables, not those that are kept: `digest.rs`.
+//!
+//! Cost: they read every message's log entry once; nothing is held in memory beyond one item and one partition's conversations.
 
+use crate::digest;
 use crate::features::{self, Feature};
 use crate::hide_message;
 use crate::item::Content;
@@ -13,19 +16,15 @@ use crate::keys::{Key, KeyRange};
 use crate::partition;
 use crate::read;
 use crate::record::{
-    self, ConversationRecord, IdentityRecord, MembershipRecord, OpaqueRecord, RegisterRecord, TimelineRecord,
+    self, ConversationRecord, IdentityRecord, MembershipRecord, RegisterRecord, TimelineRecord,
 };
 use crate::register_key::RegisterKey;
 use crate::store::{Direction, StoreError, View};
-use crdt::amendments::Amendments;
-use crdt::operation::{Body, Envelope};
-use crdt::timeline::Entry;
 use crdt::{
-    Bucket, ChainHead, ConversationId, Cut, DeviceId, DeviceReceipt, DigestBuilder, DirectoryEntry, Dot,
-    Flag, Flags, Identity, Kind, MalformedState, Membership, MessageId, PartitionId, Place, PlacementId,
-    Receipt, RegionId, ReplicaId, StateDigest, Timestamp, UserId, VersionVector, Visibility,
+    Bucket, ChainHead, ConversationId, Cut, DeviceId, DeviceReceipt, DirectoryEntry, Dot, Flag, Flags,
+    Identity, Kind, Membership, MessageId, PartitionId, PlacementId, Receipt, RegionId, ReplicaId,
+    StateDigest, Timestamp, UserId, VersionVector, Visibility,
 };
-use replication::log::Position;
 use replication::placement::Placement;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -39,8 +38,10 @@ pub struct PartitionExport {
     pub applied: VersionVector,
     /// Per origin, the chain head at the last operation applied.
     pub heads: BTreeMap<ReplicaId, ChainHead>,
-    /// Every conversation with the digest of its state.
+    /// Every conversation with the digest of its state, worked out from the tables.
     pub conversations: BTreeMap<ConversationId, StateDigest>,
+    /// The digest that is kept of the whole: their sum. None if nothing was applied since a format that did not keep it.
+    pub kept: Option<StateDigest>,
     /// Everything known to be stable. Regions at rest agree on it; regions on the way need not.
     pub stable: VersionVector,
 }
@@ -124,15 +125,15 @@ pub fn partitions(view: &dyn View, placement: PlacementId) -> Result<Vec<Partiti
 pub fn partition(view: &dyn View, partition: PartitionId) -> Result<PartitionExport, StoreError> {
     let chains = partition::chains(view, partition.bucket)?;
     let mut conversations = BTreeMap::new();
-    for (conversation, held) in conversations_of(view, partition.bucket)? {
-        let digest = digest(view, conversation, &held)?;
-        conversations.insert(conversation, with_document(view, conversation, digest)?);
+    for conversation in conversations_of(view, partition.bucket)?.into_keys() {
+        conversations.insert(conversation, digest::of_conversation(view, conversation)?);
     }
     Ok(PartitionExport {
         partition,
         applied: partition::applied(&chains),
         heads: chains.into_iter().map(|(origin, chain)| (origin, chain.end.head)).collect(),
         conversations,
+        kept: partition::reach(view, partition.bucket)?.digest,
         stable: read::stable(view, partition)?,
     })
 }
@@ -285,57 +286,6 @@ pub(crate) fn conversations_of(
     Ok(conversations)
 }
 
-/// The digest of a conversation's state, as `crdt` defines it.
-/// The digest of a conversation whose document somebody changed covers that too.
-fn with_document(
-    view: &dyn View,
-    conversation: ConversationId,
-    digest: StateDigest,
-) -> Result<StateDigest, StoreError> {
-    let Some(OpaqueRecord(document)) = record::load(view, &Key::Document(conversation))? else {
-        return Ok(digest);
-    };
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&digest.0).update(&document);
-    Ok(StateDigest(*hasher.finalize().as_bytes()))
-}
-
-fn digest(
-    view: &dyn View,
-    conversation: ConversationId,
-    held: &ConversationRecord,
-) -> Result<StateDigest, StoreError> {
-    let members = partition::members(view, conversation)?;
-    let mut digest = DigestBuilder::new(conversation, &held.cut, held.highest, &members);
-    let unordered = |key: Key| record::damaged(&key.encode(), "it stands out of order");
-    let timeline = KeyRange::timeline(conversation);
-    record::scan(view, &timeline, Direction::Ascending, |key, entry: TimelineRecord| {
-        if let Key::Timeline(_, hlc, dot) = key {
-            let (envelope, _) = logged(view, conversation, entry.position)?;
-            digest.entry(Place { hlc, dot }, &Entry::of(&envelope)).map_err(|_| unordered(key))?;
-        }
-        Ok(ControlFlow::Continue(()))
-    })?;
-    let identities = KeyRange::identities(conversation);
-    record::scan(view, &identities, Direction::Ascending, |key, identity: IdentityRecord| {
-        if let Key::Identity(_, sender, message) = key {
-            let of = Identity { sender, message };
-            digest.aliases(of, &identity.aliases()).map_err(|_| unordered(key))?;
-        }
-        Ok(ControlFlow::Continue(()))
-    })?;
-    let amended = KeyRange::amendments(conversation);
-    record::scan(view, &amended, Direction::Ascending, |key, OpaqueRecord(bytes)| {
-        if let Key::Amendments(_, sender, message) = key {
-            let damaged = |error: MalformedState| record::damaged(&key.encode(), &error.to_string());
-            let amendments = Amendments::decode(&bytes).map_err(damaged)?;
-            digest.amendments(Identity { sender, message }, &amendments).map_err(|_| unordered(key))?;
-        }
-        Ok(ControlFlow::Continue(()))
-    })?;
-    Ok(digest.finish())
-}
-
 fn exported_post(
     view: &dyn View,
     key: Key,
@@ -345,7 +295,8 @@ fn exported_post(
     if entry.kind != Kind::Post {
         return Ok(None);
     }
-    let (envelope, _) = logged(view, conversation, entry.position)?;
+    let bucket = conversation.partition().bucket;
+    let envelope = partition::envelope(view, bucket, entry.position, "the timeline")?;
     let (sender, message) = (envelope.sender, envelope.message);
     let of = Key::Identity(conversation, sender, message);
     let identity: IdentityRecord = record::load_named(view, &of, "the timeline")?;
@@ -356,14 +307,4 @@ fn exported_post(
     };
     let body_digest = (!became.deleted).then(|| *blake3::hash(&body).as_bytes());
     Ok(Some(ExportedPost { conversation, sender, message, hlc, dot, aliases, body_digest }))
-}
-
-fn logged(
-    view: &dyn View,
-    conversation: ConversationId,
-    position: Position,
-) -> Result<(Envelope, Option<Body>), StoreError> {
-    let bucket = conversation.partition().bucket;
-    let entry = partition::entry(view, bucket, position, "the timeline")?;
-    partition::decode(bucket, position, &entry)
 }

@@ -24,6 +24,7 @@ pub mod command;
 pub mod compact_files;
 mod create_conversation;
 mod cut_payloads;
+mod digest;
 mod document;
 mod encoding;
 pub mod epoch;

@@ -16,6 +16,11 @@ impl<'a> Overlay<'a> {
     pub(crate) fn new(view: &'a dyn View) -> Self {
         Self { view, batch: Batch::default() }
     }
+
+    /// The durable view.
+    pub(crate) fn before(&self) -> &'a dyn View {
+        self.view
+    }
 }
 
 impl View for Overlay<'_> {

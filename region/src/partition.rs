@@ -66,8 +66,7 @@ pub(crate) fn reach(view: &dyn View, bucket: Bucket) -> Result<ReachRecord, Stor
 /// How far the partition reaches.
 pub(crate) fn state(view: &dyn View, bucket: Bucket) -> Result<PartitionState, StoreError> {
     let reach = reach(view, bucket)?;
-    let applied = applied(&chains(view, bucket)?);
-    Ok(PartitionState { log_end: reach.log_end, feed_end: reach.feed_end, feed_own: reach.feed_own, applied })
+    Ok(reach.state(applied(&chains(view, bucket)?)))
 }
 
 /// Who is in a conversation: nobody if it is not known.
@@ -89,6 +88,19 @@ pub(crate) fn entry(
     named_by: &str,
 ) -> Result<LogRecord, StoreError> {
     record::load_named(view, &Key::Log(bucket, position), named_by)
+}
+
+/// The envelope of the operation at that position.
+pub(crate) fn envelope(
+    view: &dyn View,
+    bucket: Bucket,
+    position: Position,
+    named_by: &str,
+) -> Result<Envelope, StoreError> {
+    let entry = entry(view, bucket, position, named_by)?;
+    let wrong =
+        |error: MalformedOperation| record::damaged(&Key::Log(bucket, position).encode(), &error.to_string());
+    Envelope::decode(&entry.envelope).map_err(wrong)
 }
 
 /// What became of a message that was amended; none if it was not.

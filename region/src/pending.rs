@@ -11,6 +11,7 @@
 //! - A step that fails leaves nothing behind: all of this is dropped.
 
 use crate::acknowledge;
+use crate::digest;
 use crate::features::Features;
 use crate::keys::Key;
 use crate::partition::{self, Chains};
@@ -150,10 +151,18 @@ impl<'a> Pending<'a> {
     }
 
     /// Writes what was kept back and says which partitions grew, with what they hold now.
-    pub(crate) fn finish(mut self) -> (Batch, Vec<Effect>) {
+    pub(crate) fn finish(mut self) -> Result<(Batch, Vec<Effect>), StoreError> {
+        let growth = self.tables.digest_growth();
         for (bucket, mut work) in std::mem::take(&mut self.partitions) {
             assert!(work.own.is_empty(), "own operations are sealed into a commit before a step ends");
             work.weigh_stability = false;
+            if work.has_applied() {
+                let before =
+                    work.reach.digest.map_or_else(|| digest::of_partition(self.tables.before(), bucket), Ok);
+                let mut digest = before?;
+                digest += growth.get(&bucket).copied().unwrap_or_default();
+                work.reach.digest = Some(digest);
+            }
             let state = work.state();
             if state == work.before {
                 self.kept.insert(bucket, work);
@@ -170,7 +179,7 @@ impl<'a> Pending<'a> {
             let partition = self.partition_id(bucket);
             self.tables.effects.push(Effect::Advanced { partition, state });
         }
-        self.tables.finish()
+        Ok(self.tables.finish())
     }
 }
 
@@ -212,7 +221,6 @@ impl PartitionWork {
     }
 
     fn state(&self) -> PartitionState {
-        let ReachRecord { log_end, feed_end, feed_own } = self.reach;
-        PartitionState { log_end, feed_end, feed_own, applied: self.vector() }
+        self.reach.state(self.vector())
     }
 }

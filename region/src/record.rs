@@ -149,8 +149,8 @@ mod tests {
     use super::*;
     use crate::item::ArrivalNumber;
     use crdt::{
-        Bucket, ConversationId, Dot, Incarnation, MessageId, Place, RegionId, ReplicaId, Sequence, Timestamp,
-        UserId,
+        Bucket, ConversationId, Dot, Incarnation, MessageId, Place, RegionId, ReplicaId, Sequence,
+        StateDigest, Timestamp, UserId,
     };
     use proptest::prelude::*;
     use replication::log::ChangeNumber;
@@ -210,12 +210,12 @@ mod tests {
 
         #[test]
         fn a_record_comes_back_and_a_changed_byte_or_key_does_not(
-            arrival: u64, highest: u64, aliases: u64, amended: u64, at: prop::sample::Index, sequence in 1_u64..
+            arrival: u64, highest: u64, aliases: u64, amended: u64, digest: Option<u128>, at: prop::sample::Index, sequence in 1_u64..
         ) {
             let replica = ReplicaId { region: RegionId(7), incarnation: Incarnation(8) };
             let cut = Cut::from_iter([Dot { replica, sequence: Sequence(sequence) }]);
             let (arrival, highest) = (ArrivalNumber(arrival), Timestamp(highest));
-            let record = ConversationRecord { arrival, highest, cut, aliases, amended };
+            let record = ConversationRecord { arrival, highest, cut, aliases, amended, digest: digest.map(StateDigest) };
             let key = Key::Conversation(ConversationId(1)).encode();
             let value = seal(&key, &record);
             prop_assert_eq!(unseal::<ConversationRecord>(&key, value.clone()), Ok(record));

@@ -171,7 +171,7 @@ impl Shard {
         }
         let mut pending = Pending::begin(&self.config, now, view, (&mut self.kept, &mut self.features));
         if follow_epochs::keep(&mut pending, followed) {
-            let (batch, effects) = pending.finish();
+            let (batch, effects) = pending.finish()?;
             return Ok(Outcome { batch, effects, next_tick: None });
         }
         inputs.sort_by_key(|input| matches!(input, Input::Command { .. }));
@@ -219,7 +219,7 @@ impl Shard {
         }
         cut_payloads::cut(&mut pending, &mut self.uncut, &mut self.leftovers)?;
         compact_files::compact(&mut pending, &mut self.leftovers);
-        let (batch, effects) = pending.finish();
+        let (batch, effects) = pending.finish()?;
         let (rights, words) = (self.unsettled.is_due() || self.survey.is_due(), self.made_twice.is_due());
         let next_tick = if self.uncut.is_due() || rights || words {
             Some(now)

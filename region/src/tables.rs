@@ -3,6 +3,7 @@
 //! What must always hold: everything is read through what was written, and a conversation's record is loaded once, however often it is
 //! asked for, and written once, at the end, however many operations change it. Dropping this leaves nothing behind.
 
+use crate::digest;
 use crate::encoding::Writer;
 use crate::keys::Key;
 use crate::overlay::Overlay;
@@ -10,7 +11,7 @@ use crate::record::{self, ConversationRecord, OpaqueRecord, Record};
 use crate::shard::Effect;
 use crate::store::{Batch, StoreError, View};
 use bytes::Bytes;
-use crdt::{ConversationId, Identity};
+use crdt::{Bucket, ConversationId, Identity, StateDigest};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,6 +33,9 @@ pub(crate) struct Tables<'a> {
 #[derive(Debug, Default)]
 struct Conversation {
     record: ConversationRecord,
+    /// The digest when it was loaded, and now.
+    before: StateDigest,
+    digest: StateDigest,
     is_changed: bool,
 }
 
@@ -92,17 +96,57 @@ impl<'a> Tables<'a> {
         match self.conversations.entry(id) {
             Entry::Occupied(held) => Ok(held.into_mut()),
             Entry::Vacant(vacant) => {
-                let record = record::load(&self.overlay, &Key::Conversation(id))?.unwrap_or_default();
-                Ok(vacant.insert(Conversation { record, is_changed: false }))
+                let known: Option<ConversationRecord> = record::load(&self.overlay, &Key::Conversation(id))?;
+                let before = match &known {
+                    None => StateDigest::default(),
+                    Some(ConversationRecord { digest: Some(digest), .. }) => *digest,
+                    // From what is durable: all that this step changes is counted from here on, also what it has written already.
+                    Some(_) => digest::of_conversation(self.overlay.before(), id)?,
+                };
+                let record = known.unwrap_or_default();
+                Ok(vacant.insert(Conversation { record, before, digest: before, is_changed: false }))
             }
         }
     }
 
+    /// What is held of a conversation lost one item and got another.
+    pub(crate) fn change_digest(
+        &mut self,
+        id: ConversationId,
+        gone: StateDigest,
+        come: StateDigest,
+    ) -> Result<(), StoreError> {
+        let held = self.loaded(id)?;
+        held.is_changed = true;
+        held.digest -= gone;
+        held.digest += come;
+        Ok(())
+    }
+
+    /// By how much the digests of partitions have grown.
+    pub(crate) fn digest_growth(&self) -> BTreeMap<Bucket, StateDigest> {
+        let mut growth: BTreeMap<Bucket, StateDigest> = BTreeMap::new();
+        for (id, held) in self.conversations.iter().filter(|(_, held)| held.is_changed) {
+            let partition = growth.entry(id.partition().bucket).or_default();
+            *partition += held.digest;
+            *partition -= held.before;
+        }
+        growth
+    }
+
+    /// The durable view, without what this step has written.
+    pub(crate) fn before(&self) -> &dyn View {
+        self.overlay.before()
+    }
+
     /// Everything to be written, and the effects.
     pub(crate) fn finish(mut self) -> (Batch, Vec<Effect>) {
-        for (id, Conversation { record, is_changed }) in std::mem::take(&mut self.conversations) {
-            if is_changed {
-                self.put(&Key::Conversation(id), &record);
+        for (id, held) in std::mem::take(&mut self.conversations) {
+            if held.is_changed {
+                self.put(
+                    &Key::Conversation(id),
+                    &ConversationRecord { digest: Some(held.digest), ..held.record },
+                );
             }
         }
         (self.overlay.batch, self.effects)

@@ -4,8 +4,8 @@
 //! that applied it, and compares what comes out with the tables, record by record:
 //! - every record decodes, bears its checksum, and belongs to this placement;
 //! - the log has no gap and nothing beyond its end, commits are whole, and every chain head is the hash of the envelopes before it;
-//! - every table that follows from the log holds exactly what the log says, no more and no less; of the members of a group, which a store and a replay fold at different moments,
-//!   what they are;
+//! - every table that follows from the log holds exactly what the log says, no more and no less, and so do the digests that are kept; of the members of a group, which a store and a replay
+//!   fold at different moments, what they are;
 //! - the feed names each register once, under its latest change; by message stands from whom it is hidden, as the registers say;
 //! - of a deleted message whose payloads are still there, it is written down that they are to be cut; of a group that is not settled, that it is not.
 //!
@@ -21,11 +21,11 @@ use crate::key_bytes::KeyBytes;
 use crate::keys::{Key, KeyRange, Table};
 use crate::partition::{self, Chains};
 use crate::record::{
-    self, ChainRecord, CommitEnd, HiddenFromRecord, LogRecord, MembershipRecord, OpaqueRecord,
-    RegisterRecord, damaged,
+    self, ChainRecord, CommitEnd, ConversationRecord, HiddenFromRecord, LogRecord, MembershipRecord,
+    OpaqueRecord, RegisterRecord, damaged,
 };
 use crate::register_key::RegisterKey;
-use crate::store::{Batch, Direction, MemoryStore, StoreError, View};
+use crate::store::{Batch, Direction, StoreError, View, Visit};
 use crate::tables::Tables;
 use bytes::Bytes;
 use crdt::operation::{Body, Envelope};
@@ -107,9 +107,9 @@ fn verify_record(placement: PlacementId, bytes: &[u8], value: &[u8]) -> Result<(
 /// The log of a partition, and every table that follows from it.
 fn verify_log(view: &dyn View, partition: PartitionId, verified: &mut Verified) -> Result<(), StoreError> {
     let bucket = partition.bucket;
-    let nothing = MemoryStore::new();
+    let log = LogAlone(view);
     let mut replay = Replay { partition, chains: Chains::new(), heads: BTreeMap::new(), commit: None };
-    let mut tables = Tables::over(&nothing);
+    let mut tables = Tables::over(&log);
     let end = partition::reach(view, bucket)?.log_end;
     let seen = seen_from_there_on(view, bucket, end)?;
     for position in (1..=end.0).map(Position) {
@@ -140,6 +140,10 @@ fn verify_log(view: &dyn View, partition: PartitionId, verified: &mut Verified) 
         tables.put(&Key::Chain(bucket, *origin), chain);
     }
     tables.delete(&Key::Stable(bucket));
+    let digest = tables.digest_growth().remove(&bucket).unwrap_or_default();
+    if partition::reach(view, bucket)?.digest.is_some_and(|kept| kept != digest) {
+        return Err(damaged(&Key::Reach(bucket).encode(), "its digest is not that of what the log says"));
+    }
     let (expected, _) = tables.finish();
     for (key, value) in expected.writes() {
         let found = view.get(key)?;
@@ -148,7 +152,7 @@ fn verify_log(view: &dyn View, partition: PartitionId, verified: &mut Verified) 
             Some(_) if found.is_none() => {
                 return Err(damaged(key, "it is missing, although the log says it"));
             }
-            Some(value) if found.as_ref() != Some(value) && !are_same_members(key, value, found)? => {
+            Some(value) if found.as_ref() != Some(value) && !says_the_same(key, value, found)? => {
                 return Err(damaged(key, "it is not what the log says"));
             }
             Some(_) => {}
@@ -191,15 +195,40 @@ fn seen_from_there_on(
     Ok(seen)
 }
 
-/// Whether both are records of the same members, of which a store and a replay have folded at different moments.
-fn are_same_members(key: &[u8], one: &Bytes, other: Option<Bytes>) -> Result<bool, StoreError> {
-    let Some(other) = other.filter(|_| Table::of(key) == Some(Table::Members)) else { return Ok(false) };
+/// Whether what a replay wrote says the same as what was found, although their bytes differ: of members a store and a replay fold at different moments, and of a conversation that
+/// has not changed since a format that did not keep its digest, none stands there.
+fn says_the_same(key: &[u8], replayed: &Bytes, found: Option<Bytes>) -> Result<bool, StoreError> {
+    match (found, Table::of(key)) {
+        (Some(found), Some(Table::Members)) => are_same_members(key, replayed, found),
+        (Some(found), Some(Table::Conversations)) => {
+            let found: ConversationRecord = record::unseal(key, found)?;
+            let replayed: ConversationRecord = record::unseal(key, replayed.clone())?;
+            Ok(found == ConversationRecord { digest: None, ..replayed })
+        }
+        _ => Ok(false),
+    }
+}
+
+fn are_same_members(key: &[u8], one: &Bytes, other: Bytes) -> Result<bool, StoreError> {
     let canonical = |value: Bytes| {
         let OpaqueRecord(bytes) = record::unseal(key, value)?;
         let members = Membership::decode(&bytes).map_err(|error| damaged(key, &error.to_string()))?;
         Ok::<_, StoreError>(members.canonical_bytes())
     };
     Ok(canonical(one.clone())? == canonical(other)?)
+}
+
+/// The log of a store and nothing else of it: what a replay may look up. It scans none.
+struct LogAlone<'a>(&'a dyn View);
+
+impl View for LogAlone<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        if Table::of(key) == Some(Table::Log) { self.0.get(key) } else { Ok(None) }
+    }
+
+    fn scan(&self, _: &[u8], _: &[u8], _: Direction, _: &mut Visit<'_>) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// Where a replay of a log stands.

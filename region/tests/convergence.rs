@@ -217,6 +217,10 @@ fn check(world: &World, told: &Told) {
     for (conversation, digest) in exported.iter().flat_map(|partition| &partition.conversations) {
         assert_eq!(*digest, twins[conversation].digest(), "tables hold what the slow way holds");
     }
+    for partition in &exported {
+        let sum = partition.conversations.values().copied().sum();
+        assert_eq!(partition.kept, Some(sum), "what is kept of {} is what its tables come to", partition.partition);
+    }
     let memberships = export::memberships(&world.regions[0].store).unwrap();
     for membership in &memberships {
         let standing = twins[&membership.conversation].membership().member(membership.user);

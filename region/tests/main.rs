@@ -11,6 +11,7 @@ mod cluster_file;
 mod compaction;
 mod convergence;
 mod damage;
+mod digests;
 mod documents;
 mod epochs;
 mod following_epochs;

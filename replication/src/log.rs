@@ -8,7 +8,7 @@ use crate::epoch::EpochStatement;
 use crate::placement::Epoch;
 use crate::register::Register;
 use crate::store_start::StoreStart;
-use crdt::{ChainHead, PartitionId, PlacementId, RegionId, ReplicaId, Sequence, VersionVector};
+use crdt::{ChainHead, PartitionId, PlacementId, RegionId, ReplicaId, Sequence, StateDigest, VersionVector};
 
 /// A place in a region's log of a partition: the number of the entry, from 1. Zero is before the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -40,6 +40,8 @@ pub struct PartitionState {
     pub feed_own: ChangeNumber,
     /// Exactly what has been applied.
     pub applied: VersionVector,
+    /// The digest of what came of it, equal wherever the same was applied; none if this store does not know it.
+    pub digest: Option<StateDigest>,
 }
 
 /// Where this region stands in a peer's log and feed of a partition: durable.

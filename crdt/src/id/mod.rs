@@ -49,6 +49,12 @@ pub(crate) fn parse_bytes(text: &str, expected: &'static str) -> Result<[u8; 32]
     Ok(bytes)
 }
 
+/// Parses 16 bytes as 32 lower-case hexadecimal digits.
+pub(crate) fn parse_half(text: &str, expected: &'static str) -> Result<u128, ParseIdError> {
+    let number = hexadecimal(text.as_bytes(), 32);
+    number.ok_or_else(|| ParseIdError::new(text, expected, "32 digits of 0123456789abcdef"))
+}
+
 /// Parses `milliseconds.counter`; here because it shares the number grammar of the ids.
 pub(crate) fn parse_timestamp(text: &str) -> Result<crate::Timestamp, ParseIdError> {
     let refuse = || ParseIdError::new(text, "timestamp", "1732500000000.0");

@@ -8,9 +8,10 @@ use crate::item::ArrivalNumber;
 use bytes::Bytes;
 use crdt::timeline::Inserted;
 use crdt::{
-    Aliases, ChainHead, Cut, Dot, Kind, MessageId, Now, Place, ReplicaId, Sequence, Timestamp, UserId,
+    Aliases, ChainHead, Cut, Dot, Kind, MessageId, Now, Place, ReplicaId, Sequence, StateDigest, Timestamp,
+    UserId, VersionVector,
 };
-use replication::log::{ChangeNumber, PeerCursor, Position};
+use replication::log::{ChangeNumber, PartitionState, PeerCursor, Position};
 use replication::{StoreId, StoreStart};
 use std::collections::BTreeSet;
 
@@ -47,6 +48,16 @@ pub(crate) struct ReachRecord {
     pub(crate) feed_end: ChangeNumber,
     /// The last change of the feed that was made here, not passed on by a peer.
     pub(crate) feed_own: ChangeNumber,
+    /// The digest of what is held; none if nothing was applied since a format that did not keep it.
+    pub(crate) digest: Option<StateDigest>,
+}
+
+impl ReachRecord {
+    /// What it says, beside what has been applied.
+    pub(crate) fn state(&self, applied: VersionVector) -> PartitionState {
+        let Self { log_end, feed_end, feed_own, digest } = *self;
+        PartitionState { log_end, feed_end, feed_own, applied, digest }
+    }
 }
 
 /// A register's value, and under which number it stands in the feed.
@@ -74,8 +85,10 @@ pub(crate) struct ConversationRecord {
     pub(crate) cut: Cut,
     /// Operations that are not the first of their identity to arrive. Zero spares readers a look-up a message.
     pub(crate) aliases: u64,
-    /// Messages that were amended. Zero spares readers another; it is not written then, as no store of an earlier version has it.
+    /// Messages that were amended. Zero spares readers another.
     pub(crate) amended: u64,
+    /// The digest of what is held of it; none if it has not changed since a format that did not keep it, nor wrote `amended` where that was zero.
+    pub(crate) digest: Option<StateDigest>,
 }
 
 /// What stands at a place of the display order.
@@ -185,6 +198,9 @@ impl Record for ReachRecord {
         out.number(self.log_end.0);
         out.number(self.feed_end.0);
         out.number(self.feed_own.0);
+        if let Some(digest) = self.digest {
+            out.fixed(&digest.0.to_be_bytes());
+        }
     }
 
     fn read(fields: &mut Reader) -> Option<Self> {
@@ -192,6 +208,10 @@ impl Record for ReachRecord {
             log_end: Position(fields.number()?),
             feed_end: ChangeNumber(fields.number()?),
             feed_own: ChangeNumber(fields.number()?),
+            digest: match fields.end() {
+                Some(()) => None,
+                None => Some(StateDigest(u128::from_be_bytes(fields.array()?))),
+            },
         })
     }
 }
@@ -287,22 +307,25 @@ impl Record for ConversationRecord {
         out.timestamp(self.highest);
         out.cut(&self.cut);
         out.number(self.aliases);
-        if self.amended > 0 {
+        if self.amended > 0 || self.digest.is_some() {
             out.number(self.amended);
+        }
+        if let Some(digest) = self.digest {
+            out.fixed(&digest.0.to_be_bytes());
         }
     }
 
     fn read(fields: &mut Reader) -> Option<Self> {
-        Some(Self {
-            arrival: ArrivalNumber(fields.number()?),
-            highest: fields.timestamp()?,
-            cut: fields.cut()?,
-            aliases: fields.number()?,
-            amended: match fields.end() {
-                Some(()) => 0,
-                None => fields.number().filter(|amended| *amended > 0)?,
-            },
-        })
+        let (arrival, highest) = (ArrivalNumber(fields.number()?), fields.timestamp()?);
+        let (cut, aliases) = (fields.cut()?, fields.number()?);
+        let (mut amended, mut digest) = (0, None);
+        if fields.end().is_none() {
+            amended = fields.number()?;
+            if amended == 0 || fields.end().is_none() {
+                digest = Some(StateDigest(u128::from_be_bytes(fields.array()?)));
+            }
+        }
+        Some(Self { arrival, highest, cut, aliases, amended, digest })
     }
 }
 
