@@ -219,7 +219,12 @@ fn check(world: &World, told: &Told) {
     }
     for partition in &exported {
         let sum = partition.conversations.values().copied().sum();
-        assert_eq!(partition.kept, Some(sum), "what is kept of {} is what its tables come to", partition.partition);
+        assert_eq!(
+            partition.kept,
+            Some(sum),
+            "what is kept of {} is what its tables come to",
+            partition.partition
+        );
     }
     let memberships = export::memberships(&world.regions[0].store).unwrap();
     for membership in &memberships {

@@ -12,6 +12,7 @@
 
 use crate::catch_up::CatchUp;
 use crate::compare_clocks::Clocks;
+use crate::compare_states::States;
 use crate::fetch_missing::Tardiness;
 use crate::input::Input;
 use crate::limits::{FETCHES_MAX, FRAME_BYTES_MAX, IN_FLIGHT_BYTES_MAX, PENDING_BYTES_MAX};
@@ -151,6 +152,7 @@ pub struct Bridge {
     /// Other regions to which this region has an open bridge.
     pub(crate) reachable: BTreeSet<RegionId>,
     pub(crate) clocks: Clocks,
+    pub(crate) states: States,
     /// What was put into frames so far.
     pub(crate) sent: Sent,
 }
@@ -187,6 +189,7 @@ impl Bridge {
             inline: BTreeSet::new(),
             reachable: BTreeSet::new(),
             clocks: Clocks::default(),
+            states: States::default(),
             sent: Sent::default(),
         }
     }
@@ -250,7 +253,10 @@ impl Bridge {
             Input::Timer(Timer::Registers) => self.flush_registers(turn),
             Input::Timer(Timer::References) => self.flush_references(turn),
             Input::Timer(Timer::Patience) => return self.lose_patience(turn),
-            Input::Timer(Timer::Probe) => self.probe(turn),
+            Input::Timer(Timer::Probe) => {
+                self.probe(turn);
+                self.state_what_changed();
+            }
         }
         Ok(())
     }
@@ -271,6 +277,7 @@ impl Bridge {
             rewinds,
             inlines,
             caught_up,
+            states,
             ..
         } = frame;
         if let Some(hello) = hello {
@@ -298,6 +305,7 @@ impl Bridge {
         sections.iter().try_for_each(|section| self.take_section(turn, section))?;
         feeds.into_iter().try_for_each(|feed| self.take_feed(turn, feed))?;
         caught_up.iter().try_for_each(|said| self.take_caught_up(turn, said))?;
+        states.iter().try_for_each(|state| self.take_state(turn, state))?;
         if let Some(probe) = frame.probe {
             self.outbox.probe_answer =
                 Some(proto::ProbeAnswer { sent_us: probe.sent_us, clock_us: turn.now.0 });
@@ -368,6 +376,7 @@ impl Bridge {
         (self.registers_set, self.references_set, self.patience_set) = (None, false, None);
         self.tardiness.values_mut().for_each(Tardiness::forget_connection);
         self.clocks.forget_connection();
+        self.states.forget_connection();
         if self.paused {
             crate::sometimes::RESUMED_FULL.reach();
             self.paused = false;
@@ -387,10 +396,15 @@ impl Bridge {
         let known = self.partitions.entry(partition).or_default();
         // One that was under way when the log was read may tell of an earlier state.
         if state.log_end >= known.outgoing.end {
-            (known.applied, known.outgoing.end) = (state.applied, state.log_end);
+            let has_applied = known.applied != state.applied;
+            (known.applied, known.digest, known.outgoing.end) = (state.applied, state.digest, state.log_end);
+            if has_applied {
+                self.note_state(turn, partition);
+            }
         } else {
             crate::sometimes::LATE_ADVANCE.reach();
         }
+        let known = self.partitions.entry(partition).or_default();
         known.outgoing.feed_end = known.outgoing.feed_end.max(state.feed_end);
         known.outgoing.feed_own = known.outgoing.feed_own.max(state.feed_own);
         self.note_unsent(turn, partition);

@@ -14,6 +14,7 @@ pub mod bridge;
 mod catch_up;
 pub mod commit;
 mod compare_clocks;
+mod compare_states;
 pub mod delivery;
 mod entry_codec;
 mod envelope_window;
@@ -53,6 +54,7 @@ pub mod proto {
 }
 
 pub use bridge::{Bridge, Config, Fatal, OwnStore};
+pub use compare_states::Compared;
 pub use delivery::Delivery;
 pub use input::Input;
 pub use output::{Alarm, Output};

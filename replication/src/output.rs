@@ -70,6 +70,18 @@ pub enum Alarm {
         /// Where, and at what.
         reason: CommitRefused,
     },
+    /// Two regions that have applied the same operations hold two states.
+    #[error(
+        "{own} and {peer} have applied the same of {partition} and hold two states of it: `archipelago check` names the conversations; then see docs/operations/regions-differ.md"
+    )]
+    StatesDiffer {
+        /// This region.
+        own: RegionId,
+        /// The peer.
+        peer: RegionId,
+        /// Where.
+        partition: PartitionId,
+    },
     /// Two regions' clocks are apart.
     #[error(
         "the clocks of {own} and {peer} differ by {drift_ms} ms (limit {limit_ms}): correct the wrong one"

@@ -4,9 +4,10 @@
 //! end of a step, where what was passed is a prefix of the sender's log.
 
 use crate::commit::Commit;
+use crate::compare_states::Stated;
 use crate::entry_codec::{Run, StreamContext};
 use crate::log::{ChangeNumber, PeerCursor, Position};
-use crdt::{Dot, Now, ReplicaId, Sequence, VersionVector};
+use crdt::{Dot, Now, ReplicaId, Sequence, StateDigest, VersionVector};
 use std::collections::{BTreeMap, VecDeque};
 
 /// One partition on one connection.
@@ -14,6 +15,12 @@ use std::collections::{BTreeMap, VecDeque};
 pub(crate) struct Partition {
     /// What this region has durably applied.
     pub(crate) applied: VersionVector,
+    /// The digest of what came of it.
+    pub(crate) digest: Option<StateDigest>,
+    /// What the peer last said of its own.
+    pub(crate) stated: Option<Stated>,
+    /// The last comparison found two states.
+    pub(crate) differs: bool,
     /// From us to the peer.
     pub(crate) outgoing: Outgoing,
     /// From the peer to us.

@@ -49,7 +49,9 @@ impl Bridge {
                 ..Default::default()
             };
             let incoming = Incoming::resumed(cursor);
-            self.partitions.insert(id, Partition { applied: state.applied, outgoing, incoming });
+            let (applied, digest) = (state.applied, state.digest);
+            self.partitions
+                .insert(id, Partition { applied, digest, outgoing, incoming, ..Partition::default() });
         }
         let frames = named.len().div_ceil(RESUME_PARTITIONS_MAX).max(1);
         if frames > 1 {
@@ -81,6 +83,7 @@ impl Bridge {
             }
             for id in self.partitions.keys().copied().collect::<Vec<_>>() {
                 self.note_unsent(turn, id);
+                self.note_state(turn, id);
             }
             self.begin_catch_up();
         }

@@ -106,7 +106,7 @@ impl Bridge {
         self.fill_turns(turn, filling)?;
         filling.frame.caught_up = self.take_catch_up_to_say();
         filling.bytes += filling.frame.caught_up.iter().map(|said| 4 + said.encoded_len()).sum::<usize>();
-        Ok(())
+        self.fill_states(filling)
     }
 
     fn fill_requests(&mut self, turn: &Turn<'_>, filling: &mut Filling) {

@@ -42,6 +42,8 @@ crdt::marks! {
     FRUITLESS_TURN = "a turn reads much and finds no body";
     COMMITS_JOINED = "two commits go as one";
     COMMIT_TOO_LARGE_FOR_ROOM = "a commit waits for the next frame";
+    STATES_DIFFER = "two regions that applied the same hold two states";
+    STATES_AGREE_AGAIN = "two regions whose states differed hold the same again";
     CLOCKS_APART = "two regions' clocks are apart";
     REFUSED_BY_PEER = "a peer ends the connection with a reason";
     REFUSED_PEER = "a peer is refused";

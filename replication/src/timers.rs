@@ -9,7 +9,7 @@
 //! | registers | registers began to wait for company | they go |
 //! | references | references began to wait for a commit | they go alone |
 //! | patience | a reference's body is not here | it is fetched from the peer |
-//! | probe | the bridge opened, and after each probe | the clocks are compared |
+//! | probe | the bridge opened, and after each probe | the clocks are compared, and what has changed is stated |
 
 /// Which timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

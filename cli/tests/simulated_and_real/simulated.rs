@@ -170,12 +170,14 @@ impl Stage<'_> {
                 // It has been shown, so it was posted.
                 let Some(message) = self.posted[*of] else { return };
                 let target = (self.user(self.plan.steps[*of].user), message);
-                let what = match how {
-                    Amendment::Edit(text) => Amend::Edit(text.clone().into()),
-                    Amendment::Delete => Amend::Delete,
-                    Amendment::React(emoji) => Amend::React(emoji.clone()),
+                let command = None;
+                let amend = |what| Act::Amend { conversation, command, target, what };
+                let act = match how {
+                    Amendment::Edit(text) => amend(Amend::Edit(text.clone().into())),
+                    Amendment::Delete => amend(Amend::Delete),
+                    Amendment::React(emoji) => amend(Amend::React(emoji.clone())),
+                    Amendment::Hide => Act::DeleteForMe { conversation, command, target },
                 };
-                let act = Act::Amend { conversation, command: None, target, what };
                 self.world.act(device(step.user), act);
             }
             Planned::Add(user) => self.change(number, MembersWish::Add(self.user(*user))),

@@ -71,11 +71,12 @@ fn partition_line(export: &PartitionExport) -> Value {
     let conversations: Map<String, Value> = export
         .conversations
         .iter()
-        .map(|(conversation, digest)| text((conversation.to_string(), hexadecimal(&digest.0))))
+        .map(|(conversation, digest)| text((conversation.to_string(), digest.to_string())))
         .collect();
     json!({
         "kind": "partition", "partition": export.partition.to_string(), "applied": dots(&export.applied),
-        "heads": heads, "conversations": conversations, "stable": dots(&export.stable),
+        "heads": heads, "conversations": conversations,
+        "kept": export.kept.map(|digest| digest.to_string()), "stable": dots(&export.stable),
     })
 }
 

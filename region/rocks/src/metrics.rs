@@ -135,6 +135,7 @@ fn bridges(region: &RegionHandle) -> Vec<Family> {
     let (mut sent_bytes, mut sent_items) = (Vec::new(), Vec::new());
     let (mut operations, mut connections, mut alarms) = (Vec::new(), Vec::new(), Vec::new());
     let mut open = Vec::new();
+    let (mut compared, mut differing) = (Vec::new(), Vec::new());
     for (peer, counters) in region.bridge_counters() {
         let name = region.cluster().name_of(*peer);
         let way = |way: &str| format!("{{peer=\"{name}\",direction=\"{way}\"}}");
@@ -158,6 +159,9 @@ fn bridges(region: &RegionHandle) -> Vec<Family> {
         operations.push((label.clone(), value(&counters.operations_in)));
         connections.push((label.clone(), value(&counters.connections)));
         alarms.push((label.clone(), value(&counters.alarms)));
+        let found = counters.compared();
+        compared.push((label.clone(), signed(found.compared)));
+        differing.push((label.clone(), signed(found.differing as u64)));
         open.push((label, i64::from(region.open_bridges().contains(peer))));
     }
     let family = |name, help, kind, samples| Family { name, help, kind, samples };
@@ -175,6 +179,17 @@ fn bridges(region: &RegionHandle) -> Vec<Family> {
         counter("bridge_operations_in", "Operations that bridges have handed to shards", operations),
         counter("bridge_connections", "Connections of bridges that stood", connections),
         counter("bridge_alarms", "Alarms that bridges have raised", alarms),
+        counter(
+            "bridge_states_compared",
+            "Comparisons of what both regions made of the same operations",
+            compared,
+        ),
+        family(
+            "bridge_partitions_differing",
+            "Partitions of which the regions hold two states, although they have applied the same: see docs/operations/regions-differ.md",
+            Type::Gauge,
+            differing,
+        ),
         family("bridge_open", "Whether the bridge is open", Type::Gauge, open),
     ]
 }

@@ -176,6 +176,7 @@ impl<R: RegionPort> BridgeTask<R> {
             });
             match outputs {
                 Ok(outputs) => {
+                    self.counters.note_compared(self.bridge.compared());
                     for output in outputs {
                         self.carry_out(output).await;
                     }

@@ -3,7 +3,7 @@
 //! What must always hold: nobody waits for a lock here longer than it takes to copy a few numbers, and numbers only grow while the process lives.
 
 use quinn::Connection;
-use replication::Sent;
+use replication::{Compared, Sent};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -25,6 +25,7 @@ pub struct BridgeCounters {
     /// Alarms raised.
     pub alarms: AtomicU64,
     sent: Mutex<Sent>,
+    compared: Mutex<Compared>,
     datagrams: Mutex<Datagrams>,
 }
 
@@ -62,6 +63,16 @@ impl BridgeCounters {
     /// The core has put so much into frames.
     pub(crate) fn note_sent(&self, sent: Sent) {
         *self.sent.lock().unwrap_or_else(PoisonError::into_inner) = sent;
+    }
+
+    /// How often states were compared, and of how many partitions they differ.
+    pub fn compared(&self) -> Compared {
+        *self.compared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The core has compared so often.
+    pub(crate) fn note_compared(&self, compared: Compared) {
+        *self.compared.lock().unwrap_or_else(PoisonError::into_inner) = compared;
     }
 
     /// From now on that connection counts; the one before it has ended.

@@ -16,7 +16,7 @@ use replication::commit::CommitRefused;
 use replication::epoch::{EpochHash, EpochStatement};
 use replication::limits::COMMIT_BYTES_MAX;
 use replication::placement::{Epoch, Placement};
-use replication::{Delivery, Input, Output, StoreId, StoreStart, proto};
+use replication::{Delivery, Input, Output, StoreId, StoreStart, Timer, proto};
 
 /// What the bridge said; nothing may have been delivered.
 fn verdict(outputs: &[Output]) -> String {
@@ -44,7 +44,7 @@ fn a_hello_is_refused_by_name() {
     case("unknown region", &|hello| hello.region = 9);
     case("impossible region", &|hello| hello.region = 1 << 20);
     case("region not the certificate's", &|hello| hello.region = 3);
-    case("later versions alone", &|hello| (hello.version_min, hello.version_max) = (3, 5));
+    case("later versions alone", &|hello| (hello.version_min, hello.version_max) = (4, 6));
     case("unknown placement", &|hello| {
         let mut other = hello.placements[0].clone();
         other.placement = 77;
@@ -76,7 +76,7 @@ fn a_hello_is_refused_by_name() {
         unknown region:  2 the peer says it is region 9, this bridge is for r2: compare the cluster files
         impossible region:  2 the peer says it is region 1048576, this bridge is for r2: compare the cluster files
         region not the certificate's:  6 the peer's certificate is of region r2, not r3: give each region the certificate of its own name
-        later versions alone:  7 the peer speaks bridge protocol 3-5, this region 1-2: upgrade the older one
+        later versions alone:  7 the peer speaks bridge protocol 4-6, this region 1-3: upgrade the older one
         unknown placement:  3 placement p77 is shared with r2 by one side's cluster file and not by the other's: compare them
         placement not shared:  3 placement p3 is shared with r2 by one side's cluster file and not by the other's: compare them
         placement missing:  3 placement p1 is shared with r2 by one side's cluster file and not by the other's: compare them
@@ -370,6 +370,41 @@ fn that_all_was_sent_is_said_from_version_2_on_once_and_in_order() {
         before what it is about: not closed
         behind what it is about: not closed, told
         and then what it is about: not closed, told
+    "#]].assert_eq(&table);
+}
+
+#[test]
+fn states_are_stated_from_version_3_on_and_malformed_ones_refused_by_name() {
+    let open = |version| {
+        let (mut played, _) = Played::greeted(|hello| hello.version_max = version);
+        played.resume();
+        while played.send().pop().is_some() {}
+        played
+    };
+    let states = |version| {
+        let said = open(version).step(Input::Timer(Timer::Probe));
+        played::frames(&said).iter().map(|frame| frame.states.len()).sum::<usize>()
+    };
+    assert_eq!((states(2), states(3)), (0, 1));
+    let mut table = String::new();
+    let mut case = |what: &str, version, partition, digest: &[u8]| {
+        let state = proto::State { partition, applied: 1, digest: Bytes::copy_from_slice(digest) };
+        let frame = proto::Frame { states: vec![state], ..Default::default() };
+        table += &format!("{what}: {}\n", verdict(&open(version).frame(&frame)));
+    };
+    case("of another vector", 3, 7, &[1; 16]);
+    case("of what we have nothing of", 3, 9, &[1; 16]);
+    case("in version 2", 2, 7, &[1; 16]);
+    case("of another placement", 3, 1_024 + 7, &[1; 16]);
+    case("a short digest", 3, 7, &[1; 15]);
+    case("without a digest", 3, 7, &[]);
+    expect![[r#"
+        of another vector: not closed
+        of what we have nothing of: not closed
+        in version 2: 23 a word that version 2 does not have came out of turn: if it comes again, run the same release in both regions
+        of another placement: 25 r2 has no part in p1/7, whose entries go only to regions of its placement: compare the cluster files
+        a short digest: 20 malformed frame (digest): if it comes again, run the same release in both regions
+        without a digest: 20 malformed frame (digest): if it comes again, run the same release in both regions
     "#]].assert_eq(&table);
 }
 

@@ -39,6 +39,10 @@ pub(crate) fn frame(bytes: &Bytes) -> Option<String> {
     parts.extend(
         frame.caught_up.iter().map(|said| format!("all sent {:?} to {:?}", said.partitions, said.ends)),
     );
+    if !frame.states.is_empty() {
+        let partitions: Vec<u32> = frame.states.iter().map(|state| state.partition).collect();
+        parts.push(format!("states {partitions:?}"));
+    }
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 

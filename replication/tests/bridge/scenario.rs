@@ -79,6 +79,11 @@ impl Stage {
             ["plant", victim, origin, first, text] => {
                 self.plant(at(victim), number(origin) as u16, number(first), text)
             }
+            ["harm", who, by] => {
+                let log =
+                    self.world.regions.get_mut(&at(who)).unwrap().store.partitions.entry(partition(1, 7));
+                log.or_default().harm = u128::from(number(by));
+            }
             ["clock", who, "ahead", ms] => {
                 self.world.regions.get_mut(&at(who)).unwrap().clock_ahead_ms = number(ms);
             }
@@ -183,4 +188,5 @@ scenarios! {
     patience_follows_the_usual_difference
     restored_store_is_fenced_by_one_that_heard_of_it_through_another
     all_was_sent_is_told_behind_the_last_of_it
+    two_states_of_the_same_operations_raise_an_alarm_on_both_sides
 }

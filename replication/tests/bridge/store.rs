@@ -5,7 +5,8 @@
 
 use bytes::Bytes;
 use crdt::{
-    ChainHead, Dot, Incarnation, PartitionId, PlacementId, RegionId, ReplicaId, Sequence, VersionVector,
+    ChainHead, Dot, Incarnation, PartitionId, PlacementId, RegionId, ReplicaId, Sequence, StateDigest,
+    VersionVector,
 };
 use ed25519_dalek::SigningKey;
 use replication::commit::{Commit, CommitRefused, OperationBytes};
@@ -31,6 +32,8 @@ pub(crate) struct PartitionLog {
     had_by: BTreeMap<Bytes, BTreeSet<ReplicaId>>,
     feed_end: ChangeNumber,
     feed_own: ChangeNumber,
+    /// By how much its digest is not that of what was applied.
+    pub(crate) harm: u128,
     cursors: BTreeMap<ReplicaId, PeerCursor>,
 }
 
@@ -109,6 +112,9 @@ impl PartitionLog {
             feed_end: self.feed_end,
             feed_own: self.feed_own,
             applied: self.applied.clone(),
+            digest: Some(StateDigest(
+                self.applied.iter().map(|dot| u128::from(dot.sequence.0)).sum::<u128>() + self.harm,
+            )),
         }
     }
 

@@ -208,7 +208,9 @@ impl World {
                     self.oracle.marks.versions_refused += 1;
                 } else {
                     let why = format!("{} about {peer}: {alarm}", life.region);
-                    self.oracle.violate(self.now, Checker::Understood, why);
+                    let is_about_states = matches!(alarm, Alarm::StatesDiffer { .. });
+                    let checker = if is_about_states { Checker::Equal } else { Checker::Understood };
+                    self.oracle.violate(self.now, checker, why);
                 }
             }
             Output::Fenced(reason) => {

@@ -142,7 +142,10 @@ impl World {
         let of_versions = match alarm {
             Alarm::RefusedPeer { reason, .. } => matches!(reason, Reason::NoCommonVersion { .. }),
             Alarm::RefusedByPeer { name, .. } => *name == "no_common_version",
-            Alarm::Fork { .. } | Alarm::ClockDrift { .. } | Alarm::PartitionStopped { .. } => false,
+            Alarm::Fork { .. }
+            | Alarm::ClockDrift { .. }
+            | Alarm::StatesDiffer { .. }
+            | Alarm::PartitionStopped { .. } => false,
         };
         of_versions && [one, other].iter().any(|region| self.releases.strange.contains(region))
     }
