@@ -11,7 +11,7 @@
 //!
 //! What a post of 1,024 bytes costs (`tests/steps.rs` counts it): five records of its own (log, dot, identity, timeline, change), about 350
 //! bytes around the body, and three that a step writes once a partition however many posts it holds (conversation, chain, reach): a lone
-//! post makes 8 writes and 1,637 bytes, a hundred in a step 503 writes and 1,377 bytes each. Two allocations a write, its key and its value;
+//! post makes 8 writes and 1,671 bytes, a hundred in a step 503 writes and 1,377 bytes each. Two allocations a write, its key and its value;
 //! the body is copied twice, into its payload and into its log record.
 
 use crate::accept_command;
