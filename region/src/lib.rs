@@ -53,6 +53,7 @@ pub mod read_toml;
 mod record;
 mod recover;
 mod register_key;
+pub mod repair;
 mod settle_rights;
 pub mod shard;
 pub mod sometimes;

@@ -31,7 +31,7 @@ use bytes::Bytes;
 use crdt::operation::{Body, Envelope};
 use crdt::{
     Bucket, ChainHead, ConversationId, Cut, Membership, PartitionId, PlacementId, ReplicaId, Sequence,
-    Visibility,
+    StateDigest, VersionVector, Visibility,
 };
 use replication::log::Position;
 use std::collections::BTreeMap;
@@ -104,13 +104,24 @@ fn verify_record(placement: PlacementId, bytes: &[u8], value: &[u8]) -> Result<(
     }
 }
 
-/// The log of a partition, and every table that follows from it.
-fn verify_log(view: &dyn View, partition: PartitionId, verified: &mut Verified) -> Result<(), StoreError> {
+/// What a log comes to.
+pub(crate) struct Replayed {
+    /// What stands in every table that follows from it.
+    pub(crate) expected: Batch,
+    /// The digest of that.
+    pub(crate) digest: StateDigest,
+    /// Exactly what it applies.
+    applied: VersionVector,
+    operations: u64,
+}
+
+/// Replays a partition's log up to its end through the code that applied it.
+pub(crate) fn replay(view: &dyn View, partition: PartitionId, end: Position) -> Result<Replayed, StoreError> {
     let bucket = partition.bucket;
     let log = LogAlone(view);
     let mut replay = Replay { partition, chains: Chains::new(), heads: BTreeMap::new(), commit: None };
     let mut tables = Tables::over(&log);
-    let end = partition::reach(view, bucket)?.log_end;
+    let mut operations = 0;
     let seen = seen_from_there_on(view, bucket, end)?;
     for position in (1..=end.0).map(Position) {
         let entry = partition::entry(view, bucket, position, "the reach of its partition")?;
@@ -129,22 +140,31 @@ fn verify_log(view: &dyn View, partition: PartitionId, verified: &mut Verified) 
         tables.uncut.clear();
         tables.made_twice.clear();
         tables.unsettled.clear();
-        verified.operations += 1;
+        operations += 1;
     }
     if replay.commit.is_some() {
         return Err(damaged(&Key::Log(bucket, end).encode(), "the log ends within a commit"));
     }
-    let beyond = KeyRange::log_after(bucket, end);
-    absent(view, &beyond, &Batch::default(), "it stands beyond the end of the log")?;
     for (origin, chain) in &replay.chains {
         tables.put(&Key::Chain(bucket, *origin), chain);
     }
     tables.delete(&Key::Stable(bucket));
     let digest = tables.digest_growth().remove(&bucket).unwrap_or_default();
-    if partition::reach(view, bucket)?.digest.is_some_and(|kept| kept != digest) {
+    let (expected, _) = tables.finish();
+    Ok(Replayed { expected, digest, applied: partition::applied(&replay.chains), operations })
+}
+
+/// The log of a partition, and every table that follows from it.
+fn verify_log(view: &dyn View, partition: PartitionId, verified: &mut Verified) -> Result<(), StoreError> {
+    let bucket = partition.bucket;
+    let reach = partition::reach(view, bucket)?;
+    let Replayed { expected, digest, applied, operations } = replay(view, partition, reach.log_end)?;
+    verified.operations += operations;
+    let beyond = KeyRange::log_after(bucket, reach.log_end);
+    absent(view, &beyond, &Batch::default(), "it stands beyond the end of the log")?;
+    if reach.digest.is_some_and(|kept| kept != digest) {
         return Err(damaged(&Key::Reach(bucket).encode(), "its digest is not that of what the log says"));
     }
-    let (expected, _) = tables.finish();
     for (key, value) in expected.writes() {
         let found = view.get(key)?;
         match value {
@@ -161,8 +181,7 @@ fn verify_log(view: &dyn View, partition: PartitionId, verified: &mut Verified) 
     for derived in KeyRange::derived(bucket) {
         absent(view, &derived, &expected, "the log does not say it")?;
     }
-    let stable = acknowledge::stable(view, bucket)?;
-    if !partition::applied(&replay.chains).covers_all(&stable) {
+    if !applied.covers_all(&acknowledge::stable(view, bucket)?) {
         return Err(damaged(&Key::Stable(bucket).encode(), "it is more than was applied"));
     }
     Ok(())
@@ -197,7 +216,7 @@ fn seen_from_there_on(
 
 /// Whether what a replay wrote says the same as what was found, although their bytes differ: of members a store and a replay fold at different moments, and of a conversation that
 /// has not changed since a format that did not keep its digest, none stands there.
-fn says_the_same(key: &[u8], replayed: &Bytes, found: Option<Bytes>) -> Result<bool, StoreError> {
+pub(crate) fn says_the_same(key: &[u8], replayed: &Bytes, found: Option<Bytes>) -> Result<bool, StoreError> {
     match (found, Table::of(key)) {
         (Some(found), Some(Table::Members)) => are_same_members(key, replayed, found),
         (Some(found), Some(Table::Conversations)) => {
@@ -313,10 +332,13 @@ fn verify_feed(view: &dyn View, partition: PartitionId, _: &mut Verified) -> Res
     })
 }
 
-/// By message, from whom it is hidden: what the registers say.
-fn verify_hidden(view: &dyn View, partition: PartitionId, _: &mut Verified) -> Result<(), StoreError> {
+/// By message, from whom it is hidden, as the registers say.
+pub(crate) fn hidden_by_message(
+    view: &dyn View,
+    bucket: Bucket,
+) -> Result<BTreeMap<KeyBytes, HiddenFromRecord>, StoreError> {
     let mut hidden: BTreeMap<KeyBytes, HiddenFromRecord> = BTreeMap::new();
-    let registers = KeyRange::all_hidden(partition.bucket);
+    let registers = KeyRange::all_hidden(bucket);
     record::scan(view, &registers, Direction::Ascending, |key, register: RegisterRecord| {
         if let Key::Register(_, RegisterKey::Hidden(conversation, user, of)) = key
             && hide_message::held(&key, &register)? == Visibility::Hidden
@@ -326,6 +348,12 @@ fn verify_hidden(view: &dyn View, partition: PartitionId, _: &mut Verified) -> R
         }
         Ok(ControlFlow::Continue(()))
     })?;
+    Ok(hidden)
+}
+
+/// By message, from whom it is hidden: what the registers say.
+fn verify_hidden(view: &dyn View, partition: PartitionId, _: &mut Verified) -> Result<(), StoreError> {
+    let mut hidden = hidden_by_message(view, partition.bucket)?;
     let by_message = KeyRange::hidden_by_message(partition.bucket);
     record::scan(view, &by_message, Direction::Ascending, |key, users: HiddenFromRecord| {
         let key = key.encode();

@@ -14,7 +14,7 @@ use region::store::{Batch, MemoryStore, Store as _, StoreError, View as _};
 use region::{meta, read, verify};
 
 /// A store with records in every table.
-fn store() -> MemoryStore {
+pub(crate) fn store() -> MemoryStore {
     let mut world = World::new(2);
     world.ask(0, 1, create(group(1), 1, &[1, 2])).unwrap();
     world.ask(0, 1, post(group(1), 2, "hello")).unwrap();
@@ -61,11 +61,11 @@ fn store() -> MemoryStore {
     store
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn with(store: &MemoryStore, change: impl FnOnce(&mut Batch)) -> MemoryStore {
+pub(crate) fn with(store: &MemoryStore, change: impl FnOnce(&mut Batch)) -> MemoryStore {
     let mut changed = store.clone();
     let mut batch = Batch::default();
     change(&mut batch);

@@ -24,6 +24,7 @@ mod pins;
 mod reading;
 mod refusals;
 mod refused_peers;
+mod repairs;
 mod rig;
 mod rights;
 mod rosters;
