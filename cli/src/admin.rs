@@ -1,7 +1,9 @@
-//! `archipelago admin`: what operators do with the cluster's keys, tokens and epochs (`epoch.rs`), and, with a token that these make, in a region (`operate.rs`).
+//! `archipelago admin`: what operators do with the cluster's keys, tokens and epochs (`epoch.rs`), with a token that these make in a region (`operate.rs`), and with the disk of a region
+//! that does not run (`at_rest.rs`).
 //!
 //! What must always hold: a token names a placement that exists, is good for at most 30 days, and what a command prints is the only thing on stdout.
 
+use crate::at_rest;
 use crate::cluster_folder::ClusterFolder;
 use crate::epoch::Epoch;
 use crate::failure::Failure;
@@ -24,6 +26,7 @@ Examples:
   archipelago admin operator-token --cluster demo --days 1
   archipelago admin user u0001000000000001 --cluster demo --region us-east --home us-east
   archipelago admin features --cluster demo --region us-east --placement global --set posts=off
+  archipelago admin verify --cluster demo --region ap-south --data data/ap-south
 ";
 
 #[derive(Debug, Subcommand)]
@@ -59,6 +62,10 @@ enum Verb {
     User(operate::User),
     /// Show what of a placement's features is turned off or limited, or change what a region says of them
     Features(operate::Features),
+    /// Read everything that a stopped region holds, and name what is damaged
+    Verify(at_rest::Verify),
+    /// Make again what of a stopped region's tables is damaged and follows from its log, or show what would be
+    Repair(at_rest::Repair),
 }
 
 impl Admin {
@@ -86,6 +93,8 @@ impl Admin {
             }
             Verb::User(user) => return user.run(),
             Verb::Features(features) => return features.run(),
+            Verb::Verify(verify) => return verify.run(),
+            Verb::Repair(repair) => return repair.run(),
         };
         println!("{token}");
         Ok(())

@@ -5,6 +5,7 @@
 
 mod admin;
 mod ask_region;
+mod at_rest;
 mod bench;
 mod broken;
 mod chat;

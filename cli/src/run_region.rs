@@ -47,6 +47,9 @@ pub(crate) struct Region {
     /// After how many seconds the files that may still hold a deleted text are rewritten, counted from when nobody needed it any more
     #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().compact_after_ms / 1_000)]
     erase_after: u64,
+    /// Within how many seconds of running all that lies on the disk is read again
+    #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().scrub_within_ms / 1_000)]
+    scrub_within: u64,
     /// Believe the wall clock although the store remembers a later time: when the clock was wrong then, and is right now
     #[arg(long)]
     trust_clock: bool,
@@ -113,7 +116,11 @@ impl Region {
             signing_key: folder.replica_key(&own.name)?,
             identity,
             data: self.data.clone(),
-            limits: Limits { compact_after_ms: self.erase_after.saturating_mul(1_000), ..Limits::default() },
+            limits: Limits {
+                compact_after_ms: self.erase_after.saturating_mul(1_000),
+                scrub_within_ms: self.scrub_within.saturating_mul(1_000),
+                ..Limits::default()
+            },
             bridges: BridgeSettings::default(),
             trust_wall_clock: self.trust_clock,
             ending: Ending::abort(),

@@ -54,6 +54,7 @@ mod record;
 mod recover;
 mod register_key;
 pub mod repair;
+pub mod scrub;
 mod settle_rights;
 pub mod shard;
 pub mod sometimes;

@@ -36,6 +36,8 @@ pub struct Limits {
     /// Milliseconds after which a text that was cut leaves the engine's older files: then they are rewritten. A day's deletions share one rewriting, which may have to write all that the
     /// placement holds; and a day is short of the 90 by which all of a text is to be gone.
     pub compact_after_ms: u64,
+    /// Milliseconds of running within which all that lies on the disk is read again, so that damage is found before somebody needs what it hit.
+    pub scrub_within_ms: u64,
     /// How long after it was sent a message may be edited, and deleted for everyone: later it has been read and answered. Beyond them `too_late`.
     pub windows: Windows,
 }
@@ -54,6 +56,7 @@ impl Default for Limits {
             device_dead_after_ms: 30 * DAY_MS,
             acknowledge_after_ms: 1_000,
             compact_after_ms: DAY_MS,
+            scrub_within_ms: DAY_MS,
             windows: Windows::default(),
         }
     }

@@ -3,6 +3,7 @@
 //! What must always hold: a mark stands in the branch that it names, and nothing depends on it.
 
 crdt::marks! {
+    SCRUB_FOUND_DAMAGE = "reading again what lies on the disk finds damage";
     RESENT_COMMAND = "a command that was done before is answered as it was then";
     MESSAGE_TOO_OLD = "a message's id is older than outboxes keep";
     MESSAGE_FROM_FUTURE = "a message's id is from further ahead than clocks may be";

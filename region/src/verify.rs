@@ -48,41 +48,73 @@ pub struct Verified {
     pub damaged: Vec<StoreError>,
 }
 
+impl Verified {
+    /// Names a damage, unless its record is named already.
+    fn name(&mut self, damage: StoreError) {
+        let of = |damage: &StoreError| match damage {
+            StoreError::Damaged { table, key, .. } => Some((*table, key.clone())),
+            StoreError::Full { .. } | StoreError::Failed { .. } => None,
+        };
+        if !self.damaged.iter().any(|named| of(named) == of(&damage)) {
+            self.damaged.push(damage);
+        }
+    }
+}
+
 /// Verifies a store of that placement, and stops once it has found `damaged_max` damages (at least one).
 ///
 /// # Errors
 /// [`StoreError`] when the store cannot be read at all; damage is not an error but what was asked for.
 pub fn verify(view: &dyn View, placement: PlacementId, damaged_max: usize) -> Result<Verified, StoreError> {
     let mut verified = Verified::default();
-    verify_records(view, placement, damaged_max, &mut verified)?;
+    verify_records(view, placement, &KeyRange::everything(), damaged_max, &mut verified)?;
     for bucket in partition::buckets(view)? {
         if verified.damaged.len() >= damaged_max {
             break;
         }
-        let partition = PartitionId { placement, bucket };
-        for check in [verify_log, verify_feed, verify_hidden, verify_memberships, verify_cuts, verify_rights]
-        {
-            match check(view, partition, &mut verified) {
-                Err(damage @ StoreError::Damaged { .. }) if !verified.damaged.contains(&damage) => {
-                    verified.damaged.push(damage);
-                }
-                Ok(()) | Err(StoreError::Damaged { .. }) => {}
-                Err(failure @ (StoreError::Full { .. } | StoreError::Failed { .. })) => return Err(failure),
-            }
-        }
+        verify_tables(view, PartitionId { placement, bucket }, &mut verified)?;
     }
     Ok(verified)
+}
+
+/// Verifies one partition of a store, and with the first what belongs to the whole store.
+///
+/// # Errors
+/// [`StoreError`] when the store cannot be read.
+pub fn verify_partition(
+    view: &dyn View,
+    partition: PartitionId,
+    damaged_max: usize,
+) -> Result<Verified, StoreError> {
+    let mut verified = Verified::default();
+    let whole = (partition.bucket == Bucket::FIRST).then(KeyRange::whole_store);
+    for range in [KeyRange::bucket(partition.bucket)].into_iter().chain(whole) {
+        verify_records(view, partition.placement, &range, damaged_max, &mut verified)?;
+    }
+    verify_tables(view, partition, &mut verified)?;
+    Ok(verified)
+}
+
+fn verify_tables(view: &dyn View, partition: PartitionId, verified: &mut Verified) -> Result<(), StoreError> {
+    for check in [verify_log, verify_feed, verify_hidden, verify_memberships, verify_cuts, verify_rights] {
+        match check(view, partition, verified) {
+            Err(damage @ StoreError::Damaged { .. }) => verified.name(damage),
+            Ok(()) => {}
+            Err(failure @ (StoreError::Full { .. } | StoreError::Failed { .. })) => return Err(failure),
+        }
+    }
+    Ok(())
 }
 
 /// Every record by itself.
 fn verify_records(
     view: &dyn View,
     placement: PlacementId,
+    range: &KeyRange,
     damaged_max: usize,
     verified: &mut Verified,
 ) -> Result<(), StoreError> {
-    let everything = KeyRange::everything();
-    view.scan(&everything.from, &everything.to, Direction::Ascending, &mut |key, value| {
+    view.scan(&range.from, &range.to, Direction::Ascending, &mut |key, value| {
         verified.records += 1;
         if let Err(damage) = verify_record(placement, key, value) {
             verified.damaged.push(damage);

@@ -28,4 +28,5 @@ mod repairs;
 mod rig;
 mod rights;
 mod rosters;
+mod scrubbing;
 mod steps;

@@ -14,6 +14,8 @@ pub struct TwoRegions {
     regions: Vec<Child>,
     /// Where clients reach them.
     pub urls: Vec<String>,
+    /// Where operators do.
+    pub admins: Vec<String>,
 }
 
 impl TwoRegions {
@@ -33,19 +35,20 @@ impl TwoRegions {
 
     fn start_with(options: &[&str], of_regions: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut started = Self { folder, regions: Vec::new(), urls: Vec::new() };
+        let mut started = Self { folder, regions: Vec::new(), urls: Vec::new(), admins: Vec::new() };
         started.run(
             &[&["init", "demo", "--regions", "east,west", "--placement", "local=east"], options].concat(),
         );
         for region in ["east", "west"] {
-            let (process, url) = started.start_one(region, &[options, of_regions].concat());
+            let (process, url, admin) = started.start_one(region, &[options, of_regions].concat());
             started.regions.push(process);
             started.urls.push(url);
+            started.admins.push(admin);
         }
         started
     }
 
-    fn start_one(&self, region: &str, options: &[&str]) -> (Child, String) {
+    fn start_one(&self, region: &str, options: &[&str]) -> (Child, String, String) {
         let mut process = Command::new(PROGRAM)
             .args(["region", region, "--cluster", "demo", "--data", &format!("data/{region}")])
             .args(options)
@@ -56,12 +59,18 @@ impl TwoRegions {
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
-        (process, ready["client"].as_str().unwrap().to_owned())
+        let address = |of: &str| ready[of].as_str().unwrap().to_owned();
+        (process, address("client"), address("admin"))
     }
 
     /// Starts a region again that has ended. It answers at the same address.
     pub fn start_again(&mut self, number: usize) {
-        (self.regions[number], _) = self.start_one(["east", "west"][number], &[]);
+        self.start_again_with(number, &[]);
+    }
+
+    /// The same, with these options.
+    pub fn start_again_with(&mut self, number: usize, options: &[&str]) {
+        (self.regions[number], _, _) = self.start_one(["east", "west"][number], options);
     }
 
     /// Waits until a region's process has ended by itself.

@@ -37,6 +37,10 @@ pub struct ShardCounters {
     pub compactions_failed: AtomicU64,
     /// Since when texts that were cut may lie in the engine's older files, in microseconds of the region's present; zero if none does.
     pub leftovers_since_us: AtomicU64,
+    /// Partitions read again at leisure.
+    pub scrubbed: AtomicU64,
+    /// Records that were damaged when they were last read again.
+    pub damaged: AtomicU64,
 }
 
 impl ShardCounters {
@@ -71,6 +75,11 @@ impl ShardCounters {
 
     pub(crate) fn compaction_failed(&self) {
         self.compactions_failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn scrubbed(&self, damaged: usize) {
+        self.scrubbed.fetch_add(1, Ordering::Relaxed);
+        self.damaged.store(damaged as u64, Ordering::Relaxed);
     }
 
     pub(crate) fn leftovers_since(&self, since: Option<Now>) {

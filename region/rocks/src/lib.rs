@@ -19,6 +19,8 @@ pub mod mailbox;
 pub mod metrics;
 pub mod node;
 mod port;
+mod scrub_thread;
 mod shard_thread;
+pub mod stopped;
 pub mod store;
 mod torn_tail;

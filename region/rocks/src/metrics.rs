@@ -103,6 +103,17 @@ fn shards(region: &RegionHandle) -> Vec<Family> {
         counted("shard_compactions_failed", "Those that came to nothing, and are tried again", |shard| {
             &shard.compactions_failed
         }),
+        counted(
+            "shard_partitions_scrubbed",
+            "Partitions of which all that lies on the disk was read again",
+            |shard| &shard.scrubbed,
+        ),
+        Family {
+            name: "shard_damaged_records",
+            help: "Records that were damaged when they were last read again: see docs/operations/a-store-is-damaged.md",
+            kind: Type::Gauge,
+            samples: each(&|placement| Some(value(&region.counters(placement)?.damaged))),
+        },
         Family {
             name: "shard_leftovers_age_seconds",
             help: "How long ago the oldest text was cut that files may still hold",

@@ -19,6 +19,7 @@ use crate::entropy;
 use crate::handle::{Behind, DeviceSink, PlacementHandle, RegionHandle, Shared};
 use crate::mailbox::{Inbox, Letter, WeakMailbox, mailbox};
 use crate::port::Port;
+use crate::scrub_thread::Scrubber;
 use crate::shard_thread::ShardThread;
 use crate::store::RocksStore;
 use crdt::{Now, PlacementId, RegionId, ReplicaId};
@@ -30,6 +31,7 @@ use region::follow_epochs;
 use region::limits::Limits;
 use region::meta::{self, Expected, MetaRefused};
 use region::present::{self, Present};
+use region::scrub::Scrub;
 use region::shard::{OpenError, Shard, ShardConfig};
 use region::store::{Store as _, StoreError};
 use replication::bridge::{Bridge, Config, OwnStore};
@@ -138,6 +140,7 @@ pub struct RegionNode {
     handle: RegionHandle,
     bridges: Bridges,
     shards: Vec<thread::JoinHandle<()>>,
+    scrubbers: Vec<Scrubber>,
     /// Held until everything else is gone.
     folder: DataFolder,
 }
@@ -194,7 +197,7 @@ impl RegionNode {
         let mut stores = BTreeMap::new();
         let mut for_bridges = BTreeMap::new();
         let mut placements = BTreeMap::new();
-        let mut waiting = Vec::new();
+        let (mut waiting, mut scrubbers) = (Vec::new(), Vec::new());
         for placement in opened {
             let (mailbox, inbox) = mailbox();
             let to_shard = mailbox.downgrade();
@@ -204,6 +207,9 @@ impl RegionNode {
             stores.insert(id, OwnStore { replica, start });
             for_bridges.insert(id, (reader.clone(), mailbox.clone()));
             let counters = Arc::new(ShardCounters::default());
+            let scrub = Scrub::new(id, start.number, config.limits.scrub_within_ms);
+            let scrubber = Scrubber::start(scrub, reader.clone(), Arc::clone(&counters));
+            scrubbers.push(scrubber.map_err(no_thread)?);
             let counted = Arc::clone(&counters);
             let handle = PlacementHandle { replica, reader, mailbox, counters: counted };
             placements.insert(id, handle);
@@ -255,7 +261,7 @@ impl RegionNode {
                 thread.start().map_err(no_thread)
             };
         let shards = waiting.into_iter().map(start_shard).collect::<Result<_, _>>()?;
-        Ok(Self { handle: RegionHandle { shared: Arc::new(shared) }, bridges, shards, folder })
+        Ok(Self { handle: RegionHandle { shared: Arc::new(shared) }, bridges, shards, scrubbers, folder })
     }
 
     /// What the gateway holds of this region.
@@ -273,13 +279,16 @@ impl RegionNode {
     /// Stops the bridges and the shards and gives the data folder back. Commands taken before are committed and answered; later ones
     /// are refused as busy. The stores close when the last reader is gone.
     pub async fn stop(self) {
-        let Self { handle, bridges, shards, folder } = self;
+        let Self { handle, bridges, shards, scrubbers, folder } = self;
         bridges.stop().await;
         for placement in handle.shared.placements.values() {
             placement.mailbox.deliver(Letter::Stop).await;
         }
         // Joining blocks, so it happens off the runtime's threads; a shard that panicked has said so already.
-        let join = move || shards.into_iter().for_each(|shard| _ = shard.join());
+        let join = move || {
+            drop(scrubbers);
+            shards.into_iter().for_each(|shard| _ = shard.join());
+        };
         let _ = tokio::task::spawn_blocking(join).await;
         drop(folder);
     }

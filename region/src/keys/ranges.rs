@@ -23,6 +23,20 @@ impl KeyRange {
         Self { from: KeyBytes::new(), to: KeyBytes::after_all() }
     }
 
+    /// Every key of a bucket.
+    pub(crate) fn bucket(bucket: Bucket) -> Self {
+        let mut from = KeyBytes::new();
+        from.extend(bucket.number().to_be_bytes());
+        Self::of_prefix(from)
+    }
+
+    /// What belongs to the whole store.
+    pub(crate) fn whole_store() -> Self {
+        let mut from = KeyBytes::new();
+        from.extend(WHOLE_STORE.to_be_bytes());
+        Self { from, to: KeyBytes::after_all() }
+    }
+
     /// A stretch of a partition's log, both ends included.
     pub(crate) fn log_between(bucket: Bucket, first: Position, last: Position) -> Self {
         let mut to = Key::Log(bucket, last).encode();

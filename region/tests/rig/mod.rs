@@ -162,11 +162,15 @@ impl World {
         region.shard.step(self.now, &mut self.entropy, inputs, &region.store)
     }
 
-    /// Steps and commits, a millisecond later than the last step.
+    /// Steps and commits, a millisecond later than the last step. Every eighth time the store must be sound, as it is after each: readers at rest look at it while it is written.
     pub fn step(&mut self, at: usize, inputs: Vec<Input>) -> Outcome {
         self.now = self.now.plus_ms(1);
         let outcome = self.step_only(at, inputs).unwrap();
         self.regions[at].store.commit(&outcome.batch).unwrap();
+        if self.now.ms().is_multiple_of(8) {
+            let verified = region::verify::verify(&self.regions[at].store, WORLD, 3).unwrap();
+            assert_eq!(verified.damaged, [], "after a step");
+        }
         self.effects = outcome.effects.clone();
         outcome
     }

@@ -1,0 +1,200 @@
+//! `archipelago admin verify` and `archipelago admin repair`: what lies on the disk of a region that does not run.
+//!
+//! What must always hold: nothing is written without `--apply`, nor to a store of which something would stay damaged; what was written is noted in the data
+//! folder (`repairs.jsonl`), a line a store.
+
+use crate::cluster_folder::ClusterFolder;
+use crate::failure::Failure;
+use clap::Args;
+use region::repair::{Repair as Repaired, repair};
+use region::store::{Store as _, StoreError};
+use region::verify::{Verified, verify};
+use region_rocks::stopped::{Stopped, StoppedStore};
+use serde_json::{Value, json};
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use time::OffsetDateTime;
+
+/// Damages that are listed of each store.
+const DAMAGED_MAX: usize = 100;
+
+const VERIFY_EXAMPLES: &str = "\
+Examples:
+  archipelago admin verify --cluster demo --region ap-south --data data/ap-south
+";
+
+const REPAIR_EXAMPLES: &str = "\
+Examples:
+  archipelago admin repair --cluster demo --region ap-south --data data/ap-south
+  archipelago admin repair --cluster demo --region ap-south --data data/ap-south --apply
+";
+
+/// Whose disk.
+#[derive(Debug, Args)]
+pub(crate) struct Disk {
+    /// The cluster's folder or file
+    #[arg(long)]
+    cluster: PathBuf,
+    /// The region, which must not run
+    #[arg(long)]
+    region: String,
+    /// Its data folder
+    #[arg(long)]
+    data: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Reads everything that a stopped region holds, and names what is damaged.
+#[derive(Debug, Args)]
+#[command(before_help = VERIFY_EXAMPLES)]
+pub(crate) struct Verify {
+    #[command(flatten)]
+    disk: Disk,
+}
+
+/// Makes again what follows from the log, or shows what would be.
+#[derive(Debug, Args)]
+#[command(before_help = REPAIR_EXAMPLES)]
+pub(crate) struct Repair {
+    #[command(flatten)]
+    disk: Disk,
+    /// Write it
+    #[arg(long)]
+    apply: bool,
+}
+
+impl Disk {
+    fn open(&self) -> Result<Stopped, Failure> {
+        let folder = ClusterFolder::open(&self.cluster)?;
+        let region = folder.region(&self.region)?;
+        if !self.data.is_dir() {
+            return Err(Failure::NoFile {
+                path: self.data.clone(),
+                advice: "name the data folder that the region was started with",
+            });
+        }
+        Stopped::open(&self.data, &folder.cluster, region.id)
+            .map_err(|refused| Failure::Argument(refused.to_string()))
+    }
+
+    /// What can be told while a large store is read, to people.
+    fn begin(&self, what: &str, store: &StoppedStore) {
+        if !self.json {
+            eprintln!("{what} {} …", store.name);
+        }
+    }
+
+    fn print(&self, json: &Value, text: &str) {
+        if self.json { println!("{json}") } else { print!("{text}") }
+    }
+}
+
+impl Verify {
+    /// Reads all, and prints what it found.
+    ///
+    /// # Errors
+    /// [`Failure::Degraded`] when something is damaged; when the stores cannot be opened or read.
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let stopped = self.disk.open()?;
+        let (mut found, mut text, mut damages) = (Vec::new(), String::new(), 0);
+        for store in &stopped.stores {
+            self.disk.begin("verifying", store);
+            let verified = verify(&store.store, store.placement, DAMAGED_MAX).map_err(unreadable)?;
+            let Verified { records, operations, damaged } = verified;
+            damages += damaged.len();
+            let how = if damaged.is_empty() { "sound" } else { "DAMAGED" };
+            text += &format!("{}: {records} records, {operations} operations, {how}\n", store.name);
+            text += &listed(&damaged);
+            let damaged: Vec<String> = damaged.iter().map(named).collect();
+            found.push(json!({
+                "placement": store.name, "records": records, "operations": operations, "damaged": damaged,
+            }));
+        }
+        self.disk.print(&json!({ "ok": damages == 0, "placements": found }), &text);
+        if damages == 0 {
+            return Ok(());
+        }
+        Err(Failure::Degraded(format!(
+            "{damages} records are damaged: `archipelago admin repair` shows what of it can be made again"
+        )))
+    }
+}
+
+impl Repair {
+    /// Works out what can be made again, writes it if it was told to, and prints it.
+    ///
+    /// # Errors
+    /// [`Failure::Degraded`] when something stays damaged, or nothing was written yet; when the stores cannot be opened, read or written.
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let mut stopped = self.disk.open()?;
+        let (mut found, mut text) = (Vec::new(), String::new());
+        let (mut pending, mut beyond) = (0, 0);
+        for store in &mut stopped.stores {
+            self.disk.begin("reading", store);
+            let Repaired { batch, mended, remains } =
+                repair(&store.store, store.placement, DAMAGED_MAX).map_err(unreadable)?;
+            let writes = self.apply && remains.is_empty() && !batch.is_empty();
+            if writes {
+                note(&self.disk.data, &store.name, &mended)?;
+                store.store.commit(&batch).map_err(unreadable)?;
+            } else if remains.is_empty() {
+                pending += mended.len();
+            }
+            beyond += remains.len();
+            text += &match (mended.len(), remains.len(), writes) {
+                (0, 0, _) => format!("{}: sound, nothing to do\n", store.name),
+                (records, 0, true) => format!("{}: {records} records were made again\n", store.name),
+                (records, 0, false) => format!("{}: {records} records can be made again\n", store.name),
+                (_, remains, _) => format!("{}: {remains} records cannot be made again\n", store.name),
+            };
+            text += &listed(if remains.is_empty() { &mended } else { &remains });
+            found.push(json!({
+                "placement": store.name, "written": writes,
+                "made_again": mended.iter().map(named).collect::<Vec<_>>(),
+                "remains": remains.iter().map(named).collect::<Vec<_>>(),
+            }));
+        }
+        self.disk.print(&json!({ "applied": self.apply, "placements": found }), &text);
+        match (beyond, pending) {
+            (0, 0) => Ok(()),
+            (0, pending) => Err(Failure::Degraded(format!(
+                "nothing was written; `--apply` makes these {pending} records again"
+            ))),
+            (beyond, _) => Err(Failure::Degraded(format!(
+                "{beyond} records cannot be made again from what the store holds, and nothing was written to it: keep the disk, and let the region return as a new incarnation (docs/operations/a-region-is-lost.md)"
+            ))),
+        }
+    }
+}
+
+/// Notes, durably and before it is done, what is made again.
+fn note(data: &Path, placement: &str, mended: &[StoreError]) -> Result<(), Failure> {
+    let path = data.join("repairs.jsonl");
+    let at_s = OffsetDateTime::now_utc().unix_timestamp();
+    let records: Vec<String> = mended.iter().map(named).collect();
+    let line = json!({ "at_s": at_s, "placement": placement, "made_again": records });
+    let written = OpenOptions::new().create(true).append(true).open(&path).and_then(|mut file| {
+        writeln!(file, "{line}")?;
+        file.sync_all()
+    });
+    written.map_err(|reason| Failure::Disk { path, verb: "written", reason })
+}
+
+fn listed(damaged: &[StoreError]) -> String {
+    damaged.iter().map(|damage| format!("  {}\n", named(damage))).collect()
+}
+
+/// A damage without what to do about it, which depends on what else is damaged.
+fn named(damage: &StoreError) -> String {
+    match damage {
+        StoreError::Damaged { table, key, what } => format!("{table} {key}: {what}"),
+        other => other.to_string(),
+    }
+}
+
+fn unreadable(error: StoreError) -> Failure {
+    Failure::Stopped(error.to_string())
+}

@@ -1,0 +1,155 @@
+//! One bit of one record changes on the disk of a region: the running region finds and names it, an operator repairs the store from its log, and nobody elsewhere notices.
+//!
+//! What must always hold: what cannot be made again is named and nothing is written; a region that runs is left alone.
+
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
+mod two_regions;
+
+use crdt::{ConversationId, DeviceId, PlacementId, UserId};
+use gateway_client_net::{Act, Address, ClientHandle, Config, Event, Settings, Subprotocol, trust};
+use region::store::{Batch, Direction, Store as _, View as _};
+use region_rocks::engine::SharedMemory;
+use region_rocks::store::RocksStore;
+use serde_json::Value;
+use std::ops::ControlFlow;
+use std::process::Command;
+use std::time::{Duration, Instant};
+use two_regions::{PROGRAM, TwoRegions};
+
+const GLOBAL: PlacementId = PlacementId(1);
+const SOON: Duration = Duration::from_secs(60);
+
+/// Tables by the third byte of a key, after the bucket.
+const LOG: u8 = 1;
+const TIMELINE: u8 = 11;
+
+/// Somebody writes ten messages in east, until all are stable.
+async fn write(regions: &TwoRegions) {
+    let (user, device) = (UserId::new(GLOBAL, 0xa11ce), DeviceId(1));
+    let (user_text, device_text) = (user.to_string(), device.to_string());
+    let token =
+        regions.run(&["admin", "token", "--cluster", "demo", "--user", &user_text, "--device", &device_text]);
+    let pem = std::fs::read(regions.path().join("demo/certs/ca.pem")).unwrap();
+    let home = Address { region: "east".into(), url: regions.urls[0].clone() };
+    let config =
+        Config { user, device, token, client: "test".into(), home: vec![home], placements: Vec::new() };
+    let tls = Some(trust(&pem).unwrap());
+    let (client, mut events) =
+        ClientHandle::connect(Settings { config, subprotocol: Subprotocol::Proto, tls });
+    let conversation = ConversationId::group(GLOBAL, 7);
+    let create = Act::CreateGroup { conversation, command: None, members: vec![], name: "isle".into() };
+    client.act(create).await.unwrap();
+    let mut last = None;
+    for number in 0..10 {
+        last = Some(client.send(conversation, format!("message {number}").into(), None).await.unwrap());
+    }
+    let is_last = |event: &Event| matches!(event, Event::Stable { command, .. } if Some(*command) == last);
+    let found = async { while !is_last(&events.next().await.unwrap()) {} };
+    tokio::time::timeout(SOON, found).await.unwrap();
+}
+
+/// Flips one bit of the last record of a table of west's store.
+fn flip(regions: &TwoRegions, table: u8) {
+    let mut store = RocksStore::open(&regions.path().join("data/west/global"), &SharedMemory::new()).unwrap();
+    let mut last = None;
+    store
+        .scan(&[], &[0xff; 8], Direction::Ascending, &mut |key, value| {
+            if key.get(2) == Some(&table) {
+                last = Some((key.to_vec(), value.to_vec()));
+            }
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    let (key, mut value) = last.unwrap();
+    value[0] ^= 1;
+    let mut batch = Batch::default();
+    batch.put(&key[..], value.into());
+    store.commit(&batch).unwrap();
+}
+
+fn admin(regions: &TwoRegions, verb: &str, more: &[&str]) -> (Option<i32>, Value, String) {
+    let fixed = ["admin", verb, "--cluster", "demo", "--region", "west", "--data", "data/west", "--json"];
+    let output = Command::new(PROGRAM).args(fixed).args(more).current_dir(regions.path()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    (output.status.code(), serde_json::from_slice(&output.stdout).unwrap_or(Value::Null), said)
+}
+
+fn global(of: &Value) -> &Value {
+    of["placements"].as_array().unwrap().iter().find(|placement| placement["placement"] == "global").unwrap()
+}
+
+/// A metric of west.
+fn metric(regions: &TwoRegions, name: &str) -> u64 {
+    let url = format!("http://{}/metrics", regions.admins[1]);
+    let text = ureq::get(&url).call().unwrap().body_mut().read_to_string().unwrap();
+    let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+    line.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+fn wait_until(is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < SOON);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flipped_bit_is_found_named_and_repaired_from_the_log() {
+    let mut regions = TwoRegions::start();
+    write(&regions).await;
+    let (code, _, said) = admin(&regions, "verify", &[]);
+    assert!(
+        code == Some(2) && said.contains("in use by process"),
+        "a region that runs is left alone: {said}"
+    );
+    assert_eq!(regions.end(1), Some(0));
+    let (code, found, said) = admin(&regions, "verify", &[]);
+    assert_eq!((code, &found["ok"]), (Some(0), &Value::Bool(true)), "{said}");
+
+    flip(&regions, TIMELINE);
+    // Nobody has looked at it yet, so the region serves; reading again finds it.
+    regions.start_again_with(1, &["--scrub-within", "1"]);
+    wait_until(|| metric(&regions, "archipelago_shard_damaged_records{placement=\"global\"}") == 1);
+    regions.end(1);
+
+    let (code, found, said) = admin(&regions, "verify", &[]);
+    assert!(code == Some(3) && said.contains("1 records are damaged"), "{said}");
+    let named = global(&found)["damaged"][0].as_str().unwrap().to_owned();
+    assert!(named.starts_with("timeline "), "{named}");
+    let (code, shown, said) = admin(&regions, "repair", &[]);
+    assert!(code == Some(3) && said.contains("--apply"), "{said}");
+    assert_eq!(
+        (&global(&shown)["written"], global(&shown)["made_again"].as_array().unwrap().len()),
+        (&Value::Bool(false), 1)
+    );
+    assert_eq!(admin(&regions, "verify", &[]).0, Some(3), "showing writes nothing");
+
+    let (code, _, said) = admin(&regions, "repair", &["--apply"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(admin(&regions, "verify", &[]).0, Some(0));
+    let noted = std::fs::read_to_string(regions.path().join("data/west/repairs.jsonl")).unwrap();
+    assert!(noted.lines().count() == 1 && noted.contains("timeline"), "{noted}");
+    regions.start_again(1);
+    let check =
+        || Command::new(PROGRAM).args(["check", "--cluster", "demo"]).current_dir(regions.path()).output();
+    wait_until(|| check().unwrap().status.success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_log_is_named_and_nothing_is_written() {
+    let mut regions = TwoRegions::start();
+    write(&regions).await;
+    regions.end(1);
+    flip(&regions, LOG);
+    let (code, shown, said) = admin(&regions, "repair", &["--apply"]);
+    assert!(code == Some(3) && said.contains("return as a new incarnation"), "{said}");
+    assert_eq!(global(&shown)["written"], Value::Bool(false));
+    assert!(global(&shown)["remains"][0].as_str().unwrap().starts_with("log "), "{shown}");
+    assert!(!regions.path().join("data/west/repairs.jsonl").exists());
+    let nowhere = ["admin", "verify", "--cluster", "demo", "--region", "west", "--data", "nowhere"];
+    let output = Command::new(PROGRAM).args(nowhere).current_dir(regions.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    assert!(!regions.path().join("nowhere").exists(), "nothing is made");
+}

@@ -1,0 +1,105 @@
+//! A region's stores while it does not run: opened for an operator who verifies or repairs them.
+//!
+//! What must always hold: the folder is locked as by the region itself, so the two never meet; no store is made or counted as started; a store of another region or
+//! placement, or of a format that this version does not read, is refused by name.
+
+use crate::data_folder::{DataFolder, FolderRefused};
+use crate::engine::SharedMemory;
+use crate::store::RocksStore;
+use crdt::{PlacementId, RegionId, ReplicaId};
+use region::cluster::Cluster;
+use region::meta::{self, Expected, MetaRefused};
+use region::store::StoreError;
+use std::path::{Path, PathBuf};
+
+/// The stores, in this process's hands.
+#[derive(Debug)]
+pub struct Stopped {
+    /// One a placement of the region, in the order of the placements.
+    pub stores: Vec<StoppedStore>,
+    _folder: DataFolder,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub struct StoppedStore {
+    /// Of which placement.
+    pub placement: PlacementId,
+    /// Its name.
+    pub name: String,
+    /// What it holds.
+    pub store: RocksStore,
+}
+
+/// Why they cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum StoppedRefused {
+    /// There is no store.
+    #[error("{} holds no store of placement {placement}: name the data folder that the region was started with", .folder.display())]
+    NoStore {
+        /// Of which placement.
+        placement: String,
+        /// Where it was looked for.
+        folder: PathBuf,
+    },
+    /// The folder is in use, or cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderRefused),
+    /// A store cannot be opened or read.
+    #[error("placement {placement}: {error}")]
+    Store {
+        /// Whose store.
+        placement: String,
+        /// Why.
+        error: StoreError,
+    },
+    /// A store is another's, or of another version.
+    #[error("placement {placement}: {error}")]
+    Meta {
+        /// Whose store.
+        placement: String,
+        /// Why.
+        error: MetaRefused,
+    },
+}
+
+impl Stopped {
+    /// Opens the stores that a region has in that folder.
+    ///
+    /// # Errors
+    /// [`StoppedRefused`] when the region runs, or a store is missing or not its own.
+    pub fn open(data: &Path, cluster: &Cluster, region: RegionId) -> Result<Self, StoppedRefused> {
+        let placements: Vec<_> = cluster.placements_of(region).collect();
+        let missing = |placement: &str| {
+            let folder = data.join(placement);
+            (!folder.join("CURRENT").exists()).then(|| StoppedRefused::NoStore {
+                placement: placement.to_owned(),
+                folder: data.to_path_buf(),
+            })
+        };
+        // Before the folder is locked, which would make one that is not there.
+        if let Some(refused) = placements.iter().find_map(|placement| missing(&placement.name)) {
+            return Err(refused);
+        }
+        let folder = DataFolder::open(data)?;
+        let memory = SharedMemory::new();
+        let mut stores = Vec::new();
+        for placement in placements {
+            let name = || placement.name.clone();
+            let store = RocksStore::open(&folder.store(&placement.name)?, &memory);
+            let store = store.map_err(|error| StoppedRefused::Store { placement: name(), error })?;
+            let not_its = |error| StoppedRefused::Meta { placement: name(), error };
+            meta::check_format(&store).map_err(not_its)?;
+            if let Some(found) = meta::read(&store).map_err(|error| not_its(error.into()))? {
+                // Whatever life of the region: an old one may be looked at too.
+                let replica = ReplicaId { region, incarnation: found.replica.incarnation };
+                let region_name = cluster.name_of(region);
+                let expected =
+                    Expected { replica, region_name, placement: placement.id, placement_name: name() };
+                meta::check(&store, &expected).map_err(not_its)?;
+            }
+            stores.push(StoppedStore { placement: placement.id, name: name(), store });
+        }
+        Ok(Self { stores, _folder: folder })
+    }
+}
