@@ -195,8 +195,7 @@ impl Mended<'_> {
 /// How far a partition reaches, by the last keys of its log and feed, if the chains say that its log ends there: else its last entries are gone too, and what they said would be forgotten.
 /// Nobody knows any more which changes of the feed were made here: all go with haste.
 fn ends(view: &dyn View, bucket: Bucket) -> Result<ReachRecord, StoreError> {
-    let mut ends = ReachRecord::default();
-    ends.log_end = end_of_log(view, bucket)?;
+    let mut ends = ReachRecord { log_end: end_of_log(view, bucket)?, ..ReachRecord::default() };
     if let Some(Key::Feed(_, change)) = last(view, &KeyRange::feed_after(bucket, ChangeNumber(0)))? {
         (ends.feed_end, ends.feed_own) = (change, change);
     }

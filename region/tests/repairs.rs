@@ -1,4 +1,7 @@
-//! What can be made again is made again, byte for byte, and the rest is named: over a store with records in every table, each of them harmed once.
+//! Repairs, over a store with records in every table, each of them harmed once.
+//!
+//! What must always hold: what can be made again is made again, byte for byte, and the rest is named; the log and the registers are never written, and a log that lost its end
+//! is never taken for a shorter one.
 
 use crate::damage::{hexadecimal, store, with};
 use crate::rig::{WORLD, World, create, group, post};

@@ -1,4 +1,6 @@
-//! Reading the disk again reaches every record, whatever the start, and tells damage until it is gone.
+//! Reading the disk again.
+//!
+//! What must always hold: it reaches every record in as many readings as there are partitions, wherever it begins, and tells damage until it is gone.
 
 use crate::damage::{hexadecimal, store, with};
 use crate::rig::WORLD;

@@ -284,11 +284,11 @@ impl RegionNode {
         for placement in handle.shared.placements.values() {
             placement.mailbox.deliver(Letter::Stop).await;
         }
-        // Joining blocks, so it happens off the runtime's threads; a shard that panicked has said so already.
         let join = move || {
             drop(scrubbers);
             shards.into_iter().for_each(|shard| _ = shard.join());
         };
+        // Joining blocks, so it happens off the runtime's threads; a shard that panicked has said so already.
         let _ = tokio::task::spawn_blocking(join).await;
         drop(folder);
     }
