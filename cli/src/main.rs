@@ -21,6 +21,7 @@ mod random;
 mod replay;
 mod run_region;
 mod sim;
+mod status;
 mod token;
 mod write_file;
 
@@ -54,6 +55,8 @@ enum Command {
     Region(run_region::Region),
     /// What operators do: make tokens, close and admit regions, give users homes, turn features off
     Admin(admin::Admin),
+    /// How regions stand: what they hold, what others lack of it, bridges, clocks
+    Status(status::Status),
     /// Ask all regions what they hold, and compare
     Check(check::Check),
     /// Ask a simulated world what a cut, a crash or a wrong clock does to its users
@@ -68,6 +71,7 @@ Examples:
   archipelago init demo --regions eu-central,us-east,ap-south --placement eu=eu-central
   archipelago region eu-central --cluster demo --data data/eu-central
   archipelago admin token --cluster demo --user u0001000000000001 --device d0000000000000001
+  archipelago status --cluster demo
   archipelago check --cluster demo
   archipelago sim run forty-minute-cut --seed 1
 ";
@@ -100,6 +104,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Replay(replay) => replay.run(),
         Command::Region(region) => region.run(),
         Command::Admin(admin) => admin.run(),
+        Command::Status(status) => status.run(),
         Command::Check(check) => check.run(),
         Command::Sim(sim) => sim.run(),
         Command::Chat(chat) => chat.run(),

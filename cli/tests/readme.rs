@@ -57,7 +57,7 @@ fn say(folder: &Path, arguments: &[&str]) {
     assert!(chat.wait().unwrap().success(), "{arguments:?}");
 }
 
-/// `check` ends well once the regions agree; until then it says what differs.
+/// `check` and `status` end well once the regions agree and their bridges are open; until then they say what is not.
 fn agree(folder: &Path, arguments: &[&str]) {
     let begun = Instant::now();
     loop {
@@ -80,7 +80,7 @@ fn the_readmes_commands_work_as_they_stand_there() {
         match arguments[0] {
             "region" => regions.0.push(start(folder.path(), &arguments)),
             "chat" => say(folder.path(), &arguments),
-            "check" => agree(folder.path(), &arguments),
+            "check" | "status" => agree(folder.path(), &arguments),
             _ => {
                 let output = program(folder.path(), &arguments).output().unwrap();
                 let said = String::from_utf8_lossy(&output.stderr);

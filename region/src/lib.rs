@@ -38,6 +38,7 @@ pub mod item;
 mod join_registers;
 mod key_bytes;
 mod keys;
+pub mod lag;
 pub mod limits;
 pub mod log_view;
 mod mend_document;

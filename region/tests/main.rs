@@ -18,6 +18,7 @@ mod following_epochs;
 mod hidden;
 mod histories;
 mod journey;
+mod lags;
 mod log_reads;
 mod operators;
 mod pins;

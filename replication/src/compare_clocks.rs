@@ -10,6 +10,15 @@ use crate::proto;
 use crate::reason::Reason;
 use crate::timers::Timer;
 
+/// How far the peer's clock is ahead of ours, as the last probe found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockOffset {
+    /// Microseconds; below zero if it is behind.
+    pub ahead_us: i64,
+    /// By how much that may be wrong: half the probe's round trip.
+    pub uncertain_us: u64,
+}
+
 /// What is known of the peer's clock.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Clocks {
@@ -17,15 +26,23 @@ pub(crate) struct Clocks {
     asked_us: Option<u64>,
     /// The difference is above the limit, and has been reported.
     pub(crate) apart: bool,
+    /// What the last probe on this connection found.
+    offset: Option<ClockOffset>,
 }
 
 impl Clocks {
     pub(crate) fn forget_connection(&mut self) {
-        self.asked_us = None;
+        (self.asked_us, self.offset) = (None, None);
     }
 }
 
 impl Bridge {
+    /// How far the peer's clock is ahead; none before the first answer on a connection.
+    #[must_use]
+    pub const fn clock_offset(&self) -> Option<ClockOffset> {
+        self.clocks.offset
+    }
+
     /// Asks for the peer's clock, and again later.
     pub(crate) fn probe(&mut self, turn: &mut Turn<'_>) {
         if self.phase < crate::bridge::Phase::Resuming {
@@ -57,6 +74,10 @@ impl Bridge {
             return Err(Reason::OutOfTurn("an answer to a probe that was not sent").into());
         };
         let trip = turn.now.0.saturating_sub(asked);
+        let ahead_us = i64::try_from(i128::from(answer.clock_us) - i128::from(asked + trip / 2));
+        // What does not fit is an age of the world away, and told by the alarm.
+        let offset = ahead_us.map(|ahead_us| ClockOffset { ahead_us, uncertain_us: trip / 2 });
+        self.clocks.offset = offset.ok();
         self.judge_clock(turn, answer.clock_us, asked + trip / 2, trip / 2);
         Ok(())
     }

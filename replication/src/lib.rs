@@ -54,6 +54,7 @@ pub mod proto {
 }
 
 pub use bridge::{Bridge, Config, Fatal, OwnStore};
+pub use compare_clocks::ClockOffset;
 pub use compare_states::Compared;
 pub use delivery::Delivery;
 pub use input::Input;

@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | `GET /healthz` | anybody | `ok` while the region serves |
 //! | `GET /metrics` | anybody | counters in the Prometheus text format |
+//! | `GET /v1/status` | operators | how the region stands: placements, what peers lack, bridges, clocks: JSON |
 //! | `GET /v1/state?placement=NAME` | operators | vectors, chain heads, digests: JSON lines |
 //! | `GET /v1/export?placement=NAME` | operators | the same, and every post, membership and receipt |
 //! | `GET /v1/user`, `GET /v1/features`, `POST /v1/operate` | operators | what operators set: `operate.rs` |
@@ -18,6 +19,7 @@ use crate::epochs;
 use crate::export_lines::{Detail, write_lines};
 use crate::limits;
 use crate::operate::{self, refusal};
+use crate::status;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Query, State};
@@ -48,6 +50,7 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stop: 
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/metrics", get(metrics))
+        .route("/v1/status", get(status))
         .route("/v1/state", get(state))
         .route("/v1/export", get(export))
         .route("/v1/user", get(user))
@@ -71,6 +74,13 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     // The gateway's part comes last: it ends with the format's closing line.
     let text = region_rocks::metrics::text(&shared.region) + &shared.metrics.text();
     ([(CONTENT_TYPE, "text/plain; version=1.0.0; charset=utf-8")], text).into_response()
+}
+
+async fn status(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    match authorize(&shared, &headers) {
+        Err(why) => refusal(StatusCode::UNAUTHORIZED, "not_operator", &why),
+        Ok(()) => status::show(&shared).await,
+    }
 }
 
 async fn state(State(shared): State<Arc<Shared>>, which: Query<Which>, headers: HeaderMap) -> Response {

@@ -25,6 +25,7 @@ mod metrics;
 mod operate;
 mod outgoing;
 mod refuge;
+mod status;
 mod tokens;
 mod upgrade;
 

@@ -152,7 +152,7 @@ pub(crate) fn ok(answer: &Value) -> Response {
     ([(CONTENT_TYPE, "application/json")], format!("{answer}\n")).into_response()
 }
 
-fn unreadable(error: &region::store::StoreError) -> Response {
+pub(crate) fn unreadable(error: &region::store::StoreError) -> Response {
     tracing::error!(%error, "a store could not be read for an operator");
     refusal(StatusCode::INTERNAL_SERVER_ERROR, "region_unavailable", "the store cannot be read")
 }

@@ -39,6 +39,10 @@ async fn operators_see_health_metrics_state_and_exports_and_nobody_else_does() {
     let (status, text) = http(admin, "/v1/state?placement=mars", Some(&operator)).await;
     assert_eq!(status, 404);
     assert!(text.contains("unknown_placement") && text.contains("global"), "{text}");
+    assert_eq!(http(admin, "/v1/status", None).await.0, 401);
+    let (status, standing) = http(admin, "/v1/status", Some(&operator)).await;
+    let says = |what: &str| standing.contains(what);
+    assert!(status == 200 && says(r#""operations":2"#) && says(r#""state":"active""#), "{standing}");
     let (status, state) = http(admin, "/v1/state?placement=global", Some(&operator)).await;
     assert_eq!(status, 200);
     assert!(state.contains(&group(7).to_string()) && state.contains(r#"{"kind":"end"}"#), "{state}");

@@ -146,7 +146,7 @@ fn bridges(region: &RegionHandle) -> Vec<Family> {
     let (mut sent_bytes, mut sent_items) = (Vec::new(), Vec::new());
     let (mut operations, mut connections, mut alarms) = (Vec::new(), Vec::new(), Vec::new());
     let mut open = Vec::new();
-    let (mut compared, mut differing) = (Vec::new(), Vec::new());
+    let (mut compared, mut differing, mut clocks) = (Vec::new(), Vec::new(), Vec::new());
     for (peer, counters) in region.bridge_counters() {
         let name = region.cluster().name_of(*peer);
         let way = |way: &str| format!("{{peer=\"{name}\",direction=\"{way}\"}}");
@@ -170,9 +170,10 @@ fn bridges(region: &RegionHandle) -> Vec<Family> {
         operations.push((label.clone(), value(&counters.operations_in)));
         connections.push((label.clone(), value(&counters.connections)));
         alarms.push((label.clone(), value(&counters.alarms)));
-        let found = counters.compared();
-        compared.push((label.clone(), signed(found.compared)));
-        differing.push((label.clone(), signed(found.differing as u64)));
+        let found = counters.found();
+        compared.push((label.clone(), signed(found.compared.compared)));
+        differing.push((label.clone(), signed(found.compared.differing as u64)));
+        clocks.extend(found.clock.map(|clock| (label.clone(), clock.ahead_us)));
         open.push((label, i64::from(region.open_bridges().contains(peer))));
     }
     let family = |name, help, kind, samples| Family { name, help, kind, samples };
@@ -200,6 +201,12 @@ fn bridges(region: &RegionHandle) -> Vec<Family> {
             "Partitions of which the regions hold two states, although they have applied the same: see docs/operations/regions-differ.md",
             Type::Gauge,
             differing,
+        ),
+        family(
+            "bridge_clock_ahead_microseconds",
+            "How far the peer's clock is ahead of this region's",
+            Type::Gauge,
+            clocks,
         ),
         family("bridge_open", "Whether the bridge is open", Type::Gauge, open),
     ]

@@ -176,7 +176,7 @@ impl<R: RegionPort> BridgeTask<R> {
             });
             match outputs {
                 Ok(outputs) => {
-                    self.counters.note_compared(self.bridge.compared());
+                    self.counters.note_found(bridge);
                     for output in outputs {
                         self.carry_out(output).await;
                     }

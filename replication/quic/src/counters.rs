@@ -3,7 +3,7 @@
 //! What must always hold: nobody waits for a lock here longer than it takes to copy a few numbers, and numbers only grow while the process lives.
 
 use quinn::Connection;
-use replication::{Compared, Sent};
+use replication::{Bridge, ClockOffset, Compared, Sent};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -25,8 +25,17 @@ pub struct BridgeCounters {
     /// Alarms raised.
     pub alarms: AtomicU64,
     sent: Mutex<Sent>,
-    compared: Mutex<Compared>,
+    found: Mutex<Found>,
     datagrams: Mutex<Datagrams>,
+}
+
+/// What a bridge's core last found out about its peer.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Found {
+    /// How often states were compared, and of how many partitions they differ.
+    pub compared: Compared,
+    /// How far the peer's clock is ahead; none while no connection has told.
+    pub clock: Option<ClockOffset>,
 }
 
 /// UDP payload bytes, both ways.
@@ -65,14 +74,15 @@ impl BridgeCounters {
         *self.sent.lock().unwrap_or_else(PoisonError::into_inner) = sent;
     }
 
-    /// How often states were compared, and of how many partitions they differ.
-    pub fn compared(&self) -> Compared {
-        *self.compared.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What the core last found out about the peer.
+    pub fn found(&self) -> Found {
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The core has compared so often.
-    pub(crate) fn note_compared(&self, compared: Compared) {
-        *self.compared.lock().unwrap_or_else(PoisonError::into_inner) = compared;
+    /// The core stands like that now.
+    pub(crate) fn note_found(&self, bridge: &Bridge) {
+        let found = Found { compared: bridge.compared(), clock: bridge.clock_offset() };
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = found;
     }
 
     /// From now on that connection counts; the one before it has ended.

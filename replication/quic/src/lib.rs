@@ -17,7 +17,7 @@ mod notices;
 mod region_port;
 
 pub use bridges::{Bridges, BridgesConfig, PeerConfig};
-pub use counters::BridgeCounters;
+pub use counters::{BridgeCounters, Found};
 pub use endpoint::{BridgeSettings, EndpointRefused};
 pub use identity::{BridgeIdentity, IdentityRefused};
 pub use notices::{Notices, Told};

@@ -1,0 +1,108 @@
+//! `archipelago status` over two regions: well, one of them gone, and well again.
+//!
+//! What must always hold: a region that does not answer is told as such, and what the other holds for it is counted; exit code 3 as long as anything is not well.
+
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
+mod two_regions;
+
+use crdt::{ConversationId, DeviceId, PlacementId, UserId};
+use gateway_client_net::{Act, Address, ClientHandle, Config, Event, Settings, Subprotocol, trust};
+use serde_json::Value;
+use std::process::Command;
+use std::time::{Duration, Instant};
+use two_regions::{PROGRAM, TwoRegions};
+
+const GLOBAL: PlacementId = PlacementId(1);
+const SOON: Duration = Duration::from_secs(60);
+
+fn status(regions: &TwoRegions, more: &[&str]) -> (Option<i32>, String) {
+    let fixed = ["status", "--cluster", "demo"];
+    let output = Command::new(PROGRAM).args(fixed).args(more).current_dir(regions.path()).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
+fn json(regions: &TwoRegions) -> Value {
+    serde_json::from_str(&status(regions, &["--json"]).1).unwrap()
+}
+
+fn until(regions: &TwoRegions, is_so: impl Fn(&Value) -> bool) -> Value {
+    let begun = Instant::now();
+    loop {
+        let said = json(regions);
+        if is_so(&said) {
+            return said;
+        }
+        assert!(begun.elapsed() < SOON, "{said}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn global(region: &Value) -> &Value {
+    let placements = region["placements"].as_array().map(Vec::as_slice).unwrap_or_default();
+    placements.iter().find(|placement| placement["placement"] == "global").unwrap_or(&Value::Null)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_region_that_is_gone_is_told_and_what_it_lacks_is_counted_until_it_is_back() {
+    let mut regions = TwoRegions::start();
+    let well = until(&regions, |said| said["ok"] == true);
+    assert_eq!(status(&regions, &[]).0, Some(0));
+    let clock = &well["regions"]["east"]["bridges"][0]["clock_ahead_ms"];
+    assert!(clock.as_i64().is_none_or(|ms| ms.abs() < 500), "one machine has one clock: {well}");
+
+    let (user, device) = (UserId::new(GLOBAL, 0xa11ce), DeviceId(1));
+    let (user_text, device_text) = (user.to_string(), device.to_string());
+    let token =
+        regions.run(&["admin", "token", "--cluster", "demo", "--user", &user_text, "--device", &device_text]);
+    let pem = std::fs::read(regions.path().join("demo/certs/ca.pem")).unwrap();
+    let home = Address { region: "east".into(), url: regions.urls[0].clone() };
+    let config =
+        Config { user, device, token, client: "test".into(), home: vec![home], placements: Vec::new() };
+    let tls = Some(trust(&pem).unwrap());
+    let (client, mut events) =
+        ClientHandle::connect(Settings { config, subprotocol: Subprotocol::Proto, tls });
+
+    regions.end(1);
+    let conversation = ConversationId::group(GLOBAL, 7);
+    let create = Act::CreateGroup { conversation, command: None, members: vec![], name: "isle".into() };
+    client.act(create).await.unwrap();
+    let message = client.send(conversation, "meanwhile".into(), None).await.unwrap();
+    let is_acknowledged =
+        |event: &Event| matches!(event, Event::Acknowledged { command, .. } if *command == message);
+    let acknowledged = async { while !is_acknowledged(&events.next().await.unwrap()) {} };
+    tokio::time::timeout(SOON, acknowledged).await.unwrap();
+
+    let said = until(&regions, |said| said["regions"]["east"]["bridges"][0]["open"] == false);
+    assert_eq!((&said["ok"], &said["regions"]["west"]), (&Value::Bool(false), &Value::Null));
+    let problems = said["problems"].to_string();
+    assert!(problems.contains("west at 127.0.0.1") && problems.contains("does not answer"), "{problems}");
+    assert!(problems.contains("the bridge from east to west is down"), "{problems}");
+    let global_of_east = global(&said["regions"]["east"]);
+    assert_eq!(
+        (&global_of_east["peers"][0]["region"], global_of_east["operations"].as_u64()),
+        (&Value::from("west"), Some(2))
+    );
+    assert_eq!(global_of_east["peers"][0]["lacks_operations"].as_u64(), Some(2), "{said}");
+    assert!(global_of_east["peers"][0]["for_ms"].as_u64().is_some(), "{said}");
+    let (code, table) = status(&regions, &[]);
+    assert!(code == Some(3) && table.contains("west           no answer") && table.contains('✗'), "{table}");
+
+    regions.start_again(1);
+    // Whole again, they state what they hold, and it is the same.
+    until(&regions, |said| {
+        let east = &said["regions"]["east"];
+        let is_whole = global(east)["peers"][0]["lacks_operations"] == 0 && global(east)["stable"] == 2;
+        said["ok"] == true && is_whole && east["bridges"][0]["states_compared"].as_u64() > Some(0)
+    });
+    assert_eq!(status(&regions, &[]).0, Some(0));
+}
+
+#[test]
+fn a_token_of_another_cluster_is_refused_and_a_cluster_that_is_not_there_is_named() {
+    let regions = TwoRegions::start();
+    assert_eq!(status(&regions, &["--operator-token", "nonsense"]).0, Some(6));
+    let nowhere = ["status", "--cluster", "nowhere"];
+    let output = Command::new(PROGRAM).args(nowhere).current_dir(regions.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(4));
+}

@@ -1,0 +1,90 @@
+//! How a region stands, for operators: `GET /v1/status`.
+//!
+//! What must always hold: it says numbers, names and states, never a byte of what is carried, so it may be looked at from where residency forbids bodies; what could not be read is an error,
+//! never a zero.
+
+use crate::connection::Shared;
+use crate::operate::{ok, refusal, unreadable};
+use axum::http::StatusCode;
+use axum::response::Response;
+use crdt::{PlacementId, RegionId, ReplicaId};
+use region::lag::{self, Lag, Standing};
+use region::store::StoreError;
+use region_rocks::handle::RegionHandle;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Of this region: its clock, its placements, its bridges.
+pub(crate) async fn show(shared: &Arc<Shared>) -> Response {
+    let region = shared.region.clone();
+    // It reads every partition of every placement.
+    let read = tokio::task::spawn_blocking(move || status(&region)).await;
+    match read {
+        Ok(Ok(mut status)) => {
+            status["region"] = json!(shared.site.region);
+            status["version"] = json!(env!("CARGO_PKG_VERSION"));
+            ok(&status)
+        }
+        Ok(Err(error)) => unreadable(&error),
+        Err(error) => {
+            let why = format!("looking at the stores has failed: {error}");
+            refusal(StatusCode::INTERNAL_SERVER_ERROR, "region_unavailable", &why)
+        }
+    }
+}
+
+fn status(region: &RegionHandle) -> Result<Value, StoreError> {
+    let epochs = region.epochs();
+    let held: Vec<(PlacementId, ReplicaId)> = region.placements().collect();
+    let mut placements = Vec::new();
+    for (id, own) in held {
+        // A region has a reader and counters of each of its placements, and they stand in an epoch.
+        let (Some(placement), Some(reader), Some(counters)) =
+            (epochs.get(id), region.reader(id), region.counters(id))
+        else {
+            continue;
+        };
+        let standing = reader.consistent(|view| lag::standing(view, placement, own))?;
+        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        placements.push(json!({
+            "placement": region.cluster().placements.get(&id).map(|placement| &placement.name),
+            "state": if region.behind().contains(&id) { "joining" } else { "active" },
+            "epoch": placement.epoch.0, "replica": own.to_string(),
+            "operations": standing.operations, "stable": standing.stable,
+            "damaged_records": count(&counters.damaged), "letters_waiting": region.letters_waiting(id),
+            "peers": peers(region, &standing),
+        }));
+    }
+    let bridges: Vec<Value> = region.bridge_counters().keys().map(|peer| bridge(region, *peer)).collect();
+    Ok(json!({
+        "now_ms": region.now().ms(), "wall_clock_ahead_ms": region.wall_offset_us() / 1_000,
+        "placements": placements, "bridges": bridges,
+    }))
+}
+
+/// What each peer is not known to have of this region's own operations.
+fn peers(region: &RegionHandle, standing: &Standing) -> Vec<Value> {
+    let now_ms = region.now().ms();
+    let peers = standing.peers.iter();
+    peers
+        .map(|(peer, Lag { operations, oldest_ms })| {
+            json!({
+                "region": region.cluster().name_of(peer.region), "lacks_operations": operations,
+                "for_ms": oldest_ms.map(|oldest| now_ms.saturating_sub(oldest)),
+            })
+        })
+        .collect()
+}
+
+fn bridge(region: &RegionHandle, peer: RegionId) -> Value {
+    let counters = region.bridge_counters().get(&peer);
+    let found = counters.map(|counters| counters.found()).unwrap_or_default();
+    json!({
+        "peer": region.cluster().name_of(peer), "open": region.open_bridges().contains(&peer),
+        "alarms": counters.map(|counters| counters.alarms.load(Ordering::Relaxed)),
+        "states_compared": found.compared.compared, "partitions_differing": found.compared.differing,
+        "clock_ahead_ms": found.clock.map(|clock| clock.ahead_us / 1_000),
+        "clock_uncertain_ms": found.clock.map(|clock| clock.uncertain_us / 1_000),
+    })
+}
