@@ -1,4 +1,4 @@
-//! Asking regions what they hold, over their admin addresses: `GET /v1/state` of each placement.
+//! Asking regions what they hold, over their admin addresses: `GET /v1/state` of each placement, and `GET /v1/items` of a conversation that differs.
 //!
 //! What must always hold: a region that does not answer in time is an error that names it and its address, and an answer that was cut
 //! short is an error too; neither is ever taken for an empty store.
@@ -40,7 +40,30 @@ enum Line {
         heads: BTreeMap<String, String>,
         conversations: BTreeMap<String, String>,
     },
+    Item {
+        item: String,
+        digest: String,
+    },
     End {},
+}
+
+/// Items of one conversation that are held in memory to be compared: some 300 bytes each.
+const ITEMS_MAX: usize = 1_000_000;
+
+fn read_items(answer: impl std::io::BufRead) -> Result<BTreeMap<String, String>, String> {
+    let mut items = BTreeMap::new();
+    for line in answer.lines() {
+        let line = line.map_err(|error| error.to_string())?;
+        match serde_json::from_str(&line).map_err(|error| format!("its answer is not understood: {error}"))? {
+            Line::Region {} | Line::Partition { .. } => {}
+            Line::End {} => return Ok(items),
+            Line::Item { .. } if items.len() >= ITEMS_MAX => {
+                return Err(format!("the conversation has more than {ITEMS_MAX} items"));
+            }
+            Line::Item { item, digest } => _ = items.insert(item, digest),
+        }
+    }
+    Err("its answer was cut short".to_owned())
 }
 
 /// Asks every region about each of the placements in which it is active, one after the other.
@@ -48,9 +71,7 @@ enum Line {
 /// # Errors
 /// The first region that does not answer, refuses, or answers something else.
 pub(crate) fn ask_all(folder: &ClusterFolder, token: &str, timeout: Duration) -> Result<Asked, Failure> {
-    let agent = ureq::Agent::new_with_config(
-        ureq::Agent::config_builder().timeout_global(Some(timeout)).http_status_as_error(false).build(),
-    );
+    let agent = agent(timeout);
     let mut asked = Asked::new();
     for placement in folder.cluster.placements.values() {
         for replica in folder.current_epoch(placement)?.active.keys() {
@@ -62,16 +83,50 @@ pub(crate) fn ask_all(folder: &ClusterFolder, token: &str, timeout: Duration) ->
     Ok(asked)
 }
 
+/// The items of a conversation in one region, with their digests: what its digest is a sum over. At most [`ITEMS_MAX`].
+///
+/// # Errors
+/// When the region does not answer, refuses, or answers something else; when there are more.
+pub(crate) fn ask_items(
+    region: &ClusterRegion,
+    (placement, conversation): (&ClusterPlacement, ConversationId),
+    token: &str,
+    timeout: Duration,
+) -> Result<BTreeMap<String, String>, Failure> {
+    let path = format!("/v1/items?placement={}&conversation={conversation}", placement.name);
+    let answer = get(&agent(timeout), region, &path, token)?;
+    read_items(answer).map_err(|what| unanswered(region, &what))
+}
+
 fn ask(
     agent: &ureq::Agent,
     region: &ClusterRegion,
     placement: &ClusterPlacement,
     token: &str,
 ) -> Result<Held, Failure> {
-    let url = format!("http://{}/v1/state?placement={}", region.admin, placement.name);
-    let failed = |error: &dyn std::fmt::Display| {
-        Failure::Stopped(format!("region {} at {}: {error}; is it running?", region.name, region.admin))
-    };
+    let answer = get(agent, region, &format!("/v1/state?placement={}", placement.name), token)?;
+    read(answer).map_err(|what| unanswered(region, &what))
+}
+
+fn agent(timeout: Duration) -> ureq::Agent {
+    ureq::Agent::new_with_config(
+        ureq::Agent::config_builder().timeout_global(Some(timeout)).http_status_as_error(false).build(),
+    )
+}
+
+fn unanswered(region: &ClusterRegion, error: &dyn std::fmt::Display) -> Failure {
+    Failure::Stopped(format!("region {} at {}: {error}; is it running?", region.name, region.admin))
+}
+
+/// Asks one region for lines, as an operator.
+fn get(
+    agent: &ureq::Agent,
+    region: &ClusterRegion,
+    path: &str,
+    token: &str,
+) -> Result<impl std::io::BufRead + use<>, Failure> {
+    let url = format!("http://{}{path}", region.admin);
+    let failed = |error: &dyn std::fmt::Display| unanswered(region, error);
     let request = agent.get(&url).header("authorization", format!("Bearer {token}"));
     let response = request.call().map_err(|error| match error {
         ureq::Error::Timeout(_) => {
@@ -87,7 +142,7 @@ fn ask(
         }
         status => return Err(failed(&format!("HTTP status {status}"))),
     }
-    read(BufReader::new(response.into_body().into_reader())).map_err(|what| failed(&what))
+    Ok(BufReader::new(response.into_body().into_reader()))
 }
 
 /// Reads an answer, or says what is wrong with it.
@@ -96,7 +151,7 @@ fn read(answer: impl std::io::BufRead) -> Result<Held, String> {
     for line in answer.lines() {
         let line = line.map_err(|error| error.to_string())?;
         match serde_json::from_str(&line).map_err(|error| format!("its answer is not understood: {error}"))? {
-            Line::Region {} => {}
+            Line::Region {} | Line::Item { .. } => {}
             Line::End {} => return Ok(held),
             Line::Partition { partition, applied, heads, conversations } => {
                 let wrong = |error: crdt::id::ParseIdError| error.to_string();

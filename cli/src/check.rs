@@ -7,7 +7,7 @@
 //! What must always hold: a region is compared only within the placements it has a part in, and one that does not answer is never
 //! taken for equal.
 
-use crate::ask_region::{Asked, Held, HeldPartition, ask_all};
+use crate::ask_region::{Asked, Held, HeldPartition, ask_all, ask_items};
 use crate::cluster_folder::ClusterFolder;
 use crate::failure::Failure;
 use crate::token;
@@ -27,6 +27,10 @@ Examples:
 
 /// Differences that are listed by name; the counts are always whole.
 const DIFFERENCES_LISTED_MAX: usize = 50;
+
+/// Conversations that are looked into, and items that are named of each.
+const CONVERSATIONS_MAX: usize = 10;
+const ITEMS_LISTED_MAX: usize = 10;
 
 /// Ask all regions for their vectors, chain heads and state digests, and compare.
 #[derive(Debug, Clone, Args)]
@@ -81,6 +85,16 @@ struct Difference {
     what: String,
     /// What each region has.
     regions: BTreeMap<String, String>,
+    /// The first items of a conversation that differ; none was looked for elsewhere, or where many conversations differ.
+    items: Vec<ItemDifference>,
+}
+
+/// One item of a conversation that is not the same everywhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct ItemDifference {
+    item: String,
+    /// Its digest in each region; none where it is missing.
+    regions: BTreeMap<String, Option<String>>,
 }
 
 impl Check {
@@ -95,7 +109,8 @@ impl Check {
             None => token::for_operator(&folder, 1)?,
         };
         let asked = ask_all(&folder, &token, Duration::from_secs(self.timeout))?;
-        let comparison = compare(&folder.cluster, &asked);
+        let mut comparison = compare(&folder.cluster, &asked);
+        self.look_into(&folder, &token, &mut comparison)?;
         if self.json {
             let text = serde_json::to_string_pretty(&comparison);
             println!("{}", text.map_err(|error| Failure::Stopped(error.to_string()))?);
@@ -108,12 +123,49 @@ impl Check {
         let sum = |of: fn(&PlacementComparison) -> usize| comparison.placements.iter().map(of).sum::<usize>();
         let (behind, diverged) = (sum(|placement| placement.behind), sum(|placement| placement.diverged));
         let advice = if diverged > 0 {
-            "a divergence is a bug or a damaged disk: stop writing there and report it"
+            "a divergence is a bug or a damaged disk: see docs/operations/regions-differ.md"
         } else {
             "this passes when every bridge is up; ask again"
         };
         Err(Failure::Degraded(format!("the regions differ: {behind} behind, {diverged} diverged; {advice}")))
     }
+}
+
+impl Check {
+    /// Names the items that differ, of the first conversations that do.
+    fn look_into(
+        &self,
+        folder: &ClusterFolder,
+        token: &str,
+        comparison: &mut Comparison,
+    ) -> Result<(), Failure> {
+        let conversations = comparison
+            .differences
+            .iter_mut()
+            .filter_map(|difference| Some((difference.what.parse::<ConversationId>().ok()?, difference)));
+        for (conversation, difference) in conversations.take(CONVERSATIONS_MAX) {
+            let Some(placement) = folder.cluster.placements.get(&conversation.placement()) else { continue };
+            let mut held = BTreeMap::new();
+            for name in difference.regions.keys() {
+                let of = (placement, conversation);
+                let timeout = Duration::from_secs(self.timeout);
+                held.insert(name.clone(), ask_items(folder.region(name)?, of, token, timeout)?);
+            }
+            difference.items = differing(&held);
+        }
+        Ok(())
+    }
+}
+
+/// The first items that are not the same in all regions.
+fn differing(held: &BTreeMap<String, BTreeMap<String, String>>) -> Vec<ItemDifference> {
+    let items: BTreeSet<&String> = held.values().flat_map(BTreeMap::keys).collect();
+    let of = |item: &String| {
+        let regions = held.iter().map(|(region, items)| (region.clone(), items.get(item).cloned()));
+        ItemDifference { item: item.clone(), regions: regions.collect() }
+    };
+    let differ = items.into_iter().map(of).filter(|item| !all_equal(item.regions.values()));
+    differ.take(ITEMS_LISTED_MAX).collect()
 }
 
 /// Compares what regions hold, placement by placement.
@@ -156,7 +208,7 @@ fn compare_placement(
         compared.conversations += conversations.len();
         let mut differ = |kind, what: String, said: &dyn Fn(&HeldPartition) -> String| {
             let regions = states.iter().map(|(region, state)| ((*region).clone(), said(state))).collect();
-            differences.push(Difference { kind, what, regions });
+            differences.push(Difference { kind, what, regions, items: Vec::new() });
         };
         if !all_equal(states.values().map(|state| &state.applied)) {
             compared.behind += 1;
@@ -213,6 +265,11 @@ fn table(comparison: &Comparison) -> String {
     for difference in &comparison.differences {
         lines.push(format!("{} {}:", difference.kind, difference.what));
         lines.extend(difference.regions.iter().map(|(region, has)| format!("  {region:<14} {has}")));
+        for ItemDifference { item, regions } in &difference.items {
+            let has = |of: &Option<String>| of.clone().unwrap_or_else(|| "nothing".to_owned());
+            let regions = regions.iter().map(|(region, of)| format!("{region} {}", has(of)));
+            lines.push(format!("  {item}: {}", regions.collect::<Vec<_>>().join(", ")));
+        }
     }
     lines.join("\n") + "\n"
 }

@@ -49,8 +49,8 @@ async fn write(regions: &TwoRegions) {
     tokio::time::timeout(SOON, found).await.unwrap();
 }
 
-/// Flips one bit of the last record of a table of west's store.
-fn flip(regions: &TwoRegions, table: u8) {
+/// Changes the last record of a table of west's store.
+fn change(regions: &TwoRegions, table: u8, how: impl Fn(&mut Batch, &[u8], Vec<u8>)) {
     let mut store = RocksStore::open(&regions.path().join("data/west/global"), &SharedMemory::new()).unwrap();
     let mut last = None;
     store
@@ -61,11 +61,18 @@ fn flip(regions: &TwoRegions, table: u8) {
             ControlFlow::Continue(())
         })
         .unwrap();
-    let (key, mut value) = last.unwrap();
-    value[0] ^= 1;
+    let (key, value) = last.unwrap();
     let mut batch = Batch::default();
-    batch.put(&key[..], value.into());
+    how(&mut batch, &key, value);
     store.commit(&batch).unwrap();
+}
+
+/// Flips one bit of it.
+fn flip(regions: &TwoRegions, table: u8) {
+    change(regions, table, |batch, key, mut value| {
+        value[0] ^= 1;
+        batch.put(key, value.into());
+    });
 }
 
 fn admin(regions: &TwoRegions, verb: &str, more: &[&str]) -> (Option<i32>, Value, String) {
@@ -131,6 +138,35 @@ async fn a_flipped_bit_is_found_named_and_repaired_from_the_log() {
     assert_eq!(admin(&regions, "verify", &[]).0, Some(0));
     let noted = std::fs::read_to_string(regions.path().join("data/west/repairs.jsonl")).unwrap();
     assert!(noted.lines().count() == 1 && noted.contains("timeline"), "{noted}");
+    regions.start_again(1);
+    let check =
+        || Command::new(PROGRAM).args(["check", "--cluster", "demo"]).current_dir(regions.path()).output();
+    wait_until(|| check().unwrap().status.success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_is_gone_is_named_down_to_the_item_by_comparing_regions() {
+    let mut regions = TwoRegions::start();
+    write(&regions).await;
+    regions.end(1);
+    change(&regions, TIMELINE, |batch, key, _| batch.delete(key));
+    regions.start_again(1);
+    let check = |more: &[&str]| {
+        let arguments = [&["check", "--cluster", "demo"], more].concat();
+        Command::new(PROGRAM).args(arguments).current_dir(regions.path()).output().unwrap()
+    };
+    wait_until(|| check(&[]).status.code() == Some(3));
+    let found: Value = serde_json::from_slice(&check(&["--json"]).stdout).unwrap();
+    let [difference] = &found["differences"].as_array().unwrap()[..] else { panic!("{found}") };
+    assert_eq!(difference["what"], ConversationId::group(GLOBAL, 7).to_string());
+    let [item] = &difference["items"].as_array().unwrap()[..] else { panic!("{found}") };
+    assert!(item["item"].as_str().unwrap().starts_with("what stands at "), "{item}");
+    assert!(item["regions"]["east"].is_string() && item["regions"]["west"].is_null(), "{item}");
+    let table = String::from_utf8(check(&[]).stdout).unwrap();
+    assert!(table.contains("west nothing"), "{table}");
+
+    regions.end(1);
+    assert_eq!(admin(&regions, "repair", &["--apply"]).0, Some(0));
     regions.start_again(1);
     let check =
         || Command::new(PROGRAM).args(["check", "--cluster", "demo"]).current_dir(regions.path()).output();

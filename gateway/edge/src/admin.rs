@@ -7,6 +7,7 @@
 //! | `GET /v1/status` | operators | how the region stands: placements, what peers lack, bridges, clocks: JSON |
 //! | `GET /v1/state?placement=NAME` | operators | vectors, chain heads, digests: JSON lines |
 //! | `GET /v1/export?placement=NAME` | operators | the same, and every post, membership and receipt |
+//! | `GET /v1/items?placement=NAME&conversation=ID` | operators | what the digest of a conversation is a sum over: JSON lines |
 //! | `GET /v1/user`, `GET /v1/features`, `POST /v1/operate` | operators | what operators set: `operate.rs` |
 //! | `GET /v1/epochs` | operators | of each placement the epoch, and which replicas are active and closed: JSON |
 //! | `POST /v1/epochs` | operators | the file of an epoch, which this region follows and tells its peers of |
@@ -27,7 +28,7 @@ use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use crdt::{PlacementId, ReplicaId};
+use crdt::{ConversationId, PlacementId, ReplicaId};
 use region::epoch::EPOCH_FILE_BYTES_MAX;
 use region_rocks::store::Reader;
 use serde::Deserialize;
@@ -43,6 +44,8 @@ struct Which {
     placement: String,
     #[serde(default)]
     user: String,
+    #[serde(default)]
+    conversation: String,
 }
 
 /// Serves operators until the gateway stops.
@@ -53,6 +56,7 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stop: 
         .route("/v1/status", get(status))
         .route("/v1/state", get(state))
         .route("/v1/export", get(export))
+        .route("/v1/items", get(items))
         .route("/v1/user", get(user))
         .route("/v1/features", get(features))
         .route("/v1/operate", post(act).layer(DefaultBodyLimit::max(limits::ACT_BYTES_MAX)))
@@ -89,6 +93,14 @@ async fn state(State(shared): State<Arc<Shared>>, which: Query<Which>, headers: 
 
 async fn export(State(shared): State<Arc<Shared>>, which: Query<Which>, headers: HeaderMap) -> Response {
     lines(&shared, &which.0, &headers, Detail::Everything)
+}
+
+async fn items(State(shared): State<Arc<Shared>>, which: Query<Which>, headers: HeaderMap) -> Response {
+    match (authorize(&shared, &headers), which.0.conversation.parse::<ConversationId>()) {
+        (Err(why), _) => refusal(StatusCode::UNAUTHORIZED, "not_operator", &why),
+        (Ok(()), Err(mistake)) => refusal(StatusCode::BAD_REQUEST, "malformed_id", &mistake.to_string()),
+        (Ok(()), Ok(conversation)) => lines(&shared, &which.0, &headers, Detail::Items(conversation)),
+    }
 }
 
 async fn epochs(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {

@@ -1,11 +1,11 @@
 //! What a region holds of a placement, as JSON lines for operators and for the independent checker.
 //!
 //! Each line is one object with a `kind`. `/v1/state` gives `region` and then `partition` lines; `/v1/export` gives those and then `post`,
-//! `membership` and `receipt` lines, and both end with `end`: a stream without it was cut short. Ids are in their textual forms, digests
+//! `membership` and `receipt` lines; `/v1/items` gives `region` and then `item` lines, of one conversation. All end with `end`: a stream without it was cut short. Ids are in their textual forms, digests
 //! and chain heads in hexadecimal, cuts as sorted lists of dots. Nothing in it depends on the order of arrival, except `region`.
 
 use crdt::id::BUCKETS;
-use crdt::{Bucket, Cut, PartitionId, PlacementId, ReplicaId};
+use crdt::{Bucket, ConversationId, Cut, PartitionId, PlacementId, ReplicaId};
 use region::export::{self, ExportedMembership, ExportedPost, ExportedReceipt, PartitionExport};
 use region::store::{StoreError, View};
 use serde_json::{Map, Value, json};
@@ -18,6 +18,8 @@ pub(crate) enum Detail {
     State,
     /// Every post, membership and receipt too.
     Everything,
+    /// The items of one conversation alone.
+    Items(ConversationId),
 }
 
 /// Gives one line after the other until `line` breaks.
@@ -32,6 +34,17 @@ pub(crate) fn write_lines(
         "placement": placement.to_string(), "replica": replica.to_string(),
     });
     let mut flow = line(head);
+    if let Detail::Items(conversation) = detail {
+        export::items(view, conversation, |item, digest| {
+            flow = line(json!({ "kind": "item", "item": item.to_string(), "digest": digest.to_string() }));
+            flow
+        })?;
+        if flow.is_continue() {
+            // Nothing comes after it that a reader who breaks off could save.
+            let _ = line(json!({ "kind": "end" }));
+        }
+        return Ok(());
+    }
     for bucket in (0..BUCKETS).filter_map(Bucket::new) {
         if flow.is_break() {
             return Ok(());

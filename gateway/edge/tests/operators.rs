@@ -47,6 +47,12 @@ async fn operators_see_health_metrics_state_and_exports_and_nobody_else_does() {
     assert_eq!(status, 200);
     assert!(state.contains(&group(7).to_string()) && state.contains(r#"{"kind":"end"}"#), "{state}");
     assert!(!state.contains(r#""kind":"post""#));
+    let path = format!("/v1/items?placement=global&conversation={}", group(7));
+    assert_eq!(http(admin, &path, None).await.0, 401);
+    let (status, items) = http(admin, &path, Some(&operator)).await;
+    assert!(status == 200 && items.contains("its members") && items.contains(&done.dot), "{items}");
+    let malformed = http(admin, "/v1/items?placement=global&conversation=x", Some(&operator)).await;
+    assert!(malformed.0 == 400 && malformed.1.contains("malformed_id"), "{malformed:?}");
     let (_, export) = http(admin, "/v1/export?placement=global", Some(&operator)).await;
     let post = export.lines().find(|line| line.contains(r#""kind":"post""#)).unwrap();
     assert!(post.contains(&done.dot), "{post}");
