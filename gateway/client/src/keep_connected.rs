@@ -93,6 +93,16 @@ impl Client {
         if line.state != LineState::Greeting {
             return Ok(());
         }
+        if let LineKey::Placement(placement) = key {
+            let told = placements.get(&placement).cloned().unwrap_or_default();
+            if told.iter().all(|address| address.region != welcome.region) {
+                // It lacks what others hold there, or was closed: for as long as this connection stands it would answer nothing of that placement.
+                crate::sometimes::NOT_SERVED_THERE.reach();
+                line.addresses = if told.is_empty() { std::mem::take(&mut line.addresses) } else { told };
+                self.hang_up(step, key);
+                return Ok(());
+            }
+        }
         line.state = LineState::Live;
         line.failures = 0;
         line.patience_ms = 0;
@@ -106,10 +116,7 @@ impl Client {
         if let Some(body_bytes) = welcome.limits.and_then(|limits| usize::try_from(limits.body_bytes).ok()) {
             self.body_bytes = if body_bytes > 0 { body_bytes } else { self.body_bytes };
         }
-        self.routes.placements = placements;
-        if key == LineKey::Home {
-            self.routes.home = Some(welcome.region.clone());
-        }
+        self.routes.welcomed(key, &welcome.region, placements);
         step.show(Event::SignedIn { placement: key.placement(), region: welcome.region });
         if let Some(line) = self.lines.get_mut(&key) {
             // What was to be told was routed by the region before: this one may have no part in it. It is told again below, as it is led now.
@@ -144,7 +151,7 @@ impl Client {
         let keys: Vec<LineKey> = needed.iter().filter_map(routed).collect();
         for key in &keys {
             let LineKey::Placement(placement) = *key else { continue };
-            let addresses = self.routes.placements.get(&placement).cloned().unwrap_or_default();
+            let addresses = self.routes.addresses(placement);
             match self.lines.get_mut(key) {
                 Some(line) => line.addresses = addresses,
                 None => {
@@ -156,7 +163,7 @@ impl Client {
         }
         let idle: Vec<LineKey> =
             self.lines.keys().filter(|key| **key != LineKey::Home && !keys.contains(key)).copied().collect();
-        if self.routes.home.is_some() {
+        if self.routes.are_known() {
             for key in idle {
                 self.close_line(step, key);
             }

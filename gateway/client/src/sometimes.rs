@@ -45,6 +45,7 @@ crdt::marks! {
     RECONNECTS_SELDOM = "tries to connect are as far apart as they get";
     PLACEMENT_UNKNOWN = "the cluster has no such placement";
     LINE_OPENED = "a placement gets a connection of its own";
+    NOT_SERVED_THERE = "a region that is asked for a placement's own connection does not serve it now";
     LINE_CLOSED = "a placement's own connection is not needed any more";
     TOO_MANY_CONVERSATIONS = "a conversation beyond the limit is not taken";
     TOO_MANY_QUESTIONS = "a question finds too many waiting";

@@ -8,7 +8,7 @@ use gateway_client::{Act, ConnectionId, Input, PageFrom, limits};
 use gateway_protocol::v1;
 use gateway_protocol::v1::server_frame::Frame as Told;
 
-use crate::story::{Story, address, conversation, deliver, post, welcome};
+use crate::story::{Story, address, conversation, deliver, post, welcome, welcome_where};
 
 #[test]
 fn reconnecting_waits_longer_each_time_and_begins_anew_after_a_welcome() {
@@ -140,6 +140,53 @@ fn what_was_to_be_told_of_a_conversation_never_goes_to_a_region_outside_its_plac
         send 3 {"request":"9","sync":{"cursors":["YQ=="],"placement":"p2"}}
         send 3 {"request":"10","send":{"conversation":"c00020000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000","seen":"YQ=="}}
         send 3 {"request":"11","read":{"cursor":"YQ=="}}
+    "#]]);
+}
+
+/// A region that was admitted anew lacks what others hold in one placement and not in the other. It says so; the others do not know.
+#[test]
+fn whether_the_home_connection_serves_a_placement_is_the_homes_own_word() {
+    let mut story = Story::new();
+    story.step("", Input::Start);
+    story.step("", Input::Connected(ConnectionId(1)));
+    story.hear(1, 1, welcome_where("near", &["far"]));
+    story.send(2, 1);
+    story.step("", Input::Connected(ConnectionId(2)));
+    story.text.clear();
+    story.hear(2, 3, welcome_where("far", &["far", "near"]));
+    story.send(2, 2);
+    story.check(expect![[r#"
+        SignedIn { placement: Some(PlacementId(2)), region: "far" }
+        send 2 {"request":"4","sync":{"placement":"p2"}}
+        send 2 {"request":"5","send":{"conversation":"c00020000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
+        > send 2 in p2
+        send 2 {"request":"6","send":{"conversation":"c00020000000000000000000000000007","message":"00000000-0000-0000-0000-000000000002","body":"eA==","sentAtMs":"1000000","after":"00000000-0000-0000-0000-000000000001"}}
+    "#]]);
+}
+
+#[test]
+fn a_region_that_does_not_serve_a_placement_is_left_and_another_one_tried() {
+    let mut story = Story::live();
+    story.send(2, 1);
+    story.step("it opens", Input::Connected(ConnectionId(2)));
+    story.hear(2, 3, welcome_where("far", &["near", "third"]));
+    story.wait();
+    story.step("it opens", Input::Connected(ConnectionId(3)));
+    story.hear(3, 4, welcome_where("third", &["near", "third"]));
+    story.check(expect![[r#"
+        > send 1 in p2
+        connect 2 ws://far
+        > it opens
+        send 2 {"request":"3","hello":{"token":"t","versionMin":1,"versionMax":1,"client":"story"}}
+        disconnect 2
+        SignedOut { placement: Some(PlacementId(2)), retry_in_ms: 1000 }
+        > 1000 ms later
+        connect 3 ws://third
+        > it opens
+        send 3 {"request":"4","hello":{"token":"t","versionMin":1,"versionMax":1,"client":"story"}}
+        SignedIn { placement: Some(PlacementId(2)), region: "third" }
+        send 3 {"request":"5","sync":{"placement":"p2"}}
+        send 3 {"request":"6","send":{"conversation":"c00020000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
     "#]]);
 }
 

@@ -185,6 +185,14 @@ impl World {
         {
             self.strangers.cursor = Some((conversation, cursor.clone()));
         }
+        if frame.request == HELLO
+            && let Some(Reply::Error(error)) = &frame.frame
+            && error.temporary
+        {
+            // Not let in, as nobody is now: the region lacks what others hold. So nothing is answered.
+            self.strangers.waiting.remove(&line);
+            return;
+        }
         let Some((_, waits)) = self.strangers.waiting.get_mut(&line) else { return };
         let Some(trial) = waits.remove(&frame.request) else { return };
         let fault = match &frame.frame {

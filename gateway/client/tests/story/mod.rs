@@ -44,6 +44,11 @@ pub fn address(region: &str) -> Address {
 
 /// A home region that serves p1 alone; `far` serves p1 and p2.
 pub fn welcome(region: &str) -> Told {
+    welcome_where(region, &["far"])
+}
+
+/// The same, where these regions serve p2.
+pub fn welcome_where(region: &str, serve_p2: &[&str]) -> Told {
     let region_of = |name: &str| v1::Region { name: name.into(), url: format!("ws://{name}") };
     let placement = |id: &str, regions: &[&str]| v1::Placement {
         id: id.into(),
@@ -54,7 +59,7 @@ pub fn welcome(region: &str) -> Told {
     Told::Welcome(v1::Welcome {
         version: 1,
         region: region.into(),
-        placements: vec![placement("p1", &["near", "far"]), placement("p2", &["far"])],
+        placements: vec![placement("p1", &["near", "far"]), placement("p2", serve_p2)],
         ..v1::Welcome::default()
     })
 }
