@@ -72,20 +72,24 @@ impl Plan {
         let mut chosen = Vec::new();
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
-            let mut number = |value: &mut u64| match arguments.next().and_then(|number| number.parse().ok()) {
-                Some(number) => *value = number,
-                None => eprintln!("`{argument}` takes a number: {value} it is"),
+            let mut number = |value: &mut u64| {
+                let given = arguments.next().and_then(|number| number.parse().ok());
+                given.map(|number| *value = number).is_some()
             };
-            match argument.as_str() {
+            let is_understood = match argument.as_str() {
                 // Cargo says so to every bench.
-                "--bench" => {}
+                "--bench" => true,
                 "--operations" => number(&mut plan.operations),
                 "--seed" => number(&mut plan.seed),
-                name if types.contains(&name) => chosen.push(argument),
-                other => {
-                    eprintln!("`{other}` is none of {}, --operations N, --seed N", types.join(", "));
-                    return ExitCode::from(2);
+                name if types.contains(&name) => {
+                    chosen.push(name.to_owned());
+                    true
                 }
+                _ => false,
+            };
+            if !is_understood {
+                eprintln!("`{argument}` is none of {}, --operations N, --seed N", types.join(", "));
+                return ExitCode::from(2);
             }
         }
         if chosen.is_empty() {

@@ -8,7 +8,7 @@
 //! - A sound store is not changed, and a repaired one holds byte for byte what it would hold undamaged, but for members that are
 //!   folded at another moment, and which changes of a feed were made here, once that is lost.
 //! - The log and the registers are read and never written.
-//! - What remains is what [`verify`](crate::verify) finds in the store as it would be, so nothing is called repaired that is not.
+//! - What remains is what [`verify`] finds in the store as it would be, so nothing is called repaired that is not.
 //!
 //! It decides and writes nothing: the batch is for the caller, whose word it needs. Memory: as verification takes, and the batch.
 
