@@ -6,6 +6,7 @@
 use crate::cluster_folder::ClusterFolder;
 use crate::failure::Failure;
 use clap::Args;
+use region::meta::FORMAT;
 use region::repair::{Repair as Repaired, repair};
 use region::store::{Store as _, StoreError};
 use region::verify::{Verified, verify};
@@ -138,6 +139,7 @@ impl Repair {
                 repair(&store.store, store.placement, DAMAGED_MAX).map_err(unreadable)?;
             let writes = self.apply && remains.is_empty() && !batch.is_empty();
             if writes {
+                refuse_older(store)?;
                 note(&self.disk.data, &store.name, &mended)?;
                 store.store.commit(&batch).map_err(unreadable)?;
             } else if remains.is_empty() {
@@ -168,6 +170,17 @@ impl Repair {
             ))),
         }
     }
+}
+
+/// What is made again is of this version's format, which the one that wrote the store may not read.
+fn refuse_older(store: &StoppedStore) -> Result<(), Failure> {
+    if store.format == FORMAT {
+        return Ok(());
+    }
+    Err(Failure::Argument(format!(
+        "placement {}: the store has format {}, and this version writes {FORMAT}: repair it with the version that wrote it, or start the region once with this one",
+        store.name, store.format
+    )))
 }
 
 /// Notes, durably and before it is done, what is made again.

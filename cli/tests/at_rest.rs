@@ -23,6 +23,7 @@ const SOON: Duration = Duration::from_secs(60);
 /// Tables by the third byte of a key, after the bucket.
 const LOG: u8 = 1;
 const TIMELINE: u8 = 11;
+const META: u8 = 15;
 
 /// Somebody writes ten messages in east, until all are stable.
 async fn write(regions: &TwoRegions) {
@@ -188,4 +189,22 @@ async fn a_damaged_log_is_named_and_nothing_is_written() {
     let output = Command::new(PROGRAM).args(nowhere).current_dir(regions.path()).output().unwrap();
     assert_eq!(output.status.code(), Some(4));
     assert!(!regions.path().join("nowhere").exists(), "nothing is made");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_of_an_older_version_is_looked_at_and_not_written_to() {
+    let mut regions = TwoRegions::start();
+    write(&regions).await;
+    regions.end(1);
+    flip(&regions, TIMELINE);
+    change(&regions, META, |batch, key, mut value| {
+        value[0] -= 1;
+        let at = value.len() - 4;
+        let sum = crc32c::crc32c_append(crc32c::crc32c(key), &value[..at]);
+        value[at..].copy_from_slice(&sum.to_be_bytes());
+        batch.put(key, value.into());
+    });
+    assert_eq!(admin(&regions, "repair", &[]).0, Some(3));
+    let (code, _, said) = admin(&regions, "repair", &["--apply"]);
+    assert!(code == Some(2) && said.contains("repair it with the version that wrote it"), "{said}");
 }

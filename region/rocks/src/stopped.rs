@@ -27,6 +27,8 @@ pub struct StoppedStore {
     pub placement: PlacementId,
     /// Its name.
     pub name: String,
+    /// The format of its records.
+    pub format: u64,
     /// What it holds.
     pub store: RocksStore,
 }
@@ -90,7 +92,9 @@ impl Stopped {
             let store = store.map_err(|error| StoppedRefused::Store { placement: name(), error })?;
             let not_its = |error| StoppedRefused::Meta { placement: name(), error };
             meta::check_format(&store).map_err(not_its)?;
-            if let Some(found) = meta::read(&store).map_err(|error| not_its(error.into()))? {
+            let found = meta::read(&store).map_err(|error| not_its(error.into()))?;
+            let format = found.as_ref().map_or(meta::FORMAT, |found| found.format);
+            if let Some(found) = found {
                 // Whatever life of the region: an old one may be looked at too.
                 let replica = ReplicaId { region, incarnation: found.replica.incarnation };
                 let region_name = cluster.name_of(region);
@@ -98,7 +102,7 @@ impl Stopped {
                     Expected { replica, region_name, placement: placement.id, placement_name: name() };
                 meta::check(&store, &expected).map_err(not_its)?;
             }
-            stores.push(StoppedStore { placement: placement.id, name: name(), store });
+            stores.push(StoppedStore { placement: placement.id, name: name(), format, store });
         }
         Ok(Self { stores, _folder: folder })
     }
