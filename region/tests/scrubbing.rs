@@ -4,10 +4,11 @@
 
 use crate::damage::{hexadecimal, store, with};
 use crate::rig::WORLD;
+use bytes::Bytes;
 use crdt::id::BUCKETS;
 use region::repair::repair;
 use region::scrub::Scrub;
-use region::store::{MemoryStore, Store as _};
+use region::store::{Direction, MemoryStore, Store as _, StoreError, View, Visit};
 
 const DAY_MS: u64 = 86_400_000;
 
@@ -50,4 +51,36 @@ fn damage_is_told_until_it_is_gone() {
         read_all(&mut scrub, &mended);
         assert_eq!(scrub.damaged() == 0, repair.remains.is_empty());
     }
+}
+
+/// An engine that finds its own checksums wrong wherever it is asked, as for a block of a file in which a bit has turned.
+struct Unreadable;
+
+impl Unreadable {
+    fn damage() -> StoreError {
+        StoreError::Damaged {
+            table: "engine",
+            key: "000012.sst".into(),
+            what: "block checksum mismatch".into(),
+        }
+    }
+}
+
+impl View for Unreadable {
+    fn get(&self, _: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        Err(Self::damage())
+    }
+
+    fn scan(&self, _: &[u8], _: &[u8], _: Direction, _: &mut Visit<'_>) -> Result<(), StoreError> {
+        Err(Self::damage())
+    }
+}
+
+#[test]
+fn what_the_engine_cannot_read_counts_as_damage_until_it_can() {
+    let mut scrub = Scrub::new(WORLD, 0, DAY_MS);
+    assert_eq!(scrub.read_next(&Unreadable), Err(Unreadable::damage()));
+    assert_eq!(scrub.damaged(), 1, "operators see it in the metric");
+    read_all(&mut scrub, &store());
+    assert_eq!(scrub.damaged(), 0);
 }

@@ -1,6 +1,6 @@
 //! The thread that reads a placement's store again, at leisure: `region::scrub` says what and how often.
 //!
-//! What must always hold: dropping it stops and ends it, after the partition that it is reading; what it finds is counted and logged by name, once as long as it stays.
+//! What must always hold: dropping it stops and ends it, after the partition that it is reading; what it finds is counted, and logged by name once a process.
 //! A store that cannot be read is told of like damage: nobody knows what lies there.
 
 use crate::counters::ShardCounters;
