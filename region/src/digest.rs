@@ -60,8 +60,11 @@ pub(crate) fn of_conversation(
     Ok(sum)
 }
 
-/// The items of a conversation with their digests, until `visit` breaks.
-pub(crate) fn items(
+/// The items of a conversation with their digests, until `visit` breaks: what regions look for a difference by.
+///
+/// # Errors
+/// [`StoreError`] when the store cannot be read or is damaged.
+pub fn items(
     view: &dyn View,
     conversation: ConversationId,
     mut visit: impl FnMut(Item, StateDigest) -> ControlFlow<()>,

@@ -8,7 +8,7 @@
 //! Cost: they read every message's log entry once; nothing is held in memory beyond one item and one partition's conversations.
 
 use crate::digest;
-pub use crate::digest::Item;
+pub use crate::digest::{Item, items};
 use crate::features::{self, Feature};
 use crate::hide_message;
 use crate::item::Content;
@@ -137,15 +137,6 @@ pub fn partition(view: &dyn View, partition: PartitionId) -> Result<PartitionExp
         kept: partition::reach(view, partition.bucket)?.digest,
         stable: read::stable(view, partition)?,
     })
-}
-
-/// Calls `visit` for each item of a conversation with its digest, until it breaks: what regions look for a difference by.
-pub fn items(
-    view: &dyn View,
-    conversation: ConversationId,
-    visit: impl FnMut(Item, StateDigest) -> ControlFlow<()>,
-) -> Result<(), StoreError> {
-    digest::items(view, conversation, visit)
 }
 
 /// Calls `visit` for each message of the placement, by bucket, conversation and place, until it breaks.

@@ -66,8 +66,9 @@ fn status(region: &RegionHandle) -> Result<Value, StoreError> {
 /// What each peer is not known to have of this region's own operations.
 fn peers(region: &RegionHandle, standing: &Standing) -> Vec<Value> {
     let now_ms = region.now().ms();
-    let peers = standing.peers.iter();
-    peers
+    standing
+        .peers
+        .iter()
         .map(|(peer, Lag { operations, oldest_ms })| {
             json!({
                 "region": region.cluster().name_of(peer.region), "lacks_operations": operations,
