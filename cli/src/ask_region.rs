@@ -108,7 +108,7 @@ fn ask(
     read(answer).map_err(|what| unanswered(region, &what))
 }
 
-fn agent(timeout: Duration) -> ureq::Agent {
+pub(crate) fn agent(timeout: Duration) -> ureq::Agent {
     ureq::Agent::new_with_config(
         ureq::Agent::config_builder().timeout_global(Some(timeout)).http_status_as_error(false).build(),
     )
@@ -118,8 +118,11 @@ fn unanswered(region: &ClusterRegion, error: &dyn std::fmt::Display) -> Failure 
     Failure::Stopped(format!("region {} at {}: {error}; is it running?", region.name, region.admin))
 }
 
-/// Asks one region for lines, as an operator.
-fn get(
+/// Asks one region, as an operator.
+///
+/// # Errors
+/// When it does not answer, or refuses.
+pub(crate) fn get(
     agent: &ureq::Agent,
     region: &ClusterRegion,
     path: &str,

@@ -3,6 +3,7 @@
 //! What must always hold: a region that does not answer is told as such, and never taken for well; a problem is one sentence that names the region and what to look at; exit code 3 as long
 //! as there is one, so that a script can wait for the end of them.
 
+use crate::ask_region;
 use crate::cluster_folder::ClusterFolder;
 use crate::failure::Failure;
 use crate::token;
@@ -128,23 +129,14 @@ impl Status {
     }
 
     fn ask_all(&self, folder: &ClusterFolder, token: &str) -> Result<Overview, Failure> {
-        let timeout = Some(Duration::from_secs(self.timeout));
-        let agent = ureq::Agent::new_with_config(
-            ureq::Agent::config_builder().timeout_global(timeout).http_status_as_error(false).build(),
-        );
+        let agent = ask_region::agent(Duration::from_secs(self.timeout));
         let (mut regions, mut problems) = (BTreeMap::new(), Vec::new());
         for region in folder.cluster.regions.values() {
             let status = match ask(&agent, region, token) {
                 Ok(status) => Some(status),
-                Err(Asked::Refused) => {
-                    let advice = "make a token with `archipelago admin operator-token`";
-                    return Err(Failure::Refused(format!(
-                        "region {} refused this token: {advice}",
-                        region.name
-                    )));
-                }
-                Err(Asked::Failed(why)) => {
-                    problems.push(format!("{} at {} does not answer: {why}", region.name, region.admin));
+                Err(refused @ Failure::Refused(_)) => return Err(refused),
+                Err(silent) => {
+                    problems.push(format!("{} does not answer: {silent}", region.name));
                     None
                 }
             };
@@ -157,24 +149,11 @@ impl Status {
     }
 }
 
-/// Why a region said nothing.
-enum Asked {
-    Refused,
-    Failed(String),
-}
-
-fn ask(agent: &ureq::Agent, region: &ClusterRegion, token: &str) -> Result<RegionStatus, Asked> {
-    let failed = |error: &dyn std::fmt::Display| Asked::Failed(error.to_string());
-    let request = agent.get(&format!("http://{}/v1/status", region.admin));
-    let response = request.header("authorization", format!("Bearer {token}")).call();
-    let mut response = response.map_err(|error| failed(&error))?;
-    match response.status().as_u16() {
-        200 => {}
-        401 | 403 => return Err(Asked::Refused),
-        status => return Err(failed(&format!("HTTP status {status}"))),
-    }
-    let text = response.body_mut().read_to_string().map_err(|error| failed(&error))?;
-    serde_json::from_str(&text).map_err(|error| failed(&format!("its answer is not understood: {error}")))
+fn ask(agent: &ureq::Agent, region: &ClusterRegion, token: &str) -> Result<RegionStatus, Failure> {
+    let answer = ask_region::get(agent, region, "/v1/status", token)?;
+    serde_json::from_reader(answer).map_err(|error| {
+        Failure::Stopped(format!("{} gives an answer that is not understood: {error}", region.name))
+    })
 }
 
 fn problems_of(region: &str, status: &RegionStatus) -> Vec<String> {
