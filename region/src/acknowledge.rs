@@ -2,7 +2,7 @@
 //!
 //! What must always hold:
 //! - An acknowledgement is written in a batch with or after what it acknowledges, so it never says more than is durable.
-//! - A pair counts only once this region has applied all of it (`replication::stability` says why).
+//! - A pair counts only once this region has applied all of it, on the same chains (`replication::stability` says why).
 //! - A partition is acknowledged once in `acknowledge_after_ms`, at its lot's moment: what a lot's partitions have to acknowledge goes in one
 //!   batch. Acknowledging makes nothing else to be acknowledged, so it comes to rest.
 //!
@@ -16,7 +16,7 @@ use crate::record::{self, OpaqueRecord, RegisterRecord, damaged};
 use crate::register_key::RegisterKey;
 use crate::shard::{Effect, ShardConfig};
 use crate::store::{StoreError, View};
-use crdt::{Bucket, Now, ReplicaId, VersionVector};
+use crdt::{Bucket, ChainHead, Dot, Now, PartitionId, ReplicaId, VersionVector};
 use replication::stability::{Acknowledgement, Pair};
 use std::collections::BTreeSet;
 
@@ -36,8 +36,7 @@ impl Unacknowledged {
     pub(crate) fn load(config: &ShardConfig, view: &dyn View) -> Result<Self, StoreError> {
         let mut waiting = Self::default();
         for bucket in partition::buckets(view)? {
-            let applied = partition::applied(&partition::chains(view, bucket)?);
-            let pair = Pair { epoch: config.placement.epoch, applied };
+            let pair = partition::pair(&partition::chains(view, bucket)?, config.placement.epoch);
             let known = known(view, bucket, config.replica)?;
             if !pair.applied.is_empty() && *known.newest() != pair {
                 crate::sometimes::UNACKNOWLEDGED_AT_OPENING.reach();
@@ -84,8 +83,8 @@ fn moment_after(now: Now, bucket: Bucket, period_ms: u64) -> Now {
 /// Acknowledges what is due.
 pub(crate) fn acknowledge(pending: &mut Pending<'_>, waiting: &mut Unacknowledged) -> Result<(), StoreError> {
     while let Some(bucket) = waiting.take_due(pending.now) {
-        let applied = pending.partition(bucket)?.vector();
-        let pair = Pair { epoch: pending.config.placement.epoch, applied };
+        let epoch = pending.config.placement.epoch;
+        let pair = pending.partition(bucket)?.pair(epoch);
         learn(pending, bucket, (pending.config.replica, &pair), None)?;
     }
     Ok(())
@@ -141,26 +140,42 @@ pub(crate) fn weigh(pending: &mut Pending<'_>) -> Result<Vec<Bucket>, StoreError
         let placement = &config.placement;
         let work = pending.partition(bucket)?;
         let (applied, mut changed) = (work.vector(), std::mem::take(&mut work.grown));
-        let (all, stable) = pending.acknowledged(bucket)?;
-        let believed = all.believe(placement.epoch, &applied);
+        let partition = PartitionId { placement: placement.id, bucket };
+        let (mut all, mut stable) = std::mem::take(pending.acknowledged(bucket)?);
+        let believed = all.believe(placement.epoch, &applied, |dot| head_check(pending, partition, dot))?;
         // What is stable follows from what is believed alone.
-        let grew = !believed.is_empty()
+        let grew = !believed.grew.is_empty()
             && stable.join(&all.stable(placement.epoch, placement.active.keys().copied()));
-        let grew = grew.then(|| stable.clone());
-        changed.extend(believed);
-        let changed: Vec<_> =
-            changed.into_iter().map(|replica| (replica, all.of(replica).encode())).collect();
-        for (replica, state) in changed {
-            pending.tables.put_bytes(&Key::Acknowledgement(bucket, replica), state);
+        changed.extend(believed.grew);
+        for replica in changed {
+            pending.tables.put_bytes(&Key::Acknowledgement(bucket, replica), all.of(replica).encode());
         }
-        if let Some(cut) = grew {
-            pending.tables.put(&Key::Stable(bucket), &cut);
+        if grew {
+            pending.tables.put(&Key::Stable(bucket), &stable);
             more.push(bucket);
-            let partition = pending.partition_id(bucket);
-            pending.tables.effects.push(Effect::Stable { partition, cut });
+            pending.tables.effects.push(Effect::Stable { partition, cut: stable.clone() });
+        }
+        *pending.acknowledged(bucket)? = (all, stable);
+        if let Some((by, dot)) = believed.differs {
+            crate::sometimes::ANOTHER_HISTORY_ACKNOWLEDGED.reach();
+            let told = &mut pending.partition(bucket)?.told_of_another_history;
+            if !std::mem::replace(told, true) {
+                pending.tables.effects.push(Effect::AnotherHistory { partition, by, dot });
+            }
         }
     }
     Ok(more)
+}
+
+/// The check of a chain's head after that operation, which this step may have applied; none if it is not here.
+fn head_check(pending: &Pending<'_>, partition: PartitionId, dot: Dot) -> Result<Option<u32>, StoreError> {
+    let work = pending.partitions.get(&partition.bucket);
+    let chain = work.and_then(|work| work.chains.get(&dot.replica));
+    let head = match chain.filter(|chain| chain.sequence == dot.sequence) {
+        Some(chain) => Some(chain.end.head),
+        None => partition::head_at(pending.tables.view(), partition, dot)?,
+    };
+    Ok(head.map(ChainHead::check))
 }
 
 /// What of a partition is stable, as far as is known here.

@@ -66,30 +66,6 @@ fn unreadable(partition: PartitionId, error: &StoreError) -> LogUnreadable {
     LogUnreadable { partition, reason: error.to_string() }
 }
 
-/// The chain head after an operation that ends no commit here, being the so-manieth of its commit. Bridges join neighbouring commits, so what ends a commit at one region may stand
-/// within one at another: its head follows from the head before that commit and the envelopes since.
-fn head_within(
-    view: &dyn View,
-    partition: PartitionId,
-    (dot, position): (Dot, Position),
-    index: u64,
-) -> Result<Option<ChainHead>, StoreError> {
-    let bucket = partition.bucket;
-    let first = Position(position.0.saturating_sub(index));
-    let before = Sequence(dot.sequence.0.saturating_sub(index + 1));
-    let mut head = ChainHead::genesis(partition, dot.replica);
-    if before > Sequence::NONE {
-        let before = Dot { sequence: before, ..dot };
-        let Some(at) = partition::position_of(view, bucket, before)? else { return Ok(None) };
-        let Some(end) = partition::entry(view, bucket, at, "a dot")?.end else { return Ok(None) };
-        head = end.head;
-    }
-    for at in first.0..=position.0 {
-        head = head.extend(&partition::entry(view, bucket, Position(at), "a commit")?.envelope);
-    }
-    Ok(Some(head))
-}
-
 /// What a commit takes of a reader's allowance.
 fn size(commit: &Commit) -> usize {
     let bytes = |payload: &Option<Bytes>| payload.as_ref().map_or(0, Bytes::len);
@@ -177,18 +153,11 @@ impl LogView for StoreLog<'_> {
             return Ok(Some(ChainHead::genesis(partition, origin)));
         }
         self.read_in(partition, |view| {
-            let bucket = partition.bucket;
-            let chain: Option<ChainRecord> = record::load(view, &Key::Chain(bucket, origin))?;
+            let chain: Option<ChainRecord> = record::load(view, &Key::Chain(partition.bucket, origin))?;
             if let Some(chain) = chain.filter(|chain| chain.sequence == sequence) {
                 return Ok(Some(chain.end.head));
             }
-            let dot = Dot { replica: origin, sequence };
-            let Some(position) = partition::position_of(view, bucket, dot)? else { return Ok(None) };
-            let entry = partition::entry(view, bucket, position, "a dot")?;
-            match entry.end {
-                Some(end) => Ok(Some(end.head)),
-                None => head_within(view, partition, (dot, position), entry.index),
-            }
+            partition::head_at(view, partition, Dot { replica: origin, sequence })
         })
     }
 

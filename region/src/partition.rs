@@ -11,11 +11,13 @@ use crdt::amendments::Amendments;
 use crdt::id::BUCKETS;
 use crdt::operation::{Body, Envelope, MalformedOperation};
 use crdt::{
-    Bucket, ConversationId, Dot, Identity, MalformedState, Membership, PartitionId, ReplicaId, Sequence,
-    VersionVector,
+    Bucket, ChainHead, ConversationId, Dot, Identity, MalformedState, Membership, PartitionId, ReplicaId,
+    Sequence, VersionVector,
 };
 use replication::commit::{Commit, OperationBytes};
 use replication::log::{LoggedCommit, PartitionState, Position};
+use replication::placement::Epoch;
+use replication::stability::Pair;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
@@ -56,6 +58,12 @@ pub(crate) fn chains(view: &dyn View, bucket: Bucket) -> Result<Chains, StoreErr
 /// The vector that chains amount to.
 pub(crate) fn applied(chains: &Chains) -> VersionVector {
     chains.iter().map(|(replica, chain)| Dot { replica: *replica, sequence: chain.sequence }).collect()
+}
+
+/// The acknowledgement of what chains amount to.
+pub(crate) fn pair(chains: &Chains, epoch: Epoch) -> Pair {
+    let heads = chains.iter().map(|(origin, chain)| (*origin, chain.end.head.check()));
+    Pair { epoch, applied: applied(chains), heads: heads.collect() }
 }
 
 /// How far the log and the feed reach; nothing if the partition is empty.
@@ -135,6 +143,44 @@ pub(crate) fn decode(
 /// Where an operation stands in the log, if it is here.
 pub(crate) fn position_of(view: &dyn View, bucket: Bucket, dot: Dot) -> Result<Option<Position>, StoreError> {
     record::load(view, &Key::Dot(bucket, dot))
+}
+
+/// The head of an origin's chain after that operation, from the log; none if it is not here.
+pub(crate) fn head_at(
+    view: &dyn View,
+    partition: PartitionId,
+    dot: Dot,
+) -> Result<Option<ChainHead>, StoreError> {
+    let Some(position) = position_of(view, partition.bucket, dot)? else { return Ok(None) };
+    let entry = entry(view, partition.bucket, position, "a dot")?;
+    match entry.end {
+        Some(end) => Ok(Some(end.head)),
+        None => head_within(view, partition, (dot, position), entry.index),
+    }
+}
+
+/// The chain head after an operation that ends no commit here, being the so-manieth of its commit. Bridges join neighbouring commits, so what ends a commit at one region may stand
+/// within one at another: its head follows from the head before that commit and the envelopes since.
+fn head_within(
+    view: &dyn View,
+    partition: PartitionId,
+    (dot, position): (Dot, Position),
+    index: u64,
+) -> Result<Option<ChainHead>, StoreError> {
+    let bucket = partition.bucket;
+    let first = Position(position.0.saturating_sub(index));
+    let before = Sequence(dot.sequence.0.saturating_sub(index + 1));
+    let mut head = ChainHead::genesis(partition, dot.replica);
+    if before > Sequence::NONE {
+        let before = Dot { sequence: before, ..dot };
+        let Some(at) = position_of(view, bucket, before)? else { return Ok(None) };
+        let Some(end) = entry(view, bucket, at, "a dot")?.end else { return Ok(None) };
+        head = end.head;
+    }
+    for at in first.0..=position.0 {
+        head = head.extend(&entry(view, bucket, Position(at), "a commit")?.envelope);
+    }
+    Ok(Some(head))
 }
 
 /// The commit that holds the entry at that position, if there is one.

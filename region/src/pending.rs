@@ -23,7 +23,8 @@ use crdt::operation::{Body, Envelope};
 use crdt::{Bucket, Cut, Flags, Now, PartitionId, RegionId, ReplicaId, Sequence, VersionVector};
 use replication::commit::OperationBytes;
 use replication::log::{ChangeNumber, PartitionState, Position};
-use replication::stability::Acknowledgements;
+use replication::placement::Epoch;
+use replication::stability::{Acknowledgements, Pair};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -57,6 +58,8 @@ pub(crate) struct PartitionWork {
     pub(crate) grown: BTreeSet<ReplicaId>,
     /// Whether a pair arrived or something was applied, so that more may have become stable.
     pub(crate) weigh_stability: bool,
+    /// Whether operators have been told that another replica acknowledges another history than stands here.
+    pub(crate) told_of_another_history: bool,
 }
 
 impl<'a> Pending<'a> {
@@ -194,6 +197,7 @@ impl PartitionWork {
             acknowledged: None,
             grown: BTreeSet::new(),
             weigh_stability: false,
+            told_of_another_history: false,
         };
         work.before = work.state();
         work
@@ -208,6 +212,11 @@ impl PartitionWork {
     /// The last sequence applied of that replica.
     pub(crate) fn applied(&self, replica: ReplicaId) -> Sequence {
         self.chains.get(&replica).map_or(Sequence::NONE, |chain| chain.sequence)
+    }
+
+    /// The pair that this region gives of it now.
+    pub(crate) fn pair(&self, epoch: Epoch) -> Pair {
+        partition::pair(&self.chains, epoch)
     }
 
     /// Everything applied to it.

@@ -436,6 +436,16 @@ pub enum Effect {
         /// Of which partition.
         partition: PartitionId,
     },
+    /// A replica acknowledges another history of an origin than stands here, so a number was given twice. Nothing more becomes stable here on its word; the bridges find
+    /// out which of the two histories goes on. For operators.
+    AnotherHistory {
+        /// Where.
+        partition: PartitionId,
+        /// Who acknowledges it.
+        by: ReplicaId,
+        /// The operation under whose number, or before it, the other one stands.
+        dot: Dot,
+    },
     /// A peer's entries were refused; its bridge must be closed with this reason. Nothing of them was applied.
     Refused {
         /// Whose log.

@@ -73,5 +73,6 @@ crdt::marks! {
     TOO_MANY_HIDDEN = "a user has hidden as many messages of a conversation as may be";
     HIDDEN_FROM_A_USER = "a change of a message arrives that some user has hidden";
     RECEIPTS_JOINED = "a member's further device shares a receipt";
+    ANOTHER_HISTORY_ACKNOWLEDGED = "a replica acknowledges another history than stands here";
     UNACKNOWLEDGED_AT_OPENING = "a store is opened whose last operations were not acknowledged";
 }

@@ -83,6 +83,9 @@ fn tell(outcome: &Outcome) -> String {
             Effect::NoRight { dot, .. } => format!("no right: {dot}"),
             Effect::DocumentChangeKeptOut { dot, .. } => format!("kept out of the document: {dot}"),
             Effect::Compact(spans) => format!("compact: {} stretches", spans.len()),
+            Effect::AnotherHistory { partition, by, dot } => {
+                format!("another history: {by} at {dot} of {partition}")
+            }
             Effect::PinBroken { dot, user, .. } => format!("pin broken: {user} by {dot}"),
             Effect::Refused { peer, reason } => format!("refused: {peer} {reason}"),
         };
@@ -341,7 +344,7 @@ fn the_bytes_on_disks_are_those_of_format_15() {
         hasher.update(key).update(value);
     }
     let digest = hasher.finalize().to_hex().to_string();
-    expect!["79 records, 676080a65d7d2eec88c8d854e935bcf7"].assert_eq(&format!(
+    expect!["79 records, e7db921abbf860242c22a666485f4f43"].assert_eq(&format!(
         "{} records, {}",
         world.regions[0].store.records().count(),
         &digest[..32]

@@ -5,6 +5,10 @@
 //! dot in V **and have ourselves applied all of V**: then nothing concurrent with it can still reach us. Believing a pair before
 //! having applied all of V is history 2 of the random model: something concurrent arrives after it was held stable.
 //!
+//! A sequence names an operation only as long as its replica has one history. So a pair carries the first bytes of each chain's head with it, and is
+//! believed only where the same chains stand: a region that took a number's second operation, of a store that was put back, must not hold it stable because the others
+//! acknowledge the first. A pair of a release that does not say is believed as it is.
+//!
 //! The newest pair of a busy replica nearly always covers something that is still on its way here. So per replica three are kept: the last one *believed*,
 //! one that *waits* to be, and the newest. The waiting one is not replaced by a newer one, or belief would never catch up;
 //! the believed one stays until the waiting one is, or stability would fall back to nothing.
@@ -28,6 +32,26 @@ pub struct Pair {
     pub epoch: Epoch,
     /// Everything the replica had durably applied, its own operations up to k included.
     pub applied: VersionVector,
+    /// The check of each chain's head there ([`crdt::ChainHead::check`]); none of a chain of which its teller does not say.
+    pub heads: BTreeMap<ReplicaId, u32>,
+}
+
+/// What became of the belief in a replica's pairs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Belief {
+    Stands,
+    Grew,
+    /// The replica applied another operation under that dot, or before it, than this region.
+    Differs(Dot),
+}
+
+/// What became of the belief in all replicas' pairs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Believed {
+    /// The replicas of which more is believed.
+    pub grew: Vec<ReplicaId>,
+    /// A replica that acknowledges another history than stands here, with the dot by which that shows.
+    pub differs: Option<(ReplicaId, Dot)>,
 }
 
 /// What is known of one replica's acknowledgements.
@@ -87,13 +111,41 @@ impl Pair {
         Self::from_proto(&decoded)
     }
 
-    /// The register's join: the later epoch; within one, all that either covers. Returns whether that changed anything.
+    /// The register's join: the later epoch; within one, all that either covers, each chain with its head. Returns whether that changed anything.
     pub fn join(&mut self, other: &Self) -> bool {
-        if other.epoch > self.epoch {
-            self.clone_from(other);
-            return true;
+        if other.epoch != self.epoch {
+            let later = other.epoch > self.epoch;
+            if later {
+                self.clone_from(other);
+            }
+            return later;
         }
-        other.epoch == self.epoch && self.applied.join(&other.applied)
+        let mut grew = false;
+        for dot in other.applied.iter() {
+            let head = other.heads.get(&dot.replica);
+            // Two heads of one sequence are of two histories. Which of them is kept is no matter, if it is the same one everywhere.
+            if (dot.sequence, head) > (self.applied.get(dot.replica), self.heads.get(&dot.replica)) {
+                self.stand_at(dot, head.copied());
+                grew = true;
+            }
+        }
+        grew
+    }
+
+    fn stand_at(&mut self, dot: Dot, head: Option<u32>) {
+        self.applied.raise(dot);
+        match head {
+            Some(head) => _ = self.heads.insert(dot.replica, head),
+            None => _ = self.heads.remove(&dot.replica),
+        }
+    }
+
+    /// The dots of this pair whose heads are told, and not as in that one.
+    fn heads_beyond<'a>(&'a self, before: Option<&'a Self>) -> impl Iterator<Item = (Dot, u32)> + 'a {
+        let told = |of: &Self, replica| of.heads.get(&replica).map(|head| (of.applied.get(replica), *head));
+        let dots = self.applied.iter().filter_map(move |dot| Some((dot, told(self, dot.replica)?)));
+        dots.filter(move |(dot, here)| before.and_then(|before| told(before, dot.replica)) != Some(*here))
+            .map(|(dot, (_, head))| (dot, head))
     }
 
     fn to_proto(&self) -> proto::Acknowledgement {
@@ -101,12 +153,13 @@ impl Pair {
             region: u32::from(dot.replica.region.0),
             incarnation: dot.replica.incarnation.0,
             sequence: dot.sequence.0,
+            head: self.heads.get(&dot.replica).copied(),
         };
         proto::Acknowledgement { epoch: self.epoch.0, applied: self.applied.iter().map(applied).collect() }
     }
 
     fn from_proto(decoded: &proto::Acknowledgement) -> Result<Self, MalformedAcknowledgement> {
-        let mut applied = VersionVector::new();
+        let mut pair = Self { epoch: Epoch(decoded.epoch), ..Self::default() };
         let mut previous = None;
         for entry in &decoded.applied {
             let region = u16::try_from(entry.region).map_err(|_| MalformedAcknowledgement)?;
@@ -115,9 +168,9 @@ impl Pair {
                 return Err(MalformedAcknowledgement);
             }
             previous = Some(replica);
-            applied.raise(Dot { replica, sequence: Sequence(entry.sequence) });
+            pair.stand_at(Dot { replica, sequence: Sequence(entry.sequence) }, entry.head);
         }
-        Ok(Self { epoch: Epoch(decoded.epoch), applied })
+        Ok(pair)
     }
 }
 
@@ -143,22 +196,30 @@ impl Acknowledgement {
         changed
     }
 
-    /// Believes what can be, now that this region has applied that much. Returns whether the believed pair changed.
-    pub fn believe(&mut self, epoch: Epoch, applied: &VersionVector) -> bool {
-        let covered = |pair: &Pair| pair.epoch == epoch && applied.covers_all(&pair.applied);
-        let mut changed = false;
-        if covered(&self.newest) {
-            changed = self.believed.as_ref() != Some(&self.newest);
-            if changed {
-                self.believed = Some(self.newest.clone());
+    /// Believes what can be, now that this region has applied that much, of which `head_at` finds the heads' checks; none of a dot that is not here any more.
+    fn believe<E>(
+        &mut self,
+        epoch: Epoch,
+        applied: &VersionVector,
+        head_at: &mut impl FnMut(Dot) -> Result<Option<u32>, E>,
+    ) -> Result<Belief, E> {
+        let covered = |pair: &&Pair| pair.epoch == epoch && applied.covers_all(&pair.applied);
+        let newest = Some(&self.newest).filter(covered);
+        let Some(pair) = newest.or_else(|| self.waiting.as_ref().filter(covered)) else {
+            return Ok(Belief::Stands);
+        };
+        for (dot, head) in pair.heads_beyond(self.believed.as_ref()) {
+            if head_at(dot)?.is_some_and(|here| here != head) {
+                return Ok(Belief::Differs(dot));
             }
-            self.waiting = None;
-        } else if self.waiting.as_ref().is_some_and(covered) {
-            changed = true;
-            self.believed = self.waiting.take();
-            self.waiting = Some(self.newest.clone());
         }
-        changed
+        let (believed, waits) = (pair.clone(), newest.is_none());
+        self.waiting = waits.then(|| self.newest.clone());
+        if self.believed.as_ref() == Some(&believed) {
+            return Ok(Belief::Stands);
+        }
+        self.believed = Some(believed);
+        Ok(Belief::Grew)
     }
 
     /// What the store keeps of it.
@@ -214,12 +275,25 @@ impl Acknowledgements {
         self.of(replica).join(pair)
     }
 
-    /// Believes what can be, now that this region has applied that much. Returns the replicas whose state changed.
-    pub fn believe(&mut self, epoch: Epoch, applied: &VersionVector) -> Vec<ReplicaId> {
-        self.0
-            .iter_mut()
-            .filter_map(|(replica, known)| known.believe(epoch, applied).then_some(*replica))
-            .collect()
+    /// Believes what can be, now that this region has applied that much, of which `head_at` finds the checks of chain heads; none of a dot that is not here any more.
+    ///
+    /// # Errors
+    /// As `head_at` says.
+    pub fn believe<E>(
+        &mut self,
+        epoch: Epoch,
+        applied: &VersionVector,
+        mut head_at: impl FnMut(Dot) -> Result<Option<u32>, E>,
+    ) -> Result<Believed, E> {
+        let mut believed = Believed::default();
+        for (replica, known) in &mut self.0 {
+            match known.believe(epoch, applied, &mut head_at)? {
+                Belief::Stands => {}
+                Belief::Grew => believed.grew.push(*replica),
+                Belief::Differs(dot) => believed.differs = Some((*replica, dot)),
+            }
+        }
+        Ok(believed)
     }
 
     /// The cut that is stable here: what the believed pairs of all active replicas of this region's epoch cover.
@@ -242,6 +316,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
+    use std::convert::Infallible;
 
     const EPOCH: Epoch = Epoch(1);
 
@@ -254,7 +329,20 @@ mod tests {
     }
 
     fn pair(epoch: u64, entries: &[(u16, u64)]) -> Pair {
-        Pair { epoch: Epoch(epoch), applied: vector(entries) }
+        Pair { epoch: Epoch(epoch), applied: vector(entries), heads: BTreeMap::new() }
+    }
+
+    /// A pair that tells the heads of its chains: the third of each entry.
+    fn pair_on(entries: &[(u16, u64, u32)]) -> Pair {
+        let applied: Vec<_> = entries.iter().map(|(of, n, _)| (*of, *n)).collect();
+        let heads = entries.iter().map(|(of, _, head)| (replica(*of), *head));
+        Pair { heads: heads.collect(), ..pair(1, &applied) }
+    }
+
+    /// Believes what can be, where every head is the same as here.
+    fn believe(known: &mut Acknowledgements, applied: &VersionVector) {
+        let Ok(believed) = known.believe(EPOCH, applied, |_| Ok::<_, Infallible>(None));
+        assert_eq!(believed.differs, None);
     }
 
     /// History 2 of the random model.
@@ -263,9 +351,9 @@ mod tests {
         let mut known = Acknowledgements::default();
         known.join(replica(1), &pair(1, &[(1, 1)]));
         known.join(replica(2), &pair(1, &[(0, 1), (1, 1)]));
-        known.believe(EPOCH, &vector(&[(1, 1)]));
+        believe(&mut known, &vector(&[(1, 1)]));
         assert!(known.stable(EPOCH, [replica(1), replica(2)]).is_empty(), "(0,1) can still arrive");
-        known.believe(EPOCH, &vector(&[(0, 1), (1, 1)]));
+        believe(&mut known, &vector(&[(0, 1), (1, 1)]));
         assert_eq!(known.stable(EPOCH, [replica(1), replica(2)]), vector(&[(1, 1)]));
     }
 
@@ -275,7 +363,7 @@ mod tests {
         let mut known = Acknowledgements::default();
         known.join(replica(1), &pair(1, &[(1, 1)]));
         known.join(replica(2), &pair(2, &[(1, 1)]));
-        known.believe(EPOCH, &vector(&[(1, 1)]));
+        believe(&mut known, &vector(&[(1, 1)]));
         assert!(known.stable(EPOCH, [replica(1), replica(2)]).is_empty());
     }
 
@@ -283,20 +371,56 @@ mod tests {
     fn a_pair_of_a_later_epoch_does_not_shrink_what_is_stable() {
         let mut known = Acknowledgements::default();
         known.join(replica(1), &pair(1, &[(1, 1)]));
-        known.believe(EPOCH, &vector(&[(1, 1)]));
+        believe(&mut known, &vector(&[(1, 1)]));
         known.join(replica(1), &pair(2, &[(1, 1)]));
-        known.believe(EPOCH, &vector(&[(1, 1)]));
+        believe(&mut known, &vector(&[(1, 1)]));
         assert_eq!(known.stable(EPOCH, [replica(1)]), vector(&[(1, 1)]));
     }
 
     #[test]
     fn belief_catches_up_although_the_newest_pair_is_always_ahead() {
-        let mut known = Acknowledgement::default();
+        let mut known = Acknowledgements::default();
         for n in 1..=100 {
-            known.join(&pair(1, &[(1, n)]));
-            known.believe(EPOCH, &vector(&[(1, n - 1)]));
+            known.join(replica(1), &pair(1, &[(1, n)]));
+            believe(&mut known, &vector(&[(1, n - 1)]));
         }
-        assert_eq!(known.believed(), Some(&pair(1, &[(1, 99)])));
+        assert_eq!(known.of(replica(1)).believed(), Some(&pair(1, &[(1, 99)])));
+    }
+
+    /// Region 3 was put back, and gave its first number again. Region 1 has the second operation of that number, region 2 the first.
+    #[test]
+    fn a_pair_is_believed_only_where_the_same_chains_stand() {
+        let mut known = Acknowledgements::default();
+        known.join(replica(1), &pair_on(&[(3, 1, 77)]));
+        known.join(replica(2), &pair_on(&[(3, 1, 55)]));
+        let here = vector(&[(3, 1)]);
+        let dot = here.iter().next().unwrap();
+        let mut at_one = known.clone();
+        let head_at = |head: u32| move |_| Ok::<_, Infallible>(Some(head));
+        let Ok(believed) = at_one.believe(EPOCH, &here, head_at(77));
+        assert_eq!(believed, Believed { grew: vec![replica(1)], differs: Some((replica(2), dot)) });
+        assert!(at_one.stable(EPOCH, [replica(1), replica(2)]).is_empty());
+        // And with the first operation of that number it is the other one that differs.
+        let Ok(believed) = known.believe(EPOCH, &here, head_at(55));
+        assert_eq!(believed, Believed { grew: vec![replica(2)], differs: Some((replica(1), dot)) });
+    }
+
+    /// What was believed is not looked up again.
+    #[test]
+    fn a_head_is_looked_up_once() {
+        let mut known = Acknowledgement::default();
+        let mut asked = Vec::new();
+        for n in [1, 2, 2, 3] {
+            known.join(&pair_on(&[(1, n, 7), (2, 5, 9)]));
+            let head_at = &mut |dot: Dot| {
+                asked.push((dot.replica, dot.sequence.0));
+                Ok::<_, Infallible>(None)
+            };
+            let Ok(belief) = known.believe(EPOCH, &vector(&[(1, n), (2, 5)]), head_at);
+            assert_ne!(belief, Belief::Differs(Dot { replica: replica(1), sequence: Sequence(n) }));
+        }
+        let [one, two] = [replica(1), replica(2)];
+        assert_eq!(asked, [(one, 1), (two, 5), (one, 2), (one, 3)]);
     }
 
     #[test]
@@ -349,7 +473,7 @@ mod tests {
                 }
                 // Gives its pair.
                 2 => {
-                    let pair = Pair { epoch: EPOCH, applied: region.applied.clone() };
+                    let pair = Pair { epoch: EPOCH, applied: region.applied.clone(), ..Pair::default() };
                     region.known.join(active[who], &pair);
                 }
                 // Reads the feed of `other`.
@@ -359,7 +483,7 @@ mod tests {
                     }
                 }
             }
-            region.known.believe(EPOCH, &region.applied);
+            believe(&mut region.known, &region.applied);
             let stable = region.known.stable(EPOCH, active.iter().copied());
             prop_assert!(stable.covers_all(&stable_before[who]), "stable shrank");
             for each in &regions {
@@ -380,10 +504,14 @@ mod tests {
 
         #[test]
         fn a_kept_acknowledgement_reads_back(
-            entries in proptest::collection::vec((0..5u16, 1..900u64), 0..6), epoch in 0..9u64,
+            entries in proptest::collection::btree_map(0..5u16, (1..900u64, 0..9u32), 0..6), epoch in 0..9u64,
         ) {
             let mut known = Acknowledgement::default();
-            known.join(&pair(epoch, &entries));
+            let mut pair = pair_on(&entries.iter().map(|(of, (n, head))| (*of, *n, *head)).collect::<Vec<_>>());
+            pair.epoch = Epoch(epoch);
+            pair.heads.remove(&replica(0));
+            known.join(&pair);
+            prop_assert_eq!(&Pair::decode(&pair.encode()).unwrap(), &pair);
             prop_assert_eq!(&Acknowledgement::decode(&known.encode()).unwrap(), &known);
             prop_assert_eq!(&Pair::decode(&known.newest().encode()).unwrap(), known.newest());
         }
@@ -391,9 +519,14 @@ mod tests {
         #[test]
         fn pairs_join_commutatively_associatively_and_idempotently(
             parts in proptest::collection::vec(
-                (1..3u64, proptest::collection::vec((0..4u16, 1..9u64), 0..4)), 3..4),
+                (1..3u64, proptest::collection::btree_map(0..4u16, (1..9u64, proptest::option::of(0..3u32)), 0..4)), 3..4),
         ) {
-            let [a, b, c] = [0, 1, 2].map(|at: usize| pair(parts[at].0, &parts[at].1));
+            let [a, b, c] = [0, 1, 2].map(|at: usize| {
+                let (epoch, entries) = &parts[at];
+                let mut pair = pair(*epoch, &entries.iter().map(|(of, (n, _))| (*of, *n)).collect::<Vec<_>>());
+                pair.heads = entries.iter().filter_map(|(of, (_, head))| Some((replica(*of), (*head)?))).collect();
+                pair
+            });
             let join = |one: &Pair, other: &Pair| { let mut joined = one.clone(); joined.join(other); joined };
             prop_assert_eq!(join(&a, &b), join(&b, &a));
             prop_assert_eq!(join(&join(&a, &b), &c), join(&a, &join(&b, &c)));

@@ -150,6 +150,7 @@ impl FanOut {
             | Effect::EpochRefused(_)
             | Effect::CaughtUp
             | Effect::PinBroken { .. }
+            | Effect::AnotherHistory { .. }
             | Effect::BehindFold { .. }
             | Effect::Compact(_)
             | Effect::Operated { .. }

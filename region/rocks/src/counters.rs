@@ -23,6 +23,8 @@ pub struct ShardCounters {
     pub pins_broken: AtomicU64,
     /// Peers' changes of members that contradict what their regions had acknowledged: an alarm.
     pub behind_folds: AtomicU64,
+    /// Acknowledgements of another history than stands here: an alarm.
+    pub other_histories: AtomicU64,
     /// Peers' operations that spend or give a right to a place in a group that their region does not hold: an alarm.
     pub no_rights: AtomicU64,
     /// Peers' changes of documents that do not stand, or wait for what is not here: an alarm.
@@ -55,6 +57,10 @@ impl ShardCounters {
 
     pub(crate) fn behind_fold(&self) {
         self.behind_folds.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn another_history(&self) {
+        self.other_histories.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn document_change_kept_out(&self) {

@@ -83,6 +83,11 @@ fn shards(region: &RegionHandle) -> Vec<Family> {
             |shard| &shard.behind_folds,
         ),
         counted(
+            "shard_other_histories",
+            "Partitions of which another region acknowledges another history than stands here",
+            |shard| &shard.other_histories,
+        ),
+        counted(
             "shard_document_changes_kept_out",
             "Changes of documents by peers that do not stand, or wait for what is not here",
             |shard| &shard.document_changes_kept_out,

@@ -162,6 +162,10 @@ impl ShardThread {
                     // Logs leave the region, so neither user nor conversation is named: the dot leads to both.
                     tracing::warn!(%dot, %partition, "a peer let a user into a placement that their pin does not allow");
                 }
+                Effect::AnotherHistory { partition, by, dot } => {
+                    self.counters.another_history();
+                    tracing::error!(%partition, %by, %dot, "a region acknowledges another history than stands here, so an operation's number was given twice: nothing more becomes stable there until the replica that did is closed");
+                }
                 Effect::BehindFold { dot, conversation } => {
                     self.counters.behind_fold();
                     let partition = conversation.partition();

@@ -5,7 +5,7 @@
 
 use crate::store::{Store, replica};
 use bytes::Bytes;
-use crdt::{Bucket, Dot, Now, PartitionId, PlacementId, RegionId, ReplicaId, VersionVector};
+use crdt::{Bucket, ChainHead, Dot, Now, PartitionId, PlacementId, RegionId, ReplicaId, VersionVector};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 use replication::commit::{Commit, OperationBytes};
@@ -16,6 +16,7 @@ use replication::register::Register;
 use replication::stability::{Acknowledgements, Pair, register_key, replica_of_key};
 use replication::{Bridge, Config, Delivery, Input, Output, OwnStore, StoreId, StoreStart, Timer};
 use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
 
 /// What waits for a region's shard.
 #[derive(Debug, Clone)]
@@ -458,7 +459,7 @@ impl World {
                 }
                 Mail::Acknowledge(id) => {
                     let epoch = region.epoch(id);
-                    let pair = Pair { epoch, applied: region.store.log(id).applied };
+                    let pair = region.pair(id, epoch);
                     let own = region.store.replica;
                     region.join_pair(id, own, &pair, None);
                     changed.insert(id, ());
@@ -494,8 +495,11 @@ impl World {
             }
         }
         for id in changed.keys() {
-            let (epoch, applied) = (region.epoch(*id), region.store.log(*id).applied);
-            region.acknowledgements.entry(*id).or_default().believe(epoch, &applied);
+            let (epoch, log) = (region.epoch(*id), region.store.log(*id));
+            let head_at = |dot: Dot| {
+                Ok::<_, Infallible>(log.head(*id, dot.replica, dot.sequence).map(ChainHead::check))
+            };
+            let Ok(_) = region.acknowledgements.entry(*id).or_default().believe(epoch, &log.applied, head_at);
         }
         self.check_stable(at);
         let region = &self.regions[&at];
@@ -559,6 +563,12 @@ impl World {
 impl Region {
     fn epoch(&self, id: PartitionId) -> Epoch {
         self.store.placements.get(id.placement).unwrap().epoch
+    }
+
+    fn pair(&self, id: PartitionId, epoch: Epoch) -> Pair {
+        let log = self.store.log(id);
+        let head = |dot: Dot| Some((dot.replica, log.head(id, dot.replica, dot.sequence)?.check()));
+        Pair { epoch, heads: log.applied.iter().filter_map(head).collect(), applied: log.applied }
     }
 
     fn join_pair(&mut self, id: PartitionId, replica: ReplicaId, pair: &Pair, from: Option<ReplicaId>) {

@@ -369,6 +369,7 @@ impl World {
                 | Effect::EpochRefused(_)
                 | Effect::CaughtUp
                 | Effect::PinBroken { .. }
+                | Effect::AnotherHistory { .. }
                 | Effect::BehindFold { .. }
                 | Effect::Compact(_)
                 | Effect::NoRight { .. }

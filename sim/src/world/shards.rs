@@ -361,6 +361,12 @@ impl World {
                         format!("{dot} lets {user} into {conversation}, which their pin does not allow");
                     self.oracle.violate(self.now, Checker::Pins, why);
                 }
+                Effect::AnotherHistory { partition, by, dot } => {
+                    let why = format!("{} and {by} have two histories of {partition} at {dot}", life.region);
+                    if !self.lies(life.region) && !self.lies(by.region) && !self.lies(dot.replica.region) {
+                        self.oracle.violate(self.now, Checker::Equal, why);
+                    }
+                }
                 Effect::BehindFold { dot, conversation } => {
                     let why = format!("{} had folded what {dot} of {conversation} had not seen", life.region);
                     self.oracle.violate(self.now, Checker::Equal, why);
