@@ -8,8 +8,8 @@
 //!   no other may ever take: it is as one in a second life from then on. Nobody can tell it sooner: whoever met the second life first knew nothing of the dot;
 //! - a *lost* region (found out, and down) does not count among the regions of its placements. What only its disk held need not come to anybody, except through
 //!   the outboxes of its authors: whatever was acknowledged must stand in all that are left;
-//! - *misled* devices, those that spoke with a second life, or were shown what nobody else held when it began, may show what they were shown. What they
-//!   send is judged, as something that follows from nothing; so is what no region that counts holds of what they had sent before: the cursor that it was
+//! - *misled* devices, those that spoke with a second life, or were shown what nobody else held when it began, may show what they were shown. What they are
+//!   told to be stable must be so, since they let it go; what they send is judged, as something that follows from nothing; so is what no region that counts holds of what they had sent before: the cursor that it was
 //!   written on names what a second life has not got, and it goes on without;
 //! - somebody *may have left by* what a second life issued, and whom it added may be kept from anything: what that followed from is not known. And what a lost
 //!   region or a second life alone took from somebody who has left, or was removed, stays in their outbox: the regions that count refuse it, rightly; so does a change of
@@ -159,9 +159,9 @@ impl Oracle {
             Event::Acknowledged { conversation, command, place } => {
                 device.is_acknowledged(*conversation, *command, *place);
             }
-            Event::Stable { command, .. } => _ = device.stable.insert(*command),
             Event::Refused { command: Some(command), .. } => _ = device.refused.insert(*command),
             Event::Refused { command: None, .. }
+            | Event::Stable { .. }
             | Event::Moved { .. }
             | Event::Repeated { .. }
             | Event::MarkCleared { .. }

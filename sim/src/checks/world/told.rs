@@ -71,7 +71,15 @@ impl Oracle {
     /// A device tells its user.
     pub(crate) fn told(&mut self, at: Moment, id: DeviceId, event: Event) {
         if self.lies.have_misled(id) {
-            self.told_in_error(id, &event);
+            // What it lets go of it cannot send again, so that must be true whoever says it.
+            let fault = match event {
+                Event::Stable { conversation, command } => self.is_stable(id, conversation, command),
+                event => {
+                    self.told_in_error(id, &event);
+                    Ok(())
+                }
+            };
+            self.found(at, || id.to_string(), fault);
             return;
         }
         if !self.is_off {
