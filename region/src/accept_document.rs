@@ -114,12 +114,9 @@ fn names_nobody_pinned_elsewhere(
     if held.schema() != Schema::Account {
         return Ok(());
     }
-    let (before, account) = (held.account(), after.account());
-    let users = account.contacts.keys().filter(|key| !before.contacts.contains_key(*key));
-    let users = users.chain(account.blocked.iter().filter(|key| !before.blocked.contains(*key)));
-    let users = users.filter_map(|key| Some(key.parse::<UserId>().ok()?.placement()));
-    let labels = account.labels.keys().filter(|key| !before.labels.contains_key(*key));
-    let labels = labels.filter_map(|key| Some(key.parse::<ConversationId>().ok()?.placement()));
+    let (before, after) = (document::named(&held.account()), document::named(&after.account()));
+    let users = after.0.difference(&before.0).map(|user| user.placement());
+    let labels = after.1.difference(&before.1).map(|conversation| conversation.placement());
     if users.chain(labels).all(|of| pending.config.allowed_pins.contains(&of)) {
         return Ok(());
     }

@@ -17,12 +17,12 @@ use crate::keys::Key;
 use crate::partition;
 use crate::pending::Pending;
 use crate::record::LogRecord;
+use crate::residency;
 use crate::shard::Effect;
 use crate::store::StoreError;
 use bytes::Bytes;
 use crdt::operation::{Body, Envelope, MalformedOperation};
-use crdt::roster::{Action, Change};
-use crdt::{Bucket, ChainHead, Dot, Kind, PartitionId, ReplicaId, Sequence, UserId};
+use crdt::{Bucket, ChainHead, Dot, PartitionId, ReplicaId, Sequence};
 use replication::commit::{Commit, CommitRefused};
 use replication::log::{PeerCursor, Position};
 use std::collections::{BTreeMap, BTreeSet};
@@ -273,18 +273,8 @@ fn decode(commit: &Commit) -> Result<Vec<Checked>, CommitRefused> {
 /// was issued (decision 0012).
 fn note_broken_pins(pending: &mut Pending<'_>, operation: &Checked) {
     let Checked { dot, envelope, body } = operation;
-    if envelope.kind == Kind::Rights {
-        return;
-    }
-    let named = match body {
-        Some(Body::Create { members, .. }) => members.as_slice(),
-        Some(Body::Change(Change { action: Action::Add { user, .. }, .. })) => std::slice::from_ref(user),
-        Some(Body::Post(_) | Body::Change(_) | Body::Rights(_) | Body::Document(_) | Body::Amend { .. })
-        | None => &[],
-    };
-    let allowed = &pending.config.allowed_pins;
-    let broken = named.iter().chain([&envelope.sender]).filter(|user| !allowed.contains(&user.placement()));
-    let users: BTreeSet<UserId> = broken.copied().collect();
+    let mut users = residency::users_named(envelope, body.as_ref());
+    users.retain(|user| !pending.config.allowed_pins.contains(&user.placement()));
     if !users.is_empty() {
         crate::sometimes::PIN_BROKEN.reach();
     }

@@ -14,20 +14,27 @@ use crate::record::{self, OpaqueRecord};
 use crate::shard::Effect;
 use crate::store::{StoreError, View};
 use crate::tables::Tables;
+use bytes::Bytes;
 use crdt::operation::{Body, Envelope};
-use crdt::{ConversationId, Dot, StateDigest};
-use documents::{Change, ChangeHash, ConversationView, Document, NotTaken, Schema, Taken, for_automerge};
+use crdt::{ConversationId, Dot, StateDigest, UserId};
+use documents::{
+    AccountView, Change, ChangeHash, ConversationView, Document, NotTaken, Schema, Taken, for_automerge,
+};
 use replication::log::Position;
+use std::collections::BTreeSet;
 
 /// The document of a conversation: that of the first change alone if nobody changed it.
 pub(crate) fn load(view: &dyn View, conversation: ConversationId) -> Result<Document, StoreError> {
     let key = Key::Document(conversation);
     match record::load(view, &key)? {
         None => Ok(Document::new(schema(conversation))),
-        Some(OpaqueRecord(bytes)) => {
-            Document::decode(&bytes).map_err(|error| record::damaged(&key.encode(), &error.to_string()))
-        }
+        Some(OpaqueRecord(bytes)) => read(&key.encode(), &bytes),
     }
+}
+
+/// Reads one that stands under that key.
+pub(crate) fn read(key: &[u8], bytes: &Bytes) -> Result<Document, StoreError> {
+    Document::decode(bytes).map_err(|error| record::damaged(key, &error.to_string()))
 }
 
 /// Of a conversation, or of an account: the id says which.
@@ -42,6 +49,13 @@ pub(crate) fn view(
 ) -> Result<Option<ConversationView>, StoreError> {
     let is_there = view.get(&Key::Document(conversation).encode())?.is_some();
     Ok(if is_there { Some(load(view, conversation)?.conversation()) } else { None })
+}
+
+/// The users and conversations that an account names: as contacts, as blocked, and by labels.
+pub(crate) fn named(account: &AccountView) -> (BTreeSet<UserId>, BTreeSet<ConversationId>) {
+    let users = account.contacts.keys().chain(&account.blocked);
+    let users = users.filter_map(|key| key.parse().ok());
+    (users.collect(), account.labels.keys().filter_map(|key| key.parse().ok()).collect())
 }
 
 /// Takes the change that an operation at that position of the log carries.

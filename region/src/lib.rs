@@ -55,6 +55,7 @@ mod record;
 mod recover;
 mod register_key;
 pub mod repair;
+pub mod residency;
 pub mod scrub;
 mod settle_rights;
 pub mod shard;

@@ -71,13 +71,18 @@ pub(crate) fn unseal<R: Record>(key: &[u8], value: Bytes) -> Result<R, StoreErro
 
 /// The error that names a record.
 pub(crate) fn damaged(key: &[u8], what: &str) -> StoreError {
-    let mut hexadecimal = String::with_capacity(key.len() * 2);
+    let table = Table::of(key).map_or("unknown", Table::name);
+    StoreError::Damaged { table, key: hexadecimal(key), what: what.to_owned() }
+}
+
+/// A key, as errors name it.
+pub(crate) fn hexadecimal(key: &[u8]) -> String {
+    let mut text = String::with_capacity(key.len() * 2);
     for byte in key {
         // Writing to a string cannot fail.
-        let _ = write!(hexadecimal, "{byte:02x}");
+        let _ = write!(text, "{byte:02x}");
     }
-    let table = Table::of(key).map_or("unknown", Table::name);
-    StoreError::Damaged { table, key: hexadecimal, what: what.to_owned() }
+    text
 }
 
 /// The record under that key, if there is one.

@@ -26,6 +26,7 @@ mod reading;
 mod refusals;
 mod refused_peers;
 mod repairs;
+mod residency;
 mod rig;
 mod rights;
 mod rosters;
