@@ -1,5 +1,5 @@
 //! `archipelago admin`: what operators do with the cluster's keys, tokens and epochs (`epoch.rs`), with a token that these make in a region (`operate.rs`), and with the disk of a region
-//! that does not run (`at_rest.rs`).
+//! that does not run (`at_rest.rs`, `residency/`).
 //!
 //! What must always hold: a token names a placement that exists, is good for at most 30 days, and what a command prints is the only thing on stdout.
 
@@ -8,6 +8,7 @@ use crate::cluster_folder::ClusterFolder;
 use crate::epoch::Epoch;
 use crate::failure::Failure;
 use crate::operate;
+use crate::residency;
 use crate::token;
 use clap::{Args, Subcommand};
 use crdt::{DeviceId, UserId};
@@ -27,6 +28,7 @@ Examples:
   archipelago admin user u0001000000000001 --cluster demo --region us-east --home us-east
   archipelago admin features --cluster demo --region us-east --placement global --set posts=off
   archipelago admin verify --cluster demo --region ap-south --data data/ap-south
+  archipelago admin residency --cluster demo --region ap-south --data data/ap-south
 ";
 
 #[derive(Debug, Subcommand)]
@@ -66,6 +68,10 @@ enum Verb {
     Verify(at_rest::Verify),
     /// Make again what of a stopped region's tables is damaged and follows from its log, or show what would be
     Repair(at_rest::Repair),
+    /// Count what lies on a stopped region's disk and whom it is about, and name what must not lie there
+    Residency(residency::Residency),
+    /// Lay the statements of all regions side by side, for an auditor
+    ResidencyReport(residency::Report),
 }
 
 impl Admin {
@@ -95,6 +101,8 @@ impl Admin {
             Verb::Features(features) => return features.run(),
             Verb::Verify(verify) => return verify.run(),
             Verb::Repair(repair) => return repair.run(),
+            Verb::Residency(residency) => return residency.run(),
+            Verb::ResidencyReport(report) => return report.run(),
         };
         println!("{token}");
         Ok(())

@@ -6,6 +6,7 @@
 use crate::cluster_folder::ClusterFolder;
 use crate::failure::Failure;
 use clap::Args;
+use region::cluster::ClusterRegion;
 use region::meta::FORMAT;
 use region::repair::{Repair as Repaired, repair};
 use region::store::{Store as _, StoreError};
@@ -68,9 +69,21 @@ pub(crate) struct Repair {
 }
 
 impl Disk {
-    fn open(&self) -> Result<Stopped, Failure> {
+    /// The cluster, and the region whose disk it is.
+    pub(crate) fn region(&self) -> Result<(ClusterFolder, ClusterRegion), Failure> {
         let folder = ClusterFolder::open(&self.cluster)?;
-        let region = folder.region(&self.region)?;
+        let region = folder.region(&self.region)?.clone();
+        Ok((folder, region))
+    }
+
+    /// Its data folder.
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// Its stores, in this process's hands.
+    pub(crate) fn open(&self) -> Result<Stopped, Failure> {
+        let (folder, region) = self.region()?;
         if !self.data.is_dir() {
             return Err(Failure::NoFile {
                 path: self.data.clone(),
@@ -82,13 +95,13 @@ impl Disk {
     }
 
     /// What can be told while a large store is read, to people.
-    fn begin(&self, what: &str, store: &StoppedStore) {
+    pub(crate) fn begin(&self, what: &str, store: &StoppedStore) {
         if !self.json {
             eprintln!("{what} {} …", store.name);
         }
     }
 
-    fn print(&self, json: &Value, text: &str) {
+    pub(crate) fn print(&self, json: &Value, text: &str) {
         if self.json { println!("{json}") } else { print!("{text}") }
     }
 }
@@ -208,6 +221,7 @@ fn named(damage: &StoreError) -> String {
     }
 }
 
-fn unreadable(error: StoreError) -> Failure {
+/// A store cannot be read.
+pub(crate) fn unreadable(error: StoreError) -> Failure {
     Failure::Stopped(error.to_string())
 }

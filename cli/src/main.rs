@@ -19,6 +19,7 @@ mod init;
 mod operate;
 mod random;
 mod replay;
+mod residency;
 mod run_region;
 mod sim;
 mod status;

@@ -66,7 +66,8 @@ fn a_record_of_another_placement_is_found_in_every_table_that_says_whom_or_what_
         table 8: 0 of 4
         table 15: 0 of 1
         table 16: 0 of 1
-        table 17: 0 of 2"#]].assert_eq(&passed_over.join("\n"));
+        table 17: 0 of 2"#]]
+    .assert_eq(&passed_over.join("\n"));
 }
 
 fn key_of(outside: &Outside) -> String {

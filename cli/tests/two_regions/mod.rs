@@ -3,6 +3,7 @@
 //! What must always hold: nothing is left behind, neither a process nor a file, however the test ends.
 #![allow(dead_code)] // each test program uses a part of it
 
+use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -11,6 +12,8 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_archipelago");
 
 pub struct TwoRegions {
     folder: tempfile::TempDir,
+    /// What their logs are to hold.
+    logged: &'static str,
     regions: Vec<Child>,
     /// Where clients reach them.
     pub urls: Vec<String>,
@@ -33,9 +36,18 @@ impl TwoRegions {
         Self::start_with(&[], &["--erase-after", "0"])
     }
 
+    /// Regions that log all that they can.
+    pub fn start_talkative() -> Self {
+        Self::start_logging("trace", &[], &[])
+    }
+
     fn start_with(options: &[&str], of_regions: &[&str]) -> Self {
+        Self::start_logging("warn", options, of_regions)
+    }
+
+    fn start_logging(logged: &'static str, options: &[&str], of_regions: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut started = Self { folder, regions: Vec::new(), urls: Vec::new(), admins: Vec::new() };
+        let mut started = Self { folder, logged, regions: Vec::new(), urls: Vec::new(), admins: Vec::new() };
         started.run(
             &[&["init", "demo", "--regions", "east,west", "--placement", "local=east"], options].concat(),
         );
@@ -52,8 +64,10 @@ impl TwoRegions {
         let mut process = Command::new(PROGRAM)
             .args(["region", region, "--cluster", "demo", "--data", &format!("data/{region}")])
             .args(options)
+            .env("ARCHIPELAGO_LOG", self.logged)
             .current_dir(self.path())
             .stdout(Stdio::piped())
+            .stderr(self.log(region))
             .spawn()
             .unwrap();
         let mut line = String::new();
@@ -61,6 +75,13 @@ impl TwoRegions {
         let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
         let address = |of: &str| ready[of].as_str().unwrap().to_owned();
         (process, address("client"), address("admin"))
+    }
+
+    /// The file that a region's log goes to, `log/REGION`; printed if the test fails.
+    fn log(&self, region: &str) -> File {
+        let folder = self.path().join("log");
+        std::fs::create_dir_all(&folder).unwrap();
+        File::options().create(true).append(true).open(folder.join(region)).unwrap()
     }
 
     /// Starts a region again that has ended. It answers at the same address.
@@ -107,6 +128,10 @@ impl Drop for TwoRegions {
         for region in &mut self.regions {
             let _ = region.kill();
             let _ = region.wait();
+        }
+        for region in ["east", "west"].iter().filter(|_| std::thread::panicking()) {
+            let log = std::fs::read_to_string(self.path().join("log").join(region));
+            eprintln!("what {region} logged:\n{}", log.unwrap_or_default());
         }
     }
 }

@@ -31,7 +31,7 @@ pub use recording::{
     Device, DeviceIndex, Fault, Harm, Intervals, Lane, Message, Place, Recording, Showing, Spread,
 };
 pub use summary::{Finding, Judged, Summary, Table};
-pub use words::count;
+pub use words::{count, escape};
 
 /// The page of a run.
 #[must_use]

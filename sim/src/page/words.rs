@@ -45,7 +45,8 @@ pub fn count(number: u64) -> String {
 }
 
 /// As text of HTML, inside and outside of attributes.
-pub(super) fn escape(text: &str) -> String {
+#[must_use]
+pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
