@@ -145,6 +145,12 @@ impl Membership {
         self.group.judge_wish(me, sender, wish)
     }
 
+    /// What the heir of ended replicas is to issue, as [`Group::inheritance_due`].
+    #[must_use]
+    pub fn inheritance_due(&self, ended: impl IntoIterator<Item = ReplicaId>) -> Option<(Dot, RightsAct)> {
+        if self.pair.is_some() { None } else { self.group.inheritance_due(ended) }
+    }
+
     /// What that replica is to issue for the sake of a group's rights, as [`Group::rights_due`].
     #[must_use]
     pub fn rights_due(&self, me: ReplicaId, reachable: &BTreeSet<ReplicaId>) -> Option<(Dot, RightsAct)> {

@@ -131,7 +131,14 @@ pub(crate) fn learn(
     Ok(())
 }
 
-/// Believes what can be believed now, and tells of the partitions in which more is stable.
+/// Whether all active replicas are known to stand in this epoch, in that partition.
+pub(crate) fn all_stand(pending: &mut Pending<'_>, bucket: Bucket) -> Result<bool, StoreError> {
+    let placement = &pending.config.placement;
+    let all = &pending.acknowledged(bucket)?.0;
+    Ok(all.stand_in(placement.epoch, placement.active.keys().copied()))
+}
+
+/// Believes what can be believed now, and tells of the partitions in which more is stable, or all active replicas have come to stand in the epoch.
 pub(crate) fn weigh(pending: &mut Pending<'_>) -> Result<Vec<Bucket>, StoreError> {
     let mut more = Vec::new();
     let weighed = pending.partitions.iter().filter(|(_, work)| work.weigh_stability);
@@ -141,6 +148,7 @@ pub(crate) fn weigh(pending: &mut Pending<'_>) -> Result<Vec<Bucket>, StoreError
         let work = pending.partition(bucket)?;
         let (applied, mut changed) = (work.vector(), std::mem::take(&mut work.grown));
         let partition = PartitionId { placement: placement.id, bucket };
+        let stood = all_stand(pending, bucket)?;
         let (mut all, mut stable) = std::mem::take(pending.acknowledged(bucket)?);
         let believed = all.believe(placement.epoch, &applied, |dot| head_check(pending, partition, dot))?;
         // What is stable follows from what is believed alone.
@@ -150,9 +158,12 @@ pub(crate) fn weigh(pending: &mut Pending<'_>) -> Result<Vec<Bucket>, StoreError
         for replica in changed {
             pending.tables.put_bytes(&Key::Acknowledgement(bucket, replica), all.of(replica).encode());
         }
+        let all_stand = all.stand_in(placement.epoch, placement.active.keys().copied());
+        if grew || (all_stand && !stood) {
+            more.push(bucket);
+        }
         if grew {
             pending.tables.put(&Key::Stable(bucket), &stable);
-            more.push(bucket);
             pending.tables.effects.push(Effect::Stable { partition, cut: stable.clone() });
         }
         *pending.acknowledged(bucket)? = (all, stable);

@@ -21,10 +21,12 @@ use crate::residency;
 use crate::shard::Effect;
 use crate::store::StoreError;
 use bytes::Bytes;
+use crdt::group::{RightsAct, RightsChange};
 use crdt::operation::{Body, Envelope, MalformedOperation};
 use crdt::{Bucket, ChainHead, Dot, PartitionId, ReplicaId, Sequence};
 use replication::commit::{Commit, CommitRefused};
 use replication::log::{PeerCursor, Position};
+use replication::placement::Placement;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A commit that may be applied.
@@ -154,10 +156,30 @@ fn verify(
             Ok(operations) => operations,
             Err(reason) => return Ok(Err(reason)),
         };
+        if let Some((dot, of)) = takes_over_wrongly(&pending.config.placement, origin, &operations) {
+            crate::sometimes::NOT_THE_HEIR.reach();
+            return Ok(Err(CommitRefused::NotTheHeir { partition, dot, of }));
+        }
         heads.insert(origin, (commit.last(), head));
         verified.push(Verified { commit, head, operations });
     }
     Ok(Ok(verified))
+}
+
+/// An operation by which a replica takes over the rights of one that no epoch has made it the heir of. It is refused and not held void: by a later epoch it could be right, and regions that
+/// met it before and after would differ. Bridges stand between regions of one epoch, so what an honest heir issues is never met too early.
+fn takes_over_wrongly(
+    placement: &Placement,
+    origin: ReplicaId,
+    operations: &[Checked],
+) -> Option<(Dot, ReplicaId)> {
+    operations.iter().find_map(|operation| match &operation.body {
+        Some(Body::Rights(RightsChange { act: RightsAct::Inherit(of), .. })) => {
+            let may = placement.heirs_of(*of).any(|heir| heir == origin);
+            (!may).then_some((operation.dot, *of))
+        }
+        _ => None,
+    })
 }
 
 /// What of a commit comes after what this region has: its signature covers the chain up to its end, so the rest stands as well as the whole.

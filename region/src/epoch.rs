@@ -29,6 +29,17 @@ const SIGNATURE: Key = Key {
 const ACTIVE: Key = Key { name: "active", form: "a table for each active replica", example: "[[active]]" };
 const REPLICA: Key =
     Key { name: "replica", form: "a replica's id", example: "replica = \"r1.00000000000000ff\"" };
+const HEIR: Key = Key { name: "heir", form: "a table for each heir", example: "[[heir]]" };
+const CLOSED: Key = Key {
+    name: "closed",
+    form: "the id of a replica that the epoch closes",
+    example: "closed = \"r1.00000000000000ff\"",
+};
+const TAKES_OVER: Key = Key {
+    name: "takes_over",
+    form: "the id of the active replica that takes over its rights",
+    example: "takes_over = \"r2.00000000000000ff\"",
+};
 const REPLICA_KEY: Key = Key {
     name: "key",
     form: "an Ed25519 public key as 64 hexadecimal digits",
@@ -41,7 +52,7 @@ const REPLICA_KEY: Key = Key {
 /// The first mistake, with its line.
 pub fn parse(text: &str) -> Result<EpochStatement, FileMistake> {
     read_file(text, EPOCH_FILE_BYTES_MAX, |file| {
-        file.only(&["placement", "number", "previous", "signature", "active"])?;
+        file.only(&["placement", "number", "previous", "signature", "active", "heir"])?;
         let placement = parsed(file, PLACEMENT, |text| text.parse().ok())?;
         let number = Epoch(file.number(NUMBER, u64::MAX)?.value);
         let previous = match file.optional_text(PREVIOUS)? {
@@ -53,14 +64,15 @@ pub fn parse(text: &str) -> Result<EpochStatement, FileMistake> {
             }
         };
         let signature = parsed(file, SIGNATURE, bytes_of_hex)?;
-        Ok(EpochStatement { placement, number, previous, active: active(file)?, signature })
+        let (active, heirs) = (active(file)?, heirs(file)?);
+        Ok(EpochStatement { placement, number, previous, active, heirs, signature })
     })
 }
 
 /// A statement as a file; parsing it gives the same statement.
 #[must_use]
 pub fn to_toml(statement: &EpochStatement) -> String {
-    let EpochStatement { placement, number, previous, active, signature } = statement;
+    let EpochStatement { placement, number, previous, active, heirs, signature } = statement;
     let mut text = format!(
         "# Which replicas are active in placement {placement} from epoch {} on. Signed with the placement's key.\n\
          placement = \"{placement}\"\nnumber = {}\n",
@@ -72,6 +84,9 @@ pub fn to_toml(statement: &EpochStatement) -> String {
     text.push_str(&format!("signature = \"{}\"\n", hex(signature)));
     for (replica, key) in active {
         text.push_str(&format!("\n[[active]]\nreplica = \"{replica}\"\nkey = \"{}\"\n", hex(key.as_bytes())));
+    }
+    for (closed, heir) in heirs {
+        text.push_str(&format!("\n[[heir]]\nclosed = \"{closed}\"\ntakes_over = \"{heir}\"\n"));
     }
     text
 }
@@ -110,6 +125,19 @@ fn active(file: &Section<'_>) -> Result<BTreeMap<ReplicaId, VerifyingKey>, FileM
         active.insert(replica, key);
     }
     Ok(active)
+}
+
+fn heirs(file: &Section<'_>) -> Result<BTreeMap<ReplicaId, ReplicaId>, FileMistake> {
+    let mut followed = Unique::new(CLOSED, "[[heir]]");
+    let mut heirs = BTreeMap::new();
+    for section in file.sections(HEIR, "[[heir]]", crate::cluster::REGIONS_MAX)? {
+        section.only(&["closed", "takes_over"])?;
+        let replica = |text: &str| text.parse().ok();
+        let closed: ReplicaId = parsed(&section, CLOSED, replica)?;
+        followed.take(section.line(), closed)?;
+        heirs.insert(closed, parsed(&section, TAKES_OVER, replica)?);
+    }
+    Ok(heirs)
 }
 
 /// A text of some form, parsed.

@@ -6,11 +6,14 @@
 //! less than a quarter of its own (half of a first share, if those differ by more): at the add that makes it so, not when somebody is refused. If it does not (it may be cut off), the next one does so after
 //! [`RIGHTS_PATIENCE_MS`], and so on.
 //!
+//! The rights of a replica that an epoch closes go to its heir, in each group: as soon as all active replicas stand in the epoch, so that the heir has all that any of them
+//! has of the closed one, and nothing more can come.
+//!
 //! What must always hold:
 //! - That rights of a group may come to be due is written in the batch that makes it so, and goes in the batch that settles it: a crash forgets nothing.
 //! - Nothing is issued before every region of the placement knows the kind.
 //!
-//! Bounded: [`SETTLED_A_STEP_MAX`] groups a step and those that the step itself changed; at most a return and a transfer to each region at a time.
+//! Bounded: [`SETTLED_A_STEP_MAX`] groups a step and those that the step itself changed; at most a return, a transfer to each region and a taking over from each closed one at a time.
 
 use crate::accept_command::{self, NotDone};
 use crate::accept_post;
@@ -162,24 +165,32 @@ fn issue_due(
     conversation: ConversationId,
     since: Now,
 ) -> Result<Standing, StoreError> {
-    let (me, active) = (pending.config.replica, &pending.config.placement.active);
-    let active: BTreeSet<ReplicaId> = active.keys().copied().collect();
+    let (me, placement) = (pending.config.replica, &pending.config.placement);
+    let active: BTreeSet<ReplicaId> = placement.active.keys().copied().collect();
+    let ended: Vec<ReplicaId> = placement.followed_by(me).collect();
+    let bucket = conversation.partition().bucket;
+    let are_known = !ended.is_empty() && acknowledge::all_stand(pending, bucket)?;
     let mut members = partition::members(pending.tables.view(), conversation)?;
     let unfolded = members.roster().unfolded();
-    members.fold(&acknowledge::stable(pending.tables.view(), conversation.partition().bucket)?);
+    members.fold(&acknowledge::stable(pending.tables.view(), bucket)?);
     if members.roster().unfolded() < unfolded {
         pending.tables.put_bytes(&Key::Members(conversation), members.encode());
     }
-    // A return, and a transfer to each that has few.
-    for _ in 0..=active.len() {
-        let (creation, act) = match next(&members, me, &active, since) {
+    // What it inherits, a return, and a transfer to each that has few.
+    for _ in 0..=active.len() + ended.len() {
+        let inherits = members.inheritance_due(ended.iter().copied());
+        let due = match inherits.clone().filter(|_| are_known) {
+            Some((creation, act)) => Next::Issue(creation, act),
+            None => next(&members, me, &active, since),
+        };
+        let (creation, act) = match due {
             Next::Issue(creation, act) => (creation, act),
             Next::InTurn(at, creation, act) if at <= pending.now => {
                 crate::sometimes::RIGHTS_GIVEN_IN_TURN.reach();
                 (creation, act)
             }
             Next::InTurn(at, ..) => return Ok(Standing::InTurn(at)),
-            Next::Nothing if members.is_settled() => return Ok(Standing::Settled),
+            Next::Nothing if members.is_settled() && inherits.is_none() => return Ok(Standing::Settled),
             Next::Nothing => return Ok(Standing::Waiting),
         };
         match issue(pending, entropy, conversation, creation, act) {
@@ -227,7 +238,8 @@ fn issue(
     accept_command::known_everywhere(pending, conversation, Kind::Rights)?;
     match &act {
         RightsAct::Return(_) => crate::sometimes::RIGHTS_RETURNED.reach(),
-        RightsAct::Transfer { .. } | RightsAct::Inherit(_) => crate::sometimes::RIGHTS_GIVEN.reach(),
+        RightsAct::Transfer { .. } => crate::sometimes::RIGHTS_GIVEN.reach(),
+        RightsAct::Inherit(_) => crate::sometimes::RIGHTS_INHERITED.reach(),
     }
     let cut = pending.tables.conversation(conversation)?.cut.clone();
     let mut id = [0; 16];

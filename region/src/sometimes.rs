@@ -73,6 +73,8 @@ crdt::marks! {
     TOO_MANY_HIDDEN = "a user has hidden as many messages of a conversation as may be";
     HIDDEN_FROM_A_USER = "a change of a message arrives that some user has hidden";
     RECEIPTS_JOINED = "a member's further device shares a receipt";
+    NOT_THE_HEIR = "a peer's operation takes over rights that are not its to take over";
+    RIGHTS_INHERITED = "an heir takes over the rights of a replica that an epoch has closed";
     ANOTHER_HISTORY_ACKNOWLEDGED = "a replica acknowledges another history than stands here";
     UNACKNOWLEDGED_AT_OPENING = "a store is opened whose last operations were not acknowledged";
 }

@@ -1,5 +1,5 @@
-//! Goes through all groups once an epoch has admitted a replica, which holds no right to a member's place in any of them: each is noted as one of which rights may come to be due,
-//! and `settle_rights.rs` sees to the rest.
+//! Goes through all groups once an epoch has admitted a replica, which holds no right to a member's place in any of them, or has closed one, whose rights go to its heir: each group is noted as one
+//! of which rights may come to be due, and `settle_rights.rs` sees to the rest.
 //!
 //! The naive way notes them all in the step that follows the epoch, and holds up everybody's messages for as long as a million groups take. Here a step notes those of one partition.
 //!
@@ -32,9 +32,9 @@ impl Survey {
         self.0.is_some()
     }
 
-    /// Begins it, anew if one is under way, if an epoch has admitted anybody.
+    /// Begins it, anew if one is under way, if an epoch has admitted or closed anybody.
     pub(crate) fn begin(&mut self, before: &Placement, after: &Placement) {
-        if after.active.keys().any(|replica| !before.active.contains_key(replica)) {
+        if !after.active.keys().eq(before.active.keys()) {
             self.0 = Bucket::new(0);
         }
     }

@@ -135,6 +135,66 @@ fn a_signed_statement_must_fit_the_cluster_file() {
     );
 }
 
+fn replica(region: u16, incarnation: u64) -> ReplicaId {
+    ReplicaId { region: RegionId(region), incarnation: Incarnation(incarnation) }
+}
+
+/// The epoch after the first, which closes region 1's replica and names that heir of that one.
+fn with_heir(first: &EpochStatement, closed: ReplicaId, heir: ReplicaId) -> EpochStatement {
+    let before = current_placement(&placement(), std::slice::from_ref(first)).unwrap();
+    EpochStatement::sign_with_heirs(&before, replicas(&[(2, 20)]), [(closed, heir)].into(), &key())
+}
+
+#[test]
+fn an_heir_is_named_by_the_epoch_that_closes_whom_it_follows_and_else_the_first_that_stays() {
+    let first = signed(None, &[(1, 10), (2, 20)]);
+    let named = with_heir(&first, replica(1, 10), replica(2, 20));
+    assert_eq!(parse(&to_toml(&named)).unwrap(), named);
+    assert_eq!(EpochStatement::decode(&named.encode()).unwrap(), named);
+    let unnamed = signed(Some(&first), &[(2, 20)]);
+    let of = |last: &EpochStatement| current_placement(&placement(), &[first.clone(), last.clone()]).unwrap();
+    assert_eq!(of(&named).heirs, [(replica(1, 10), replica(2, 20))].into());
+    assert_eq!(of(&named).heirs, of(&unnamed).heirs);
+    assert_ne!(of(&named).fingerprint(), of(&unnamed).fingerprint(), "they are two statements of one number");
+    let admitted = signed(Some(&first), &[(1, 11), (2, 20)]);
+    assert_eq!(
+        of(&admitted).heirs,
+        [(replica(1, 10), replica(2, 20))].into(),
+        "not the one that is still to come"
+    );
+    let alone = signed(Some(&first), &[(1, 11)]);
+    assert_eq!(of(&alone).heirs[&replica(1, 10)], replica(1, 11), "whoever is left");
+    let mut stripped = named.clone();
+    stripped.heirs.clear();
+    refuse(
+        &[first, stripped],
+        expect!["epoch 2 of p3 is not signed with the placement's key: get it again from an operator"],
+    );
+}
+
+#[test]
+fn an_heir_is_active_and_follows_one_that_the_epoch_closes() {
+    let first = signed(None, &[(1, 10), (2, 20)]);
+    refuse(
+        &[first.clone(), with_heir(&first, replica(1, 10), replica(1, 10))],
+        expect![
+            "epoch 2 of p3 names r1.000000000000000a the heir of r1.000000000000000a: an heir is active in it, and of one that it closes; state it again"
+        ],
+    );
+    refuse(
+        &[first.clone(), with_heir(&first, replica(2, 20), replica(2, 20))],
+        expect![
+            "epoch 2 of p3 names r2.0000000000000014 the heir of r2.0000000000000014: an heir is active in it, and of one that it closes; state it again"
+        ],
+    );
+    refuse(
+        &[first.clone(), with_heir(&first, replica(1, 9), replica(2, 20))],
+        expect![
+            "epoch 2 of p3 names r2.0000000000000014 the heir of r1.0000000000000009: an heir is active in it, and of one that it closes; state it again"
+        ],
+    );
+}
+
 #[test]
 fn mistakes_in_the_file_are_named_with_their_line() {
     let text = to_toml(&signed(None, &[(1, 10)]));

@@ -56,6 +56,12 @@ pub(crate) fn admit(world: &mut World, number: usize) {
     }
 }
 
+/// A region goes through its groups, as it does after an epoch.
+fn survey(world: &mut World, at: usize) {
+    let rests = (0..9).any(|_| world.step(at, vec![Input::Tick]).batch.is_empty());
+    assert!(rests, "one step a partition");
+}
+
 fn exchange(world: &mut World, between: &[(usize, usize)]) {
     for _ in 0..4 {
         for (one, other) in between {
@@ -92,6 +98,7 @@ fn what_a_closed_replica_sends_is_dropped_and_what_others_have_of_it_is_taken() 
     world.carry(2, 1);
     let without = world.next_epoch(0, &actives(&[0, 1]));
     world.tell_epoch(0, &without);
+    survey(&mut world, 0);
     // Both were on their way when the epoch came.
     let late = world.lacking(2, 0, usize::MAX);
     let outcome = world.step(0, late);
@@ -142,6 +149,7 @@ fn statements_are_kept_in_order_and_others_are_refused_by_name() {
     assert_eq!(kept(&world, 1, 9), [2, 3]);
     assert_eq!(kept(&world, 1, 1), [2]);
     assert_eq!(kept(&world, 3, 9), [0; 0]);
+    survey(&mut world, 0);
     // Told again by others: nothing happens.
     let again = world.step(0, vec![Input::Epochs(vec![second.clone(), third.clone()])]);
     assert!(again.batch.is_empty() && again.effects.is_empty());

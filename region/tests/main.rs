@@ -15,6 +15,7 @@ mod digests;
 mod documents;
 mod epochs;
 mod following_epochs;
+mod heirs;
 mod hidden;
 mod histories;
 mod journey;

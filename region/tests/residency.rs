@@ -10,7 +10,7 @@ use expect_test::expect;
 use region::command::{Command, MembersWish};
 use region::residency::{Outside, Residency, survey};
 use region::shard::{Input, Ticket};
-use region::store::{MemoryStore, View};
+use region::store::View;
 use std::collections::{BTreeMap, BTreeSet};
 
 const PINNED: UserId = UserId::new(ELSEWHERE, 9);

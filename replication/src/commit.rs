@@ -138,6 +138,19 @@ pub enum CommitRefused {
         /// Its origin.
         origin: ReplicaId,
     },
+    /// Its origin takes over the rights of a replica that it is not the heir of.
+    #[error(
+        "{dot} in {partition} takes over the rights of {of}, whose heir its origin is not by any epoch: {}",
+        BROKEN
+    )]
+    NotTheHeir {
+        /// Its partition.
+        partition: PartitionId,
+        /// Which operation.
+        dot: Dot,
+        /// Whose rights.
+        of: ReplicaId,
+    },
     /// The origin is not an active replica of the partition's placement in this region's epoch.
     #[error("{origin} is not an active replica of {partition}: give both regions the same epoch files")]
     UnknownOrigin {
@@ -162,6 +175,7 @@ impl CommitRefused {
             | Self::Register { partition, .. }
             | Self::LaterRegister { partition, .. }
             | Self::Empty { partition, .. }
+            | Self::NotTheHeir { partition, .. }
             | Self::UnknownOrigin { partition, .. } => *partition,
         }
     }

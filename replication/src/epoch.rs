@@ -30,6 +30,8 @@ pub struct EpochStatement {
     pub previous: Option<EpochHash>,
     /// The active replicas, with the keys that sign their commits.
     pub active: BTreeMap<ReplicaId, VerifyingKey>,
+    /// Who takes over the rights of a replica that this epoch closes, where it is not the first one that stays active.
+    pub heirs: BTreeMap<ReplicaId, ReplicaId>,
     /// Ed25519 of the placement's key over all of the above.
     pub signature: [u8; 64],
 }
@@ -124,6 +126,18 @@ pub enum EpochRefused {
         /// The replica.
         replica: ReplicaId,
     },
+    /// An heir who is not active, or of one that this epoch does not close.
+    #[error("epoch {} of {placement} names {heir} the heir of {closed}: an heir is active in it, and of one that it closes; state it again", .number.0)]
+    Heir {
+        /// Its placement.
+        placement: PlacementId,
+        /// Its number.
+        number: Epoch,
+        /// Who is to be followed.
+        closed: ReplicaId,
+        /// By whom.
+        heir: ReplicaId,
+    },
     /// A replica under another key than before.
     #[error("epoch {} of {placement} gives {replica} another key: what it signed before could not be verified; a new key takes a new incarnation", .number.0)]
     OtherKey {
@@ -137,11 +151,22 @@ pub enum EpochRefused {
 }
 
 impl EpochStatement {
-    /// States and signs the epoch that follows the one in which a placement stands.
+    /// States and signs the epoch that follows the one in which a placement stands. Whoever it closes is followed by the first replica that stays active.
     #[must_use]
     pub fn sign(after: &Placement, active: BTreeMap<ReplicaId, VerifyingKey>, key: &SigningKey) -> Self {
-        let (placement, number) = (after.id, Epoch(after.epoch.0 + 1));
-        let mut statement = Self { placement, number, previous: after.statement, active, signature: [0; 64] };
+        Self::sign_with_heirs(after, active, BTreeMap::new(), key)
+    }
+
+    /// The same, with other heirs.
+    #[must_use]
+    pub fn sign_with_heirs(
+        after: &Placement,
+        active: BTreeMap<ReplicaId, VerifyingKey>,
+        heirs: BTreeMap<ReplicaId, ReplicaId>,
+        key: &SigningKey,
+    ) -> Self {
+        let (placement, number, previous) = (after.id, Epoch(after.epoch.0 + 1), after.statement);
+        let mut statement = Self { placement, number, previous, active, heirs, signature: [0; 64] };
         statement.signature = key.sign(&statement.canonical()).to_bytes();
         statement
     }
@@ -175,6 +200,14 @@ impl EpochStatement {
             bytes.extend_from_slice(&replica.incarnation.0.to_be_bytes());
             bytes.extend_from_slice(key.as_bytes());
         }
+        // Statements of before heirs were named say nothing here, so that what was signed then still is.
+        if !self.heirs.is_empty() {
+            bytes.extend_from_slice(&(self.heirs.len() as u64).to_be_bytes());
+        }
+        for replica in self.heirs.iter().flat_map(|(closed, heir)| [closed, heir]) {
+            bytes.extend_from_slice(&replica.region.0.to_be_bytes());
+            bytes.extend_from_slice(&replica.incarnation.0.to_be_bytes());
+        }
         bytes
     }
 
@@ -200,7 +233,14 @@ impl EpochStatement {
             incarnation: replica.incarnation.0,
             key: key.as_bytes().to_vec().into(),
         };
+        let heir = |(closed, heir): (&ReplicaId, &ReplicaId)| proto::Heir {
+            region: closed.region.0.into(),
+            incarnation: closed.incarnation.0,
+            heir_region: heir.region.0.into(),
+            heir_incarnation: heir.incarnation.0,
+        };
         proto::EpochStatement {
+            heirs: self.heirs.iter().map(heir).collect(),
             placement: self.placement.0.into(),
             number: self.number.0,
             previous: self.previous.map_or_else(Bytes::new, |hash| hash.0.to_vec().into()),
@@ -215,17 +255,26 @@ impl EpochStatement {
         } else {
             Some(EpochHash(decoded.previous[..].try_into().ok()?))
         };
+        let replica = |region: u32, incarnation| {
+            let region = RegionId(u16::try_from(region).ok()?);
+            Some(ReplicaId { region, incarnation: Incarnation(incarnation) })
+        };
+        let mut heirs = BTreeMap::new();
+        for heir in &decoded.heirs {
+            let closed = replica(heir.region, heir.incarnation)?;
+            heirs.insert(closed, replica(heir.heir_region, heir.heir_incarnation)?);
+        }
         let mut active = BTreeMap::new();
-        for replica in &decoded.active {
-            let region = RegionId(u16::try_from(replica.region).ok()?);
-            let id = ReplicaId { region, incarnation: Incarnation(replica.incarnation) };
-            active.insert(id, VerifyingKey::from_bytes(&replica.key[..].try_into().ok()?).ok()?);
+        for one in &decoded.active {
+            let id = replica(one.region, one.incarnation)?;
+            active.insert(id, VerifyingKey::from_bytes(&one.key[..].try_into().ok()?).ok()?);
         }
         Some(Self {
             placement: PlacementId(u16::try_from(decoded.placement).ok()?),
             number: Epoch(decoded.number),
             previous,
             active,
+            heirs,
             signature: decoded.signature[..].try_into().ok()?,
         })
     }

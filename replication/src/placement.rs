@@ -32,6 +32,10 @@ pub struct Placement {
     pub active: BTreeMap<ReplicaId, VerifyingKey>,
     /// The replicas that were active once, with the keys that signed their commits.
     pub closed: BTreeMap<ReplicaId, VerifyingKey>,
+    /// Who took over the rights of each of those, by the epoch that closed it.
+    pub heirs: BTreeMap<ReplicaId, ReplicaId>,
+    /// Whether this epoch's statement names heirs: then it is compared as a whole, since one that names others is another.
+    pub names_heirs: bool,
 }
 
 /// All placements that a region knows of.
@@ -109,8 +113,8 @@ impl Placement {
     /// A placement before its first epoch.
     #[must_use]
     pub fn new(id: PlacementId, regions: BTreeSet<RegionId>, key: VerifyingKey) -> Self {
-        let (active, closed) = (BTreeMap::new(), BTreeMap::new());
-        Self { id, regions, key, epoch: Epoch(0), statement: None, active, closed }
+        let (active, closed, heirs) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { id, regions, key, epoch: Epoch(0), statement: None, active, closed, heirs, names_heirs: false }
     }
 
     /// The placement under the epoch of that statement, which must be the next one.
@@ -139,11 +143,19 @@ impl Placement {
             return Err(EpochRefused::Fork { placement, number, expected, found });
         }
         self.judge(statement)?;
-        let mut closed = self.closed.clone();
-        closed.extend(self.active.iter().filter(|(replica, _)| !statement.active.contains_key(replica)));
-        let active = statement.active.clone();
-        let statement = Some(statement.hash());
-        Ok(Self { epoch: number, statement, active, closed, regions: self.regions.clone(), ..*self })
+        let (mut closed, mut heirs) = (self.closed.clone(), self.heirs.clone());
+        for (replica, key) in
+            self.active.iter().filter(|(replica, _)| !statement.active.contains_key(replica))
+        {
+            closed.insert(*replica, *key);
+            // The first that was active before: one that is only admitted may be long in coming.
+            let stays = statement.active.keys().find(|other| self.active.contains_key(other));
+            let first = stays.or_else(|| statement.active.keys().next());
+            heirs.extend(statement.heirs.get(replica).or(first).map(|heir| (*replica, *heir)));
+        }
+        let (active, names_heirs) = (statement.active.clone(), !statement.heirs.is_empty());
+        let (statement, regions) = (Some(statement.hash()), self.regions.clone());
+        Ok(Self { epoch: number, statement, active, closed, heirs, names_heirs, regions, ..*self })
     }
 
     /// Whether a statement says what an epoch may.
@@ -170,6 +182,13 @@ impl Placement {
             }
             last = Some(region);
         }
+        for (closed, heir) in &statement.heirs {
+            let closes = self.active.contains_key(closed) && !statement.active.contains_key(closed);
+            if !closes || !statement.active.contains_key(heir) {
+                let (closed, heir) = (*closed, *heir);
+                return Err(EpochRefused::Heir { placement, number, closed, heir });
+            }
+        }
         Ok(())
     }
 
@@ -194,7 +213,21 @@ impl Placement {
             hasher.update(&replica.region.0.to_be_bytes()).update(&replica.incarnation.0.to_be_bytes());
             hasher.update(key.as_bytes());
         }
+        if let Some(statement) = self.statement.filter(|_| self.names_heirs) {
+            hasher.update(&statement.0);
+        }
         *hasher.finalize().as_bytes()
+    }
+
+    /// Whoever takes over that replica's rights, one after the other: its heir, that one's if it is closed as well, up to one that is active. Nobody if it is active itself.
+    pub fn heirs_of(&self, replica: ReplicaId) -> impl Iterator<Item = ReplicaId> + '_ {
+        // An heir was active when whom it follows was closed, so nobody comes twice.
+        std::iter::successors(self.heirs.get(&replica), |heir| self.heirs.get(heir)).copied()
+    }
+
+    /// The closed replicas whose rights are that one's to take over.
+    pub fn followed_by(&self, heir: ReplicaId) -> impl Iterator<Item = ReplicaId> + '_ {
+        self.closed.keys().copied().filter(move |closed| self.heirs_of(*closed).last() == Some(heir))
     }
 
     /// The active replica of that region, if it has one.

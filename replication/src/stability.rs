@@ -296,6 +296,14 @@ impl Acknowledgements {
         Ok(believed)
     }
 
+    /// Whether all active replicas are believed to stand in that epoch: whatever one of them has of those that it closed, is here, and nothing more of them can come
+    /// (`placement.rs` says who takes over from them then).
+    #[must_use]
+    pub fn stand_in(&self, epoch: Epoch, mut active: impl Iterator<Item = ReplicaId>) -> bool {
+        let believed = |replica| self.get(replica).and_then(Acknowledgement::believed);
+        active.all(|replica| believed(replica).is_some_and(|pair| pair.epoch == epoch))
+    }
+
     /// The cut that is stable here: what the believed pairs of all active replicas of this region's epoch cover.
     #[must_use]
     pub fn stable(&self, epoch: Epoch, active: impl IntoIterator<Item = ReplicaId>) -> VersionVector {

@@ -56,6 +56,7 @@ impl Bridge {
             | CommitRefused::WrongPartition { .. }
             | CommitRefused::Register { .. }
             | CommitRefused::Empty { .. }
+            | CommitRefused::NotTheHeir { .. }
             | CommitRefused::UnknownOrigin { .. } => Err(Stop::Close(refused.into())),
         }
     }

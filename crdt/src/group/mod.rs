@@ -197,6 +197,19 @@ impl Group {
         Some((creation, RightsAct::Transfer { to, rights }))
     }
 
+    /// What the heir of those replicas, which epochs have ended, is to issue to take over from one of them: nothing if none of them holds a right, or has spent one
+    /// that may come back. It may be issued once all that they ever did is known.
+    #[must_use]
+    pub fn inheritance_due(&self, ended: impl IntoIterator<Item = ReplicaId>) -> Option<(Dot, RightsAct)> {
+        let issue = self.standing()?;
+        let creation = *issue.creations.first()?;
+        let owns = |replica: &ReplicaId| {
+            issue.escrow.last_heir(*replica) == *replica
+                && (issue.escrow.held(*replica) > Count(0) || issue.has_spent(*replica))
+        };
+        ended.into_iter().find(owns).map(|of| (creation, RightsAct::Inherit(of)))
+    }
+
     /// Whether every right that is spent holds somebody's place: until then some may come to be returned.
     #[must_use]
     pub fn is_settled(&self) -> bool {
@@ -280,6 +293,12 @@ impl Issue {
     /// Whether it was spent by that replica, or by one it is the heir of, and not returned.
     fn is_out(&self, right: Right, by: ReplicaId) -> bool {
         self.holds(right) && self.escrow.last_heir(right.dot.replica) == by
+    }
+
+    /// Whether any right that it spent was not returned.
+    fn has_spent(&self, by: ReplicaId) -> bool {
+        let of_first_member = self.creations.iter().any(|dot| dot.replica == by) && !self.first.is_empty();
+        of_first_member || self.spent.iter().any(|right| right.dot.replica == by)
     }
 
     fn take_back(&mut self, right: Right) {
