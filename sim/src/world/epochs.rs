@@ -72,6 +72,14 @@ impl Operators {
         self.signed.iter().filter(|statement| statement.placement == placement).cloned().collect()
     }
 
+    /// Whom the epochs of a placement have closed.
+    pub(crate) fn closed(&self, placement: PlacementId) -> Vec<ReplicaId> {
+        self.placements
+            .get(&placement)
+            .map(|placement| placement.closed.keys().copied().collect())
+            .unwrap_or_default()
+    }
+
     /// Whether a region is closed wherever it was active, but where it was alone.
     fn has_closed(&self, region: RegionId) -> bool {
         self.placements

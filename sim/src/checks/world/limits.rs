@@ -4,7 +4,7 @@
 //! the limit of the world and the sums of `record/rights.rs`. A region that adds, gives or has something back is judged by what it had applied when it did: it held
 //! that, and what came back holds nobody's place, by the rules over all that was done anywhere, heard of there or not. Who is refused for want of a
 //! right is refused where there was none. Once all is calm, members and free rights are together the limit, and no
-//! region has few while another has many. What this does not see: rights where hardware lied (the limit is judged
+//! region has few while another has many; whom an epoch has closed has an heir. What this does not see: who holds what where hardware lied (that none is lost, nor the limit exceeded, is judged
 //! there too), and what becomes of them where two regions never meet and so do not learn which kinds of operations the other knows; a return in a group of more changes than are read each time, until the end.
 
 use super::record::Number;
@@ -23,9 +23,9 @@ impl Oracle {
         self.members_max = Some(members_max);
     }
 
-    /// Whether every two regions of the placement that is compared next have a way to each other.
-    pub(crate) const fn all_meet(&mut self, all_meet: bool) {
-        self.all_meet = all_meet;
+    /// Whether every two regions of the placement that is compared next have a way to each other, and whom its epochs have closed.
+    pub(crate) fn all_meet(&mut self, all_meet: bool, closed: Vec<ReplicaId>) {
+        (self.all_meet, self.closed) = (all_meet, closed);
     }
 
     /// A region issues that operation, which it has not counted as applied yet: it spends and gives only what it holds.
@@ -117,10 +117,16 @@ impl Oracle {
             let text = format!("{region} has {members} members in {id}, where the limit is {limit}");
             self.violate(at, Checker::Limit, text);
         }
-        if self.lies.were_told() || !held.exists() {
+        if !held.exists() {
             return;
         }
         self.look_at(Checker::Rights);
+        if is_end && self.all_meet && self.is_whole() {
+            self.are_inherited(at, region, id, held);
+        }
+        if self.lies.were_told() {
+            return;
+        }
         let differs = |(replica, sum): (&ReplicaId, &i64)| {
             (i64::try_from(held.group().held(*replica).0) != Ok(*sum)).then_some((*replica, *sum))
         };
@@ -156,6 +162,25 @@ impl Oracle {
                     format!("one region holds {most} rights of {id} once all is calm, another {least}");
                 self.violate(at, Checker::Rights, text);
             }
+        }
+    }
+
+    /// Once all is calm: whom an epoch has closed holds nothing that its heir should have taken over, and none of it is lost, whatever hardware did.
+    fn are_inherited(&mut self, at: Moment, region: RegionId, id: ConversationId, held: &Membership) {
+        let of_closed = self.closed.iter().find(|closed| held.group().held(**closed).0 > 0);
+        let limit = self.members_max.map(|limit| limit as u64);
+        let all = held.group().held_by_all().0 + held.group().spent();
+        if let Some(closed) = of_closed {
+            let text = format!("{closed}, which is closed, still holds rights of {id} in {region}");
+            self.violate(at, Checker::Rights, text);
+        } else if limit.is_some_and(|limit| limit != all) {
+            let text =
+                format!("{region} has {all} rights of {id}, spent and free, where the limit is {limit:?}");
+            self.violate(at, Checker::Rights, text);
+        } else if held.group().inheritance_due(self.closed.iter().copied()).is_some() {
+            let text =
+                format!("what was spent of {id} by one that is closed can come back to nobody in {region}");
+            self.violate(at, Checker::Rights, text);
         }
     }
 }

@@ -55,7 +55,7 @@ mod verdict;
 use crate::world::Moment;
 use admitted::Admitted;
 use alone::Alone;
-use crdt::{DeviceId, MessageId, PlacementId, RegionId, UserId};
+use crdt::{DeviceId, MessageId, PlacementId, RegionId, ReplicaId, UserId};
 use forwarded::Forwards;
 use hidden::HiddenFacts;
 use lies::Lies;
@@ -152,6 +152,8 @@ pub(crate) struct Oracle {
     members_max: Option<usize>,
     /// Whether every two regions of the placement that is compared have a way to each other.
     all_meet: bool,
+    /// Whom epochs of that placement have closed.
+    closed: Vec<ReplicaId>,
     /// Commands that must be refused, wherever they are tried.
     forbidden: BTreeSet<MessageId>,
     /// Nothing is judged.

@@ -1,7 +1,7 @@
 //! What was done with a group's rights to members' places, added up anew from what each operation says: slow, obvious, and sharing no code with what is judged.
 //!
-//! A creation issues so many to each region and one for each first member; an add spends one of its region's; a region gives some of its own to another, and has those
-//! back that it had spent. What must always hold: a sum is over a set of operations, in whatever order they came.
+//! A creation issues so many to each region and one for each first member; an add spends one of its region's; a region gives some of its own to another, has those
+//! back that it had spent, and takes over all of one that an epoch has closed. What must always hold: a sum is over a set of operations, in whatever order they came.
 
 use super::operations::{Facts, Number};
 use crdt::group::RightsAct;
@@ -21,6 +21,7 @@ enum Act {
     Spend { by: ReplicaId },
     Give { by: ReplicaId, to: ReplicaId, rights: u64 },
     Return { by: ReplicaId, rights: BTreeSet<(Dot, UserId)> },
+    TakeOver { by: ReplicaId, of: ReplicaId },
 }
 
 impl RightsFacts {
@@ -40,6 +41,7 @@ impl RightsFacts {
                 let rights = rights.iter().map(|right| (right.dot, right.user)).collect();
                 Act::Return { by, rights }
             }
+            Content::Rights(RightsAct::Inherit(of)) => Act::TakeOver { by, of: *of },
             _ => return,
         };
         self.acts.push((number, act));
@@ -72,9 +74,27 @@ impl Facts {
                     move_by(*to, signed(*rights));
                 }
                 Act::Return { by, rights } => move_by(*by, signed(rights.len() as u64)),
+                Act::TakeOver { .. } => {}
             }
         }
-        held
+        // Whatever was and is meant for a closed one is its heir's.
+        let heirs = self.heirs(is_in);
+        let mut of_heirs: BTreeMap<ReplicaId, i64> = BTreeMap::new();
+        for (replica, rights) in held {
+            *of_heirs.entry(last_heir(&heirs, replica)).or_default() += rights;
+        }
+        of_heirs
+    }
+
+    /// Who has taken over from whom by those operations.
+    fn heirs(&self, is_in: impl Fn(Number) -> bool) -> BTreeMap<ReplicaId, ReplicaId> {
+        let mut heirs = BTreeMap::new();
+        for (_, act) in self.rights.acts.iter().filter(|(number, _)| is_in(*number)) {
+            if let Act::TakeOver { by, of } = act {
+                heirs.entry(*of).or_insert(*by);
+            }
+        }
+        heirs
     }
 
     /// How many rights are spent and not returned after those operations, those of first members among them.
@@ -112,7 +132,14 @@ impl Facts {
         let before = |right: &(Dot, UserId)| {
             returns.iter().any(|(of, _, others)| *of != number && others.contains(right))
         };
-        let mut wrong = rights.iter().filter(|right| right.0.replica != *by || before(right));
+        let heirs = self.heirs(|_| true);
+        let is_its = |right: &(Dot, UserId)| last_heir(&heirs, right.0.replica) == last_heir(&heirs, *by);
+        let mut wrong = rights.iter().filter(|right| !is_its(right) || before(right));
         wrong.next().copied()
     }
+}
+
+fn last_heir(heirs: &BTreeMap<ReplicaId, ReplicaId>, replica: ReplicaId) -> ReplicaId {
+    // Nobody follows more often than there are heirs.
+    (0..heirs.len()).fold(replica, |at, _| heirs.get(&at).copied().unwrap_or(at))
 }
