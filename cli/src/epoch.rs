@@ -50,6 +50,9 @@ pub(crate) struct Epoch {
     /// A region that is to be active, in a new incarnation
     #[arg(long, value_name = "REGION")]
     admit: Vec<String>,
+    /// The region that takes over the rights of those that are closed, in groups; the first that stays active if none is given
+    #[arg(long, value_name = "REGION", requires = "close")]
+    heir: Option<String>,
     /// Sign it and tell the regions; without it nothing is written. Alone it tells them again of what the folder has
     #[arg(long)]
     apply: bool,
@@ -71,6 +74,8 @@ struct Shown {
     /// What the next epoch changes, if anything was asked for.
     closes: Vec<String>,
     admits: Vec<String>,
+    /// Who takes over from each of those that are closed.
+    heirs: BTreeMap<String, String>,
     /// Whether that was signed.
     applied: bool,
     /// The regions that have said that they follow.
@@ -87,11 +92,16 @@ impl Epoch {
         let placement = folder.placement(&self.placement)?;
         let current = folder.current_epoch(placement)?;
         let next = self.next(&folder, placement, &current)?;
+        let heirs = self.heirs(&folder, &current, next.as_ref())?;
         let mut shown = Shown::of(&folder, placement, &current, next.as_ref());
+        let named = |replica: &ReplicaId| format!("{} {replica}", folder.cluster.name_of(replica.region));
+        shown.heirs = heirs.iter().map(|(closed, heir)| (named(closed), named(heir))).collect();
         if self.apply {
             if let Some(next) = &next {
                 let key = folder.placement_key(placement)?;
-                let statement = EpochStatement::sign(&current, next.clone(), &key);
+                // Whoever follows by the rule need not be named.
+                let stated = if self.heir.is_some() { heirs } else { BTreeMap::new() };
+                let statement = EpochStatement::sign_with_heirs(&current, next.clone(), stated, &key);
                 current.follow(&statement).map_err(|why| Failure::Refused(why.to_string()))?;
                 folder.keep_epoch(placement, statement.number.0, &to_toml(&statement))?;
                 shown.applied = true;
@@ -148,6 +158,30 @@ impl Epoch {
             active.insert(ReplicaId { region: region.id, incarnation }, key);
         }
         Ok((active != current.active).then_some(active))
+    }
+
+    /// Who takes over from each of those that are closed.
+    fn heirs(
+        &self,
+        folder: &ClusterFolder,
+        current: &Placement,
+        next: Option<&BTreeMap<ReplicaId, VerifyingKey>>,
+    ) -> Result<BTreeMap<ReplicaId, ReplicaId>, Failure> {
+        let Some(next) = next else { return Ok(BTreeMap::new()) };
+        let heir = match &self.heir {
+            None => current.heir_in(next),
+            Some(name) => {
+                let region = folder.region(name)?.id;
+                let active = next.keys().copied().find(|replica| replica.region == region);
+                Some(active.ok_or_else(|| {
+                    Failure::Argument(format!(
+                        "`--heir {name}`: that region is not active in the next epoch: name one that is"
+                    ))
+                })?)
+            }
+        };
+        let closed = current.active.keys().filter(|replica| !next.contains_key(replica));
+        Ok(closed.filter_map(|closed| Some((*closed, heir?))).collect())
     }
 
     /// Tells the active regions of all epochs that the folder has, and says which follow. The others hear of it from them.
@@ -215,6 +249,7 @@ impl Shown {
             closed: current.closed.keys().map(named).collect(),
             closes: without(&current.active, next),
             admits: without(next, &current.active),
+            heirs: BTreeMap::new(),
             applied: false,
             told: Vec::new(),
         }
@@ -230,7 +265,10 @@ impl fmt::Display for Shown {
         self.closed.iter().try_for_each(|replica| writeln!(text, "  closed  {replica}"))?;
         if !self.closes.is_empty() || !self.admits.is_empty() {
             writeln!(text, "epoch {}", self.epoch + 1)?;
-            self.closes.iter().try_for_each(|replica| writeln!(text, "  closes  {replica}"))?;
+            for replica in &self.closes {
+                let heir = self.heirs.get(replica).map_or("nobody", String::as_str);
+                writeln!(text, "  closes  {replica}, whose rights go to {heir}")?;
+            }
             self.admits.iter().try_for_each(|replica| writeln!(text, "  admits  {replica}"))?;
             if !self.applied {
                 writeln!(text, "nothing is written yet: run it again with --apply")?;

@@ -148,10 +148,8 @@ impl Placement {
             self.active.iter().filter(|(replica, _)| !statement.active.contains_key(replica))
         {
             closed.insert(*replica, *key);
-            // The first that was active before: one that is only admitted may be long in coming.
-            let stays = statement.active.keys().find(|other| self.active.contains_key(other));
-            let first = stays.or_else(|| statement.active.keys().next());
-            heirs.extend(statement.heirs.get(replica).or(first).map(|heir| (*replica, *heir)));
+            let heir = statement.heirs.get(replica).copied().or_else(|| self.heir_in(&statement.active));
+            heirs.extend(heir.map(|heir| (*replica, heir)));
         }
         let (active, names_heirs) = (statement.active.clone(), !statement.heirs.is_empty());
         let (statement, regions) = (Some(statement.hash()), self.regions.clone());
@@ -217,6 +215,14 @@ impl Placement {
             hasher.update(&statement.0);
         }
         *hasher.finalize().as_bytes()
+    }
+
+    /// Who takes over the rights of those that the next epoch closes, with these active, if it names nobody.
+    #[must_use]
+    pub fn heir_in(&self, next: &BTreeMap<ReplicaId, VerifyingKey>) -> Option<ReplicaId> {
+        // One that is only admitted may be long in coming.
+        let stays = next.keys().find(|replica| self.active.contains_key(replica));
+        stays.or_else(|| next.keys().next()).copied()
     }
 
     /// Whoever takes over that replica's rights, one after the other: its heir, that one's if it is closed as well, up to one that is active. Nobody if it is active itself.
