@@ -6,19 +6,14 @@
 
 mod two_regions;
 
-use crdt::{ConversationId, DeviceId, PlacementId, UserId};
-use gateway_client_net::{Act, Address, ClientHandle, Config, Event, Settings, Subprotocol, trust};
+use crdt::ConversationId;
+use gateway_client_net::{Act, ClientHandle, Event};
 use region::store::{Batch, Direction, Store as _, View as _};
 use region_rocks::engine::SharedMemory;
 use region_rocks::store::RocksStore;
 use serde_json::Value;
 use std::ops::ControlFlow;
-use std::process::Command;
-use std::time::{Duration, Instant};
-use two_regions::{PROGRAM, TwoRegions};
-
-const GLOBAL: PlacementId = PlacementId(1);
-const SOON: Duration = Duration::from_secs(60);
+use two_regions::{GLOBAL, TwoRegions, wait_for, wait_until};
 
 /// Tables by the third byte of a key, after the bucket.
 const LOG: u8 = 1;
@@ -27,17 +22,7 @@ const META: u8 = 15;
 
 /// Somebody writes ten messages in east, until all are stable.
 async fn write(regions: &TwoRegions) {
-    let (user, device) = (UserId::new(GLOBAL, 0xa11ce), DeviceId(1));
-    let (user_text, device_text) = (user.to_string(), device.to_string());
-    let token =
-        regions.run(&["admin", "token", "--cluster", "demo", "--user", &user_text, "--device", &device_text]);
-    let pem = std::fs::read(regions.path().join("demo/certs/ca.pem")).unwrap();
-    let home = Address { region: "east".into(), url: regions.urls[0].clone() };
-    let config =
-        Config { user, device, token, client: "test".into(), home: vec![home], placements: Vec::new() };
-    let tls = Some(trust(&pem).unwrap());
-    let (client, mut events) =
-        ClientHandle::connect(Settings { config, subprotocol: Subprotocol::Proto, tls });
+    let (client, mut events) = ClientHandle::connect(regions.device(0, 0xa11ce, 1));
     let conversation = ConversationId::group(GLOBAL, 7);
     let create = Act::CreateGroup { conversation, command: None, members: vec![], name: "isle".into() };
     client.act(create).await.unwrap();
@@ -45,9 +30,8 @@ async fn write(regions: &TwoRegions) {
     for number in 0..10 {
         last = Some(client.send(conversation, format!("message {number}").into(), None).await.unwrap());
     }
-    let is_last = |event: &Event| matches!(event, Event::Stable { command, .. } if Some(*command) == last);
-    let found = async { while !is_last(&events.next().await.unwrap()) {} };
-    tokio::time::timeout(SOON, found).await.unwrap();
+    wait_for(&mut events, |event| matches!(event, Event::Stable { command, .. } if Some(*command) == last))
+        .await;
 }
 
 /// Changes the last record of a table of west's store.
@@ -78,29 +62,13 @@ fn flip(regions: &TwoRegions, table: u8) {
 
 fn admin(regions: &TwoRegions, verb: &str, more: &[&str]) -> (Option<i32>, Value, String) {
     let fixed = ["admin", verb, "--cluster", "demo", "--region", "west", "--data", "data/west", "--json"];
-    let output = Command::new(PROGRAM).args(fixed).args(more).current_dir(regions.path()).output().unwrap();
+    let output = regions.try_run(&[&fixed, more].concat());
     let said = String::from_utf8(output.stderr).unwrap();
     (output.status.code(), serde_json::from_slice(&output.stdout).unwrap_or(Value::Null), said)
 }
 
 fn global(of: &Value) -> &Value {
     of["placements"].as_array().unwrap().iter().find(|placement| placement["placement"] == "global").unwrap()
-}
-
-/// A metric of west.
-fn metric(regions: &TwoRegions, name: &str) -> u64 {
-    let url = format!("http://{}/metrics", regions.admins[1]);
-    let text = ureq::get(&url).call().unwrap().body_mut().read_to_string().unwrap();
-    let line = text.lines().find(|line| line.starts_with(name)).unwrap();
-    line.rsplit(' ').next().unwrap().parse().unwrap()
-}
-
-fn wait_until(is_so: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < SOON);
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -119,7 +87,8 @@ async fn a_flipped_bit_is_found_named_and_repaired_from_the_log() {
     flip(&regions, TIMELINE);
     // Nobody has looked at it yet, so the region serves; reading again finds it.
     regions.start_again_with(1, &["--scrub-within", "1"]);
-    wait_until(|| metric(&regions, "archipelago_shard_damaged_records{placement=\"global\"}") == 1);
+    let damaged = "archipelago_shard_damaged_records{placement=\"global\"}";
+    wait_until("reading again finds it", || regions.metric(1, damaged) == 1);
     regions.end(1);
 
     let (code, found, said) = admin(&regions, "verify", &[]);
@@ -140,9 +109,7 @@ async fn a_flipped_bit_is_found_named_and_repaired_from_the_log() {
     let noted = std::fs::read_to_string(regions.path().join("data/west/repairs.jsonl")).unwrap();
     assert!(noted.lines().count() == 1 && noted.contains("timeline"), "{noted}");
     regions.start_again(1);
-    let check =
-        || Command::new(PROGRAM).args(["check", "--cluster", "demo"]).current_dir(regions.path()).output();
-    wait_until(|| check().unwrap().status.success());
+    regions.wait_until_equal();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -152,26 +119,20 @@ async fn a_record_that_is_gone_is_named_down_to_the_item_by_comparing_regions() 
     regions.end(1);
     change(&regions, TIMELINE, |batch, key, _| batch.delete(key));
     regions.start_again(1);
-    let check = |more: &[&str]| {
-        let arguments = [&["check", "--cluster", "demo"], more].concat();
-        Command::new(PROGRAM).args(arguments).current_dir(regions.path()).output().unwrap()
-    };
-    wait_until(|| check(&[]).status.code() == Some(3));
-    let found: Value = serde_json::from_slice(&check(&["--json"]).stdout).unwrap();
+    wait_until("they differ", || regions.check(&[]).status.code() == Some(3));
+    let found: Value = serde_json::from_slice(&regions.check(&["--json"]).stdout).unwrap();
     let [difference] = &found["differences"].as_array().unwrap()[..] else { panic!("{found}") };
     assert_eq!(difference["what"], ConversationId::group(GLOBAL, 7).to_string());
     let [item] = &difference["items"].as_array().unwrap()[..] else { panic!("{found}") };
     assert!(item["item"].as_str().unwrap().starts_with("what stands at "), "{item}");
     assert!(item["regions"]["east"].is_string() && item["regions"]["west"].is_null(), "{item}");
-    let table = String::from_utf8(check(&[]).stdout).unwrap();
+    let table = String::from_utf8(regions.check(&[]).stdout).unwrap();
     assert!(table.contains("west nothing"), "{table}");
 
     regions.end(1);
     assert_eq!(admin(&regions, "repair", &["--apply"]).0, Some(0));
     regions.start_again(1);
-    let check =
-        || Command::new(PROGRAM).args(["check", "--cluster", "demo"]).current_dir(regions.path()).output();
-    wait_until(|| check().unwrap().status.success());
+    regions.wait_until_equal();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -186,8 +147,7 @@ async fn a_damaged_log_is_named_and_nothing_is_written() {
     assert!(global(&shown)["remains"][0].as_str().unwrap().starts_with("log "), "{shown}");
     assert!(!regions.path().join("data/west/repairs.jsonl").exists());
     let nowhere = ["admin", "verify", "--cluster", "demo", "--region", "west", "--data", "nowhere"];
-    let output = Command::new(PROGRAM).args(nowhere).current_dir(regions.path()).output().unwrap();
-    assert_eq!(output.status.code(), Some(4));
+    assert_eq!(regions.try_run(&nowhere).status.code(), Some(4));
     assert!(!regions.path().join("nowhere").exists(), "nothing is made");
 }
 

@@ -6,43 +6,12 @@
 
 mod two_regions;
 
-use crdt::{ConversationId, DeviceId, MessageId, PlacementId, UserId};
-use gateway_client_net::{Act, Address, ClientHandle, Config, Event, Events, Settings, Subprotocol, trust};
-use std::process::Command;
-use std::time::{Duration, Instant};
-use two_regions::{PROGRAM, TwoRegions};
-
-const GLOBAL: PlacementId = PlacementId(1);
-const SOON: Duration = Duration::from_secs(60);
-
-fn connect(regions: &TwoRegions, number: u64) -> (ClientHandle, Events) {
-    connect_to(regions, 0, number, 1)
-}
-
-fn connect_to(regions: &TwoRegions, region: usize, user: u64, device: u64) -> (ClientHandle, Events) {
-    let (user, device) = (UserId::new(GLOBAL, user), DeviceId(device));
-    let (user_text, device_text) = (user.to_string(), device.to_string());
-    let token =
-        regions.run(&["admin", "token", "--cluster", "demo", "--user", &user_text, "--device", &device_text]);
-    let pem = std::fs::read(regions.path().join("demo/certs/ca.pem")).unwrap();
-    let home = Address { region: ["east", "west"][region].into(), url: regions.urls[region].clone() };
-    let config =
-        Config { user, device, token, client: "test".into(), home: vec![home], placements: Vec::new() };
-    ClientHandle::connect(Settings {
-        config,
-        subprotocol: Subprotocol::Proto,
-        tls: Some(trust(&pem).unwrap()),
-    })
-}
+use crdt::{ConversationId, MessageId};
+use gateway_client_net::{Act, ClientHandle, Event, Events};
+use two_regions::{GLOBAL, TwoRegions, wait_for};
 
 async fn until_stable(events: &mut Events, wanted: MessageId) {
     wait_for(events, |event| matches!(event, Event::Stable { command, .. } if *command == wanted)).await;
-}
-
-/// Takes what is told, in order, up to that.
-async fn wait_for(events: &mut Events, is_wanted: impl Fn(&Event) -> bool) {
-    let found = async { while !is_wanted(&events.next().await.unwrap()) {} };
-    tokio::time::timeout(SOON, found).await.unwrap();
 }
 
 fn epochs(regions: &TwoRegions, arguments: &[&str]) -> serde_json::Value {
@@ -51,25 +20,14 @@ fn epochs(regions: &TwoRegions, arguments: &[&str]) -> serde_json::Value {
 }
 
 fn refused(regions: &TwoRegions, arguments: &[&str]) -> (Option<i32>, String) {
-    let output = Command::new(PROGRAM).args(arguments).current_dir(regions.path()).output().unwrap();
+    let output = regions.try_run(arguments);
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
-}
-
-/// Waits until both regions hold the same.
-fn until_equal(regions: &TwoRegions) {
-    let begun = Instant::now();
-    let check =
-        || Command::new(PROGRAM).args(["check", "--cluster", "demo"]).current_dir(regions.path()).output();
-    while !check().unwrap().status.success() {
-        assert!(begun.elapsed() < SOON, "they do not become equal");
-        std::thread::sleep(Duration::from_millis(200));
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_region_whose_disk_is_lost_returns_as_a_new_incarnation() {
     let mut regions = TwoRegions::start();
-    let (client, mut events) = connect(&regions, 0xa11ce);
+    let (client, mut events) = ClientHandle::connect(regions.device(0, 0xa11ce, 1));
     let conversation = ConversationId::group(GLOBAL, 7);
     client
         .act(Act::CreateGroup { conversation, command: None, members: vec![], name: "isle".into() })
@@ -101,14 +59,14 @@ async fn a_region_whose_disk_is_lost_returns_as_a_new_incarnation() {
     // As long as east says nothing, west answers nobody: it would tell its users that they are in no conversation.
     regions.signal(0, "STOP");
     regions.start_again(1);
-    let (_at_west, mut told) = connect_to(&regions, 1, 0xa11ce, 2);
+    let (_at_west, mut told) = ClientHandle::connect(regions.device(1, 0xa11ce, 2));
     wait_for(&mut told, |event| matches!(event, Event::Refused { code, .. } if code == "region_behind"))
         .await;
     regions.signal(0, "CONT");
     let what_was_last = |event: &Event| matches!(event, Event::Shown { item, .. } if item.message == last);
     wait_for(&mut told, what_was_last).await;
     until_stable(&mut events, last).await;
-    until_equal(&regions);
+    regions.wait_until_equal();
     let now = epochs(&regions, &[]);
     assert_eq!(now["epoch"], 2);
     assert_eq!((now["active"].as_object().unwrap().len(), now["closed"].as_array().unwrap().len()), (2, 1));
@@ -127,7 +85,7 @@ fn a_region_that_is_closed_ends_and_does_not_start_again_and_a_file_that_is_no_n
     assert_eq!(code, Some(6), "{said}");
     assert!(said.contains("returns as a new incarnation"), "{said}");
     // Without it all is well.
-    until_equal(&regions);
+    regions.wait_until_equal();
     // It may come back, in another incarnation. Told again of all that, a region stands there already; and what does not follow is refused by name.
     assert_eq!(epochs(&regions, &["--admit", "west", "--apply"])["told"], serde_json::json!(["east"]));
     assert_eq!(epochs(&regions, &["--apply"])["told"], serde_json::json!(["east"]));

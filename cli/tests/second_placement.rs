@@ -7,28 +7,18 @@
 
 mod two_regions;
 
-use crdt::{ConversationId, DeviceId, MessageId, PlacementId, UserId};
-use gateway_client_net::{
-    Act, Address, ClientHandle, Config, Content, Event, Events, Settings, Subprotocol, trust,
-};
+use crdt::{ConversationId, MessageId, PlacementId, UserId};
+use gateway_client_net::{Act, Address, ClientHandle, Content, Event, Events};
 use std::time::Duration;
 use two_regions::TwoRegions;
 
-const GLOBAL: PlacementId = PlacementId(1);
 const LOCAL: PlacementId = PlacementId(2);
 const SOON: Duration = Duration::from_secs(30);
 
 fn start(regions: &TwoRegions, region: usize, number: u64) -> (UserId, ClientHandle, Events) {
-    let user = UserId::new(GLOBAL, number);
-    let (user_text, device) = (user.to_string(), DeviceId(number));
-    let device_text = device.to_string();
-    let token =
-        regions.run(&["admin", "token", "--cluster", "demo", "--user", &user_text, "--device", &device_text]);
-    let pem = std::fs::read(regions.path().join("demo/certs/ca.pem")).unwrap();
-    let home = Address { region: ["east", "west"][region].into(), url: regions.urls[region].clone() };
-    let config =
-        Config { user, device, token, client: "test".into(), home: vec![home], placements: vec![LOCAL] };
-    let settings = Settings { config, subprotocol: Subprotocol::Proto, tls: Some(trust(&pem).unwrap()) };
+    let mut settings = regions.device(region, number, number);
+    settings.config.placements = vec![LOCAL];
+    let user = settings.config.user;
     let (client, events) = ClientHandle::connect(settings);
     (user, client, events)
 }

@@ -6,19 +6,14 @@
 
 mod two_regions;
 
-use crdt::{ConversationId, DeviceId, PlacementId, UserId};
-use gateway_client_net::{Act, Address, ClientHandle, Config, Event, Settings, Subprotocol, trust};
+use crdt::ConversationId;
+use gateway_client_net::{Act, ClientHandle, Event};
 use serde_json::Value;
-use std::process::Command;
 use std::time::{Duration, Instant};
-use two_regions::{PROGRAM, TwoRegions};
-
-const GLOBAL: PlacementId = PlacementId(1);
-const SOON: Duration = Duration::from_secs(60);
+use two_regions::{GLOBAL, SOON, TwoRegions, wait_for};
 
 fn status(regions: &TwoRegions, more: &[&str]) -> (Option<i32>, String) {
-    let fixed = ["status", "--cluster", "demo"];
-    let output = Command::new(PROGRAM).args(fixed).args(more).current_dir(regions.path()).output().unwrap();
+    let output = regions.try_run(&[&["status", "--cluster", "demo"], more].concat());
     (output.status.code(), String::from_utf8(output.stdout).unwrap())
 }
 
@@ -51,27 +46,17 @@ async fn a_region_that_is_gone_is_told_and_what_it_lacks_is_counted_until_it_is_
     let clock = &well["regions"]["east"]["bridges"][0]["clock_ahead_ms"];
     assert!(clock.as_i64().is_none_or(|ms| ms.abs() < 500), "one machine has one clock: {well}");
 
-    let (user, device) = (UserId::new(GLOBAL, 0xa11ce), DeviceId(1));
-    let (user_text, device_text) = (user.to_string(), device.to_string());
-    let token =
-        regions.run(&["admin", "token", "--cluster", "demo", "--user", &user_text, "--device", &device_text]);
-    let pem = std::fs::read(regions.path().join("demo/certs/ca.pem")).unwrap();
-    let home = Address { region: "east".into(), url: regions.urls[0].clone() };
-    let config =
-        Config { user, device, token, client: "test".into(), home: vec![home], placements: Vec::new() };
-    let tls = Some(trust(&pem).unwrap());
-    let (client, mut events) =
-        ClientHandle::connect(Settings { config, subprotocol: Subprotocol::Proto, tls });
-
+    let (client, mut events) = ClientHandle::connect(regions.device(0, 0xa11ce, 1));
     regions.end(1);
     let conversation = ConversationId::group(GLOBAL, 7);
     let create = Act::CreateGroup { conversation, command: None, members: vec![], name: "isle".into() };
     client.act(create).await.unwrap();
     let message = client.send(conversation, "meanwhile".into(), None).await.unwrap();
-    let is_acknowledged =
-        |event: &Event| matches!(event, Event::Acknowledged { command, .. } if *command == message);
-    let acknowledged = async { while !is_acknowledged(&events.next().await.unwrap()) {} };
-    tokio::time::timeout(SOON, acknowledged).await.unwrap();
+    wait_for(
+        &mut events,
+        |event| matches!(event, Event::Acknowledged { command, .. } if *command == message),
+    )
+    .await;
 
     let said = until(&regions, |said| said["regions"]["east"]["bridges"][0]["open"] == false);
     assert_eq!((&said["ok"], &said["regions"]["west"]), (&Value::Bool(false), &Value::Null));
@@ -102,7 +87,5 @@ async fn a_region_that_is_gone_is_told_and_what_it_lacks_is_counted_until_it_is_
 fn a_token_of_another_cluster_is_refused_and_a_cluster_that_is_not_there_is_named() {
     let regions = TwoRegions::start();
     assert_eq!(status(&regions, &["--operator-token", "nonsense"]).0, Some(6));
-    let nowhere = ["status", "--cluster", "nowhere"];
-    let output = Command::new(PROGRAM).args(nowhere).current_dir(regions.path()).output().unwrap();
-    assert_eq!(output.status.code(), Some(4));
+    assert_eq!(regions.try_run(&["status", "--cluster", "nowhere"]).status.code(), Some(4));
 }

@@ -1,14 +1,44 @@
-//! A cluster of two regions, `east` and `west`, as processes on free ports in a temporary folder, for tests that talk to it.
+//! A cluster of two regions, `east` and `west`, as processes on free ports in a temporary folder, and what tests say to it and wait for.
 //!
 //! What must always hold: nothing is left behind, neither a process nor a file, however the test ends.
 #![allow(dead_code)] // each test program uses a part of it
 
+use crdt::{DeviceId, PlacementId, UserId};
+use gateway_client_net::{Address, Config, Event, Events, Settings, Subprotocol, trust};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_archipelago");
+/// The placement that both regions are of.
+pub const GLOBAL: PlacementId = PlacementId(1);
+/// What takes longer does not come.
+pub const SOON: Duration = Duration::from_secs(60);
+const NAMES: [&str; 2] = ["east", "west"];
+
+/// Takes what a client is told, in order, up to what is wanted, and gives that.
+pub async fn wait_for(events: &mut Events, is_wanted: impl Fn(&Event) -> bool) -> Event {
+    let found = async {
+        loop {
+            let event = events.next().await.unwrap();
+            if is_wanted(&event) {
+                return event;
+            }
+        }
+    };
+    tokio::time::timeout(SOON, found).await.expect("what is waited for is told")
+}
+
+/// Asks again and again until it is so.
+pub fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < SOON, "not so after {SOON:?}: {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
 
 pub struct TwoRegions {
     folder: tempfile::TempDir,
@@ -51,7 +81,7 @@ impl TwoRegions {
         started.run(
             &[&["init", "demo", "--regions", "east,west", "--placement", "local=east"], options].concat(),
         );
-        for region in ["east", "west"] {
+        for region in NAMES {
             let (process, url, admin) = started.start_one(region, &[options, of_regions].concat());
             started.regions.push(process);
             started.urls.push(url);
@@ -91,7 +121,7 @@ impl TwoRegions {
 
     /// The same, with these options.
     pub fn start_again_with(&mut self, number: usize, options: &[&str]) {
-        (self.regions[number], _, _) = self.start_one(["east", "west"][number], options);
+        (self.regions[number], _, _) = self.start_one(NAMES[number], options);
     }
 
     /// Waits until a region's process has ended by itself.
@@ -115,9 +145,43 @@ impl TwoRegions {
         assert!(Command::new("kill").args([&format!("-{signal}"), &id]).status().unwrap().success());
     }
 
-    /// Runs the program in the folder and gives what it printed.
+    /// A device of a user of `global`, with a token of its own, that signs in to a region.
+    pub fn device(&self, region: usize, user: u64, device: u64) -> Settings {
+        let (user, device) = (UserId::new(GLOBAL, user), DeviceId(device));
+        let (of_user, of_device) = (user.to_string(), device.to_string());
+        let token =
+            self.run(&["admin", "token", "--cluster", "demo", "--user", &of_user, "--device", &of_device]);
+        let home = vec![Address { region: NAMES[region].into(), url: self.urls[region].clone() }];
+        let config = Config { user, device, token, client: "test".into(), home, placements: Vec::new() };
+        let pem = std::fs::read(self.path().join("demo/certs/ca.pem")).unwrap();
+        Settings { config, subprotocol: Subprotocol::Proto, tls: Some(trust(&pem).unwrap()) }
+    }
+
+    /// What a region's metric says, all its lines together that begin so.
+    pub fn metric(&self, number: usize, begin: &str) -> u64 {
+        let url = format!("http://{}/metrics", self.admins[number]);
+        let text = ureq::get(&url).call().unwrap().body_mut().read_to_string().unwrap();
+        let lines = text.lines().filter(|line| line.starts_with(begin));
+        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+    }
+
+    /// Compares what the regions hold.
+    pub fn check(&self, more: &[&str]) -> Output {
+        self.try_run(&[&["check", "--cluster", "demo"], more].concat())
+    }
+
+    pub fn wait_until_equal(&self) {
+        wait_until("both regions hold the same", || self.check(&[]).status.success());
+    }
+
+    /// Runs the program in the folder, however it ends.
+    pub fn try_run(&self, arguments: &[&str]) -> Output {
+        Command::new(PROGRAM).args(arguments).current_dir(self.path()).output().unwrap()
+    }
+
+    /// Runs it and gives what it printed.
     pub fn run(&self, arguments: &[&str]) -> String {
-        let output = Command::new(PROGRAM).args(arguments).current_dir(self.path()).output().unwrap();
+        let output = self.try_run(arguments);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
@@ -126,7 +190,9 @@ impl TwoRegions {
 impl Drop for TwoRegions {
     fn drop(&mut self) {
         for region in &mut self.regions {
+            // One that has ended already cannot be killed, and that is as well.
             let _ = region.kill();
+            // However it ended: the test has said what it expects of that.
             let _ = region.wait();
         }
         for region in ["east", "west"].iter().filter(|_| std::thread::panicking()) {
