@@ -165,6 +165,15 @@ impl TwoRegions {
         lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
     }
 
+    /// How long processors have worked for a region's process so far.
+    pub fn worked(&self, number: usize) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.regions[number].id())).unwrap();
+        // The name of the program may hold anything, so fields are counted behind it: `utime` and `stime` of proc_pid_stat(5), in hundredths of a second on every Linux.
+        let fields: Vec<&str> = stat[stat.rfind(')').unwrap()..].split_whitespace().collect();
+        let hundredths: u64 = fields[12..14].iter().map(|field| field.parse::<u64>().unwrap()).sum();
+        Duration::from_millis(10 * hundredths)
+    }
+
     /// Compares what the regions hold.
     pub fn check(&self, more: &[&str]) -> Output {
         self.try_run(&[&["check", "--cluster", "demo"], more].concat())
