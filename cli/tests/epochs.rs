@@ -6,9 +6,9 @@
 
 mod two_regions;
 
-use crdt::{ConversationId, MessageId};
-use gateway_client_net::{Act, ClientHandle, Event, Events};
-use two_regions::{GLOBAL, TwoRegions, wait_for};
+use crdt::MessageId;
+use gateway_client_net::{ClientHandle, Event, Events};
+use two_regions::{ISLE, TwoRegions, begin_isle, wait_for};
 
 async fn until_stable(events: &mut Events, wanted: MessageId) {
     wait_for(events, |event| matches!(event, Event::Stable { command, .. } if *command == wanted)).await;
@@ -28,12 +28,8 @@ fn refused(regions: &TwoRegions, arguments: &[&str]) -> (Option<i32>, String) {
 async fn a_region_whose_disk_is_lost_returns_as_a_new_incarnation() {
     let mut regions = TwoRegions::start();
     let (client, mut events) = ClientHandle::connect(regions.device(0, 0xa11ce, 1));
-    let conversation = ConversationId::group(GLOBAL, 7);
-    client
-        .act(Act::CreateGroup { conversation, command: None, members: vec![], name: "isle".into() })
-        .await
-        .unwrap();
-    let mut last = client.send(conversation, "before".into(), None).await.unwrap();
+    begin_isle(&client).await;
+    let mut last = client.send(ISLE, "before".into(), None).await.unwrap();
     until_stable(&mut events, last).await;
 
     // The disk of west is gone, and what is written meanwhile is not stable.
@@ -41,7 +37,7 @@ async fn a_region_whose_disk_is_lost_returns_as_a_new_incarnation() {
     regions.wait(1);
     std::fs::remove_dir_all(regions.path().join("data/west")).unwrap();
     for number in 0..200 {
-        last = client.send(conversation, format!("meanwhile {number}").into(), None).await.unwrap();
+        last = client.send(ISLE, format!("meanwhile {number}").into(), None).await.unwrap();
     }
     wait_for(&mut events, |event| matches!(event, Event::Acknowledged { command, .. } if *command == last))
         .await;
@@ -70,7 +66,7 @@ async fn a_region_whose_disk_is_lost_returns_as_a_new_incarnation() {
     let now = epochs(&regions, &[]);
     assert_eq!(now["epoch"], 2);
     assert_eq!((now["active"].as_object().unwrap().len(), now["closed"].as_array().unwrap().len()), (2, 1));
-    let after = client.send(conversation, "after".into(), None).await.unwrap();
+    let after = client.send(ISLE, "after".into(), None).await.unwrap();
     until_stable(&mut events, after).await;
 }
 

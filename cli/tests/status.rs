@@ -6,11 +6,10 @@
 
 mod two_regions;
 
-use crdt::ConversationId;
-use gateway_client_net::{Act, ClientHandle, Event};
+use gateway_client_net::{ClientHandle, Event};
 use serde_json::Value;
 use std::time::{Duration, Instant};
-use two_regions::{GLOBAL, SOON, TwoRegions, wait_for};
+use two_regions::{ISLE, SOON, TwoRegions, begin_isle, wait_for};
 
 fn status(regions: &TwoRegions, more: &[&str]) -> (Option<i32>, String) {
     let output = regions.try_run(&[&["status", "--cluster", "demo"], more].concat());
@@ -48,10 +47,8 @@ async fn a_region_that_is_gone_is_told_and_what_it_lacks_is_counted_until_it_is_
 
     let (client, mut events) = ClientHandle::connect(regions.device(0, 0xa11ce, 1));
     regions.end(1);
-    let conversation = ConversationId::group(GLOBAL, 7);
-    let create = Act::CreateGroup { conversation, command: None, members: vec![], name: "isle".into() };
-    client.act(create).await.unwrap();
-    let message = client.send(conversation, "meanwhile".into(), None).await.unwrap();
+    begin_isle(&client).await;
+    let message = client.send(ISLE, "meanwhile".into(), None).await.unwrap();
     wait_for(
         &mut events,
         |event| matches!(event, Event::Acknowledged { command, .. } if *command == message),

@@ -3,8 +3,8 @@
 //! What must always hold: nothing is left behind, neither a process nor a file, however the test ends.
 #![allow(dead_code)] // each test program uses a part of it
 
-use crdt::{DeviceId, PlacementId, UserId};
-use gateway_client_net::{Address, Config, Event, Events, Settings, Subprotocol, trust};
+use crdt::{ConversationId, DeviceId, PlacementId, UserId};
+use gateway_client_net::{Act, Address, ClientHandle, Config, Event, Events, Settings, Subprotocol, trust};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -14,9 +14,17 @@ use std::time::{Duration, Instant};
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_archipelago");
 /// The placement that both regions are of.
 pub const GLOBAL: PlacementId = PlacementId(1);
+/// A group in it.
+pub const ISLE: ConversationId = ConversationId::group(GLOBAL, 7);
 /// What takes longer does not come.
 pub const SOON: Duration = Duration::from_secs(60);
-const NAMES: [&str; 2] = ["east", "west"];
+pub const NAMES: [&str; 2] = ["east", "west"];
+
+/// A client begins that group.
+pub async fn begin_isle(client: &ClientHandle) {
+    let create = Act::CreateGroup { conversation: ISLE, command: None, members: vec![], name: "isle".into() };
+    client.act(create).await.unwrap();
+}
 
 /// Takes what a client is told, in order, up to what is wanted, and gives that.
 pub async fn wait_for(events: &mut Events, is_wanted: impl Fn(&Event) -> bool) -> Event {
@@ -155,6 +163,19 @@ impl TwoRegions {
         let config = Config { user, device, token, client: "test".into(), home, placements: Vec::new() };
         let pem = std::fs::read(self.path().join("demo/certs/ca.pem")).unwrap();
         Settings { config, subprotocol: Subprotocol::Proto, tls: Some(trust(&pem).unwrap()) }
+    }
+
+    /// Somebody begins a group in east and writes ten messages there, until all are stable.
+    pub async fn write(&self) {
+        let (client, mut events) = ClientHandle::connect(self.device(0, 0xa11ce, 1));
+        begin_isle(&client).await;
+        let mut last = None;
+        for number in 0..10 {
+            last = Some(client.send(ISLE, format!("message {number}").into(), None).await.unwrap());
+        }
+        let is_last =
+            |event: &Event| matches!(event, Event::Stable { command, .. } if Some(*command) == last);
+        wait_for(&mut events, is_last).await;
     }
 
     /// What a region's metric says, all its lines together that begin so.
