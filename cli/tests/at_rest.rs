@@ -9,30 +9,19 @@ mod two_regions;
 
 use serde_json::Value;
 use tampered::{LOG, META, TIMELINE, change, flip, forge};
-use two_regions::{ISLE, TwoRegions, wait_until};
-
-fn admin(regions: &TwoRegions, verb: &str, more: &[&str]) -> (Option<i32>, Value, String) {
-    let fixed = ["admin", verb, "--cluster", "demo", "--region", "west", "--data", "data/west", "--json"];
-    let output = regions.try_run(&[&fixed, more].concat());
-    let said = String::from_utf8(output.stderr).unwrap();
-    (output.status.code(), serde_json::from_slice(&output.stdout).unwrap_or(Value::Null), said)
-}
-
-fn global(of: &Value) -> &Value {
-    of["placements"].as_array().unwrap().iter().find(|placement| placement["placement"] == "global").unwrap()
-}
+use two_regions::{ISLE, TwoRegions, global_of, wait_until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flipped_bit_is_found_named_and_repaired_from_the_log() {
     let mut regions = TwoRegions::start();
     regions.write().await;
-    let (code, _, said) = admin(&regions, "verify", &[]);
+    let (code, _, said) = regions.at_rest(1, "verify", &[]);
     assert!(
         code == Some(2) && said.contains("in use by process"),
         "a region that runs is left alone: {said}"
     );
     assert_eq!(regions.end(1), Some(0));
-    let (code, found, said) = admin(&regions, "verify", &[]);
+    let (code, found, said) = regions.at_rest(1, "verify", &[]);
     assert_eq!((code, &found["ok"]), (Some(0), &Value::Bool(true)), "{said}");
 
     flip(&regions, 1, TIMELINE);
@@ -42,21 +31,21 @@ async fn a_flipped_bit_is_found_named_and_repaired_from_the_log() {
     wait_until("reading again finds it", || regions.metric(1, damaged) == 1);
     regions.end(1);
 
-    let (code, found, said) = admin(&regions, "verify", &[]);
+    let (code, found, said) = regions.at_rest(1, "verify", &[]);
     assert!(code == Some(3) && said.contains("1 records are damaged"), "{said}");
-    let named = global(&found)["damaged"][0].as_str().unwrap().to_owned();
+    let named = global_of(&found)["damaged"][0].as_str().unwrap().to_owned();
     assert!(named.starts_with("timeline "), "{named}");
-    let (code, shown, said) = admin(&regions, "repair", &[]);
+    let (code, shown, said) = regions.at_rest(1, "repair", &[]);
     assert!(code == Some(3) && said.contains("--apply"), "{said}");
     assert_eq!(
-        (&global(&shown)["written"], global(&shown)["made_again"].as_array().unwrap().len()),
+        (&global_of(&shown)["written"], global_of(&shown)["made_again"].as_array().unwrap().len()),
         (&Value::Bool(false), 1)
     );
-    assert_eq!(admin(&regions, "verify", &[]).0, Some(3), "showing writes nothing");
+    assert_eq!(regions.at_rest(1, "verify", &[]).0, Some(3), "showing writes nothing");
 
-    let (code, _, said) = admin(&regions, "repair", &["--apply"]);
+    let (code, _, said) = regions.at_rest(1, "repair", &["--apply"]);
     assert_eq!(code, Some(0), "{said}");
-    assert_eq!(admin(&regions, "verify", &[]).0, Some(0));
+    assert_eq!(regions.at_rest(1, "verify", &[]).0, Some(0));
     let noted = std::fs::read_to_string(regions.path().join("data/west/repairs.jsonl")).unwrap();
     assert!(noted.lines().count() == 1 && noted.contains("timeline"), "{noted}");
     regions.start_again(1);
@@ -81,7 +70,7 @@ async fn a_record_that_is_gone_is_named_down_to_the_item_by_comparing_regions() 
     assert!(table.contains("west nothing"), "{table}");
 
     regions.end(1);
-    assert_eq!(admin(&regions, "repair", &["--apply"]).0, Some(0));
+    assert_eq!(regions.at_rest(1, "repair", &["--apply"]).0, Some(0));
     regions.start_again(1);
     regions.wait_until_equal();
 }
@@ -92,10 +81,10 @@ async fn a_damaged_log_is_named_and_nothing_is_written() {
     regions.write().await;
     regions.end(1);
     flip(&regions, 1, LOG);
-    let (code, shown, said) = admin(&regions, "repair", &["--apply"]);
+    let (code, shown, said) = regions.at_rest(1, "repair", &["--apply"]);
     assert!(code == Some(3) && said.contains("return as a new incarnation"), "{said}");
-    assert_eq!(global(&shown)["written"], Value::Bool(false));
-    assert!(global(&shown)["remains"][0].as_str().unwrap().starts_with("log "), "{shown}");
+    assert_eq!(global_of(&shown)["written"], Value::Bool(false));
+    assert!(global_of(&shown)["remains"][0].as_str().unwrap().starts_with("log "), "{shown}");
     assert!(!regions.path().join("data/west/repairs.jsonl").exists());
     let nowhere = ["admin", "verify", "--cluster", "demo", "--region", "west", "--data", "nowhere"];
     assert_eq!(regions.try_run(&nowhere).status.code(), Some(4));
@@ -109,7 +98,7 @@ async fn a_store_of_an_older_version_is_looked_at_and_not_written_to() {
     regions.end(1);
     flip(&regions, 1, TIMELINE);
     forge(&regions, 1, META, |content| content[0] -= 1);
-    assert_eq!(admin(&regions, "repair", &[]).0, Some(3));
-    let (code, _, said) = admin(&regions, "repair", &["--apply"]);
+    assert_eq!(regions.at_rest(1, "repair", &[]).0, Some(3));
+    let (code, _, said) = regions.at_rest(1, "repair", &["--apply"]);
     assert!(code == Some(2) && said.contains("repair it with the version that wrote it"), "{said}");
 }

@@ -9,32 +9,23 @@ mod two_regions;
 use gateway_client_net::{ClientHandle, Event};
 use serde_json::Value;
 use std::time::{Duration, Instant};
-use two_regions::{ISLE, SOON, TwoRegions, begin_isle, wait_for};
+use two_regions::{ISLE, SOON, TwoRegions, begin_isle, global_of, wait_for};
 
 fn status(regions: &TwoRegions, more: &[&str]) -> (Option<i32>, String) {
     let output = regions.try_run(&[&["status", "--cluster", "demo"], more].concat());
     (output.status.code(), String::from_utf8(output.stdout).unwrap())
 }
 
-fn json(regions: &TwoRegions) -> Value {
-    serde_json::from_str(&status(regions, &["--json"]).1).unwrap()
-}
-
 fn until(regions: &TwoRegions, is_so: impl Fn(&Value) -> bool) -> Value {
     let begun = Instant::now();
     loop {
-        let said = json(regions);
+        let (_, said) = regions.status();
         if is_so(&said) {
             return said;
         }
         assert!(begun.elapsed() < SOON, "{said}");
         std::thread::sleep(Duration::from_millis(100));
     }
-}
-
-fn global(region: &Value) -> &Value {
-    let placements = region["placements"].as_array().map(Vec::as_slice).unwrap_or_default();
-    placements.iter().find(|placement| placement["placement"] == "global").unwrap_or(&Value::Null)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -60,7 +51,7 @@ async fn a_region_that_is_gone_is_told_and_what_it_lacks_is_counted_until_it_is_
     let problems = said["problems"].to_string();
     assert!(problems.contains("west at 127.0.0.1") && problems.contains("does not answer"), "{problems}");
     assert!(problems.contains("the bridge from east to west is down"), "{problems}");
-    let global_of_east = global(&said["regions"]["east"]);
+    let global_of_east = global_of(&said["regions"]["east"]);
     assert_eq!(
         (&global_of_east["peers"][0]["region"], global_of_east["operations"].as_u64()),
         (&Value::from("west"), Some(2))
@@ -74,7 +65,7 @@ async fn a_region_that_is_gone_is_told_and_what_it_lacks_is_counted_until_it_is_
     // Whole again, they state what they hold, and it is the same.
     until(&regions, |said| {
         let east = &said["regions"]["east"];
-        let is_whole = global(east)["peers"][0]["lacks_operations"] == 0 && global(east)["stable"] == 2;
+        let is_whole = global_of(east)["peers"][0]["lacks_operations"] == 0 && global_of(east)["stable"] == 2;
         said["ok"] == true && is_whole && east["bridges"][0]["states_compared"].as_u64() > Some(0)
     });
     assert_eq!(status(&regions, &[]).0, Some(0));

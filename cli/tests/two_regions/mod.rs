@@ -5,6 +5,7 @@
 
 use crdt::{ConversationId, DeviceId, PlacementId, UserId};
 use gateway_client_net::{Act, Address, ClientHandle, Config, Event, Events, Settings, Subprotocol, trust};
+use serde_json::Value;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -37,6 +38,12 @@ pub async fn wait_for(events: &mut Events, is_wanted: impl Fn(&Event) -> bool) -
         }
     };
     tokio::time::timeout(SOON, found).await.expect("what is waited for is told")
+}
+
+/// What is said of `global` where there is something about each placement.
+pub fn global_of(said: &Value) -> &Value {
+    let placements = said["placements"].as_array().map(Vec::as_slice).unwrap_or_default();
+    placements.iter().find(|placement| placement["placement"] == "global").unwrap_or(&Value::Null)
 }
 
 /// Asks again and again until it is so.
@@ -110,7 +117,7 @@ impl TwoRegions {
             .unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let ready: Value = serde_json::from_str(&line).unwrap();
         let address = |of: &str| ready[of].as_str().unwrap().to_owned();
         (process, address("client"), address("admin"))
     }
@@ -193,6 +200,22 @@ impl TwoRegions {
         let fields: Vec<&str> = stat[stat.rfind(')').unwrap()..].split_whitespace().collect();
         let hundredths: u64 = fields[12..14].iter().map(|field| field.parse::<u64>().unwrap()).sum();
         Duration::from_millis(10 * hundredths)
+    }
+
+    /// `archipelago admin verify` or `repair` of a region that has ended: its exit code, what it found, and what it said.
+    pub fn at_rest(&self, number: usize, verb: &str, more: &[&str]) -> (Option<i32>, Value, String) {
+        let data = format!("data/{}", NAMES[number]);
+        let fixed =
+            ["admin", verb, "--cluster", "demo", "--region", NAMES[number], "--data", &data, "--json"];
+        let output = self.try_run(&[&fixed, more].concat());
+        let said = String::from_utf8(output.stderr).unwrap();
+        (output.status.code(), serde_json::from_slice(&output.stdout).unwrap_or(Value::Null), said)
+    }
+
+    /// What `archipelago status` finds, and its exit code.
+    pub fn status(&self) -> (Option<i32>, Value) {
+        let output = self.try_run(&["status", "--cluster", "demo", "--json"]);
+        (output.status.code(), serde_json::from_slice(&output.stdout).unwrap())
     }
 
     /// Compares what the regions hold.
