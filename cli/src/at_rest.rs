@@ -7,11 +7,11 @@ use crate::cluster_folder::ClusterFolder;
 use crate::failure::Failure;
 use clap::Args;
 use region::cluster::ClusterRegion;
-use region::meta::FORMAT;
+use region::meta::{FORMAT, MetaRefused};
 use region::repair::{Repair as Repaired, repair};
 use region::store::{Store as _, StoreError};
 use region::verify::{Verified, verify};
-use region_rocks::stopped::{Stopped, StoppedStore};
+use region_rocks::stopped::{Stopped, StoppedRefused, StoppedStore};
 use serde_json::{Value, json};
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -90,8 +90,7 @@ impl Disk {
                 advice: "name the data folder that the region was started with",
             });
         }
-        Stopped::open(&self.data, &folder.cluster, region.id)
-            .map_err(|refused| Failure::Argument(refused.to_string()))
+        Stopped::open(&self.data, &folder.cluster, region.id).map_err(not_opened)
     }
 
     /// What can be told while a large store is read, to people.
@@ -218,6 +217,21 @@ fn named(damage: &StoreError) -> String {
     match damage {
         StoreError::Damaged { table, key, what } => format!("{table} {key}: {what}"),
         other => other.to_string(),
+    }
+}
+
+/// A store that is too damaged to be opened is what was looked for; any other cannot be looked at as it was asked.
+fn not_opened(refused: StoppedRefused) -> Failure {
+    let said = refused.to_string();
+    match refused {
+        StoppedRefused::Store { error: StoreError::Damaged { .. }, .. }
+        | StoppedRefused::Meta { error: MetaRefused::Store(StoreError::Damaged { .. }), .. } => {
+            Failure::Degraded(said)
+        }
+        StoppedRefused::Store { .. }
+        | StoppedRefused::Meta { .. }
+        | StoppedRefused::NoStore { .. }
+        | StoppedRefused::Folder(_) => Failure::Argument(said),
     }
 }
 

@@ -73,8 +73,26 @@ async fn a_region_whose_disk_is_lost_returns_as_a_new_incarnation() {
 #[test]
 fn a_region_that_is_closed_ends_and_does_not_start_again_and_a_file_that_is_no_next_epoch_is_refused() {
     let mut regions = TwoRegions::start();
-    let applied = epochs(&regions, &["--close", "west", "--apply"]);
+    let (code, said) = refused(
+        &regions,
+        &[
+            "admin",
+            "epoch",
+            "--cluster",
+            "demo",
+            "--placement",
+            "global",
+            "--close",
+            "west",
+            "--heir",
+            "west",
+        ],
+    );
+    assert!(code == Some(2) && said.contains("not active in the next epoch"), "{code:?} {said}");
+    let applied = epochs(&regions, &["--close", "west", "--heir", "east", "--apply"]);
     assert_eq!(applied["told"], serde_json::json!(["east"]));
+    let (closed, heir) = applied["heirs"].as_object().unwrap().iter().next().unwrap();
+    assert!(closed.starts_with("west r2.") && heir.as_str().unwrap().starts_with("east r1."), "{applied}");
     // East tells it so, over the bridge.
     regions.wait(1);
     let (code, said) = refused(&regions, &["region", "west", "--cluster", "demo", "--data", "data/west"]);

@@ -217,6 +217,11 @@ async fn damage_that_a_start_meets_is_named_at_once_and_the_region_does_not_star
     println!("a damaged record: named after {took:.2?}, exit code {code:?}: {said}");
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("damaged record in table reach at key "), "{said}");
+    assert!(said.contains("docs/operations/a-store-is-damaged.md"), "{said}");
+    // And the way out that it names is one.
+    assert_eq!(regions.at_rest(1, "repair", &["--apply"]).0, Some(0));
+    regions.start_again(1);
+    regions.wait_until_equal();
 
     // Killed, so that what it wrote last stands in the log that is written ahead.
     regions.signal(0, "KILL");
@@ -237,4 +242,6 @@ async fn damage_that_a_start_meets_is_named_at_once_and_the_region_does_not_star
         said.contains("damaged record in table write-ahead log at key ") && said.contains(".log byte "),
         "{said}"
     );
+    let (code, _, said) = regions.at_rest(0, "verify", &[]);
+    assert!(code == Some(3) && said.contains("damaged record in table write-ahead log"), "{code:?} {said}");
 }

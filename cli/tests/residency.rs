@@ -7,37 +7,23 @@
 
 mod two_regions;
 
-use crdt::{ConversationId, DeviceId, PlacementId, UserId};
-use gateway_client_net::{Act, Address, ClientHandle, Config, Event, Settings, Subprotocol, trust};
+use crdt::{ConversationId, PlacementId};
+use gateway_client_net::{Act, ClientHandle, Event};
 use serde_json::Value;
 use std::process::Command;
-use std::time::Duration;
-use two_regions::{PROGRAM, TwoRegions};
+use two_regions::{PROGRAM, TwoRegions, wait_for};
 
 const LOCAL: PlacementId = PlacementId(2);
-const SOON: Duration = Duration::from_secs(30);
 const CANARY: &str = "canary-5d1c-of-the-pinned-isle";
 
 /// Somebody who is pinned to east alone writes there, until it is stable.
 async fn write(regions: &TwoRegions) {
-    let (user, device) = (UserId::new(LOCAL, 0xb0b), DeviceId(7));
-    let (user_text, device_text) = (user.to_string(), device.to_string());
-    let token =
-        regions.run(&["admin", "token", "--cluster", "demo", "--user", &user_text, "--device", &device_text]);
-    let pem = std::fs::read(regions.path().join("demo/certs/ca.pem")).unwrap();
-    let home = Address { region: "east".into(), url: regions.urls[0].clone() };
-    let config =
-        Config { user, device, token, client: "test".into(), home: vec![home], placements: Vec::new() };
-    let tls = Some(trust(&pem).unwrap());
-    let (client, mut events) =
-        ClientHandle::connect(Settings { config, subprotocol: Subprotocol::Proto, tls });
+    let (client, mut events) = ClientHandle::connect(regions.device_of(LOCAL, 0, 0xb0b, 7));
     let conversation = ConversationId::group(LOCAL, 7);
     let create = Act::CreateGroup { conversation, command: None, members: vec![], name: "isle".into() };
     client.act(create).await.unwrap();
     let sent = client.send(conversation, CANARY.into(), None).await.unwrap();
-    let is_stable = |event: &Event| matches!(event, Event::Stable { command, .. } if *command == sent);
-    let found = async { while !is_stable(&events.next().await.unwrap()) {} };
-    tokio::time::timeout(SOON, found).await.unwrap();
+    wait_for(&mut events, |event| matches!(event, Event::Stable { command, .. } if *command == sent)).await;
 }
 
 /// Runs the program in the folder; its exit code, what it printed, and what it said.

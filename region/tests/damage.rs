@@ -143,23 +143,23 @@ fn a_record_that_was_true_before_the_last_message_is_found_in_every_table_that_t
     expect![[r#"
         {
             "03": [
-                "damaged record in table chains at key 001a030001000000000000000a: it is not what the log says; keep the disk, and return as a new incarnation",
+                "damaged record in table chains at key 001a030001000000000000000a: it is not what the log says; keep the disk, and see docs/operations/a-store-is-damaged.md",
             ],
             "04": [
-                "damaged record in table log at key 001a010000000000000002: it stands beyond the end of the log; keep the disk, and return as a new incarnation",
-                "damaged record in table registers at key 001a06010001000000000000000a: the feed names another register under its change; keep the disk, and return as a new incarnation",
+                "damaged record in table log at key 001a010000000000000002: it stands beyond the end of the log; keep the disk, and see docs/operations/a-store-is-damaged.md",
+                "damaged record in table registers at key 001a06010001000000000000000a: the feed names another register under its change; keep the disk, and see docs/operations/a-store-is-damaged.md",
             ],
             "06": [
-                "damaged record in table feed at key 001a070000000000000001: it is missing, although its register names it; keep the disk, and return as a new incarnation",
+                "damaged record in table feed at key 001a070000000000000001: it is missing, although its register names it; keep the disk, and see docs/operations/a-store-is-damaged.md",
             ],
             "07": [
-                "damaged record in table feed at key 001a070000000000000001: its register has changed since; keep the disk, and return as a new incarnation",
+                "damaged record in table feed at key 001a070000000000000001: its register has changed since; keep the disk, and see docs/operations/a-store-is-damaged.md",
             ],
             "08": [
-                "damaged record in table acknowledgements at key 001a080001000000000000000a: it is missing, or not what its register says; keep the disk, and return as a new incarnation",
+                "damaged record in table acknowledgements at key 001a080001000000000000000a: it is missing, or not what its register says; keep the disk, and see docs/operations/a-store-is-damaged.md",
             ],
             "09": [
-                "damaged record in table conversations at key 001a0900010000000000000000000000000001: it is not what the log says; keep the disk, and return as a new incarnation",
+                "damaged record in table conversations at key 001a0900010000000000000000000000000001: it is not what the log says; keep the disk, and see docs/operations/a-store-is-damaged.md",
             ],
             "11": [],
         }

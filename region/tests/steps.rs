@@ -306,7 +306,7 @@ fn a_store_of_another_kind_is_refused_by_name() {
         the store belongs to region eu-central, not to us-east: give region us-east a data folder of its own
         the store holds placement global, not eu: the folders in the data folder were exchanged; put them back
         the store is incarnation 000000000000000a of region eu-central, but the placement's epoch admits 0000000000000001: a restored or replaced store returns by a new epoch
-        damaged record in table meta at key ffff0f: it does not decode; keep the disk, and return as a new incarnation
+        damaged record in table meta at key ffff0f: it does not decode; keep the disk, and see docs/operations/a-store-is-damaged.md
         the store has format 3, this version reads none below 5: begin with an empty data folder, or run the version that wrote it"#]].assert_eq(&refusals.join("\n"));
 }
 

@@ -162,7 +162,12 @@ impl TwoRegions {
 
     /// A device of a user of `global`, with a token of its own, that signs in to a region.
     pub fn device(&self, region: usize, user: u64, device: u64) -> Settings {
-        let (user, device) = (UserId::new(GLOBAL, user), DeviceId(device));
+        self.device_of(GLOBAL, region, user, device)
+    }
+
+    /// The same, of a user of that placement.
+    pub fn device_of(&self, pin: PlacementId, region: usize, user: u64, device: u64) -> Settings {
+        let (user, device) = (UserId::new(pin, user), DeviceId(device));
         let (of_user, of_device) = (user.to_string(), device.to_string());
         let token =
             self.run(&["admin", "token", "--cluster", "demo", "--user", &of_user, "--device", &of_device]);

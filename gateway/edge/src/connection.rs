@@ -301,7 +301,7 @@ async fn read(query: QueryId, asked: Query, shared: Arc<Shared>) -> Input {
     if let Ok(Err(error)) = &result {
         // The device is told that this cannot be read here; what it is and where, operators are. Others read on.
         shared.metrics.reads_failed.inc();
-        tracing::error!(%error, "a read for a device failed: verify the store, and let this region return as a new incarnation if it is damaged");
+        tracing::error!(%error, "a read for a device failed");
     }
     Input::Read { query, result: result.unwrap_or(Err(stopping)) }
 }

@@ -43,10 +43,7 @@ impl Scrubber {
                 for damage in found {
                     let name = damage.to_string();
                     if told.len() < TOLD_MAX && !told.contains(&name) {
-                        tracing::error!(
-                            %damage,
-                            "reading the disk again found damage: see docs/operations/a-store-is-damaged.md"
-                        );
+                        tracing::error!(%damage, "reading the disk again found damage");
                         told.insert(name);
                     }
                 }

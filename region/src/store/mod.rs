@@ -27,9 +27,9 @@ pub enum Direction {
 /// Why a store did not do as asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// A record that is not what was written. The store must not be served: it returns as a new incarnation on the operator's word.
+    /// A record that is not what was written. The store must not be served: on the operator's word it is repaired, or returns as a new incarnation.
     #[error(
-        "damaged record in table {table} at key {key}: {what}; keep the disk, and return as a new incarnation"
+        "damaged record in table {table} at key {key}: {what}; keep the disk, and see docs/operations/a-store-is-damaged.md"
     )]
     Damaged {
         /// The table, by name.
