@@ -101,9 +101,10 @@ impl Ticks {
             return;
         }
         if self.own.len() >= limits::OWN_CONVERSATIONS_MAX
-            && let Some((forgotten, _)) = self.own.pop_first()
+            && let Some(forgotten) = self.missed_least()
         {
             crate::sometimes::TICKS_FORGOTTEN.reach();
+            self.own.remove(&forgotten);
             self.stable_due.remove(&forgotten);
             out.push(Output::WatchTicks { conversation: forgotten, on: false });
         }
@@ -113,6 +114,13 @@ impl Ticks {
             Own { partition, posted: concerning.clone(), told: Cut::new(), unsure: true },
         );
         out.push(Output::WatchTicks { conversation, on: true });
+    }
+
+    /// The conversation to forget: one of which all has been told to be stable, since only receipts of it are still to come. A command in any other would stay in the
+    /// device's outbox for as long as the device is connected.
+    fn missed_least(&self) -> Option<ConversationId> {
+        let told = self.own.iter().find(|(_, own)| own.told.covers_all(&own.posted));
+        told.or_else(|| self.own.first_key_value()).map(|(conversation, _)| *conversation)
     }
 
     /// Conversations with something of the user's that has not been told to be stable.
@@ -329,6 +337,28 @@ mod tests {
         assert_eq!(ticks.untold(), []);
         assert_eq!(ticks.stable(partition, &Arc::new(cut(9))), Due::Nothing, "it has been told");
     }
+    #[test]
+    fn at_the_limit_a_conversation_is_forgotten_of_which_all_has_been_told_to_be_stable() {
+        let mut ticks = Ticks::default();
+        let most = limits::OWN_CONVERSATIONS_MAX as u128;
+        for number in 1..=most {
+            ticks.note_own(group(number), dot(1), &mut Vec::new());
+        }
+        let (told, waits) = (group(most), group(1));
+        ticks.stable(told.partition(), &Arc::new(cut(1)));
+        sent(&mut ticks);
+        assert!(!ticks.untold().contains(&told) && ticks.untold().contains(&waits));
+        let mut out = Vec::new();
+        ticks.note_own(group(most + 1), dot(1), &mut out);
+        assert!(matches!(&out[0], Output::WatchTicks { conversation, on: false } if *conversation == told));
+        assert!(ticks.untold().contains(&waits));
+        // Where nothing has been told, one is forgotten all the same.
+        for number in most + 2..=2 * most {
+            ticks.note_own(group(number), dot(1), &mut Vec::new());
+        }
+        assert_eq!(ticks.watched(), limits::OWN_CONVERSATIONS_MAX);
+    }
+
     #[test]
     fn what_is_stable_is_remembered_of_so_many_partitions_and_news_of_a_known_one_forget_none() {
         let mut ticks = Ticks::default();
