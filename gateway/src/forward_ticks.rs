@@ -337,6 +337,7 @@ mod tests {
         assert_eq!(ticks.untold(), []);
         assert_eq!(ticks.stable(partition, &Arc::new(cut(9))), Due::Nothing, "it has been told");
     }
+
     #[test]
     fn at_the_limit_a_conversation_is_forgotten_of_which_all_has_been_told_to_be_stable() {
         let mut ticks = Ticks::default();
