@@ -118,6 +118,26 @@ fn nothing_is_taken_over_before_all_that_stay_have_said_what_they_have_of_the_lo
     assert_eq!(members(&world, 1), [O, X, Y]);
 }
 
+/// History 20: the lost region is ended while a survivor is cut off that has built on what only the lost one had.
+#[test]
+fn what_a_survivor_who_was_cut_off_has_built_on_the_lost_ones_last_words_stands() {
+    let mut world = world();
+    world.carry(0, 2);
+    change(&mut world, 2, O, 3, MembersWish::Promote(user(Y))).unwrap();
+    change(&mut world, 2, Y, 4, MembersWish::Add(user(M))).unwrap();
+    // The heir ends the lost region meanwhile, for itself, and knows of none of that.
+    let without = without_the_first(&world);
+    world.tell_epoch(1, &without);
+    for _ in 0..3 {
+        world.now = world.now.plus_ms(1_100);
+        world.step(1, vec![Input::Tick]);
+    }
+    assert_eq!((members(&world, 1), held(&world, 1)), (vec![O, X], [5, 3, 2]));
+    world.tell_epoch(2, &without);
+    assert_eq!(settled(&mut world, &[(1, 2)]), [0, 4, 4], "taken over, and half of the difference given on");
+    assert_eq!(members(&world, 1), [O, X, Y, M]);
+}
+
 #[test]
 fn a_group_that_is_taken_over_can_grow_to_its_limit() {
     let mut world = world();
