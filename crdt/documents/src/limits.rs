@@ -12,6 +12,9 @@ pub const CHANGE_BYTES_MAX: usize = crdt::limits::DOCUMENT_CHANGE_BYTES_MAX;
 /// Operations in one change: a description of 512 characters is replaced with 1,024. Beyond it the change is no change of ours.
 pub const OPERATIONS_PER_CHANGE_MAX: usize = 2_048;
 
+/// The highest counter that a change may begin at: operations of a document are counted on from change to change. More are never made; what says so is no change.
+pub(crate) const COUNTER_MAX: u64 = u32::MAX as u64;
+
 /// Changes that a change may name as those it was made on: one a concurrent writer, and the writer's own last.
 pub const DEPENDENCIES_MAX: usize = 1_024;
 

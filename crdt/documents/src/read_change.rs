@@ -10,8 +10,8 @@
 use crate::change::{Actor, Change, ChangeHash, Malformed, Object, Operation, OperationId, Value};
 use crate::columns::{read, read_booleans, read_differences};
 use crate::limits::{
-    ACTOR_BYTES_MAX, ACTORS_PER_CHANGE_MAX, CHANGE_BYTES_MAX, DEPENDENCIES_MAX, INSERTION_BYTES_MAX,
-    KEY_BYTES_MAX, OPERATIONS_PER_CHANGE_MAX, REMARK_BYTES_MAX, VALUE_BYTES_MAX,
+    ACTOR_BYTES_MAX, ACTORS_PER_CHANGE_MAX, CHANGE_BYTES_MAX, COUNTER_MAX, DEPENDENCIES_MAX,
+    INSERTION_BYTES_MAX, KEY_BYTES_MAX, OPERATIONS_PER_CHANGE_MAX, REMARK_BYTES_MAX, VALUE_BYTES_MAX,
 };
 use crate::numbers::{Reader, put_signed, put_unsigned};
 use crate::schema::{self, Schema};
@@ -83,7 +83,7 @@ fn read_body(body: &[u8], schema: Schema) -> Result<Change, Malformed> {
     }
     let actor = Actor::from_bytes(reader.bytes(ACTOR_BYTES_MAX)?);
     let (sequence, start, time_s) = (reader.unsigned()?, reader.unsigned()?, reader.signed()?);
-    if sequence == 0 || start == 0 || start > u64::from(u32::MAX) {
+    if sequence == 0 || start == 0 || start > COUNTER_MAX {
         return Err(Malformed::Number);
     }
     let message = reader.text(REMARK_BYTES_MAX)?;

@@ -10,7 +10,10 @@
 
 use crate::change::{Actor, Change, ChangeHash, Object, OperationId, Value};
 use crate::document::{Document, Origin, Slot};
-use crate::limits::{ACTOR_BYTES_MAX, CHANGE_BYTES_MAX, INSERTION_BYTES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::limits::{
+    ACTOR_BYTES_MAX, CHANGE_BYTES_MAX, COUNTER_MAX, INSERTION_BYTES_MAX, KEY_BYTES_MAX,
+    OPERATIONS_PER_CHANGE_MAX, VALUE_BYTES_MAX,
+};
 use crate::numbers::{Reader, put_bytes, put_unsigned};
 use crate::past::{Held, Past};
 use crate::schema::Schema;
@@ -180,8 +183,11 @@ fn read_past(schema: Schema, actors: &[Actor], reader: &mut Reader<'_>) -> Resul
     for _ in 0..reader.unsigned()? {
         let hash = ChangeHash(reader.array()?);
         let actor = actor(actors, reader)?;
-        let start = reader.unsigned()?;
-        let end = start.checked_add(reader.unsigned()?).ok_or(out_of_range)?;
+        let (start, further) = (reader.unsigned()?, reader.count(OPERATIONS_PER_CHANGE_MAX)? as u64);
+        if start == 0 || start > COUNTER_MAX {
+            return Err(out_of_range);
+        }
+        let end = start + further;
         let mut dependencies = Vec::new();
         for _ in 0..reader.unsigned()? {
             dependencies.push(reader.count(past.changes().len() - 1)? as u32);
