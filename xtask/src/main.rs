@@ -28,7 +28,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask tidy      check the house rules
 cargo xtask ci        format, lints, licences, house rules, tests, documentation
-cargo xtask bench …   measure what a message costs (--help: options; --json FILE)
+cargo xtask bench …   measure what a message costs (--help: options; --json FILE); `catch-up`: what a healed link costs
 cargo xtask breakages …   make each of the mistakes in sim/breakages, and let the simulator find it
 cargo xtask mutants …   make a sample of small mistakes in the cores, and let tests and the simulator notice
 ";

@@ -24,7 +24,7 @@ mod recorder;
 mod replay;
 mod scan_disks;
 
-pub use bench::{BenchFigures, BenchSettings, Line, bench};
+pub use bench::{BenchFigures, BenchSettings, CatchUpFigures, CatchUpSettings, Line, bench, catch_up};
 pub use logs::{LogFileError, read_log};
 pub use options::{
     Distances, Progress, ReplayError, ReplayOptions, Signer, WORLD_PLACEMENT, pinned_placement,

@@ -60,6 +60,13 @@ pub enum Distances {
     WideArea,
     /// Measured distances and nothing else.
     DelayOnly,
+    /// All links are alike.
+    Alike {
+        /// What a packet takes one way, in milliseconds.
+        delay_ms: u32,
+        /// Megabits that a link carries in a second, each way; none: as many as come.
+        megabits: Option<u32>,
+    },
 }
 
 /// What happens, as it happens.

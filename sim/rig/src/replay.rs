@@ -204,6 +204,10 @@ pub(crate) fn link_settings(options: &ReplayOptions, from: &str, to: &str) -> Li
     match options.distances {
         Distances::WideArea => LinkSettings::wide_area(round_trip_ms),
         Distances::DelayOnly => LinkSettings::delay_only(u64::from(round_trip_ms) * 500),
+        Distances::Alike { delay_ms, megabits } => LinkSettings::limited(
+            u64::from(delay_ms) * 1_000,
+            megabits.map(|megabits| u64::from(megabits) * 125_000),
+        ),
     }
 }
 

@@ -18,3 +18,6 @@ pub const STOP_LOOK_MS: u64 = 100;
 
 /// Parts in a million, the unit of loss, duplication and reordering.
 pub const MILLION: u32 = 1_000_000;
+
+/// Milliseconds of its bandwidth that a limited link lets wait: see [`LinkSettings::limited`](crate::LinkSettings::limited). At the limit it drops what comes.
+pub const QUEUE_MS: u64 = 40;

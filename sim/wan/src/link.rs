@@ -7,7 +7,7 @@
 //!
 //! A full queue drops what comes last (drop-tail), as most routers do.
 
-use crate::limits::MILLION;
+use crate::limits::{MILLION, QUEUE_MS};
 use rand_core::RngCore;
 
 /// How a link behaves. Times in microseconds, probabilities in parts of a million.
@@ -82,6 +82,20 @@ impl LinkSettings {
             reordering_us: 0,
             bytes_per_second: 0,
             queue_bytes: 0,
+        }
+    }
+
+    /// A link that delays, and carries so many bytes a second if that is said. As many as come in [`QUEUE_MS`] wait for their turn, as in
+    /// a router that was set up for people who talk: what waits longer than that is of no more use to anybody.
+    #[must_use]
+    pub const fn limited(delay_us: u64, bytes_per_second: Option<u64>) -> Self {
+        match bytes_per_second {
+            None => Self::delay_only(delay_us),
+            Some(bytes_per_second) => Self {
+                bytes_per_second,
+                queue_bytes: bytes_per_second / 1_000 * QUEUE_MS,
+                ..Self::delay_only(delay_us)
+            },
         }
     }
 

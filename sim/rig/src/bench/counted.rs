@@ -25,24 +25,32 @@ impl Counts {
     /// What all regions have counted so far.
     pub(super) async fn take(stand: &Stand) -> Result<Self, ReplayError> {
         let mut all = Self::default();
-        for (region, name) in stand.regions().iter().zip(stand.names()) {
-            let url = format!("http://{}/metrics", region.admin);
-            let failed = |reason: String| ReplayError::Region { region: name.clone(), reason };
-            let asked = tokio::task::spawn_blocking(move || ask(&url)).await;
-            let text = asked.map_err(|error| failed(error.to_string()))?.map_err(failed)?;
-            all.add_metrics(&text);
-            let io = format!("/proc/{}/io", region.pid);
-            let io = std::fs::read_to_string(&io).map_err(|error| failed(format!("{io}: {error}")))?;
-            for line in io.lines() {
-                if let Some((name, value)) = line.split_once(": ") {
-                    all.add(&format!("io {name}"), value.trim().parse().unwrap_or(0));
-                }
-            }
-            let stat = std::fs::read_to_string(format!("/proc/{}/stat", region.pid)).unwrap_or_default();
-            // After the name in brackets: user and system time are the 12th and 13th numbers, in hundredths of a second.
-            let times = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
-            all.add("cpu", times.filter_map(|time| time.parse::<u64>().ok()).sum());
+        for number in 0..stand.regions().len() {
+            Self::of(stand, number).await?.0.into_iter().for_each(|(name, value)| all.add(&name, value));
         }
+        Ok(all)
+    }
+
+    /// What the region of that number has counted so far.
+    pub(super) async fn of(stand: &Stand, number: usize) -> Result<Self, ReplayError> {
+        let (region, name) = (&stand.regions()[number], &stand.names()[number]);
+        let mut all = Self::default();
+        let url = format!("http://{}/metrics", region.admin);
+        let failed = |reason: String| ReplayError::Region { region: name.clone(), reason };
+        let asked = tokio::task::spawn_blocking(move || ask(&url, None)).await;
+        let text = asked.map_err(|error| failed(error.to_string()))?.map_err(failed)?;
+        all.add_metrics(&text);
+        let io = format!("/proc/{}/io", region.pid);
+        let io = std::fs::read_to_string(&io).map_err(|error| failed(format!("{io}: {error}")))?;
+        for line in io.lines() {
+            if let Some((name, value)) = line.split_once(": ") {
+                all.add(&format!("io {name}"), value.trim().parse().unwrap_or(0));
+            }
+        }
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", region.pid)).unwrap_or_default();
+        // After the name in brackets: user and system time are the 12th and 13th numbers, in hundredths of a second.
+        let times = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+        all.add("cpu", times.filter_map(|time| time.parse::<u64>().ok()).sum());
         Ok(all)
     }
 
@@ -78,12 +86,25 @@ impl Counts {
     }
 }
 
-fn ask(url: &str) -> Result<String, String> {
+#[cfg(test)]
+impl<const N: usize> From<[(&str, u64); N]> for Counts {
+    fn from(all: [(&str, u64); N]) -> Self {
+        Self(all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    }
+}
+
+/// Asks a region's admin address, as an operator if there is a token.
+pub(super) fn ask(url: &str, operator_token: Option<&str>) -> Result<String, String> {
     let agent = ureq::Agent::new_with_config(
         ureq::Agent::config_builder().timeout_global(Some(ANSWER_WITHIN)).build(),
     );
-    let mut response = agent.get(url).call().map_err(|error| error.to_string())?;
-    response.body_mut().read_to_string().map_err(|error| error.to_string())
+    let request = agent.get(url);
+    let request = match operator_token {
+        Some(token) => request.header("authorization", &format!("Bearer {token}")),
+        None => request,
+    };
+    let mut response = request.call().map_err(|error| error.to_string())?;
+    response.body_mut().with_config().limit(u64::MAX).read_to_string().map_err(|error| error.to_string())
 }
 
 /// The library that counts, put before a region's process.

@@ -7,6 +7,7 @@
 
 use super::BenchSettings;
 use super::counted::Counts;
+use super::line::{self, Line, Percentiles};
 use super::load::{BODY_BYTES, Window};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -22,50 +23,6 @@ const SYNCS_MAX: f64 = 6.0;
 /// Times the normal, while cut off.
 const CUT_P50_MAX: f64 = 1.10;
 const CUT_P99_MAX: f64 = 1.25;
-
-/// Half of all samples took at most the first, 99 of 100 the second; microseconds.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Percentiles {
-    pub(super) count: usize,
-    p50: u64,
-    p99: u64,
-}
-
-impl Percentiles {
-    pub(super) fn of(mut samples: Vec<u64>) -> Self {
-        samples.sort_unstable();
-        let at =
-            |hundredth: usize| samples.get((samples.len() * hundredth / 100).min(samples.len().max(1) - 1));
-        Self { count: samples.len(), p50: at(50).copied().unwrap_or(0), p99: at(99).copied().unwrap_or(0) }
-    }
-
-    fn json(self) -> Value {
-        json!({ "count": self.count, "p50_us": self.p50, "p99_us": self.p99 })
-    }
-}
-
-/// One figure.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Line {
-    /// Its stable name.
-    pub name: &'static str,
-    /// What it is.
-    pub what: &'static str,
-    /// The figure; none if it could not be measured.
-    pub value: Option<f64>,
-    /// Its unit.
-    pub unit: &'static str,
-    /// What it may be at most, if that is promised.
-    pub most: Option<f64>,
-}
-
-impl Line {
-    /// Whether it is measured and within what is promised.
-    #[must_use]
-    pub fn ok(&self) -> bool {
-        self.value.is_some_and(|value| self.most.is_none_or(|most| value <= most))
-    }
-}
 
 /// All figures of a bench.
 #[derive(Debug, Clone)]
@@ -105,7 +62,8 @@ impl BenchFigures {
         unit: &'static str,
         most: Option<f64>,
     ) {
-        self.lines.push(Line { name, what, value: value.filter(|value| value.is_finite()), unit, most });
+        let line = Line::new(name, what, value, unit);
+        self.lines.push(most.map_or(line.clone(), |most| line.at_most(most)));
     }
 
     /// Latencies of the steady load.
@@ -125,7 +83,7 @@ impl BenchFigures {
             .map(|s| u64::from(s.took_us).saturating_sub(delay_us(s.from.into(), s.to.into())))
             .collect::<Vec<_>>();
         let across = Percentiles::of(across);
-        let ms = |us: u64, of: Percentiles| (of.count > 0).then_some(us as f64 / 1_000.0);
+        let ms = |us: u64, of: Percentiles| of.ms(us);
         self.line(
             "fdatasync_p99",
             "fdatasync of 1-4 KiB, probed meanwhile, p99",
@@ -279,22 +237,15 @@ impl BenchFigures {
     /// Whether every promised figure is within its bound, and nobody was refused anything.
     #[must_use]
     pub fn ok(&self) -> bool {
-        self.refused.is_empty() && self.lines.iter().all(|line| line.most.is_none() || line.ok())
+        self.refused.is_empty() && self.lines.iter().all(Line::is_kept)
     }
 
     /// A table for people.
     #[must_use]
     pub fn table(&self) -> String {
-        let mut text = String::new();
-        for line in &self.lines {
-            let value = line.value.map_or_else(|| "not measured".to_owned(), |value| format!("{value:.2}"));
-            let most = line.most.map_or_else(String::new, |most| {
-                format!("at most {most} {}", if line.ok() { "✓" } else { "✗" })
-            });
-            // Writing to a string does not fail, here and below.
-            let _ = writeln!(text, "{:<50} {value:>12} {:<3} {most}", line.what, line.unit);
-        }
+        let mut text = line::table(&self.lines);
         for (code, count) in &self.refused {
+            // Writing to a string does not fail, here and below.
             let _ = writeln!(text, "clients were refused {count} times with `{code}` ✗");
         }
         for note in &self.notes {
@@ -306,21 +257,12 @@ impl BenchFigures {
     /// As JSON: the figures by name, and what they were made of.
     #[must_use]
     pub fn json(&self) -> String {
-        let lines: BTreeMap<_, _> = self
-            .lines
-            .iter()
-            .map(|line| {
-                let figure =
-                    json!({ "value": line.value, "unit": line.unit, "most": line.most, "ok": line.ok() });
-                (line.name, figure)
-            })
-            .collect();
         let settings = json!({
             "rate": self.settings.rate, "seconds": self.settings.seconds, "groups": self.settings.groups,
             "pairs": self.settings.pairs, "pair_seconds": self.settings.pair_seconds, "body_bytes": BODY_BYTES,
         });
         let all = json!({
-            "schema": 1, "ok": self.ok(), "settings": settings, "figures": lines, "samples": self.raw,
+            "schema": 1, "ok": self.ok(), "settings": settings, "figures": line::json(&self.lines), "samples": self.raw,
             "refused": self.refused, "notes": self.notes,
         });
         format!("{all:#}\n")

@@ -6,7 +6,6 @@
 //! What must always hold: a message's time begins when the application gives it to its client, and ends when the application is told; a post that is
 //! late because the machine was busy does not shift the ones after it.
 
-use super::BenchSettings;
 use crate::limits::{GATHER_WITHIN, LOOK_EVERY, READ_EVERY};
 use crate::options::{ReplayError, ReplayOptions, WORLD_PLACEMENT};
 use bytes::Bytes;
@@ -14,6 +13,7 @@ use crdt::{ConversationId, DeviceId, MessageId, UserId};
 use gateway_client_net::{Act, Address, ClientHandle, Config, Content, Event, Events, Settings, Subprotocol};
 use rand_chacha::ChaCha12Rng;
 use rand_core::{RngCore as _, SeedableRng as _};
+use region::cluster::ClusterRegion;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -88,10 +88,7 @@ impl Notes {
 
 impl Crew {
     /// Signs everybody in and opens the groups.
-    pub(super) async fn gather(
-        options: &ReplayOptions,
-        settings: BenchSettings,
-    ) -> Result<Self, ReplayError> {
+    pub(super) async fn gather(options: &ReplayOptions, groups: usize) -> Result<Self, ReplayError> {
         let world = options.placement(WORLD_PLACEMENT)?;
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut dice = ChaCha12Rng::seed_from_u64(since.as_nanos() as u64);
@@ -100,14 +97,8 @@ impl Crew {
         let regions = options.cluster.regions.len();
         // As many people a region as groups: everyone is in as many groups as a group has members there.
         for (number, region) in options.cluster.regions.values().enumerate() {
-            for _ in 0..settings.groups {
-                let (user, device) = (UserId::new(world, dice.next_u64()), DeviceId(dice.next_u64()));
-                let token = (options.sign)(user, device).map_err(ReplayError::Token)?;
-                let home = vec![Address { region: region.name.clone(), url: region.client.to_string() }];
-                let client = concat!("archipelago-bench/", env!("CARGO_PKG_VERSION")).to_owned();
-                let config = Config { user, device, token, client, home, placements: vec![] };
-                let (handle, events) =
-                    ClientHandle::connect(Settings { config, subprotocol: Subprotocol::Proto, tls: None });
+            for _ in 0..groups {
+                let (user, handle, events) = connect(options, region, &mut dice)?;
                 // There are as many regions as a cluster file has lines.
                 let region = u8::try_from(number).unwrap_or(u8::MAX);
                 let person = Arc::new(Person { region, handle, notes: Mutex::default() });
@@ -116,16 +107,15 @@ impl Crew {
                 users.push(user);
             }
         }
-        let mut groups = vec![];
-        for group in 0..settings.groups {
+        let mut opened = vec![];
+        for group in 0..groups {
             let low = u128::from(dice.next_u64()) << 64 | u128::from(dice.next_u64());
             let seats = (0..regions).flat_map(|region| (0..MEMBERS_A_REGION).map(move |seat| (region, seat)));
-            let members: Vec<usize> = seats
-                .map(|(region, seat)| region * settings.groups + (group + seat) % settings.groups)
-                .collect();
-            groups.push(Group { conversation: ConversationId::group(world, low), members });
+            let members: Vec<usize> =
+                seats.map(|(region, seat)| region * groups + (group + seat) % groups).collect();
+            opened.push(Group { conversation: ConversationId::group(world, low), members });
         }
-        let crew = Self { start, people, groups, regions };
+        let crew = Self { start, people, groups: opened, regions };
         crew.wait(|notes| notes.signed_in, "sign in").await?;
         for group in &crew.groups {
             let members = group.members.iter().map(|member| users[*member]).collect();
@@ -135,7 +125,7 @@ impl Crew {
             let _stopped =
                 creator.handle.act(Act::CreateGroup { conversation, command: None, members, name }).await;
         }
-        let groups_each = MEMBERS_A_REGION.min(settings.groups);
+        let groups_each = MEMBERS_A_REGION.min(groups);
         crew.wait(move |notes| notes.opened >= groups_each, "be told of their groups").await?;
         Ok(crew)
     }
@@ -175,6 +165,13 @@ impl Crew {
             window.stable.extend(pick(&notes.stable));
         }
         window
+    }
+
+    /// How many messages were posted before that time.
+    pub(super) fn posted_before(&self, us: u64) -> u64 {
+        let posted =
+            |person: &Arc<Person>| person.notes().posted.iter().filter(|posted| **posted < us).count() as u64;
+        self.people.iter().map(posted).sum()
     }
 
     /// What was refused, by code.
@@ -261,6 +258,23 @@ impl Person {
             | Event::Listed { .. } => {}
         }
     }
+}
+
+/// Somebody new, who signs in at that region.
+pub(super) fn connect(
+    options: &ReplayOptions,
+    region: &ClusterRegion,
+    dice: &mut ChaCha12Rng,
+) -> Result<(UserId, ClientHandle, Events), ReplayError> {
+    let world = options.placement(WORLD_PLACEMENT)?;
+    let (user, device) = (UserId::new(world, dice.next_u64()), DeviceId(dice.next_u64()));
+    let token = (options.sign)(user, device).map_err(ReplayError::Token)?;
+    let home = vec![Address { region: region.name.clone(), url: region.client.to_string() }];
+    let client = concat!("archipelago-bench/", env!("CARGO_PKG_VERSION")).to_owned();
+    let config = Config { user, device, token, client, home, placements: vec![] };
+    let (handle, events) =
+        ClientHandle::connect(Settings { config, subprotocol: Subprotocol::Proto, tls: None });
+    Ok((user, handle, events))
 }
 
 async fn take_down(person: std::sync::Weak<Person>, mut events: Events, start: Instant) {

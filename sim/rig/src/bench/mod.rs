@@ -9,17 +9,24 @@
 //! What must always hold: latencies and counts are of one run on one machine, and are compared with what was probed in the same run; the processes
 //! that are timed are not the ones whose allocations are counted, since counting costs time.
 
+mod catch_up;
+mod catch_up_figures;
 mod counted;
 mod figures;
+mod fill;
+mod line;
 mod load;
 mod probe;
 mod stand;
 
-pub use figures::{BenchFigures, Line};
+pub use catch_up::{CatchUpSettings, catch_up};
+pub use catch_up_figures::CatchUpFigures;
+pub use figures::BenchFigures;
+pub use line::Line;
 
 use crate::options::{ReplayError, ReplayOptions};
 use counted::{Counts, Shim};
-use figures::Percentiles;
+use line::Percentiles;
 use load::{Crew, Load, Window};
 use stand::Stand;
 use std::path::Path;
@@ -63,7 +70,7 @@ pub async fn bench(
     let mut figures = BenchFigures::new(settings);
     let stand = Stand::start(options, "timed", None).await?;
     tell("three regions are running; people sign in".to_owned());
-    let crew = Crew::gather(options, settings).await?;
+    let crew = Crew::gather(options, settings.groups).await?;
     let load = Load::begin(&crew, settings.rate);
     tokio::time::sleep(WARM_UP).await;
     steady(&stand, &crew, settings, &mut figures, tell).await?;
@@ -171,7 +178,7 @@ async fn count(
 ) -> Result<(), ReplayError> {
     tell("once more, counting allocations and copies".to_owned());
     let stand = Stand::start(options, "counted", Some(shim)).await?;
-    let crew = Crew::gather(options, settings).await?;
+    let crew = Crew::gather(options, settings.groups).await?;
     let load = Load::begin(&crew, settings.rate);
     tokio::time::sleep(WARM_UP).await;
     let (begun, before) = (crew.now_us(), shim.read(stand.names()));

@@ -7,7 +7,7 @@ use super::folder;
 use crate::options::{ReplayError, ReplayOptions};
 use crate::processes::RegionProcess;
 use crate::replay::{link_settings, route_bridges_through, start_relay};
-use sim_wan::Relay;
+use sim_wan::{LinkCounts, Relay};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -81,6 +81,11 @@ impl Stand {
             self.relay.set_cut(other, &self.names[0], cut)?;
         }
         Ok(())
+    }
+
+    /// What the link from one region to another has done so far.
+    pub(super) fn link_counts(&self, from: usize, to: usize) -> Result<LinkCounts, ReplayError> {
+        Ok(self.relay.counts(&self.names[from], &self.names[to])?)
     }
 
     /// Ends all processes.
