@@ -21,3 +21,6 @@ pub const MILLION: u32 = 1_000_000;
 
 /// Milliseconds of its bandwidth that a limited link lets wait: see [`LinkSettings::limited`](crate::LinkSettings::limited). At the limit it drops what comes.
 pub const QUEUE_MS: u64 = 40;
+
+/// Asked of the kernel for each socket, each way: what regions ask for their bridges, so that what is lost is lost by a link, and counted.
+pub const UDP_BUFFER_BYTES: usize = 4 << 20;

@@ -6,11 +6,12 @@
 //! What must always hold: a datagram from dialer to target crosses the link dialer>target, and the answer crosses target>dialer,
 //! whoever dialled; the target sees one source port for each source port of the dialer.
 
-use crate::limits::{DATAGRAM_BYTES_MAX, FLOWS_MAX, STOP_LOOK_MS};
+use crate::limits::{DATAGRAM_BYTES_MAX, FLOWS_MAX, STOP_LOOK_MS, UDP_BUFFER_BYTES};
 use crate::link::{Link, LinkCounts, LinkSettings};
 use crate::queue::{Exit, Queue};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
+use socket2::SockRef;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -262,6 +263,11 @@ fn ordered_pairs(regions: &BTreeMap<String, SocketAddr>) -> impl Iterator<Item =
 fn open_socket() -> std::io::Result<UdpSocket> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     socket.set_read_timeout(Some(Duration::from_millis(STOP_LOOK_MS)))?;
+    let buffers = SockRef::from(&socket);
+    // A kernel that gives less loses datagrams while this process is not scheduled, which then count as nobody's: nothing to do about it here.
+    let _ = buffers.set_recv_buffer_size(UDP_BUFFER_BYTES);
+    // The same on the way out.
+    let _ = buffers.set_send_buffer_size(UDP_BUFFER_BYTES);
     Ok(socket)
 }
 
