@@ -4,7 +4,7 @@
 //! placement that this region does not hold reads as empty, so nothing of it can be sent; a failed read is an error that
 //! names what and where, never an empty answer.
 //!
-//! Cost: a commit of n operations is n reads by key; a run of commits is one walk along the log.
+//! Cost: a run of commits is one walk along the log; a commit that is found by its dot, of n operations, is n reads by key.
 
 use crate::acknowledge;
 use crate::follow_epochs;
@@ -98,20 +98,7 @@ impl LogView for StoreLog<'_> {
         from: Position,
         bytes_max: usize,
     ) -> Result<Vec<LoggedCommit>, LogUnreadable> {
-        self.read_in(partition, |view| {
-            let mut commits = Vec::new();
-            let mut bytes = 0_usize;
-            let mut next = Position(from.0.saturating_add(1));
-            while let Some(logged) = partition::commit_at(view, partition, next)? {
-                bytes = bytes.saturating_add(size(&logged.commit));
-                if !commits.is_empty() && bytes > bytes_max {
-                    break;
-                }
-                next = Position(logged.last.0 + 1);
-                commits.push(logged);
-            }
-            Ok(commits)
-        })
+        self.read_in(partition, |view| partition::commits_after(view, partition, from, bytes_max))
     }
 
     fn find(

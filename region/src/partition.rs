@@ -7,6 +7,7 @@
 use crate::keys::{Key, KeyRange};
 use crate::record::{self, ChainRecord, LogRecord, OpaqueRecord, ReachRecord};
 use crate::store::{Direction, StoreError, View};
+use bytes::Bytes;
 use crdt::amendments::Amendments;
 use crdt::id::BUCKETS;
 use crdt::operation::{Body, Envelope, MalformedOperation};
@@ -224,12 +225,73 @@ pub(crate) fn commit_at(
     }
 }
 
+/// Whole commits after that position, in one walk along the log, until at least one was read and `bytes_max` would be passed. It ends where the log does.
+pub(crate) fn commits_after(
+    view: &dyn View,
+    partition: PartitionId,
+    from: Position,
+    bytes_max: usize,
+) -> Result<Vec<LoggedCommit>, StoreError> {
+    let bucket = partition.bucket;
+    let (mut commits, mut bytes, mut next) = (Vec::new(), 0_usize, Position(from.0.saturating_add(1)));
+    let mut open: Option<LoggedCommit> = None;
+    let mut within = false;
+    record::scan(view, &KeyRange::log_after(bucket, from), Direction::Ascending, |key, entry: LogRecord| {
+        if key != Key::Log(bucket, next) {
+            return Ok(ControlFlow::Break(()));
+        }
+        let wrong = || record::damaged(&key.encode(), "it does not continue the commit before it");
+        if open.is_none() && commits.is_empty() && entry.index > 0 {
+            within = true;
+            return Ok(ControlFlow::Break(()));
+        }
+        let LoggedCommit { last, commit, .. } = open.get_or_insert_with(|| LoggedCommit {
+            first: next,
+            last: next,
+            commit: Commit {
+                partition,
+                origin: entry.dot.replica,
+                first: entry.dot.sequence,
+                operations: Vec::new(),
+                signature: [0; 64],
+            },
+        });
+        let index = commit.operations.len() as u64;
+        let sequence = Sequence(commit.first.0.checked_add(index).ok_or_else(wrong)?);
+        if entry.index != index || entry.dot != (Dot { replica: commit.origin, sequence }) {
+            return Err(wrong());
+        }
+        bytes = bytes.saturating_add(entry.envelope.len() + entry.payload.as_ref().map_or(0, Bytes::len));
+        if !commits.is_empty() && bytes > bytes_max {
+            open = None;
+            return Ok(ControlFlow::Break(()));
+        }
+        commit.operations.push(OperationBytes { envelope: entry.envelope, payload: entry.payload });
+        (*last, next) = (next, Position(next.0 + 1));
+        if let Some(end) = entry.end {
+            commit.signature = end.signature;
+            commits.extend(open.take());
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    if open.is_some() {
+        return Err(record::damaged(
+            &Key::Log(bucket, next).encode(),
+            "it is missing, although its commit names it",
+        ));
+    }
+    if within {
+        // A peer goes on where its own log ends a commit, which may lie within one of this log: bridges join them.
+        commits.extend(commit_at(view, partition, next)?);
+    }
+    Ok(commits)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::store::{Batch, MemoryStore, Store as _};
-    use bytes::Bytes;
 
     #[test]
     fn buckets_are_those_that_hold_anything_and_what_is_no_key_hides_none() {

@@ -155,6 +155,8 @@ fn bounds(from: &[u8], to: &[u8]) -> ReadOptions {
     let mut options = ReadOptions::default();
     options.set_iterate_lower_bound(from);
     options.set_iterate_upper_bound(to);
+    // What is walked along is long and read once, a log that a peer lacks above all: kept, it would push out what is asked for by key.
+    options.fill_cache(false);
     options
 }
 
