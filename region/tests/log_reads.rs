@@ -61,6 +61,25 @@ fn the_log_is_read_in_parts_that_follow_on_each_other() {
     }
 }
 
+/// A peer goes on where a commit ended in another log, which bridges may have joined with the next one: within a commit of this one.
+#[test]
+fn a_reader_who_stands_within_a_commit_is_given_all_of_it_and_one_at_its_end_nothing() {
+    let mut world = six();
+    let posts = (10..13).map(|number| world.command(1, post(group(1), number, "together"))).collect();
+    world.step(0, posts);
+    world.ask(0, 1, post(group(1), 20, "alone")).unwrap();
+    let log = world.log(0);
+    let read = |from, bytes_max| {
+        let read = log.read(group(1).partition(), Position(from), bytes_max).unwrap();
+        read.iter().map(|logged| (logged.first.0, logged.last.0)).collect::<Vec<_>>()
+    };
+    assert_eq!(read(6, usize::MAX), [(7, 9), (10, 10)]);
+    assert_eq!((read(7, usize::MAX), read(8, 0)), (vec![(7, 9)], vec![(7, 9)]));
+    assert_eq!(read(5, 0), [(6, 6)]);
+    assert_eq!(read(6, 0), [(7, 9)], "a commit is given whole, though it is beyond the room");
+    assert!(read(10, usize::MAX).is_empty());
+}
+
 #[test]
 fn registers_are_read_in_parts_that_follow_on_each_other() {
     let mut world = six();
