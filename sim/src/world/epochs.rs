@@ -72,6 +72,13 @@ impl Operators {
         self.signed.iter().filter(|statement| statement.placement == placement).cloned().collect()
     }
 
+    /// The regions that are active in a placement.
+    pub(crate) fn active(&self, placement: PlacementId) -> impl Iterator<Item = RegionId> + '_ {
+        let active =
+            self.placements.get(&placement).into_iter().flat_map(|placement| placement.active.keys());
+        active.map(|replica| replica.region)
+    }
+
     /// Whom the epochs of a placement have closed.
     pub(crate) fn closed(&self, placement: PlacementId) -> Vec<ReplicaId> {
         self.placements

@@ -163,7 +163,10 @@ impl World {
             ids.filter_map(|id| Some((id, self.regions.get(&id)?.view(placement)?))).collect();
         let is_cut = |one: &RegionId, other: &RegionId| one != other && self.links.is_cut(*one, *other);
         let meet = stores.iter().all(|(one, _)| stores.iter().all(|(other, _)| !is_cut(one, other)));
-        self.oracle.all_meet(meet, self.operators.closed(placement));
+        // Nobody takes over while one that is active has another history than the rest, and has not been found out.
+        let is_doubted = self.operators.active(placement).any(|region| self.lies(region));
+        let closed = if is_doubted { Vec::new() } else { self.operators.closed(placement) };
+        self.oracle.all_meet(meet, closed);
         self.oracle.compare(self.now, placement, &stores)?;
         let honest = self.layout.regions_of(placement).into_iter().filter(|id| !self.lies(*id));
         for id in honest.collect::<Vec<_>>() {

@@ -9,8 +9,8 @@
 //! - a *lost* region (found out, and down) does not count among the regions of its placements. What only its disk held need not come to anybody, except through
 //!   the outboxes of its authors: whatever was acknowledged must stand in all that are left;
 //! - *misled* devices, those that spoke with a second life, or were shown what nobody else held when it began, may show what they were shown. What they are
-//!   told to be stable must be so, since they let it go; what they send is judged, as something that follows from nothing; so is what no region that counts holds of what they had sent before: the cursor that it was
-//!   written on names what a second life has not got, and it goes on without;
+//!   told to be stable must be so, since they let it go; what they send is judged, as something that follows from nothing; so is what not every region that counts holds of what they had sent
+//!   before: they send it again, and the cursor that it was written on names what a second life has not got, so that it goes on without;
 //! - somebody *may have left by* what a second life issued, and whom it added may be kept from anything: what that followed from is not known. And what a lost
 //!   region or a second life alone took from somebody who has left, or was removed, stays in their outbox: the regions that count refuse it, rightly; so does a change of
 //!   members that such a one alone took, of somebody who is not what they were there, or for whom no right is left; so does what somebody wrote whom it let in;

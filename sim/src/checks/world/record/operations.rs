@@ -242,12 +242,12 @@ impl Facts {
         self.roster.forget_store(region);
     }
 
-    /// What that device had seen is not known of all that it has sent and none of these regions holds.
+    /// What that device had seen is not known of all that it has sent and not every one of these regions holds: it may send that again to one that does not.
     pub(crate) fn forget_what_was_seen(&mut self, device: DeviceId, regions: &[RegionId]) {
         let mut sent = std::mem::take(&mut self.sent);
         for (identity, sent) in sent.iter_mut().filter(|(_, sent)| sent.device == device) {
             let held =
-                |number: &IdentityNumber| regions.iter().any(|region| self.stands_in(*region, *number));
+                |number: &IdentityNumber| regions.iter().all(|region| self.stands_in(*region, *number));
             if !self.identities.get(identity).is_some_and(held) {
                 sent.seen = 0;
             }
