@@ -120,8 +120,10 @@ impl Oracle {
         if self.is_off || self.is_muted(region) {
             return;
         }
+        // What another replica of this region issued, on disks that lied and are gone, comes to it from the others, and goes on to them.
+        let is_own = |dot: Dot| dot.replica.region == region && !self.lies.doubt(dot.replica);
         let own = effects.iter().filter_map(|effect| match effect {
-            Effect::Changed(Change { conversation, item, .. }) if item.dot.replica.region == region => {
+            Effect::Changed(Change { conversation, item, .. }) if is_own(item.dot) => {
                 let [.., a, b, c, d, e, f, g, h] = item.message.0.to_be_bytes();
                 Some(([a, b, c, d, e, f, g, h], *conversation, item.dot))
             }
