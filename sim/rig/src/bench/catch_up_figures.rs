@@ -132,13 +132,9 @@ impl CatchUpFigures {
     /// A table for people.
     #[must_use]
     pub fn table(&self) -> String {
-        let mut text = line::table(&self.lines);
-        for (code, count) in &self.refused {
-            // Writing to a string does not fail.
-            let _ = writeln!(text, "clients were refused {count} times with `{code}` ✗");
-        }
+        let mut text = line::table(&self.lines, &self.refused);
         if self.dropped > 0 {
-            // Nor does it here.
+            // Writing to a string does not fail.
             let _ = writeln!(text, "the link's queue was full for {} datagrams", self.dropped);
         }
         text

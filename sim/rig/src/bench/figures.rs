@@ -243,12 +243,9 @@ impl BenchFigures {
     /// A table for people.
     #[must_use]
     pub fn table(&self) -> String {
-        let mut text = line::table(&self.lines);
-        for (code, count) in &self.refused {
-            // Writing to a string does not fail, here and below.
-            let _ = writeln!(text, "clients were refused {count} times with `{code}` ✗");
-        }
+        let mut text = line::table(&self.lines, &self.refused);
         for note in &self.notes {
+            // Writing to a string does not fail.
             let _ = writeln!(text, "{note}");
         }
         text

@@ -85,8 +85,8 @@ impl Line {
     }
 }
 
-/// A table for people.
-pub(super) fn table(lines: &[Line]) -> String {
+/// A table for people, with what clients were refused, by code.
+pub(super) fn table(lines: &[Line], refused: &BTreeMap<String, u64>) -> String {
     let mut text = String::new();
     for line in lines {
         let value = line.value.map_or_else(|| "not measured".to_owned(), |value| format!("{value:.2}"));
@@ -96,8 +96,11 @@ pub(super) fn table(lines: &[Line]) -> String {
             (None, Some(least)) => format!("at least {least} {mark}"),
             (None, None) => String::new(),
         };
-        // Writing to a string does not fail.
+        // Writing to a string does not fail, here and below.
         let _ = writeln!(text, "{:<50} {value:>12} {:<3} {promised}", line.what, line.unit);
+    }
+    for (code, count) in refused {
+        let _ = writeln!(text, "clients were refused {count} times with `{code}` ✗");
     }
     text
 }
