@@ -2,7 +2,7 @@
 //!
 //! A placement's bytes may lie in its regions and nowhere else (promise 8), and ids say where a thing belongs: a conversation's its placement, a user's the
 //! placement that they are pinned to. So a store shows by itself whether anything lies in it that must not:
-//! - every key is one, so nothing lies there of which nobody can say what it is;
+//! - every key is one, and every value a record of its table, so nothing lies there of which nobody can say what it is;
 //! - every record about a conversation is about one of this placement;
 //! - every user who is named (as a member, author, reader or contact) has a pin that allows this placement.
 //!
@@ -179,6 +179,8 @@ impl Record {
 /// Reads a record, and counts it.
 fn look_at(bytes: &[u8], value: &[u8], held: &mut Held) -> Result<Record, Outside> {
     let key = Key::decode(bytes).ok_or_else(|| Outside::NoKey { key: record::hexadecimal(bytes) })?;
+    // Whatever table it is of: what nothing below reads could hold anything.
+    record::check(&key, bytes, value).map_err(Outside::Unreadable)?;
     let value = Bytes::copy_from_slice(value);
     let mut of = Record { about: key.conversation().into_iter().collect(), ..Record::default() };
     of.users.extend(of.about.iter().filter_map(|conversation| conversation.account_of()));

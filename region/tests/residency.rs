@@ -85,8 +85,13 @@ fn one_record_of_another_placement_is_named() {
     key.push(9);
     key.extend(strange.0.to_be_bytes());
     let store = store();
-    assert!(store.records().any(|(found, _)| found.len() == key.len() && found[2] == key[2]));
-    let planted = with(&store, |batch| batch.put(key.clone(), Bytes::from_static(b"whatever it says")));
+    // A sound record, as a region that went astray would write it: the content of another, under a checksum with this key.
+    let (_, value) =
+        store.records().find(|(found, _)| found.len() == key.len() && found[2] == key[2]).unwrap();
+    let content = &value[..value.len() - 4];
+    let sum = crc32c::crc32c_append(crc32c::crc32c(&key), content).to_be_bytes();
+    let value: Bytes = [content, &sum].concat().into();
+    let planted = with(&store, |batch| batch.put(key.clone(), value));
     let expected =
         format!("key {}: it is about conversation {strange}, which is of placement p2", hexadecimal(&key));
     assert_eq!(found(&look(&planted, WORLD, &[WORLD])), [expected]);
@@ -110,6 +115,18 @@ fn what_is_no_key_or_does_not_read_is_named_since_nobody_can_say_what_it_is_abou
     // Only so many are kept, and all are counted.
     let few = survey(&damaged, WORLD, &[WORLD].into(), 1).unwrap();
     assert_eq!((few.outside.len(), few.outside_records), (1, 2));
+}
+
+/// Bytes hidden under a key that says of whom it is not, such as that of a dot.
+#[test]
+fn what_lies_under_a_sound_key_and_is_no_record_of_its_table_is_named_whatever_the_table() {
+    let store = store();
+    for (key, _) in store.records() {
+        let key = key.clone();
+        let planted = with(&store, |batch| batch.put(key.clone(), Bytes::from_static(b"smuggled bytes")));
+        let residency = look(&planted, WORLD, &[WORLD]);
+        assert_eq!(residency.outside_records, 1, "{}: {:?}", hexadecimal(&key), found(&residency));
+    }
 }
 
 /// Region 1's door is wrong; at region 0 it is seen.

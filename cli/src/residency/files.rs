@@ -171,9 +171,9 @@ fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> Failure + '_ {
     |reason| Failure::Disk { path: path.to_owned(), verb: "read", reason }
 }
 
-/// Visits a file, or every file below a folder, by name, with its length.
+/// Visits a file, or every file below a folder, by name, with its length. Links are followed: a store may lie on another disk.
 fn visit(path: &Path, each: &mut dyn FnMut(&Path, u64) -> Result<(), Failure>) -> Result<(), Failure> {
-    let what = std::fs::symlink_metadata(path).map_err(failed(path))?;
+    let what = std::fs::metadata(path).map_err(failed(path))?;
     if !what.is_dir() {
         return each(path, what.len());
     }
@@ -188,8 +188,9 @@ fn entries(folder: &Path) -> Result<Vec<(PathBuf, bool)>, Failure> {
     let mut entries = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed(folder))? {
         let entry = entry.map_err(failed(folder))?;
-        let is_folder = entry.file_type().map_err(failed(folder))?.is_dir();
-        entries.push((entry.path(), is_folder));
+        let path = entry.path();
+        let is_folder = std::fs::metadata(&path).map_err(failed(&path))?.is_dir();
+        entries.push((path, is_folder));
     }
     entries.sort();
     Ok(entries)
@@ -229,6 +230,10 @@ mod tests {
             ["core.1234", "eu/000001.sst", "global/dump.txt", "global/old/000001.sst", "global/x.sst"];
         strange.iter().for_each(|name| write(name));
         std::fs::create_dir(data.path().join("emptied")).unwrap();
+        std::fs::rename(data.path().join("global"), data.path().join("elsewhere")).unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        std::fs::rename(data.path().join("elsewhere"), elsewhere.path().join("global")).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path().join("global"), data.path().join("global")).unwrap();
         let mut expected: Vec<String> = strange.iter().map(|name| (*name).to_owned()).collect();
         expected.push("emptied/".to_owned());
         expected.sort();

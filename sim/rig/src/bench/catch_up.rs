@@ -42,7 +42,7 @@ const LIVE_ON_ITS_WAY: Duration = Duration::from_millis(500);
 const REST: Duration = Duration::from_secs(3);
 /// A cut that lasts as long is noticed by both sides, so that what heals is a connection made anew.
 const CUT_IS_NOTICED: Duration = Duration::from_secs(5);
-/// Healed regions must be whole within this time and what a slow link needs for twice as much.
+/// Healed regions must be whole within this time; more operations than a link carries in it cannot be measured.
 const WHOLE_WITHIN: Duration = Duration::from_secs(600);
 /// And alike within this time after that.
 const ALIKE_WITHIN: Duration = Duration::from_secs(30);

@@ -44,13 +44,13 @@ impl Counts {
         let io = std::fs::read_to_string(&io).map_err(|error| failed(format!("{io}: {error}")))?;
         for line in io.lines() {
             if let Some((name, value)) = line.split_once(": ") {
-                all.add(&format!("io {name}"), value.trim().parse().unwrap_or(0));
+                let value = value.trim().parse().map_err(|_| failed(format!("its io says `{line}`")))?;
+                all.add(&format!("io {name}"), value);
             }
         }
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", region.pid)).unwrap_or_default();
-        // After the name in brackets: user and system time are the 12th and 13th numbers, in hundredths of a second.
-        let times = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
-        all.add("cpu", times.filter_map(|time| time.parse::<u64>().ok()).sum());
+        let stat = format!("/proc/{}/stat", region.pid);
+        let text = std::fs::read_to_string(&stat).map_err(|error| failed(format!("{stat}: {error}")))?;
+        all.add("cpu", processor_time(&text).ok_or_else(|| failed(format!("{stat} says `{text}`")))?);
         Ok(all)
     }
 
@@ -84,6 +84,12 @@ impl Counts {
             }
         }
     }
+}
+
+/// User and system time in hundredths of a second: the 12th and 13th numbers after the name in brackets.
+fn processor_time(stat: &str) -> Option<u64> {
+    let mut times = stat.rsplit(')').next()?.split_whitespace().skip(11);
+    Some(times.next()?.parse::<u64>().ok()? + times.next()?.parse::<u64>().ok()?)
 }
 
 #[cfg(test)]
@@ -157,6 +163,13 @@ impl Shim {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_process_status_is_not_taken_for_no_time_at_all() {
+        let stat = "7 (a (b) c) S 1 7 7 0 -1 4194560 900 0 0 0 31 11 0 0 20 0 9 0";
+        assert_eq!(processor_time(stat), Some(42));
+        assert_eq!((processor_time(""), processor_time("7 (cut) S 1 7")), (None, None));
+    }
 
     #[test]
     fn metrics_are_summed_over_peers_and_kept_apart_by_kind() {
