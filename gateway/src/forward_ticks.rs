@@ -33,14 +33,23 @@ struct Own {
     unsure: bool,
 }
 
+impl Own {
+    fn is_told(&self) -> bool {
+        self.told.covers_all(&self.posted)
+    }
+}
+
 /// What is known of the user's own posts, and what waits to be told.
 #[derive(Debug, Default)]
 pub(crate) struct Ticks {
     own: BTreeMap<ConversationId, Own>,
+    /// Those of them with something that has not been told to be stable, by partition: nothing else is looked at when more is stable.
+    untold: BTreeSet<(PartitionId, ConversationId)>,
     /// The last forwarded value of each register.
     forwarded: BTreeMap<Register, (Cut, Cut)>,
     receipts: BTreeMap<Register, (Cut, Cut)>,
-    stable_due: BTreeSet<ConversationId>,
+    /// What is to be told to be stable. Kept whole: what is remembered of its partition may be forgotten first.
+    stable_due: BTreeMap<ConversationId, Cut>,
     stable: BTreeMap<PartitionId, Arc<VersionVector>>,
 }
 
@@ -88,8 +97,11 @@ impl Ticks {
     pub(crate) fn note_own(&mut self, conversation: ConversationId, dot: Dot, out: &mut Vec<Output>) {
         self.watch(conversation, &[dot].into_iter().collect(), out);
         let Some(own) = self.own.get(&conversation) else { return };
-        if self.stable.get(&own.partition).is_some_and(|stable| stable.covers(dot)) && !own.told.covers(dot) {
-            self.stable_due.insert(conversation);
+        if let Some(stable) = self.stable.get(&own.partition)
+            && stable.covers(dot)
+            && !own.told.covers(dot)
+        {
+            self.stable_due.entry(conversation).or_default().join(&stable.meet(&own.posted));
         }
     }
 
@@ -98,17 +110,25 @@ impl Ticks {
     pub(crate) fn watch(&mut self, conversation: ConversationId, concerning: &Cut, out: &mut Vec<Output>) {
         if let Some(own) = self.own.get_mut(&conversation) {
             own.posted.join(concerning);
+            if !own.is_told() {
+                self.untold.insert((own.partition, conversation));
+            }
             return;
         }
         if self.own.len() >= limits::OWN_CONVERSATIONS_MAX
             && let Some(forgotten) = self.missed_least()
         {
             crate::sometimes::TICKS_FORGOTTEN.reach();
-            self.own.remove(&forgotten);
+            if let Some(own) = self.own.remove(&forgotten) {
+                self.untold.remove(&(own.partition, forgotten));
+            }
             self.stable_due.remove(&forgotten);
             out.push(Output::WatchTicks { conversation: forgotten, on: false });
         }
         let partition = conversation.partition();
+        if !concerning.is_empty() {
+            self.untold.insert((partition, conversation));
+        }
         self.own.insert(
             conversation,
             Own { partition, posted: concerning.clone(), told: Cut::new(), unsure: true },
@@ -116,17 +136,17 @@ impl Ticks {
         out.push(Output::WatchTicks { conversation, on: true });
     }
 
-    /// The conversation to forget: one of which all has been told to be stable, since only receipts of it are still to come. A command in any other would stay in the
-    /// device's outbox for as long as the device is connected.
+    /// The conversation to forget: one of which all has been told to be stable, since only receipts of it are still to come; else one in which nothing has been done yet,
+    /// which will be watched again. A command in any other would stay in the device's outbox for as long as the device is connected.
     fn missed_least(&self) -> Option<ConversationId> {
-        let told = self.own.iter().find(|(_, own)| own.told.covers_all(&own.posted));
-        told.or_else(|| self.own.first_key_value()).map(|(conversation, _)| *conversation)
+        let told = self.own.iter().find(|(_, own)| own.is_told() && !own.posted.is_empty());
+        let idle = || self.own.iter().find(|(_, own)| own.posted.is_empty());
+        told.or_else(idle).or_else(|| self.own.first_key_value()).map(|(conversation, _)| *conversation)
     }
 
     /// Conversations with something of the user's that has not been told to be stable.
     pub(crate) fn untold(&self) -> Vec<ConversationId> {
-        let untold = self.own.iter().filter(|(_, own)| !own.told.covers_all(&own.posted));
-        untold.map(|(conversation, _)| *conversation).collect()
+        self.untold.iter().map(|(_, conversation)| *conversation).collect()
     }
 
     /// Whether more may have become stable before this conversation was watched than has been heard of; asked once.
@@ -148,9 +168,13 @@ impl Ticks {
     /// More of a partition is stable.
     pub(crate) fn stable(&mut self, partition: PartitionId, cut: &Arc<VersionVector>) -> Due {
         self.note_stable(partition, Arc::clone(cut));
-        for (conversation, own) in &self.own {
-            if own.partition == partition && !own.told.covers_all(&cut.meet(&own.posted)) {
-                self.stable_due.insert(*conversation);
+        let first = (partition, ConversationId(0));
+        let of_it = self.untold.range(first..).take_while(|(of, _)| *of == partition);
+        for (_, conversation) in of_it {
+            let Some(own) = self.own.get(conversation) else { continue };
+            let stable = cut.meet(&own.posted);
+            if !own.told.covers_all(&stable) {
+                self.stable_due.entry(*conversation).or_default().join(&stable);
             }
         }
         self.due()
@@ -214,12 +238,13 @@ impl Ticks {
                 out.push(Output::Send(write_frame::unasked(Frame::Receipts(receipts))));
             }
         }
-        for conversation in std::mem::take(&mut self.stable_due) {
+        for (conversation, cut) in std::mem::take(&mut self.stable_due) {
             let Some(own) = self.own.get_mut(&conversation) else { continue };
-            let Some(stable) = self.stable.get(&own.partition) else { continue };
-            let cut = stable.meet(&own.posted);
             out.push(Output::Send(write_frame::stable(conversation, &cut)));
             own.told.join(&cut);
+            if own.is_told() {
+                self.untold.remove(&(own.partition, conversation));
+            }
         }
     }
 }
@@ -342,22 +367,60 @@ mod tests {
     fn at_the_limit_a_conversation_is_forgotten_of_which_all_has_been_told_to_be_stable() {
         let mut ticks = Ticks::default();
         let most = limits::OWN_CONVERSATIONS_MAX as u128;
-        for number in 1..=most {
-            ticks.note_own(group(number), dot(1), &mut Vec::new());
-        }
         let (told, waits) = (group(most), group(1));
+        for number in 1..most {
+            ticks.note_own(group(number), dot(2), &mut Vec::new());
+        }
+        ticks.note_own(told, dot(1), &mut Vec::new());
         ticks.stable(told.partition(), &Arc::new(cut(1)));
         sent(&mut ticks);
         assert!(!ticks.untold().contains(&told) && ticks.untold().contains(&waits));
         let mut out = Vec::new();
-        ticks.note_own(group(most + 1), dot(1), &mut out);
+        ticks.note_own(group(most + 1), dot(2), &mut out);
         assert!(matches!(&out[0], Output::WatchTicks { conversation, on: false } if *conversation == told));
         assert!(ticks.untold().contains(&waits));
-        // Where nothing has been told, one is forgotten all the same.
-        for number in most + 2..=2 * most {
+        // Where nothing has been told, one is forgotten all the same, first one that nothing has been done in.
+        let idle = group(most + 2);
+        ticks.watch(idle, &Cut::new(), &mut Vec::new());
+        let before = ticks.untold().len();
+        for number in most + 3..=most + 9 {
+            let mut out = Vec::new();
+            ticks.note_own(group(number), dot(2), &mut out);
+            let is_idle =
+                matches!(&out[0], Output::WatchTicks { conversation, on: false } if *conversation == idle);
+            assert_eq!(is_idle, number == most + 3);
+        }
+        assert_eq!(ticks.untold().len(), before + 1);
+        assert_eq!(ticks.watched(), limits::OWN_CONVERSATIONS_MAX);
+    }
+
+    #[test]
+    fn a_device_that_writes_in_many_conversations_before_anything_is_stable_is_told_of_them_all() {
+        let mut ticks = Ticks::default();
+        for number in 1..=5_000 {
+            ticks.watch(group(number), &Cut::new(), &mut Vec::new());
             ticks.note_own(group(number), dot(1), &mut Vec::new());
         }
-        assert_eq!(ticks.watched(), limits::OWN_CONVERSATIONS_MAX);
+        assert_eq!(ticks.untold().len(), 5_000);
+        for bucket in 0..BUCKETS {
+            let partition = PartitionId { placement: PLACEMENT, bucket: Bucket::new(bucket).unwrap() };
+            ticks.stable(partition, &Arc::new(cut(1)));
+        }
+        assert_eq!(sent(&mut ticks), (0, 5_000));
+        assert_eq!(ticks.untold(), []);
+        assert_eq!(ticks.watched(), 5_000, "their receipts are still forwarded");
+    }
+
+    #[test]
+    fn what_is_due_is_told_though_the_cut_of_its_partition_is_forgotten_meanwhile() {
+        let mut ticks = ticks_of_a_post();
+        assert_eq!(ticks.stable(group(1).partition(), &Arc::new(cut(3))), Due::Later);
+        for bucket in 0..BUCKETS {
+            let partition = PartitionId { placement: PlacementId(9), bucket: Bucket::new(bucket).unwrap() };
+            ticks.note_stable(partition, Arc::new(cut(1)));
+        }
+        assert_eq!(sent(&mut ticks), (0, 1));
+        assert_eq!(ticks.untold(), []);
     }
 
     #[test]

@@ -41,9 +41,10 @@ pub const PAGE_MAX: usize = 50;
 pub const CONVERSATIONS_MAX: usize = 10_000;
 /// Cursors of one sync: more than fit a frame.
 pub const CURSORS_MAX: usize = 4_096;
-/// Conversations in which a session posted or was given its user's own posts, whose ticks are forwarded. Beyond that one is forgotten, first one
-/// of which all has been told to be stable: its receipts can be asked for. Of another the stable tick comes with the next sync.
-pub const OWN_CONVERSATIONS_MAX: usize = 1_024;
+/// Conversations in which a session posted or was given its user's own posts, whose ticks are forwarded: as many as it delivers, and as a device's outbox can have
+/// commands in while nothing becomes stable. Beyond that one is forgotten, first one of which all has been told to be stable: its receipts can be asked for. Of
+/// another the stable tick comes with the next sync.
+pub const OWN_CONVERSATIONS_MAX: usize = CONVERSATIONS_MAX;
 /// Registers whose last forwarded value is remembered, so that a receipt that covers nothing new is not sent. When forgotten, one is
 /// sent that need not have been.
 pub const RECEIPTS_REMEMBERED_MAX: usize = 1_024;
