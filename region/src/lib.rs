@@ -56,6 +56,7 @@ mod recover;
 mod register_key;
 pub mod repair;
 pub mod residency;
+pub mod restore;
 pub mod scrub;
 mod settle_rights;
 pub mod shard;

@@ -141,7 +141,7 @@ pub fn create(expected: &Expected, store_id: StoreId) -> (StoreMeta, Batch) {
         placement_name,
         start_number: 0,
     };
-    let batch = batch(&meta);
+    let batch = write(&meta);
     (meta, batch)
 }
 
@@ -202,7 +202,7 @@ pub fn check(view: &dyn View, expected: &Expected) -> Result<Option<StoreMeta>, 
 pub fn advance(mut meta: StoreMeta) -> (StoreMeta, Batch) {
     let before = std::mem::replace(&mut meta.format, FORMAT);
     meta.start_number += 1;
-    let mut batch = batch(&meta);
+    let mut batch = write(&meta);
     if before < FORMAT_WITH_LEFTOVERS {
         for bucket in (0..BUCKETS).filter_map(Bucket::new) {
             let key = Key::Leftover(bucket).encode();
@@ -213,7 +213,8 @@ pub fn advance(mut meta: StoreMeta) -> (StoreMeta, Batch) {
     (meta, batch)
 }
 
-fn batch(meta: &StoreMeta) -> Batch {
+/// Writes the record anew.
+pub(crate) fn write(meta: &StoreMeta) -> Batch {
     let mut batch = Batch::default();
     let key = Key::Meta.encode();
     let value = record::seal(&key, meta);

@@ -52,6 +52,8 @@ crdt::marks! {
     BEGUN_UNDER_ANOTHER_EPOCH = "a group was first asked for under another epoch";
     BEHIND_A_REFUSAL = "entries arrive behind others that were refused";
     ID_IN_USE = "another message is sent under the id of one that stands";
+    COPY_RESTORED = "a copy of a store becomes the store of the region's next incarnation";
+    COPY_AHEAD_OF_OTHERS = "a copy holds of a replica that was closed earlier what nobody else does";
     CAUGHT_UP = "a replica that an epoch has admitted has what all others held";
     CAUGHT_UP_BUT_FOR_A_REFUSAL = "a peer has sent all it held, and some of it was refused";
     TAKEN_BEFORE = "a message that another region has taken is more than operators allow now";

@@ -28,6 +28,7 @@ mod refusals;
 mod refused_peers;
 mod repairs;
 mod residency;
+mod restored;
 mod rig;
 mod rights;
 mod rosters;

@@ -51,6 +51,13 @@ impl KeyRange {
         Self::of_prefix(from)
     }
 
+    /// What was heard about who has caught up.
+    pub(crate) fn caught_up() -> Self {
+        let mut from = KeyBytes::new();
+        prefix(&mut from, WHOLE_STORE, Table::CaughtUp);
+        Self::of_prefix(from)
+    }
+
     /// The log after that position.
     pub(crate) fn log_after(bucket: Bucket, after: Position) -> Self {
         Self::from(Key::Log(bucket, Position(after.0.saturating_add(1))), Self::table(bucket, Table::Log))

@@ -84,9 +84,18 @@ pub fn operators() -> SigningKey {
 
 /// The placement in its first epoch, with these replicas active. Regions 1 to 16 may hold it.
 pub fn first_epoch(active: BTreeMap<ReplicaId, VerifyingKey>) -> Placement {
+    no_epoch().follow(&first_statement(active)).unwrap()
+}
+
+/// The placement before its first epoch.
+fn no_epoch() -> Placement {
     let regions = (1..=16).map(RegionId).collect();
-    let before = Placement::new(WORLD, regions, operators().verifying_key());
-    before.follow(&EpochStatement::sign(&before, active, &operators())).unwrap()
+    Placement::new(WORLD, regions, operators().verifying_key())
+}
+
+/// What the operators say first.
+pub fn first_statement(active: BTreeMap<ReplicaId, VerifyingKey>) -> EpochStatement {
+    EpochStatement::sign(&no_epoch(), active, &operators())
 }
 
 pub fn config(region: usize, regions: usize) -> ShardConfig {
