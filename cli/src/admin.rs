@@ -1,5 +1,5 @@
 //! `archipelago admin`: what operators do with the cluster's keys, tokens and epochs (`epoch.rs`), with a token that these make in a region (`operate.rs`), and with the disk of a region
-//! that does not run (`at_rest.rs`, `residency/`).
+//! that does not run (`at_rest.rs`, `restore.rs`, `residency/`).
 //!
 //! What must always hold: a token names a placement that exists, is good for at most 30 days, and what a command prints is the only thing on stdout.
 
@@ -9,6 +9,7 @@ use crate::epoch::Epoch;
 use crate::failure::Failure;
 use crate::operate;
 use crate::residency;
+use crate::restore::Restore;
 use crate::token;
 use clap::{Args, Subcommand};
 use crdt::{DeviceId, UserId};
@@ -28,6 +29,7 @@ Examples:
   archipelago admin user u0001000000000001 --cluster demo --region us-east --home us-east
   archipelago admin features --cluster demo --region us-east --placement global --set posts=off
   archipelago admin verify --cluster demo --region ap-south --data data/ap-south
+  archipelago admin restore --cluster demo --region ap-south --data data/ap-south
   archipelago admin residency --cluster demo --region ap-south --data data/ap-south
 ";
 
@@ -68,6 +70,8 @@ enum Verb {
     Verify(at_rest::Verify),
     /// Make again what of a stopped region's tables is damaged and follows from its log, or show what would be
     Repair(at_rest::Repair),
+    /// Make copies of a region's stores the stores of its next incarnation, which an epoch has admitted
+    Restore(Restore),
     /// Count what lies on a stopped region's disk and whom it is about, and name what must not lie there
     Residency(residency::Residency),
     /// Lay the statements of all regions side by side, for an auditor
@@ -101,6 +105,7 @@ impl Admin {
             Verb::Features(features) => return features.run(),
             Verb::Verify(verify) => return verify.run(),
             Verb::Repair(repair) => return repair.run(),
+            Verb::Restore(restore) => return restore.run(),
             Verb::Residency(residency) => return residency.run(),
             Verb::ResidencyReport(report) => return report.run(),
         };

@@ -98,7 +98,11 @@ pub(crate) fn ask_items(
     read_items(answer).map_err(|what| unanswered(region, &what))
 }
 
-fn ask(
+/// What one region holds of a placement.
+///
+/// # Errors
+/// When it does not answer, refuses, or answers something else.
+pub(crate) fn ask(
     agent: &ureq::Agent,
     region: &ClusterRegion,
     placement: &ClusterPlacement,

@@ -6,7 +6,8 @@
 use crate::cluster_folder::ClusterFolder;
 use crate::failure::Failure;
 use clap::Args;
-use region::cluster::ClusterRegion;
+use crdt::RegionId;
+use region::cluster::{Cluster, ClusterRegion};
 use region::meta::{FORMAT, MetaRefused};
 use region::repair::{Repair as Repaired, repair};
 use region::store::{Store as _, StoreError};
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 use time::OffsetDateTime;
 
 /// Damages that are listed of each store.
-const DAMAGED_MAX: usize = 100;
+pub(crate) const DAMAGED_MAX: usize = 100;
 
 const VERIFY_EXAMPLES: &str = "\
 Examples:
@@ -83,6 +84,18 @@ impl Disk {
 
     /// Its stores, in this process's hands.
     pub(crate) fn open(&self) -> Result<Stopped, Failure> {
+        self.open_with(Stopped::open)
+    }
+
+    /// Those of its stores that are there.
+    pub(crate) fn open_found(&self) -> Result<Stopped, Failure> {
+        self.open_with(Stopped::open_found)
+    }
+
+    fn open_with(
+        &self,
+        open: impl FnOnce(&Path, &Cluster, RegionId) -> Result<Stopped, StoppedRefused>,
+    ) -> Result<Stopped, Failure> {
         let (folder, region) = self.region()?;
         if !self.data.is_dir() {
             return Err(Failure::NoFile {
@@ -90,7 +103,7 @@ impl Disk {
                 advice: "name the data folder that the region was started with",
             });
         }
-        Stopped::open(&self.data, &folder.cluster, region.id).map_err(not_opened)
+        open(&self.data, &folder.cluster, region.id).map_err(not_opened)
     }
 
     /// What can be told while a large store is read, to people.
@@ -152,7 +165,8 @@ impl Repair {
             let writes = self.apply && remains.is_empty() && !batch.is_empty();
             if writes {
                 refuse_older(store)?;
-                note(&self.disk.data, &store.name, &mended)?;
+                let records: Vec<String> = mended.iter().map(named).collect();
+                note(&self.disk.data, &store.name, "made_again", &json!(records))?;
                 store.store.commit(&batch).map_err(unreadable)?;
             } else if remains.is_empty() {
                 pending += mended.len();
@@ -195,12 +209,11 @@ fn refuse_older(store: &StoppedStore) -> Result<(), Failure> {
     )))
 }
 
-/// Notes, durably and before it is done, what is made again.
-fn note(data: &Path, placement: &str, mended: &[StoreError]) -> Result<(), Failure> {
+/// Notes, durably and before it is done, what is done to a store.
+pub(crate) fn note(data: &Path, placement: &str, what: &str, details: &Value) -> Result<(), Failure> {
     let path = data.join("repairs.jsonl");
     let at_s = OffsetDateTime::now_utc().unix_timestamp();
-    let records: Vec<String> = mended.iter().map(named).collect();
-    let line = json!({ "at_s": at_s, "placement": placement, "made_again": records });
+    let line = json!({ "at_s": at_s, "placement": placement, what: details });
     let written = OpenOptions::new().create(true).append(true).open(&path).and_then(|mut file| {
         writeln!(file, "{line}")?;
         file.sync_all()
@@ -208,7 +221,7 @@ fn note(data: &Path, placement: &str, mended: &[StoreError]) -> Result<(), Failu
     written.map_err(|reason| Failure::Disk { path, verb: "written", reason })
 }
 
-fn listed(damaged: &[StoreError]) -> String {
+pub(crate) fn listed(damaged: &[StoreError]) -> String {
     damaged.iter().map(|damage| format!("  {}\n", named(damage))).collect()
 }
 

@@ -20,6 +20,7 @@ mod operate;
 mod random;
 mod replay;
 mod residency;
+mod restore;
 mod run_region;
 mod sim;
 mod status;

@@ -1,4 +1,4 @@
-//! A region's stores while it does not run: opened for an operator who verifies or repairs them.
+//! A region's stores while it does not run: opened for an operator who verifies, repairs or restores them.
 //!
 //! What must always hold: the folder is locked as by the region itself, so the two never meet; no store is made or counted as started; a store of another region or
 //! placement, or of a format that this version does not read, is refused by name.
@@ -7,7 +7,7 @@ use crate::data_folder::{DataFolder, FolderRefused};
 use crate::engine::SharedMemory;
 use crate::store::RocksStore;
 use crdt::{PlacementId, RegionId, ReplicaId};
-use region::cluster::Cluster;
+use region::cluster::{Cluster, ClusterPlacement};
 use region::meta::{self, Expected, MetaRefused};
 use region::store::StoreError;
 use std::path::{Path, PathBuf};
@@ -71,17 +71,29 @@ impl Stopped {
     /// # Errors
     /// [`StoppedRefused`] when the region runs, or a store is missing or not its own.
     pub fn open(data: &Path, cluster: &Cluster, region: RegionId) -> Result<Self, StoppedRefused> {
-        let placements: Vec<_> = cluster.placements_of(region).collect();
-        let missing = |placement: &str| {
-            let folder = data.join(placement);
-            (!folder.join("CURRENT").exists()).then(|| StoppedRefused::NoStore {
-                placement: placement.to_owned(),
-                folder: data.to_path_buf(),
-            })
-        };
+        Self::open_those(data, cluster, region, true)
+    }
+
+    /// Opens those of them that are there, at least one.
+    ///
+    /// # Errors
+    /// The same, but that some may be missing.
+    pub fn open_found(data: &Path, cluster: &Cluster, region: RegionId) -> Result<Self, StoppedRefused> {
+        Self::open_those(data, cluster, region, false)
+    }
+
+    fn open_those(
+        data: &Path,
+        cluster: &Cluster,
+        region: RegionId,
+        all: bool,
+    ) -> Result<Self, StoppedRefused> {
+        let is_there = |placement: &&ClusterPlacement| data.join(&placement.name).join("CURRENT").exists();
+        let (placements, missing): (Vec<_>, Vec<_>) = cluster.placements_of(region).partition(is_there);
         // Before the folder is locked, which would make one that is not there.
-        if let Some(refused) = placements.iter().find_map(|placement| missing(&placement.name)) {
-            return Err(refused);
+        if let Some(missing) = missing.first().filter(|_| all || placements.is_empty()) {
+            let (placement, folder) = (missing.name.clone(), data.to_path_buf());
+            return Err(StoppedRefused::NoStore { placement, folder });
         }
         let folder = DataFolder::open(data)?;
         let memory = SharedMemory::new();
