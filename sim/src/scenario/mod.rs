@@ -136,6 +136,8 @@ pub struct Machines {
     pub pace: Pace,
     /// Seconds after which operators give a lost region new disks and admit it again; they never do if that is not said.
     pub replaced_after_s: Option<Amount>,
+    /// Seconds after which operators copy the disks of about half of the regions, again and again; a lost region's new disks then begin with the last copy. Never if that is not said.
+    pub copied_every_s: Option<Amount>,
 }
 
 /// How long what drives the cores takes.
@@ -378,6 +380,7 @@ impl Default for Machines {
             clock_off_ms: Amount::range(0, 10_000),
             pace: Pace::Irregular,
             replaced_after_s: None,
+            copied_every_s: None,
         }
     }
 }

@@ -89,6 +89,7 @@ pub fn draw(scenario: &Scenario, seed: u64) -> Script {
         length_us: begins_us + storm_us,
         healed_within_us: scenario.healed_within_s * 1_000_000,
         replaced_after_us: None,
+        copied_every_us: None,
         dark: Vec::new(),
         checks: scenario.checks.clone(),
         eu_regions: u16::try_from(scenario.topology.eu.len()).unwrap_or(u16::MAX),
@@ -103,6 +104,7 @@ pub fn draw(scenario: &Scenario, seed: u64) -> Script {
         faults: Vec::new(),
     };
     script.replaced_after_us = replaced_after_us(&mut lot, scenario);
+    script.copied_every_us = copied_every_us(&mut lot, scenario);
     script.dark = dark(&mut lot, scenario, &script.regions);
     script.ways = ways(&mut lot, scenario, &script.regions);
     script.devices = draw_people::devices(&mut lot, scenario, &script);
@@ -136,6 +138,13 @@ fn replaced_after_us(lot: &mut Lot, scenario: &Scenario) -> Option<u64> {
     let after = scenario.machines.replaced_after_s.as_ref()?;
     let never = lot.swarm && lot.dice("replaced").one_in(2);
     (!never).then(|| lot.amount("replaced_after_s", after) * 1_000_000)
+}
+
+/// How often operators make copies, if they do: where swarms are drawn, every other seed is without.
+fn copied_every_us(lot: &mut Lot, scenario: &Scenario) -> Option<u64> {
+    let every = scenario.machines.copied_every_s.as_ref()?;
+    let never = lot.swarm && lot.dice("copied").one_in(2);
+    (!never).then(|| lot.amount("copied_every_s", every).max(1) * 1_000_000)
 }
 
 /// Regions that come back last. At least two others are left, which see each other: where not every two do, there are none.

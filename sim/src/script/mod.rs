@@ -40,6 +40,9 @@ pub struct Script {
     /// How long operators take to give a lost region new disks, in microseconds, and to admit it again; none if they never do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced_after_us: Option<u64>,
+    /// How often operators copy the disks of about half of the regions, in microseconds; a lost region is given the last copy of its own. None if they make none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copied_every_us: Option<u64>,
     /// Regions that are cut off until the others have become whole without them.
     #[serde(default)]
     pub dark: Vec<u16>,

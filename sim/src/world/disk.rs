@@ -86,6 +86,18 @@ impl Disk {
         Self { name, ..Self::default() }
     }
 
+    /// One that holds a copy of another one, and a batch that was written to it since.
+    pub(crate) fn begun(name: String, copy: MemoryStore, batch: Batch) -> Self {
+        let mut disk = Self { durable: copy, ..Self::named(name) };
+        disk.durable.keep(batch);
+        disk
+    }
+
+    /// A copy of what it holds.
+    pub(crate) fn copied(&self) -> MemoryStore {
+        self.durable.clone()
+    }
+
     /// What reads see.
     pub(crate) fn view(&self) -> &dyn View {
         if self.failing.is_empty() { &self.durable } else { self }

@@ -17,6 +17,7 @@ mod ask;
 mod audience;
 mod bridges;
 mod clocks;
+mod copies;
 mod devices;
 pub(crate) mod dice;
 mod disk;
@@ -63,6 +64,7 @@ use crate::figures::Figures;
 use crate::page::Recorder;
 use crate::scenario::Pace;
 use crate::script::Script;
+use copies::Copies;
 use crdt::{DeviceId, RegionId};
 use devices::Device;
 use faults::Planned;
@@ -111,6 +113,8 @@ pub struct World {
     operators: Operators,
     /// How long operators take to give a lost region new disks, if they do.
     replaced_after_us: Option<u64>,
+    /// What operators have copied of its regions' disks.
+    copies: Copies,
     /// Letters in a shard's mailbox above which commands are refused as busy.
     mailbox_max: usize,
     /// Changes that wait for a session before it misses some.
@@ -134,6 +138,9 @@ impl World {
         world.mailbox_max = whole(script.limits.mailbox);
         world.changes_max = whole(script.limits.changes);
         world.replaced_after_us = script.replaced_after_us;
+        if let Some(every_us) = script.copied_every_us {
+            world.copy_every(every_us, script.length_us);
+        }
         world.service = match script.pace {
             Pace::Irregular => ServiceTimes::EXPLORING,
             Pace::Measured => ServiceTimes::MEASURED,
@@ -149,6 +156,7 @@ impl World {
     #[must_use]
     pub fn by_hand(seed: u64, regions: u16, told: bool) -> Self {
         let mut world = Self::of(seed, Layout::new(regions), told);
+        world.copies = Copies::kept();
         for from in world.layout.regions().to_vec() {
             for to in world.layout.regions().to_vec() {
                 if from != to {
@@ -183,6 +191,7 @@ impl World {
             liar: None,
             operators: Operators::of(&layout),
             replaced_after_us: None,
+            copies: Copies::default(),
             mailbox_max: 1_024,
             changes_max: 1_024,
             layout,
@@ -343,6 +352,7 @@ impl World {
             Event::SecondLifeEnds(region) => self.second_life_ends(region),
             Event::OperatorsClose(region) => self.operators_close(region),
             Event::OperatorsTell(region) => self.operators_tell(region),
+            Event::OperatorsCopy => self.operators_copy(),
             Event::OperatorsReplace(region) => self.operators_replace(region),
             Event::ProcessRuns(life) => self.process_runs(life),
         }

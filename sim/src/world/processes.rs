@@ -173,6 +173,7 @@ impl World {
             | Event::SecondLifeEnds(_)
             | Event::OperatorsClose(_)
             | Event::OperatorsTell(_)
+            | Event::OperatorsCopy
             | Event::OperatorsReplace(_)
             | Event::ProcessRuns(_) => None,
         }

@@ -85,6 +85,8 @@ pub(crate) enum Event {
     SecondLifeEnds(RegionId),
     /// Operators close a region that is lost.
     OperatorsClose(RegionId),
+    /// Operators make copies of disks.
+    OperatorsCopy,
     /// Operators give a lost region new disks.
     OperatorsReplace(RegionId),
     /// Operators tell of the epochs that are about that region, until they are followed.

@@ -207,6 +207,7 @@ impl World {
                 self.oracle.committed(now, id, &outcome.effects);
                 self.oracle.is_held(now, id, disk.holds(), &outcome.effects);
                 record_batch(&mut self.recorder, now, id, &outcome.effects);
+                self.copies.note(id, *placement, &outcome.effects);
                 kept.push((*placement, &outcome.effects));
             }
         }

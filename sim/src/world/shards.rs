@@ -282,6 +282,7 @@ impl World {
         self.oracle.committed(self.now, life.region, &outcome.effects);
         self.oracle.is_held(self.now, life.region, disk.holds(), &outcome.effects);
         record_batch(&mut self.recorder, self.now, life.region, &outcome.effects);
+        self.copies.note(life.region, placement, &outcome.effects);
         self.note_branches(life.region, placement, &outcome.effects);
         self.may_have_branched(life.region);
         self.oracle.written(life.region);

@@ -20,8 +20,11 @@
 
 use super::Oracle;
 use super::record::{DeviceFacts, Facts, IdentityNumber, Number};
+use crate::world::Moment;
 use crdt::{ConversationId, DeviceId, MessageId, PlacementId, RegionId, ReplicaId, UserId};
 use gateway_client::Event;
+use region::shard::Effect;
+use region::store::View;
 use std::collections::BTreeSet;
 
 /// Who lied, and to whom.
@@ -119,6 +122,26 @@ impl Oracle {
         self.record.forget_store(region);
         self.alone.forget_members(region);
         self.hidden.forget_store(region);
+    }
+
+    /// That region begins with a copy of what it had once: it has applied that, in that order.
+    pub(crate) fn begins_with(
+        &mut self,
+        at: Moment,
+        region: RegionId,
+        store: &dyn View,
+        durable: &[Vec<Effect>],
+    ) {
+        for effects in durable {
+            self.committed(at, region, effects);
+            for effect in effects {
+                if let Effect::Hidden { conversation, user, message } = effect {
+                    let mark = (*conversation, *user, (message.sender, message.message));
+                    self.hidden_stands(at, region, mark);
+                }
+            }
+        }
+        self.is_held(at, region, Some(store), &durable.concat());
     }
 
     fn counts_no_more(&mut self, region: RegionId) {

@@ -128,6 +128,10 @@ pub struct Marks {
     pub epochs: u64,
     /// A region that operators had admitted came to hold all that the others did.
     pub caught_up: u64,
+    /// Copies with which a region began another incarnation.
+    pub restored: u64,
+    /// Copies that were not taken, since they hold more of a closed replica than anybody counted with.
+    pub copies_refused: u64,
     /// Regions that were lost, because their hardware lied and was found out.
     pub lost: u64,
     /// Alarms about such regions.
@@ -277,6 +281,10 @@ impl Marks {
         self.versions_refused += other.versions_refused;
         self.second_lives += other.second_lives;
         self.fenced += other.fenced;
+        self.epochs += other.epochs;
+        self.caught_up += other.caught_up;
+        self.restored += other.restored;
+        self.copies_refused += other.copies_refused;
         self.lost += other.lost;
         self.alarms_about_lies += other.alarms_about_lies;
     }

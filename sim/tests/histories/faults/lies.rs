@@ -149,3 +149,75 @@ fn a_region_is_lost_twice_and_comes_back_twice() {
     talk(&mut world, group);
     healed(world);
 }
+
+/// What A alone held is on a copy of its disk, under the epoch that closes it and admits it anew: it stands again where it stood.
+#[test]
+fn what_a_lost_disk_alone_held_comes_back_with_a_copy_of_it() {
+    let (mut world, group) = islands();
+    world.replace_lost_after(3_000_000);
+    talk(&mut world, group);
+    world.cut_pair(A, B);
+    world.cut_pair(A, C);
+    world.pass(1_000_000);
+    let alone = world.post(device(1), group, "known to one region");
+    assert!(world.wait_until(2_000_000, |world| shows(world, 1, group, alone)));
+    let place = world.shown(device(1), group, alone);
+    world.pass(2_000_000);
+    world.copy(A);
+    strike(&mut world, Fault::Emptied { region: A, remembered: true }, 1_000_000);
+    assert!(world.wait_until(10_000_000, |world| world.lost().eq([A])));
+    world.mend_pair(A, B);
+    world.mend_pair(A, C);
+    assert!(world.wait_until(30_000_000, |world| world.marks().caught_up == 2));
+    assert_eq!((world.marks().restored, world.marks().copies_refused), (2, 0));
+    assert!(place.is_some_and(|place| place.dot.replica.region == A));
+    assert!(world.wait_until(10_000_000, |world| world.shown(device(3), group, alone) == place));
+    talk(&mut world, group);
+    healed(world);
+}
+
+#[test]
+fn one_copy_is_restored_twice_and_its_region_is_another_replica_each_time() {
+    let (mut world, group) = islands();
+    world.replace_lost_after(3_000_000);
+    talk(&mut world, group);
+    world.copy(A);
+    for life in 1..=2 {
+        talk(&mut world, group);
+        strike(&mut world, Fault::Emptied { region: A, remembered: true }, 1_000_000);
+        assert!(world.wait_until(60_000_000, |world| world.marks().lost == life), "it is found out");
+        assert!(world.wait_until(60_000_000, |world| world.marks().caught_up == 2 * life));
+        assert_eq!((world.marks().restored, world.marks().copies_refused), (2 * life, 0));
+    }
+    talk(&mut world, group);
+    healed(world);
+}
+
+/// It was closed for good before the copy came: what the heir has taken over does not count with what the copy has.
+#[test]
+fn a_copy_that_comes_too_late_with_more_than_others_have_is_not_taken() {
+    let (mut world, group) = islands();
+    world.replace_lost_after(20_000_000);
+    talk(&mut world, group);
+    world.cut_pair(A, B);
+    world.cut_pair(A, C);
+    world.pass(1_000_000);
+    let alone = world.post(device(1), group, "known to one region");
+    world.pass(2_000_000);
+    world.copy(A);
+    strike(&mut world, Fault::Emptied { region: A, remembered: true }, 1_000_000);
+    assert!(world.wait_until(10_000_000, |world| world.lost().eq([A])));
+    world.mend_pair(A, B);
+    world.mend_pair(A, C);
+    assert!(world.wait_until(60_000_000, |world| world.marks().caught_up == 2));
+    assert_eq!(
+        (world.marks().restored, world.marks().copies_refused),
+        (1, 1),
+        "of the other placement it holds nothing more"
+    );
+    assert!(
+        world.wait_until(10_000_000, |world| shows(world, 3, group, alone)),
+        "it had stood in its author's outbox"
+    );
+    healed(world);
+}
