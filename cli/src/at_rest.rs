@@ -161,7 +161,7 @@ impl Repair {
         for store in &mut stopped.stores {
             self.disk.begin("reading", store);
             let Repaired { batch, mended, remains } =
-                repair(&store.store, store.placement, DAMAGED_MAX).map_err(unreadable)?;
+                repair(&store.store, store.placement, DAMAGED_MAX, None).map_err(unreadable)?;
             let writes = self.apply && remains.is_empty() && !batch.is_empty();
             if writes {
                 refuse_older(store)?;

@@ -42,6 +42,7 @@ pub mod lag;
 pub mod limits;
 pub mod log_view;
 mod mend_document;
+pub mod mend_log;
 pub mod meta;
 mod note_peer;
 pub mod operate;

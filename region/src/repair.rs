@@ -1,18 +1,19 @@
-//! Repairs a store whose log is whole: every table that follows from the log, or from the registers, is made again.
+//! Repairs a store: every table that follows from the log, or from the registers, is made again.
 //!
 //! The log of a partition is what was said; its tables are what came of it. So a record of a table that is damaged, missing or too many can be had again from the
-//! log, through the very code that wrote it. What nothing else in the store repeats (the log itself, registers, cursors, what others acknowledged) cannot:
-//! it remains, by name, and such a store returns as a new incarnation.
+//! log, through the very code that wrote it. The log itself can be had from other regions ([`crate::mend_log`]). What nothing else in the store repeats (registers, cursors, what others
+//! acknowledged) cannot: it remains, by name, and such a store returns as a new incarnation.
 //!
 //! What must always hold:
 //! - A sound store is not changed, and a repaired one holds byte for byte what it would hold undamaged, but for members that are
 //!   folded at another moment, and which changes of a feed were made here, once that is lost.
-//! - The log and the registers are read and never written.
+//! - The registers are read and never written; of the log nothing is written that can be read.
 //! - What remains is what [`verify`] finds in the store as it would be, so nothing is called repaired that is not.
 //!
 //! It decides and writes nothing: the batch is for the caller, whose word it needs. Memory: as verification takes, and the batch.
 
 use crate::keys::{Key, KeyRange};
+use crate::mend_log::{self, Given};
 use crate::overlay::Overlay;
 use crate::partition;
 use crate::record::{self, MembershipRecord, ReachRecord, damaged};
@@ -33,13 +34,23 @@ pub struct Repair {
     pub remains: Vec<StoreError>,
 }
 
-/// Works out how to repair a store of that placement; names up to `damaged_max` damages that remain (at least one).
+/// Works out how to repair a store of that placement, with what other regions have given for its log; names up to `damaged_max` damages that remain (at least one).
 ///
 /// # Errors
 /// [`StoreError`] when the store cannot be read at all.
-pub fn repair(view: &dyn View, placement: PlacementId, damaged_max: usize) -> Result<Repair, StoreError> {
-    let mut mended = Mended { overlay: Overlay::new(view), named: Vec::new() };
+pub fn repair(
+    view: &dyn View,
+    placement: PlacementId,
+    damaged_max: usize,
+    given: Option<&Given<'_>>,
+) -> Result<Repair, StoreError> {
     let buckets = partition::buckets(view)?;
+    let (mut log, mut named) = (Overlay::new(view), Vec::new());
+    for (bucket, given) in buckets.iter().zip(std::iter::repeat(given)) {
+        let Some(given) = given else { break };
+        mend_log::mend(&mut log, PartitionId { placement, bucket: *bucket }, given, &mut named)?;
+    }
+    let mut mended = Mended { overlay: Overlay::new(&log), named };
     for bucket in &buckets {
         let partition = PartitionId { placement, bucket: *bucket };
         // What cannot be made again is found by the verification below.
@@ -49,8 +60,15 @@ pub fn repair(view: &dyn View, placement: PlacementId, damaged_max: usize) -> Re
         skip_damage(mended.memberships(*bucket))?;
         skip_damage(mended.hidden(*bucket))?;
     }
+    for (key, _) in log.batch.writes() {
+        skip_damage(mended.to_be_cut(key))?;
+    }
     let remains = verify::verify(&mended.overlay, placement, damaged_max)?.damaged;
-    Ok(Repair { batch: mended.overlay.batch, mended: mended.named, remains })
+    let Mended { overlay, named: mended } = mended;
+    let tables = overlay.batch;
+    let mut batch = log.batch;
+    batch.append(tables);
+    Ok(Repair { batch, mended, remains })
 }
 
 fn skip_damage(result: Result<(), StoreError>) -> Result<(), StoreError> {
@@ -165,6 +183,24 @@ impl Mended<'_> {
             self.overlay.batch.delete(key);
         }
         failure.map_or(Ok(()), Err)
+    }
+
+    /// A text that came back with the log, though its message is deleted, is to be cut once more.
+    fn to_be_cut(&mut self, key: &[u8]) -> Result<(), StoreError> {
+        let Some(Key::Log(bucket, position)) = Key::decode(key) else { return Ok(()) };
+        let entry = partition::entry(&self.overlay, bucket, position, "the log")?;
+        let (envelope, _) = partition::decode(bucket, position, &entry)?;
+        let message = envelope.target.unwrap_or_else(|| envelope.identity());
+        let amendments = partition::amendments(&self.overlay, envelope.conversation, message)?;
+        let uncut = Key::Uncut(envelope.conversation, message.sender, message.message).encode();
+        if entry.payload.is_some()
+            && envelope.kind.may_be_cut()
+            && amendments.is_some_and(|amendments| amendments.is_deleted())
+            && self.overlay.get(&uncut)?.is_none()
+        {
+            self.put(&uncut, record::seal(&uncut, &()), "its text has come back with the log");
+        }
+        Ok(())
     }
 
     /// By message, from whom it is hidden.

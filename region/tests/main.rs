@@ -21,6 +21,7 @@ mod histories;
 mod journey;
 mod lags;
 mod log_reads;
+mod mended_logs;
 mod operators;
 mod pins;
 mod reading;

@@ -28,7 +28,7 @@ fn table_of(damage: &StoreError) -> &'static str {
 
 /// The harmed store, repaired; and what that left.
 fn repaired(harmed: &MemoryStore) -> (MemoryStore, Repair) {
-    let repair = repair(harmed, WORLD, 10).unwrap();
+    let repair = repair(harmed, WORLD, 10, None).unwrap();
     for (key, _) in repair.batch.writes() {
         assert!(![LOG, REGISTERS].contains(&key[2]), "it writes {}", hexadecimal(key));
     }
@@ -47,13 +47,13 @@ fn differences(one: &MemoryStore, other: &MemoryStore) -> Vec<String> {
     records(one).symmetric_difference(&records(other)).map(|(key, _)| hexadecimal(key)).collect()
 }
 
-fn equal(one: &MemoryStore, other: &MemoryStore) {
+pub(crate) fn equal(one: &MemoryStore, other: &MemoryStore) {
     assert_eq!(differences(one, other), Vec::<String>::new());
 }
 
 #[test]
 fn a_sound_store_needs_nothing() {
-    assert_eq!(repair(&store(), WORLD, 10).unwrap(), Repair::default());
+    assert_eq!(repair(&store(), WORLD, 10, None).unwrap(), Repair::default());
 }
 
 #[test]

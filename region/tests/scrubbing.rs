@@ -46,7 +46,7 @@ fn damage_is_told_until_it_is_gone() {
         assert!(damaged.iter().any(|damage| damage.contains(&hexadecimal(key))), "{damaged:?}");
         assert!(scrub.damaged() > 0);
         let mut mended = harmed.clone();
-        let repair = repair(&harmed, WORLD, 1).unwrap();
+        let repair = repair(&harmed, WORLD, 1, None).unwrap();
         mended.commit(&repair.batch).unwrap();
         read_all(&mut scrub, &mended);
         assert_eq!(scrub.damaged() == 0, repair.remains.is_empty());

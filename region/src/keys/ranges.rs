@@ -85,6 +85,11 @@ impl KeyRange {
         Self::table(bucket, Table::Members)
     }
 
+    /// Where each operation stands in the log.
+    pub(crate) fn dots(bucket: Bucket) -> Self {
+        Self::table(bucket, Table::Dots)
+    }
+
     /// The chains of all origins.
     pub(crate) fn chains(bucket: Bucket) -> Self {
         Self::table(bucket, Table::Chains)

@@ -113,6 +113,11 @@ impl Batch {
         self.writes.insert(key.into(), None);
     }
 
+    /// Does what another one does, behind it.
+    pub fn append(&mut self, later: Self) {
+        self.writes.extend(later.writes);
+    }
+
     /// The writes in key order; none is a removal.
     pub fn writes(&self) -> impl Iterator<Item = (&StoreKey, Option<&Bytes>)> {
         self.writes.iter().map(|(key, value)| (key, value.as_ref()))

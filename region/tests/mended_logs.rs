@@ -1,0 +1,234 @@
+//! Logs of which a record was lost, mended with what other regions hold of it.
+//!
+//! What must always hold: whatever record of a log is lost that others hold, it comes back byte for byte; of what others say nothing is believed that the chain, the payload's digest and
+//! the origin's signature do not bear out.
+
+use crate::damage::with;
+use crate::repairs::equal;
+use crate::rig::{WORLD, World, create, group, key, message, post, user};
+use bytes::Bytes;
+use crdt::Identity;
+use ed25519_dalek::SigningKey;
+use region::command::{Command, Wish};
+use region::mend_log::{Given, lost};
+use region::repair::{Repair, repair};
+use region::shard::Input;
+use region::store::{MemoryStore, Store as _, StoreError};
+use region::verify;
+use replication::commit::Commit;
+use replication::log::LogView as _;
+use replication::signature::Ed25519;
+
+const LOG: u8 = 1;
+const UNCUT: u8 = 20;
+
+fn amend(number: u128, of: (u64, u128), wish: Wish) -> Command {
+    let target = Identity { sender: user(of.0), message: message(of.1) };
+    Command::Amend { conversation: group(1), command: message(number), target, wish, seen: None }
+}
+
+/// Three regions that have said this and that in turns, some of it in commits of several operations.
+fn world() -> World {
+    let mut world = World::new(3);
+    world.greet();
+    world.ask(0, 1, create(group(1), 1, &[1, 2, 3])).unwrap();
+    world.calm();
+    for round in 0..3_u128 {
+        for at in 0..3 {
+            let number = 10 + round * 10 + at as u128;
+            let said = post(group(1), number, "something");
+            world.ask(at, at as u64 + 1, said).unwrap();
+        }
+        let several = (0..3).map(|more| post(group(1), 100 + round * 10 + more, "several at once"));
+        let several: Vec<Input> = several.map(|said| world.command(1, said)).collect();
+        world.step(0, several);
+        world.ask(0, 1, amend(200 + round, (1, 10 + round * 10), Wish::Edit("edited".into()))).unwrap();
+        world.calm();
+    }
+    world
+}
+
+fn log_of(store: &MemoryStore) -> Vec<(region::store::StoreKey, Bytes)> {
+    let log = store.records().filter(|(key, _)| key[2] == LOG);
+    log.map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+/// What the second and the third region hold of what the first has lost.
+fn commits(world: &World, harmed: &MemoryStore) -> Vec<Commit> {
+    let mut found = Vec::new();
+    for (partition, dot) in lost(harmed, WORLD, 100).unwrap() {
+        for at in [1, 2] {
+            let (from, to) = (dot.sequence, dot.sequence);
+            found.extend(world.log(at).find(partition, dot.replica, from, to, 1).unwrap());
+        }
+    }
+    found
+}
+
+/// The first region's harmed store, mended with those commits; its log is written to only where it could not be read.
+fn mended(
+    world: &World,
+    harmed: &MemoryStore,
+    commits: &[Commit],
+    own: &SigningKey,
+) -> (MemoryStore, Repair) {
+    let config = &world.regions[0].config;
+    let given =
+        Given { commits, placement: &config.placement, own: (config.replica, own), signatures: &Ed25519 };
+    let repair = repair(harmed, WORLD, 10, Some(&given)).unwrap();
+    let mut mended = harmed.clone();
+    mended.commit(&repair.batch).unwrap();
+    assert_eq!(verify::verify(&mended, WORLD, 10).unwrap().damaged, repair.remains);
+    (mended, repair)
+}
+
+#[test]
+fn whatever_is_lost_of_a_log_comes_back_byte_for_byte_alone_and_with_its_neighbours() {
+    let world = world();
+    let store = &world.regions[0].store;
+    let log = log_of(store);
+    for at in 0..log.len() {
+        for many in 1..=3 {
+            let harmed = with(store, |batch| {
+                for (number, (key, value)) in log[at..].iter().take(many).enumerate() {
+                    let mut flipped = value.to_vec();
+                    flipped[number] ^= 0x10;
+                    if (at + number) % 2 == 0 {
+                        batch.delete(key.clone())
+                    } else {
+                        batch.put(key.clone(), flipped.into())
+                    }
+                }
+            });
+            let commits = commits(&world, &harmed);
+            let (mended, Repair { remains, .. }) = mended(&world, &harmed, &commits, &key(0));
+            assert_eq!(remains, [], "{many} from {at} of {}", log.len());
+            equal(&mended, store);
+        }
+    }
+}
+
+#[test]
+fn nothing_is_lost_from_a_sound_log_and_nothing_is_written_to_it() {
+    let world = world();
+    let store = &world.regions[0].store;
+    assert_eq!(lost(store, WORLD, 10).unwrap(), []);
+    assert_eq!(mended(&world, store, &[], &key(0)).1, Repair::default());
+}
+
+/// Bridges join neighbouring commits, so that the others may have no signature where this log has one.
+#[test]
+fn where_a_commit_ends_in_this_log_alone_its_own_region_signs_anew_and_nobody_else_can() {
+    let mut world = world();
+    for (at, number) in [(0, 300), (0, 301), (1, 310), (1, 311)] {
+        world.ask(at, 1, post(group(1), number, "one by one")).unwrap();
+    }
+    world.calm();
+    let store = world.regions[0].store.clone();
+    let partition = group(1).partition();
+    for (at, is_own) in [(0, true), (1, false)] {
+        let origin = world.regions[at].config.replica;
+        let end = world.log(0).state(partition).unwrap().applied.get(origin);
+        let [first, second] = [end.0 - 1, end.0].map(|number| {
+            let number = crdt::Sequence(number);
+            world.log(1).find(partition, origin, number, number, 1).unwrap().remove(0)
+        });
+        let operations = [first.operations.clone(), second.operations.clone()].concat();
+        let joined = Commit { operations, first: first.first, ..second };
+        let posted = log_of(&store);
+        let named = |(key, _): &&(region::store::StoreKey, Bytes)| {
+            let harmed = with(&store, |batch| batch.delete(key.clone()));
+            lost(&harmed, WORLD, 9)
+                .unwrap()
+                .iter()
+                .any(|(_, dot)| (dot.replica, dot.sequence) == (origin, first.first))
+        };
+        let (key_of_it, _) = posted.iter().find(named).unwrap();
+        let harmed = with(&store, |batch| batch.delete(key_of_it.clone()));
+        let (again, Repair { remains, .. }) = mended(&world, &harmed, &[joined], &key(0));
+        if is_own {
+            assert_eq!(remains, []);
+            equal(&again, &store);
+            let wrong = mended(&world, &harmed, &[first.clone()], &key(7)).1;
+            assert_eq!(wrong.remains, [], "theirs is right");
+        } else {
+            assert!(!remains.is_empty(), "it is not its to sign");
+        }
+    }
+}
+
+#[test]
+fn what_does_not_fit_the_chain_the_digest_or_the_signature_is_not_taken() {
+    let world = world();
+    let store = &world.regions[0].store;
+    let mut tried = 0;
+    for (key_of_it, _) in log_of(store) {
+        let harmed = with(store, |batch| batch.delete(key_of_it.clone()));
+        let right = commits(&world, &harmed);
+        let index = |commit: &Commit| {
+            let [(_, dot)] = lost(&harmed, WORLD, 9).unwrap()[..] else { panic!("one is lost") };
+            (dot.sequence.0 - commit.first.0) as usize
+        };
+        let forge = |change: &dyn Fn(&mut Commit, usize)| {
+            let mut forged = right.clone();
+            forged.iter_mut().for_each(|commit| change(commit, index(commit)));
+            !mended(&world, &harmed, &forged, &key(7)).1.remains.is_empty()
+        };
+        let flip = |bytes: &Bytes| {
+            let mut flipped = bytes.to_vec();
+            let last = flipped.len() - 1;
+            flipped[last] ^= 1;
+            Bytes::from(flipped)
+        };
+        assert!(forge(&|commit, at| commit.operations[at].envelope = flip(&commit.operations[at].envelope)));
+        assert!(forge(&|commit, at| {
+            let payload = commit.operations[at].payload.as_ref().map(flip);
+            commit.operations[at].payload = payload;
+        }));
+        // Where it ends no commit no signature is taken.
+        let ends = |commit: &&Commit| index(commit) + 1 == commit.operations.len();
+        if right.iter().any(|commit| ends(&commit)) {
+            assert!(forge(&|commit, _| commit.signature[7] ^= 1));
+            tried += 1;
+        }
+    }
+    assert!(tried > 5);
+}
+
+#[test]
+fn a_deleted_text_that_another_region_has_not_cut_yet_is_cut_once_more() {
+    let mut world = world();
+    let before = world.regions[1].store.clone();
+    world.ask(0, 1, amend(400, (1, 10), Wish::Delete)).unwrap();
+    world.calm();
+    let store = world.regions[0].store.clone();
+    let mut came_back = 0;
+    for (key_of_it, _) in log_of(&store) {
+        let harmed = with(&store, |batch| batch.delete(key_of_it.clone()));
+        let [(partition, dot)] = lost(&harmed, WORLD, 9).unwrap()[..] else { panic!("one is lost") };
+        let view: &dyn region::store::View = &before;
+        let log = region::log_view::StoreLog::new(world.regions[1].config.replica.region, [(WORLD, view)]);
+        let commits = log.find(partition, dot.replica, dot.sequence, dot.sequence, 1).unwrap();
+        if commits.is_empty() {
+            continue; // said since
+        }
+        let (mended, Repair { remains, mended: named, .. }) = mended(&world, &harmed, &commits, &key(0));
+        assert_eq!(remains, []);
+        let uncut = |store: &MemoryStore| store.records().filter(|(key, _)| key[2] == UNCUT).count();
+        if uncut(&mended) == 0 {
+            equal(&mended, &store);
+            continue;
+        }
+        came_back += 1;
+        assert!(
+            named.iter().any(|name| matches!(name, StoreError::Damaged { table: "uncut", .. })),
+            "{named:?}"
+        );
+        world.regions[0].store = mended;
+        world.reopen(0);
+        world.step(0, vec![Input::Tick]);
+        assert_eq!(uncut(&world.regions[0].store), 0);
+        assert_eq!(log_of(&world.regions[0].store), log_of(&store), "as it was cut before");
+    }
+    assert_eq!(came_back, 2, "the text and its edit");
+}
