@@ -1,12 +1,15 @@
-//! Asking regions what they hold, over their admin addresses: `GET /v1/state` of each placement, and `GET /v1/items` of a conversation that differs.
+//! Asking regions what they hold, over their admin addresses: `GET /v1/state` of each placement, `GET /v1/items` of a conversation that differs, and `GET /v1/operations` for a log
+//! that has lost some.
 //!
 //! What must always hold: a region that does not answer in time is an error that names it and its address, and an answer that was cut
 //! short is an error too; neither is ever taken for an empty store.
 
 use crate::cluster_folder::ClusterFolder;
 use crate::failure::Failure;
-use crdt::{ConversationId, Dot, PartitionId, PlacementId, RegionId};
+use crdt::{ConversationId, Dot, PartitionId, PlacementId, RegionId, Sequence};
 use region::cluster::{ClusterPlacement, ClusterRegion};
+use region::read_toml::{all_bytes_of_hex, bytes_of_hex};
+use replication::commit::{Commit, OperationBytes};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io::BufReader;
@@ -49,6 +52,67 @@ enum Line {
 
 /// Items of one conversation that are held in memory to be compared: some 300 bytes each.
 const ITEMS_MAX: usize = 1_000_000;
+
+/// The commit that holds an operation, as a region has it.
+#[derive(Debug, Deserialize)]
+struct Given {
+    commit: Option<GivenCommit>,
+}
+
+#[derive(Debug, Deserialize)]
+struct GivenCommit {
+    origin: String,
+    first: u64,
+    operations: Vec<GivenOperation>,
+    signature: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct GivenOperation {
+    envelope: String,
+    payload: Option<String>,
+}
+
+/// The commit that holds an operation in one region, for another one whose log has lost it; none if it is not there.
+///
+/// # Errors
+/// When the region does not answer, refuses, or answers something else.
+pub(crate) fn ask_operation(
+    agent: &ureq::Agent,
+    (region, for_region): (&ClusterRegion, &ClusterRegion),
+    (placement, partition, dot): (&ClusterPlacement, PartitionId, Dot),
+    token: &str,
+) -> Result<Option<Commit>, Failure> {
+    let (placement, of) = (&placement.name, &for_region.name);
+    // The only character of an id that means something in a query.
+    let (partition_id, dot) = (partition.to_string().replace('/', "%2F"), dot.to_string());
+    let path = format!("/v1/operations?placement={placement}&partition={partition_id}&dot={dot}&region={of}");
+    let answer = get(agent, region, &path, token)?;
+    let not_understood =
+        |what: &dyn std::fmt::Display| unanswered(region, &format!("its answer is not understood: {what}"));
+    let given: Given = serde_json::from_reader(answer).map_err(|error| not_understood(&error))?;
+    let Some(commit) = given.commit else { return Ok(None) };
+    commit.read(partition).map(Some).ok_or_else(|| not_understood(&"its commit is none"))
+}
+
+impl GivenCommit {
+    fn read(self, partition: PartitionId) -> Option<Commit> {
+        let operations = self.operations.iter().map(|given| {
+            let payload = match &given.payload {
+                Some(payload) => Some(all_bytes_of_hex(payload)?.into()),
+                None => None,
+            };
+            Some(OperationBytes { envelope: all_bytes_of_hex(&given.envelope)?.into(), payload })
+        });
+        Some(Commit {
+            partition,
+            origin: self.origin.parse().ok()?,
+            first: Sequence(self.first),
+            operations: operations.collect::<Option<_>>()?,
+            signature: bytes_of_hex(&self.signature)?,
+        })
+    }
+}
 
 fn read_items(answer: impl std::io::BufRead) -> Result<BTreeMap<String, String>, String> {
     let mut items = BTreeMap::new();

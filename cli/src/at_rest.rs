@@ -3,16 +3,19 @@
 //! What must always hold: nothing is written without `--apply`, nor to a store of which something would stay damaged; what was written is noted in the data
 //! folder (`repairs.jsonl`), a line a store.
 
+use crate::ask_for_lost::ask_for;
 use crate::cluster_folder::ClusterFolder;
 use crate::failure::Failure;
 use clap::Args;
 use crdt::RegionId;
 use region::cluster::{Cluster, ClusterRegion};
-use region::meta::{FORMAT, MetaRefused};
+use region::mend_log::{Given, lost};
+use region::meta::{self, FORMAT, MetaRefused};
 use region::repair::{Repair as Repaired, repair};
 use region::store::{Store as _, StoreError};
 use region::verify::{Verified, verify};
 use region_rocks::stopped::{Stopped, StoppedRefused, StoppedStore};
+use replication::signature::Ed25519;
 use serde_json::{Value, json};
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -31,7 +34,11 @@ const REPAIR_EXAMPLES: &str = "\
 Examples:
   archipelago admin repair --cluster demo --region ap-south --data data/ap-south
   archipelago admin repair --cluster demo --region ap-south --data data/ap-south --apply
+  archipelago admin repair --cluster demo --region ap-south --data data/ap-south --from-others --apply
 ";
+
+/// Operations of a log that other regions are asked for at a time; more need a copy, or a new incarnation.
+const LOST_MAX: usize = 10_000;
 
 /// Whose disk.
 #[derive(Debug, Args)]
@@ -64,6 +71,9 @@ pub(crate) struct Verify {
 pub(crate) struct Repair {
     #[command(flatten)]
     disk: Disk,
+    /// Ask the other regions for what the log has lost
+    #[arg(long)]
+    from_others: bool,
     /// Write it
     #[arg(long)]
     apply: bool,
@@ -155,13 +165,13 @@ impl Repair {
     /// # Errors
     /// [`Failure::Degraded`] when something stays damaged, or nothing was written yet; when the stores cannot be opened, read or written.
     pub(crate) fn run(&self) -> Result<(), Failure> {
+        let (folder, region) = self.disk.region()?;
         let mut stopped = self.disk.open()?;
         let (mut found, mut text) = (Vec::new(), String::new());
         let (mut pending, mut beyond) = (0, 0);
         for store in &mut stopped.stores {
             self.disk.begin("reading", store);
-            let Repaired { batch, mended, remains } =
-                repair(&store.store, store.placement, DAMAGED_MAX, None).map_err(unreadable)?;
+            let Repaired { batch, mended, remains } = self.work_out(&folder, &region, store)?;
             let writes = self.apply && remains.is_empty() && !batch.is_empty();
             if writes {
                 refuse_older(store)?;
@@ -191,10 +201,45 @@ impl Repair {
             (0, pending) => Err(Failure::Degraded(format!(
                 "nothing was written; `--apply` makes these {pending} records again"
             ))),
-            (beyond, _) => Err(Failure::Degraded(format!(
-                "{beyond} records cannot be made again from what the store holds, and nothing was written to it: keep the disk, and let the region return as a new incarnation (docs/operations/a-region-is-lost.md)"
-            ))),
+            (beyond, _) => {
+                let what = if self.from_others {
+                    "from what the store and the other regions hold"
+                } else {
+                    "from what the store holds"
+                };
+                let then = if self.from_others {
+                    "keep the disk, and let the region return as a new incarnation (docs/operations/a-region-is-lost.md)"
+                } else {
+                    "`--from-others` asks the other regions for what the log has lost"
+                };
+                Err(Failure::Degraded(format!(
+                    "{beyond} records cannot be made again {what}, and nothing was written to it: {then}"
+                )))
+            }
         }
+    }
+
+    /// What can be made again of a store, with what others give if they are to be asked.
+    fn work_out(
+        &self,
+        folder: &ClusterFolder,
+        region: &ClusterRegion,
+        store: &StoppedStore,
+    ) -> Result<Repaired, Failure> {
+        let (of, view) = (store.placement, &store.store);
+        let repaired = |given: Option<&Given<'_>>| repair(view, of, DAMAGED_MAX, given).map_err(unreadable);
+        if !self.from_others {
+            return repaired(None);
+        }
+        let lost = lost(view, of, LOST_MAX).map_err(unreadable)?;
+        let placement = folder.placement(&store.name)?;
+        let current = folder.current_epoch(placement)?;
+        let say = |what: &str| eprintln!("{what}");
+        let commits = ask_for(&lost, folder, (region, placement), &current, say)?;
+        let Some(own) = meta::read(view).ok().flatten() else { return repaired(None) };
+        let key = folder.replica_key(&region.name)?;
+        let own = (own.replica, &key);
+        repaired(Some(&Given { commits: &commits, placement: &current, own, signatures: &Ed25519 }))
     }
 }
 

@@ -4,6 +4,7 @@
 //! never a stack trace; the exit code is one of [`failure::Code`].
 
 mod admin;
+mod ask_for_lost;
 mod ask_region;
 mod at_rest;
 mod bench;

@@ -7,9 +7,10 @@
 mod tampered;
 mod two_regions;
 
+use gateway_client_net::{ClientHandle, Event};
 use serde_json::Value;
 use tampered::{LOG, META, TIMELINE, change, flip, forge};
-use two_regions::{ISLE, TwoRegions, global_of, wait_until};
+use two_regions::{ISLE, TwoRegions, global_of, wait_for, wait_until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flipped_bit_is_found_named_and_repaired_from_the_log() {
@@ -82,13 +83,73 @@ async fn a_damaged_log_is_named_and_nothing_is_written() {
     regions.end(1);
     flip(&regions, 1, LOG);
     let (code, shown, said) = regions.at_rest(1, "repair", &["--apply"]);
-    assert!(code == Some(3) && said.contains("return as a new incarnation"), "{said}");
+    assert!(code == Some(3) && said.contains("`--from-others` asks"), "{said}");
     assert_eq!(global_of(&shown)["written"], Value::Bool(false));
     assert!(global_of(&shown)["remains"][0].as_str().unwrap().starts_with("log "), "{shown}");
     assert!(!regions.path().join("data/west/repairs.jsonl").exists());
+    // East is stopped too: nobody has it.
+    regions.end(0);
+    let (code, _, said) = regions.at_rest(1, "repair", &["--from-others", "--apply"]);
+    assert!(code == Some(3) && said.contains("return as a new incarnation"), "{said}");
+    assert!(said.contains("region east at"), "who does not answer is named: {said}");
     let nowhere = ["admin", "verify", "--cluster", "demo", "--region", "west", "--data", "nowhere"];
     assert_eq!(regions.try_run(&nowhere).status.code(), Some(4));
     assert!(!regions.path().join("nowhere").exists(), "nothing is made");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_log_is_mended_from_a_healthy_region_and_its_users_notice_nothing() {
+    let mut regions = TwoRegions::start();
+    regions.write().await;
+    regions.wait_until_equal();
+    let (at_east, mut told) = ClientHandle::connect(regions.device(0, 0xa11ce, 2));
+    wait_for(&mut told, |event| matches!(event, Event::SignedIn { .. })).await;
+    regions.end(1);
+    flip(&regions, 1, LOG);
+    let (code, shown, _) = regions.at_rest(1, "verify", &[]);
+    assert_eq!(code, Some(3));
+    let damaged = global_of(&shown)["damaged"][0].as_str().unwrap();
+    assert!(damaged.starts_with("log "), "{shown}");
+    let (code, shown, said) = regions.at_rest(1, "repair", &["--from-others"]);
+    assert!(code == Some(3) && said.contains("nothing was written"), "{said}");
+    let made_again = global_of(&shown)["made_again"][0].as_str().unwrap();
+    assert!(made_again.contains("another region has it"), "{shown}");
+    // Meanwhile people go on where all is well.
+    let meanwhile = at_east.send(ISLE, "meanwhile".into(), None).await.unwrap();
+    wait_for(
+        &mut told,
+        |event| matches!(event, Event::Acknowledged { command, .. } if *command == meanwhile),
+    )
+    .await;
+    assert_eq!(regions.at_rest(1, "repair", &["--from-others", "--apply"]).0, Some(0));
+    let noted = std::fs::read_to_string(regions.path().join("data/west/repairs.jsonl")).unwrap();
+    assert!(noted.contains("another region has it"), "{noted}");
+    assert_eq!(regions.at_rest(1, "verify", &[]).0, Some(0));
+    regions.start_again(1);
+    regions.wait_until_equal();
+    wait_for(&mut told, |event| matches!(event, Event::Stable { command, .. } if *command == meanwhile))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operations_are_given_to_regions_of_their_placement_alone() {
+    let regions = TwoRegions::start();
+    regions.write().await;
+    let ask = |region: &str, placement: &str, partition: &str| {
+        let token = regions.run(&["admin", "operator-token", "--cluster", "demo"]);
+        let url = format!(
+            "http://{}/v1/operations?placement={placement}&partition={partition}&dot=r1.0000000000000001:1&region={region}",
+            regions.admins[0]
+        );
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let answer = agent.get(&url).header("authorization", format!("Bearer {token}")).call().unwrap();
+        answer.status().as_u16()
+    };
+    assert_eq!(ask("west", "global", "p1%2F3"), 200);
+    assert_eq!(ask("west", "local", "p2%2F3"), 403);
+    assert_eq!(ask("nowhere", "global", "p1%2F3"), 403);
+    assert_eq!(ask("west", "global", "p2%2F3"), 400);
+    assert_eq!(ask("west", "global", "p1%2F1024"), 400);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -26,6 +26,7 @@ use crdt::{
     Identity, Kind, Membership, MessageId, PartitionId, PlacementId, Receipt, RegionId, ReplicaId,
     StateDigest, Timestamp, UserId, VersionVector, Visibility,
 };
+use replication::commit::Commit;
 use replication::placement::Placement;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -137,6 +138,12 @@ pub fn partition(view: &dyn View, partition: PartitionId) -> Result<PartitionExp
         kept: partition::reach(view, partition.bucket)?.digest,
         stable: read::stable(view, partition)?,
     })
+}
+
+/// The commit that holds an operation, as this region has it; none if it is not here.
+pub fn commit(view: &dyn View, partition: PartitionId, dot: Dot) -> Result<Option<Commit>, StoreError> {
+    let Some(position) = partition::position_of(view, partition.bucket, dot)? else { return Ok(None) };
+    Ok(partition::commit_at(view, partition, position)?.map(|logged| logged.commit))
 }
 
 /// Calls `visit` for each message of the placement, by bucket, conversation and place, until it breaks.

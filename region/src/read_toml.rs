@@ -303,20 +303,22 @@ pub(crate) fn is_name(text: &str) -> bool {
 /// `N` bytes in lower-case hexadecimal.
 #[must_use]
 pub fn bytes_of_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    all_bytes_of_hex(text)?.try_into().ok()
+}
+
+/// However many bytes in lower-case hexadecimal.
+#[must_use]
+pub fn all_bytes_of_hex(text: &str) -> Option<Vec<u8>> {
     let digit = |byte: u8| match byte {
         b'0'..=b'9' => Some(byte - b'0'),
         b'a'..=b'f' => Some(byte - b'a' + 10),
         _ => None,
     };
-    let pairs: Option<Vec<u8>> = text
-        .as_bytes()
-        .chunks(2)
-        .map(|pair| match pair {
-            [high, low] => Some((digit(*high)? << 4) | digit(*low)?),
-            _ => None,
-        })
-        .collect();
-    pairs?.try_into().ok()
+    let byte = |pair: &[u8]| match pair {
+        [high, low] => Some((digit(*high)? << 4) | digit(*low)?),
+        _ => None,
+    };
+    text.as_bytes().chunks(2).map(byte).collect()
 }
 
 /// Bytes as lower-case hexadecimal.

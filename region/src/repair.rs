@@ -61,7 +61,7 @@ pub fn repair(
         skip_damage(mended.hidden(*bucket))?;
     }
     for (key, _) in log.batch.writes() {
-        skip_damage(mended.to_be_cut(key))?;
+        skip_damage(mended.cut_once_more(key))?;
     }
     let remains = verify::verify(&mended.overlay, placement, damaged_max)?.damaged;
     let Mended { overlay, named: mended } = mended;
@@ -186,7 +186,7 @@ impl Mended<'_> {
     }
 
     /// A text that came back with the log, though its message is deleted, is to be cut once more.
-    fn to_be_cut(&mut self, key: &[u8]) -> Result<(), StoreError> {
+    fn cut_once_more(&mut self, key: &[u8]) -> Result<(), StoreError> {
         let Some(Key::Log(bucket, position)) = Key::decode(key) else { return Ok(()) };
         let entry = partition::entry(&self.overlay, bucket, position, "the log")?;
         let (envelope, _) = partition::decode(bucket, position, &entry)?;

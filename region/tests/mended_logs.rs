@@ -149,7 +149,7 @@ fn where_a_commit_ends_in_this_log_alone_its_own_region_signs_anew_and_nobody_el
         if is_own {
             assert_eq!(remains, []);
             equal(&again, &store);
-            let wrong = mended(&world, &harmed, &[first.clone()], &key(7)).1;
+            let wrong = mended(&world, &harmed, std::slice::from_ref(&first), &key(7)).1;
             assert_eq!(wrong.remains, [], "theirs is right");
         } else {
             assert!(!remains.is_empty(), "it is not its to sign");

@@ -8,6 +8,7 @@
 //! | `GET /v1/state?placement=NAME` | operators | vectors, chain heads, digests: JSON lines |
 //! | `GET /v1/export?placement=NAME` | operators | the same, and every post, membership and receipt |
 //! | `GET /v1/items?placement=NAME&conversation=ID` | operators | what the digest of a conversation is a sum over: JSON lines |
+//! | `GET /v1/operations?placement=NAME&partition=ID&dot=ID&region=NAME` | operators | the commit that holds an operation, for a region that has lost it: `operations.rs` |
 //! | `GET /v1/user`, `GET /v1/features`, `POST /v1/operate` | operators | what operators set: `operate.rs` |
 //! | `GET /v1/epochs` | operators | of each placement the epoch, and which replicas are active and closed: JSON |
 //! | `POST /v1/epochs` | operators | the file of an epoch, which this region follows and tells its peers of |
@@ -20,6 +21,7 @@ use crate::epochs;
 use crate::export_lines::{Detail, write_lines};
 use crate::limits;
 use crate::operate::{self, refusal};
+use crate::operations::{self, Asked};
 use crate::status;
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -46,6 +48,12 @@ struct Which {
     user: String,
     #[serde(default)]
     conversation: String,
+    #[serde(default)]
+    partition: String,
+    #[serde(default)]
+    dot: String,
+    #[serde(default)]
+    region: String,
 }
 
 /// Serves operators until the gateway stops.
@@ -57,6 +65,7 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stop: 
         .route("/v1/state", get(state))
         .route("/v1/export", get(export))
         .route("/v1/items", get(items))
+        .route("/v1/operations", get(operations))
         .route("/v1/user", get(user))
         .route("/v1/features", get(features))
         .route("/v1/operate", post(act).layer(DefaultBodyLimit::max(limits::ACT_BYTES_MAX)))
@@ -100,6 +109,16 @@ async fn items(State(shared): State<Arc<Shared>>, which: Query<Which>, headers: 
         (Err(why), _) => refusal(StatusCode::UNAUTHORIZED, "not_operator", &why),
         (Ok(()), Err(mistake)) => refusal(StatusCode::BAD_REQUEST, "malformed_id", &mistake.to_string()),
         (Ok(()), Ok(conversation)) => lines(&shared, &which.0, &headers, Detail::Items(conversation)),
+    }
+}
+
+async fn operations(State(shared): State<Arc<Shared>>, which: Query<Which>, headers: HeaderMap) -> Response {
+    match asked_of(&shared, &which.0, &headers) {
+        Err(refused) => *refused,
+        Ok((placement, _, reader)) => {
+            let Which { partition, dot, region, .. } = &which.0;
+            operations::show(&shared, &reader, placement, &Asked { partition, dot, region })
+        }
     }
 }
 

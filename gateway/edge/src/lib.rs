@@ -23,6 +23,7 @@ pub mod limits;
 mod listen;
 mod metrics;
 mod operate;
+mod operations;
 mod outgoing;
 mod refuge;
 mod status;
