@@ -1,14 +1,15 @@
-//! Asking regions what they hold, over their admin addresses: `GET /v1/state` of each placement, `GET /v1/items` of a conversation that differs, and `GET /v1/operations` for a log
-//! that has lost some.
+//! Asking regions what they hold, over their admin addresses: `GET /v1/state` of each placement, `GET /v1/items` of a conversation that differs, and `GET /v1/operations` and
+//! `GET /v1/register` for a store that has lost some.
 //!
 //! What must always hold: a region that does not answer in time is an error that names it and its address, and an answer that was cut
 //! short is an error too; neither is ever taken for an empty store.
 
 use crate::cluster_folder::ClusterFolder;
 use crate::failure::Failure;
+use bytes::Bytes;
 use crdt::{ConversationId, Dot, PartitionId, PlacementId, RegionId, Sequence};
 use region::cluster::{ClusterPlacement, ClusterRegion};
-use region::read_toml::{all_bytes_of_hex, bytes_of_hex};
+use region::read_toml::{all_bytes_of_hex, bytes_of_hex, hex};
 use replication::commit::{Commit, OperationBytes};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -60,6 +61,11 @@ struct Given {
 }
 
 #[derive(Debug, Deserialize)]
+struct GivenValue {
+    value: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
 struct GivenCommit {
     origin: String,
     first: u64,
@@ -73,26 +79,61 @@ struct GivenOperation {
     payload: Option<String>,
 }
 
+/// Who has lost something.
+pub(crate) struct For<'a> {
+    /// Which region.
+    pub(crate) region: &'a ClusterRegion,
+    /// In which placement.
+    pub(crate) placement: &'a ClusterPlacement,
+}
+
+impl For<'_> {
+    fn query(&self, partition: PartitionId) -> String {
+        // The only character of an id that means something in a query.
+        let partition = partition.to_string().replace('/', "%2F");
+        format!("placement={}&partition={partition}&region={}", self.placement.name, self.region.name)
+    }
+}
+
 /// The commit that holds an operation in one region, for another one whose log has lost it; none if it is not there.
 ///
 /// # Errors
 /// When the region does not answer, refuses, or answers something else.
 pub(crate) fn ask_operation(
     agent: &ureq::Agent,
-    (region, for_region): (&ClusterRegion, &ClusterRegion),
-    (placement, partition, dot): (&ClusterPlacement, PartitionId, Dot),
+    region: &ClusterRegion,
+    of: &For<'_>,
+    (partition, dot): (PartitionId, Dot),
     token: &str,
 ) -> Result<Option<Commit>, Failure> {
-    let (placement, of) = (&placement.name, &for_region.name);
-    // The only character of an id that means something in a query.
-    let (partition_id, dot) = (partition.to_string().replace('/', "%2F"), dot.to_string());
-    let path = format!("/v1/operations?placement={placement}&partition={partition_id}&dot={dot}&region={of}");
+    let path = format!("/v1/operations?{}&dot={dot}", of.query(partition));
     let answer = get(agent, region, &path, token)?;
     let not_understood =
         |what: &dyn std::fmt::Display| unanswered(region, &format!("its answer is not understood: {what}"));
     let given: Given = serde_json::from_reader(answer).map_err(|error| not_understood(&error))?;
     let Some(commit) = given.commit else { return Ok(None) };
     commit.read(partition).map(Some).ok_or_else(|| not_understood(&"its commit is none"))
+}
+
+/// What one region has of a register; none if it has none.
+///
+/// # Errors
+/// When the region does not answer, refuses, or answers something else.
+pub(crate) fn ask_register(
+    agent: &ureq::Agent,
+    region: &ClusterRegion,
+    of: &For<'_>,
+    (partition, name): (PartitionId, &[u8]),
+    token: &str,
+) -> Result<Option<Bytes>, Failure> {
+    let path = format!("/v1/register?{}&register={}", of.query(partition), hex(name));
+    let not_understood =
+        |what: &dyn std::fmt::Display| unanswered(region, &format!("its answer is not understood: {what}"));
+    let answer = serde_json::from_reader(get(agent, region, &path, token)?);
+    let GivenValue { value } = answer.map_err(|error| not_understood(&error))?;
+    let Some(value) = value else { return Ok(None) };
+    let value = all_bytes_of_hex(&value).ok_or_else(|| not_understood(&"its value is none"))?;
+    Ok(Some(value.into()))
 }
 
 impl GivenCommit {

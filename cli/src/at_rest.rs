@@ -3,13 +3,14 @@
 //! What must always hold: nothing is written without `--apply`, nor to a store of which something would stay damaged; what was written is noted in the data
 //! folder (`repairs.jsonl`), a line a store.
 
-use crate::ask_for_lost::ask_for;
+use crate::ask_for_lost::Others;
 use crate::cluster_folder::ClusterFolder;
 use crate::failure::Failure;
 use clap::Args;
 use crdt::RegionId;
 use region::cluster::{Cluster, ClusterRegion};
 use region::mend_log::{Given, lost};
+use region::mend_registers;
 use region::meta::{self, FORMAT, MetaRefused};
 use region::repair::{Repair as Repaired, repair};
 use region::store::{Store as _, StoreError};
@@ -234,12 +235,20 @@ impl Repair {
         let lost = lost(view, of, LOST_MAX).map_err(unreadable)?;
         let placement = folder.placement(&store.name)?;
         let current = folder.current_epoch(placement)?;
-        let say = |what: &str| eprintln!("{what}");
-        let commits = ask_for(&lost, folder, (region, placement), &current, say)?;
+        let registers = mend_registers::lost(view, of, LOST_MAX).map_err(unreadable)?;
+        let mut others = Others::new(folder, (region, placement), &current)?;
+        let commits = others.operations(&lost);
+        let registers = others.registers(&registers);
         let Some(own) = meta::read(view).ok().flatten() else { return repaired(None) };
         let key = folder.replica_key(&region.name)?;
         let own = (own.replica, &key);
-        repaired(Some(&Given { commits: &commits, placement: &current, own, signatures: &Ed25519 }))
+        repaired(Some(&Given {
+            commits: &commits,
+            registers: &registers,
+            placement: &current,
+            own,
+            signatures: &Ed25519,
+        }))
     }
 }
 

@@ -9,7 +9,7 @@ mod two_regions;
 
 use gateway_client_net::{ClientHandle, Event};
 use serde_json::Value;
-use tampered::{LOG, META, TIMELINE, change, flip, forge};
+use tampered::{LOG, META, REGISTERS, TIMELINE, change, flip, forge};
 use two_regions::{ISLE, TwoRegions, global_of, wait_for, wait_until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -121,7 +121,10 @@ async fn a_damaged_log_is_mended_from_a_healthy_region_and_its_users_notice_noth
         |event| matches!(event, Event::Acknowledged { command, .. } if *command == meanwhile),
     )
     .await;
-    assert_eq!(regions.at_rest(1, "repair", &["--from-others", "--apply"]).0, Some(0));
+    // Something that follows from no log too.
+    flip(&regions, 1, REGISTERS);
+    let (code, shown, _) = regions.at_rest(1, "repair", &["--from-others", "--apply"]);
+    assert_eq!((code, global_of(&shown)["made_again"].as_array().unwrap().len()), (Some(0), 2), "{shown}");
     let noted = std::fs::read_to_string(regions.path().join("data/west/repairs.jsonl")).unwrap();
     assert!(noted.contains("another region has it"), "{noted}");
     assert_eq!(regions.at_rest(1, "verify", &[]).0, Some(0));
@@ -135,21 +138,28 @@ async fn a_damaged_log_is_mended_from_a_healthy_region_and_its_users_notice_noth
 async fn operations_are_given_to_regions_of_their_placement_alone() {
     let regions = TwoRegions::start();
     regions.write().await;
-    let ask = |region: &str, placement: &str, partition: &str| {
+    let ask_for = |what: &str, region: &str, placement: &str, partition: &str| {
         let token = regions.run(&["admin", "operator-token", "--cluster", "demo"]);
         let url = format!(
-            "http://{}/v1/operations?placement={placement}&partition={partition}&dot=r1.0000000000000001:1&region={region}",
+            "http://{}/v1/{what}&placement={placement}&partition={partition}&region={region}",
             regions.admins[0]
         );
         let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
         let answer = agent.get(&url).header("authorization", format!("Bearer {token}")).call().unwrap();
         answer.status().as_u16()
     };
+    let ask = |region: &str, placement: &str, partition: &str| {
+        let operation = ask_for("operations?dot=r1.0000000000000001:1", region, placement, partition);
+        assert_eq!(ask_for("register?register=0a", region, placement, partition), operation);
+        operation
+    };
     assert_eq!(ask("west", "global", "p1%2F3"), 200);
     assert_eq!(ask("west", "local", "p2%2F3"), 403);
     assert_eq!(ask("nowhere", "global", "p1%2F3"), 403);
     assert_eq!(ask("west", "global", "p2%2F3"), 400);
     assert_eq!(ask("west", "global", "p1%2F1024"), 400);
+    assert_eq!(ask_for("operations?dot=r1", "west", "global", "p1%2F3"), 400);
+    assert_eq!(ask_for("register?register=x", "west", "global", "p1%2F3"), 400);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -21,6 +21,7 @@ use crate::record::{
 };
 use crate::register_key::RegisterKey;
 use crate::store::{Direction, StoreError, View};
+use bytes::Bytes;
 use crdt::{
     Bucket, ChainHead, ConversationId, Cut, DeviceId, DeviceReceipt, DirectoryEntry, Dot, Flag, Flags,
     Identity, Kind, Membership, MessageId, PartitionId, PlacementId, Receipt, RegionId, ReplicaId,
@@ -144,6 +145,13 @@ pub fn partition(view: &dyn View, partition: PartitionId) -> Result<PartitionExp
 pub fn commit(view: &dyn View, partition: PartitionId, dot: Dot) -> Result<Option<Commit>, StoreError> {
     let Some(position) = partition::position_of(view, partition.bucket, dot)? else { return Ok(None) };
     Ok(partition::commit_at(view, partition, position)?.map(|logged| logged.commit))
+}
+
+/// What a register holds here, by its name in feeds; none if it is not here.
+pub fn register(view: &dyn View, bucket: Bucket, name: &[u8]) -> Result<Option<Bytes>, StoreError> {
+    let Some(register) = RegisterKey::decode(name) else { return Ok(None) };
+    let held: Option<RegisterRecord> = record::load(view, &Key::Register(bucket, register))?;
+    Ok(held.map(|held| held.value))
 }
 
 /// Calls `visit` for each message of the placement, by bucket, conversation and place, until it breaks.

@@ -43,6 +43,7 @@ pub mod limits;
 pub mod log_view;
 mod mend_document;
 pub mod mend_log;
+pub mod mend_registers;
 pub mod meta;
 mod note_peer;
 pub mod operate;

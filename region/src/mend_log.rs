@@ -10,6 +10,7 @@
 //! - A text that comes back although its message is deleted is written down as one to be cut.
 
 use crate::keys::{Key, KeyRange};
+use crate::mend_registers::GivenRegister;
 use crate::overlay::Overlay;
 use crate::partition;
 use crate::record::{self, CommitEnd, LogRecord, damaged};
@@ -23,11 +24,13 @@ use replication::signature::Signatures;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
-/// What a log may be mended with.
+/// What a store may be mended with.
 #[derive(Debug)]
 pub struct Given<'a> {
     /// The commits that hold what is [`lost`], as other regions have them.
     pub commits: &'a [Commit],
+    /// What they have of registers that are [lost](crate::mend_registers::lost).
+    pub registers: &'a [GivenRegister],
     /// Whose signatures count.
     pub placement: &'a Placement,
     /// This region's own replica, which may sign anew.

@@ -1,19 +1,20 @@
 //! Repairs a store: every table that follows from the log, or from the registers, is made again.
 //!
 //! The log of a partition is what was said; its tables are what came of it. So a record of a table that is damaged, missing or too many can be had again from the
-//! log, through the very code that wrote it. The log itself can be had from other regions ([`crate::mend_log`]). What nothing else in the store repeats (registers, cursors, what others
-//! acknowledged) cannot: it remains, by name, and such a store returns as a new incarnation.
+//! log, through the very code that wrote it. The log itself and registers can be had from other regions ([`crate::mend_log`], [`crate::mend_registers`]). What nobody repeats (epochs, what the store is)
+//! remains, by name, and such a store returns as a new incarnation.
 //!
 //! What must always hold:
 //! - A sound store is not changed, and a repaired one holds byte for byte what it would hold undamaged, but for members that are
-//!   folded at another moment, and which changes of a feed were made here, once that is lost.
-//! - The registers are read and never written; of the log nothing is written that can be read.
+//!   folded at another moment, which changes of a feed were made here, once that is lost, and which peers are known to have a register that was.
+//! - Of the log and the registers nothing is written that can be read.
 //! - What remains is what [`verify`] finds in the store as it would be, so nothing is called repaired that is not.
 //!
 //! It decides and writes nothing: the batch is for the caller, whose word it needs. Memory: as verification takes, and the batch.
 
 use crate::keys::{Key, KeyRange};
 use crate::mend_log::{self, Given};
+use crate::mend_registers;
 use crate::overlay::Overlay;
 use crate::partition;
 use crate::record::{self, MembershipRecord, ReachRecord, damaged};
@@ -46,6 +47,7 @@ pub fn repair(
 ) -> Result<Repair, StoreError> {
     let buckets = partition::buckets(view)?;
     let (mut log, mut named) = (Overlay::new(view), Vec::new());
+    mend_registers::mend(&mut log, given, &mut named)?;
     for (bucket, given) in buckets.iter().zip(std::iter::repeat(given)) {
         let Some(given) = given else { break };
         mend_log::mend(&mut log, PartitionId { placement, bucket: *bucket }, given, &mut named)?;

@@ -7,17 +7,21 @@ use crate::damage::with;
 use crate::repairs::equal;
 use crate::rig::{WORLD, World, create, group, key, message, post, user};
 use bytes::Bytes;
-use crdt::Identity;
+use crdt::{Flag, Identity, RegionId};
 use ed25519_dalek::SigningKey;
 use region::command::{Command, Wish};
+use region::features::Feature;
 use region::mend_log::{Given, lost};
+use region::mend_registers::{self, GivenRegister};
+use region::operate::Act;
 use region::repair::{Repair, repair};
-use region::shard::Input;
+use region::shard::{Input, Ticket};
 use region::store::{MemoryStore, Store as _, StoreError};
-use region::verify;
+use region::{export, read, verify};
 use replication::commit::Commit;
 use replication::log::LogView as _;
 use replication::signature::Ed25519;
+use std::collections::BTreeSet;
 
 const LOG: u8 = 1;
 const UNCUT: u8 = 20;
@@ -65,6 +69,18 @@ fn commits(world: &World, harmed: &MemoryStore) -> Vec<Commit> {
     found
 }
 
+/// What they hold of its registers that cannot be read.
+fn registers(world: &World, harmed: &MemoryStore) -> Vec<GivenRegister> {
+    let lost = mend_registers::lost(harmed, WORLD, 100).unwrap();
+    let given = lost.into_iter().flat_map(|(partition, name)| {
+        [1, 2].map(|at| {
+            let value = export::register(&world.regions[at].store, partition.bucket, &name).unwrap();
+            GivenRegister { partition, name: name.clone(), value }
+        })
+    });
+    given.collect()
+}
+
 /// The first region's harmed store, mended with those commits; its log is written to only where it could not be read.
 fn mended(
     world: &World,
@@ -73,8 +89,9 @@ fn mended(
     own: &SigningKey,
 ) -> (MemoryStore, Repair) {
     let config = &world.regions[0].config;
-    let given =
-        Given { commits, placement: &config.placement, own: (config.replica, own), signatures: &Ed25519 };
+    let registers = registers(world, harmed);
+    let (placement, own) = (&config.placement, (config.replica, own));
+    let given = Given { commits, registers: &registers, placement, own, signatures: &Ed25519 };
     let repair = repair(harmed, WORLD, 10, Some(&given)).unwrap();
     let mut mended = harmed.clone();
     mended.commit(&repair.batch).unwrap();
@@ -231,4 +248,60 @@ fn a_deleted_text_that_another_region_has_not_cut_yet_is_cut_once_more() {
         assert_eq!(log_of(&world.regions[0].store), log_of(&store), "as it was cut before");
     }
     assert_eq!(came_back, 2, "the text and its edit");
+}
+
+#[test]
+fn one_bit_of_any_record_is_mended_and_all_regions_hold_the_same_again() {
+    let mut world = world();
+    let given = read::changes(&world.regions[1].store, group(1), user(2), &read::Standing::default(), 9);
+    let read = given.unwrap().map(|given| given.cut);
+    world.ask(1, 2, Command::Receipt { conversation: group(1), delivered: None, read }).unwrap();
+    let target = Identity { sender: user(1), message: message(10) };
+    world.ask(0, 2, Command::Hide { conversation: group(1), message: target }).unwrap();
+    for (ticket, act) in (900..).map(Ticket).zip([
+        Act::SetHome { user: user(7), home: RegionId(1) },
+        Act::SetFlag { feature: Feature::Edits, flag: Some(Flag::Off) },
+    ]) {
+        world.step(0, vec![Input::Operate { ticket, act }]);
+    }
+    world.calm();
+    // What everybody has is had again; that this is to be cut is known here alone.
+    world.ask(0, 1, amend(501, (1, 20), Wish::Delete)).unwrap();
+    let mut tables = BTreeSet::new();
+    let harmed_in = world.regions[0].store.clone();
+    let others = [1, 2].map(|at| world.regions[at].store.clone());
+    for (key_of_it, value) in harmed_in.records() {
+        let mut flipped = value.to_vec();
+        flipped[value.len() / 2] ^= 0x10;
+        let harmed = with(&harmed_in, |batch| batch.put(key_of_it.clone(), flipped.into()));
+        let commits = commits(&world, &harmed);
+        let (mended, Repair { remains, .. }) = mended(&world, &harmed, &commits, &key(0));
+        assert_eq!(remains, [], "after a bit of {key_of_it:?}");
+        tables.insert(key_of_it[2]);
+        for (at, store) in [mended, others[0].clone(), others[1].clone()].into_iter().enumerate() {
+            world.regions[at].store = store;
+            world.reopen(at);
+        }
+        world.greet();
+        world.calm();
+        let held = |at: usize| {
+            let store = &world.regions[at].store;
+            let registers = (export::receipts(store), export::hidden(store), export::directory(store));
+            (
+                export::partitions(store, WORLD).unwrap(),
+                registers.0.unwrap(),
+                registers.1.unwrap(),
+                registers.2.unwrap(),
+            )
+        };
+        for at in [1, 2] {
+            assert_eq!(held(at), held(0), "after a bit of {key_of_it:?}");
+        }
+        assert_eq!((held(0).1.len(), held(0).2.len()), (1, 1));
+    }
+    assert_eq!(
+        tables.len(),
+        19,
+        "of a store of a region that has run all but what it is and its epochs: {tables:?}"
+    );
 }

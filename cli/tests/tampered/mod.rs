@@ -12,6 +12,7 @@ use std::ops::ControlFlow;
 /// Tables by the third byte of a key, after the bucket.
 pub const LOG: u8 = 1;
 pub const REACH: u8 = 4;
+pub const REGISTERS: u8 = 6;
 pub const TIMELINE: u8 = 11;
 pub const META: u8 = 15;
 

@@ -8,7 +8,8 @@
 //! | `GET /v1/state?placement=NAME` | operators | vectors, chain heads, digests: JSON lines |
 //! | `GET /v1/export?placement=NAME` | operators | the same, and every post, membership and receipt |
 //! | `GET /v1/items?placement=NAME&conversation=ID` | operators | what the digest of a conversation is a sum over: JSON lines |
-//! | `GET /v1/operations?placement=NAME&partition=ID&dot=ID&region=NAME` | operators | the commit that holds an operation, for a region that has lost it: `operations.rs` |
+//! | `GET /v1/operations?placement=NAME&partition=ID&dot=ID&region=NAME` | operators | the commit that holds an operation, for a region that has lost it: `lost.rs` |
+//! | `GET /v1/register?placement=NAME&partition=ID&register=HEX&region=NAME` | operators | what a register holds, likewise |
 //! | `GET /v1/user`, `GET /v1/features`, `POST /v1/operate` | operators | what operators set: `operate.rs` |
 //! | `GET /v1/epochs` | operators | of each placement the epoch, and which replicas are active and closed: JSON |
 //! | `POST /v1/epochs` | operators | the file of an epoch, which this region follows and tells its peers of |
@@ -20,8 +21,8 @@ use crate::connection::Shared;
 use crate::epochs;
 use crate::export_lines::{Detail, write_lines};
 use crate::limits;
+use crate::lost::{self, Asked};
 use crate::operate::{self, refusal};
-use crate::operations::{self, Asked};
 use crate::status;
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -53,6 +54,8 @@ struct Which {
     #[serde(default)]
     dot: String,
     #[serde(default)]
+    register: String,
+    #[serde(default)]
     region: String,
 }
 
@@ -65,7 +68,8 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stop: 
         .route("/v1/state", get(state))
         .route("/v1/export", get(export))
         .route("/v1/items", get(items))
-        .route("/v1/operations", get(operations))
+        .route("/v1/operations", get(operation))
+        .route("/v1/register", get(register))
         .route("/v1/user", get(user))
         .route("/v1/features", get(features))
         .route("/v1/operate", post(act).layer(DefaultBodyLimit::max(limits::ACT_BYTES_MAX)))
@@ -112,13 +116,28 @@ async fn items(State(shared): State<Arc<Shared>>, which: Query<Which>, headers: 
     }
 }
 
-async fn operations(State(shared): State<Arc<Shared>>, which: Query<Which>, headers: HeaderMap) -> Response {
-    match asked_of(&shared, &which.0, &headers) {
+async fn operation(State(shared): State<Arc<Shared>>, which: Query<Which>, headers: HeaderMap) -> Response {
+    give(&shared, &which.0, &headers, lost::operation)
+}
+
+async fn register(State(shared): State<Arc<Shared>>, which: Query<Which>, headers: HeaderMap) -> Response {
+    give(&shared, &which.0, &headers, lost::register)
+}
+
+fn give(
+    shared: &Shared,
+    which: &Which,
+    headers: &HeaderMap,
+    answer: impl FnOnce(&Reader, &Asked<'_>) -> Response,
+) -> Response {
+    let (placement, _, reader) = match asked_of(shared, which, headers) {
+        Ok(held) => held,
+        Err(refused) => return *refused,
+    };
+    let Which { partition, dot, register, region, .. } = which;
+    match Asked::check(shared, placement, (partition, region), (dot, register)) {
+        Ok(asked) => answer(&reader, &asked),
         Err(refused) => *refused,
-        Ok((placement, _, reader)) => {
-            let Which { partition, dot, region, .. } = &which.0;
-            operations::show(&shared, &reader, placement, &Asked { partition, dot, region })
-        }
     }
 }
 
