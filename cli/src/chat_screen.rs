@@ -154,6 +154,8 @@ impl Screen {
                 "not connected; next try in {:.1} s",
                 f64::from(capped(*retry_in_ms)) / 1_000.0
             )),
+            // Nothing changes for whoever looks at it.
+            Event::ServedAtHome { .. } => Vec::new(),
             Event::Redirected { region, reason } => notice(format!("sent on to {region}: {}", clean(reason))),
             Event::Shown { conversation, item, marked } => self.shown(*conversation, item, *marked),
             Event::Moved { sender, .. } => {

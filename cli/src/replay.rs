@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 const EXAMPLES: &str = "\
 Examples:
   archipelago replay --cluster lab --output lab-run --log logs/2005-06-27_12.raw.txt
+  archipelago replay --cluster lab --output lab-run --upgrade-from ./archipelago-0.1
   archipelago replay --cluster lab --output lab-run --cut 'ap-south>eu-central@50%..70%' --kill us-east@30%
 ";
 
@@ -61,6 +62,9 @@ pub(crate) struct Play {
     /// How long a killed region stays down
     #[arg(long, value_name = "TIME", default_value = "5s")]
     restart_after: Span,
+    /// Start the regions from this program, an earlier release, and upgrade one after the other to this one
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "kills")]
+    upgrade_from: Option<PathBuf>,
     /// Let so many people in a hundred move to another region while theirs is cut or down
     #[arg(long, value_name = "PERCENT", num_args = 0..=1, require_equals = true, default_missing_value = "25")]
     roam: Option<u8>,
@@ -128,6 +132,10 @@ impl Play {
         sim::faults::check(&self.cuts, &self.kills, regions, self.duration_ms(), self.restart_after.0)
             .map_err(|mistake| Failure::Argument(mistake.to_string()))?;
         sim_rig::pinned_placement(regions).map_err(Failure::Argument)?;
+        if let Some(path) = self.upgrade_from.as_ref().filter(|path| !path.is_file()) {
+            let advice = "name the program of an earlier release";
+            return Err(Failure::NoFile { path: path.clone(), advice });
+        }
         if self.roam.is_some_and(|percent| percent == 0 || percent > 100) {
             return Err(Failure::Argument(
                 "`--roam` takes a number of people in a hundred, from 1 to 100".to_owned(),
@@ -195,6 +203,7 @@ impl Play {
         });
         Ok(ReplayOptions {
             program,
+            earlier: self.upgrade_from.clone(),
             cluster_folder: folder.to_owned(),
             cluster,
             output: output.to_owned(),

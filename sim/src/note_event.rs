@@ -14,6 +14,7 @@ pub fn note_event(said: Said) -> Option<Event> {
     Some(match said {
         Said::SignedIn { placement, region } => Event::SignedIn { region, placement },
         Said::SignedOut { placement, .. } => Event::SignedOut { placement },
+        Said::ServedAtHome { placement } => Event::SignedOut { placement: Some(placement) },
         Said::Shown { conversation, item, marked } => {
             let (sender, message, place) = (item.sender, item.message, place(item.place));
             match item.content {

@@ -148,6 +148,7 @@ fn options(cluster_folder: ClusterFolder, folder: &Path, output: &Path) -> Resul
     });
     Ok(ReplayOptions {
         program,
+        earlier: None,
         cluster_folder: folder.to_owned(),
         cluster,
         output: output.to_owned(),

@@ -285,6 +285,7 @@ impl Client {
         }
     }
 
+    /// What was asked on it and is not answered is asked of the home region.
     fn close_line(&mut self, step: &mut Step<'_>, key: LineKey) {
         crate::sometimes::LINE_CLOSED.reach();
         if let Some(connection) = self.lines.get(&key).and_then(|line| line.connection) {
@@ -292,7 +293,15 @@ impl Client {
         }
         self.forget_connection(key);
         self.timers.cancel(Timer::Reconnect(key));
-        self.lines.remove(&key);
+        let unasked = self.lines.remove(&key).map(|line| line.unasked).unwrap_or_default();
+        let Some(placement) = key.placement() else { return };
+        if self.routes.line_of(placement) == Some(LineKey::Home) {
+            step.show(Event::ServedAtHome { placement });
+        }
+        for question in unasked {
+            // Of a placement that the cluster does not have any more the home region says so.
+            self.ask(step, LineKey::Home, question);
+        }
     }
 
     /// What hung on the connection hangs on the line again, or on nothing.

@@ -52,6 +52,11 @@ pub enum Event {
         /// The next try begins after so many milliseconds.
         retry_in_ms: u64,
     },
+    /// The home region serves that placement too, so its own connection is closed; what waits for an answer is asked there.
+    ServedAtHome {
+        /// Which placement.
+        placement: PlacementId,
+    },
     /// The region sends this connection elsewhere; the client goes there by itself.
     Redirected {
         /// The region's name.

@@ -190,6 +190,47 @@ fn a_region_that_does_not_serve_a_placement_is_left_and_another_one_tried() {
     "#]]);
 }
 
+/// What was asked on a placement's own connection is not lost with it.
+#[test]
+fn when_home_moves_to_a_region_that_serves_a_placement_its_own_connection_ends_and_questions_go_along() {
+    let mut story = Story::live();
+    story.act("take part in p2", Act::TakePart { placement: PlacementId(2) });
+    story.step("it opens", Input::Connected(ConnectionId(2)));
+    story.hear(2, 3, welcome("far"));
+    let of_p2 = crdt::ConversationId::group(PlacementId(2), 7);
+    story.act("a page of p2", Act::Page { conversation: of_p2, from: PageFrom::Newest, limit: 2 });
+    story.act("a list", Act::List);
+    let to_far = v1::Redirect { region: "far".into(), url: "ws://far".into(), reason: "drain".into() };
+    story.hear(1, 0, Told::Redirect(to_far));
+    story.step("it opens", Input::Connected(ConnectionId(3)));
+    story.hear(3, 0, welcome("far"));
+    story.check(expect![[r#"
+        > take part in p2
+        connect 2 ws://far
+        > it opens
+        send 2 {"request":"3","hello":{"token":"t","versionMin":1,"versionMax":1,"client":"story"}}
+        SignedIn { placement: Some(PlacementId(2)), region: "far" }
+        send 2 {"request":"4","sync":{"placement":"p2"}}
+        > a page of p2
+        send 2 {"request":"5","page":{"conversation":"c00020000000000000000000000000007","limit":2}}
+        > a list
+        send 1 {"request":"6","list":{}}
+        send 2 {"request":"7","list":{"placement":"p2"}}
+        disconnect 1
+        Redirected { region: "far", reason: "drain" }
+        connect 3 ws://far
+        > it opens
+        send 3 {"request":"8","hello":{"token":"t","versionMin":1,"versionMax":1,"client":"story"}}
+        SignedIn { placement: None, region: "far" }
+        send 3 {"request":"9","sync":{}}
+        disconnect 2
+        ServedAtHome { placement: PlacementId(2) }
+        send 3 {"request":"10","list":{}}
+        send 3 {"request":"11","page":{"conversation":"c00020000000000000000000000000007","limit":2}}
+        send 3 {"request":"12","list":{}}
+    "#]]);
+}
+
 #[test]
 fn a_placement_that_the_cluster_does_not_have_is_refused() {
     let mut story = Story::live();

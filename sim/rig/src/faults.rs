@@ -43,6 +43,10 @@ pub(crate) fn set_off(stage: &Stage) -> JoinSet<FaultsDone> {
         let stage = stage.clone();
         running.spawn(async move { stage.kill(&fault).await });
     }
+    if stage.options.earlier.is_some() {
+        let stage = stage.clone();
+        running.spawn(async move { stage.upgrade_all().await });
+    }
     running
 }
 
@@ -108,6 +112,32 @@ impl Stage {
         let effect = Effect::Processes { before, after };
         done.outcomes.push(FaultOutcome { effect, from: number, to: None, start_ms, end_ms: clock.now_ms() });
         go_home(away).await;
+        done
+    }
+
+    /// Upgrades one region after the other, evenly over the time.
+    async fn upgrade_all(&self) -> FaultsDone {
+        let mut done = FaultsDone::default();
+        let (clock, count) = (&self.crowd.board.clock, self.names.len() as u64);
+        for (number, region) in self.names.iter().enumerate() {
+            let at_ms = self.options.duration_ms * (number as u64 + 1) / (count + 1);
+            clock.sleep_until_ms(at_ms).await;
+            let mut process = self.processes[number].lock().await;
+            let (start_ms, before) = (clock.now_ms(), process.id());
+            let Some(before) = before else {
+                done.problems.push(format!("{region} was not running when it was to be upgraded"));
+                continue;
+            };
+            done.problems.extend(process.stop().await.err());
+            process.upgrade_to(&self.options.program);
+            let started = process.start().await;
+            let end_ms = clock.now_ms();
+            (self.progress)(Progress::Fault(format!("{region} is upgraded, in {} ms", end_ms - start_ms)));
+            let after = started.as_ref().ok().copied();
+            done.problems.extend(started.err().map(|error| error.to_string()));
+            let effect = Effect::Upgraded { before, after };
+            done.outcomes.push(FaultOutcome { effect, from: number, to: None, start_ms, end_ms });
+        }
         done
     }
 

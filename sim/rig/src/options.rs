@@ -23,6 +23,8 @@ pub type Signer = Arc<dyn Fn(UserId, DeviceId) -> Result<String, String> + Send 
 pub struct ReplayOptions {
     /// The `archipelago` program: region processes are started from it.
     pub program: PathBuf,
+    /// The program of an earlier release, from which they are started at first, one after the other to be upgraded to that one; none: nothing is upgraded.
+    pub earlier: Option<PathBuf>,
     /// The cluster's folder, as `init` wrote it. Its cluster file is rewritten so that bridges go through the relay.
     pub cluster_folder: PathBuf,
     /// The cluster file, read.

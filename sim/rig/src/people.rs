@@ -214,6 +214,7 @@ impl Person {
         match &event {
             Event::SignedIn { placement, .. } => _ = state.connections.insert(*placement, true),
             Event::SignedOut { placement, .. } => _ = state.connections.insert(*placement, false),
+            Event::ServedAtHome { placement } => _ = state.connections.remove(&Some(*placement)),
             Event::Shown { conversation, item, .. } => {
                 board.last_shown_us.store(at_us, Ordering::Relaxed);
                 match &item.content {

@@ -43,6 +43,16 @@ impl RegionProcess {
         self.environment = environment;
     }
 
+    /// From its next start on it is another program.
+    pub(crate) fn upgrade_to(&mut self, program: &Path) {
+        program.clone_into(&mut self.program);
+    }
+
+    /// The id of its process, if it runs.
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.child.as_ref()?.id()
+    }
+
     /// Starts it and waits until it is ready. Returns its process id.
     ///
     /// # Errors

@@ -191,6 +191,7 @@ impl Watch {
             Event::SignedOut { placement: None, .. } => self.signed(at, device, false),
             Event::SignedIn { .. }
             | Event::SignedOut { .. }
+            | Event::ServedAtHome { .. }
             | Event::Refused { .. }
             | Event::Repeated { .. }
             | Event::CaughtUp { .. }

@@ -118,6 +118,7 @@ impl Report {
             let (kind, packets_dropped, pid_before, pid_after) = match fault.effect {
                 Effect::PacketsDropped(packets) => ("cut", Some(packets), None, None),
                 Effect::Processes { before, after } => ("kill", None, Some(before), after),
+                Effect::Upgraded { before, after } => ("upgrade", None, Some(before), after),
             };
             FaultFace {
                 kind,

@@ -40,7 +40,7 @@ pub struct RunFacts {
 pub struct FaultOutcome {
     /// What kind, with what shows that it had an effect.
     pub effect: Effect,
-    /// For a cut, where packets came from; for a kill, whose process it was.
+    /// For a cut, where packets came from; for a kill or an upgrade, whose process it was.
     pub from: RegionNumber,
     /// For a cut, where they went.
     pub to: Option<RegionNumber>,
@@ -62,7 +62,17 @@ pub enum Effect {
         /// The one started; none if it did not come up.
         after: Option<u32>,
     },
+    /// A process was told to end, and one of another release took its place.
+    Upgraded {
+        /// The one that ended.
+        before: u32,
+        /// The one started; none if it did not come up.
+        after: Option<u32>,
+    },
 }
+
+/// How long a region may be away while it is upgraded, in milliseconds.
+pub const UPGRADED_WITHIN_MS: u64 = 5_000;
 
 /// How a bridge was used in one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,13 +113,16 @@ pub struct Report {
 }
 
 impl FaultOutcome {
-    /// Whether it did anything at all.
+    /// Whether it did anything at all; of an upgrade, whether the region was back in time.
     #[must_use]
     pub const fn is_effective(&self) -> bool {
         match self.effect {
             Effect::PacketsDropped(packets) => packets > 0,
             Effect::Processes { before, after: Some(after) } => before != after,
-            Effect::Processes { after: None, .. } => false,
+            Effect::Upgraded { before, after: Some(after) } => {
+                before != after && self.end_ms - self.start_ms <= UPGRADED_WITHIN_MS
+            }
+            Effect::Processes { after: None, .. } | Effect::Upgraded { after: None, .. } => false,
         }
     }
 }

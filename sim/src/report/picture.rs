@@ -109,6 +109,7 @@ fn faults(outcomes: &[FaultOutcome]) -> Vec<Fault> {
             (Effect::PacketsDropped(_) | Effect::Processes { .. }, _) => {
                 ("killed", Harm::Down, Place::Region(outcome.from))
             }
+            (Effect::Upgraded { .. }, _) => ("upgraded", Harm::Down, Place::Region(outcome.from)),
         };
         let back = faults.iter_mut().find(|known| {
             let same_time = known.begins_us == begins_us && known.ends_us == ends_us;

@@ -77,8 +77,15 @@ impl Report {
                     out,
                     "{mark} kill   {from} at {start} s (process {before}), back at {end} s (process {after})"
                 )?,
-                Effect::Processes { before, after: None } => {
-                    writeln!(out, "{mark} kill   {from} at {start} s (process {before}), never came back")?;
+                Effect::Upgraded { before, after: Some(after) } => writeln!(
+                    out,
+                    "{mark} upgrade {from} at {start} s (process {before}), back after {} ms (process {after})",
+                    fault.end_ms - fault.start_ms
+                )?,
+                Effect::Processes { before, after: None } | Effect::Upgraded { before, after: None } => {
+                    let what =
+                        if matches!(fault.effect, Effect::Upgraded { .. }) { "upgrade" } else { "kill  " };
+                    writeln!(out, "{mark} {what} {from} at {start} s (process {before}), never came back")?;
                 }
             }
         }

@@ -68,6 +68,7 @@ impl World {
             Event::Read { message, device, .. } => recorder.ticked(self.now, *message, *device, true),
             Event::SignedIn { .. }
             | Event::SignedOut { .. }
+            | Event::ServedAtHome { .. }
             | Event::Redirected { .. }
             | Event::Moved { .. }
             | Event::Repeated { .. }

@@ -243,6 +243,7 @@ impl Person {
             },
             Event::Refused { code, .. } => *notes.refused.entry(code).or_default() += 1,
             Event::SignedOut { .. }
+            | Event::ServedAtHome { .. }
             | Event::Redirected { .. }
             | Event::Moved { .. }
             | Event::Repeated { .. }

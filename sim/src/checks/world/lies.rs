@@ -194,6 +194,7 @@ impl Oracle {
             | Event::Read { .. }
             | Event::SignedIn { .. }
             | Event::SignedOut { .. }
+            | Event::ServedAtHome { .. }
             | Event::Redirected { .. }
             | Event::CaughtUp { .. }
             | Event::Membership { .. }

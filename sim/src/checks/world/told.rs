@@ -139,6 +139,7 @@ impl Oracle {
                 Ok(())
             }
             Event::SignedOut { .. }
+            | Event::ServedAtHome { .. }
             | Event::Redirected { .. }
             | Event::CaughtUp { .. }
             | Event::Membership { .. }
