@@ -1,9 +1,10 @@
-//! `archipelago admin`: what operators do with the cluster's keys, tokens and epochs (`epoch.rs`), with a token that these make in a region (`operate.rs`), and with the disk of a region
-//! that does not run (`at_rest.rs`, `restore.rs`, `residency/`).
+//! `archipelago admin`: what operators do with the cluster's keys, tokens and epochs (`epoch.rs`), with a token that these make in a region (`operate.rs`), with the disk of a region
+//! that does not run (`at_rest.rs`, `restore.rs`, `residency/`), and with backups (`backups/`).
 //!
 //! What must always hold: a token names a placement that exists, is good for at most 30 days, and what a command prints is the only thing on stdout.
 
 use crate::at_rest;
+use crate::backups;
 use crate::cluster_folder::ClusterFolder;
 use crate::epoch::Epoch;
 use crate::failure::Failure;
@@ -31,6 +32,8 @@ Examples:
   archipelago admin verify --cluster demo --region ap-south --data data/ap-south
   archipelago admin restore --cluster demo --region ap-south --data data/ap-south
   archipelago admin residency --cluster demo --region ap-south --data data/ap-south
+  archipelago admin backup --cluster demo --region ap-south --data data/ap-south
+  archipelago admin verify-backup --cluster demo --placement global
 ";
 
 #[derive(Debug, Subcommand)]
@@ -76,6 +79,16 @@ enum Verb {
     Residency(residency::Residency),
     /// Lay the statements of all regions side by side, for an auditor
     ResidencyReport(residency::Report),
+    /// Make a backup of a region's placements in S3, whether the region runs or not, and remove those that are too old
+    Backup(backups::Make),
+    /// List the backups of a placement
+    Backups(backups::List),
+    /// Read a backup back, and everything that the store in it holds, and name what is damaged
+    VerifyBackup(backups::Verify),
+    /// Fetch the files of a backup into a new folder
+    FetchBackup(backups::Fetch),
+    /// Make the key of a placement's backups, if the cluster's folder has none
+    BackupKey(backups::Key),
 }
 
 impl Admin {
@@ -108,6 +121,11 @@ impl Admin {
             Verb::Restore(restore) => return restore.run(),
             Verb::Residency(residency) => return residency.run(),
             Verb::ResidencyReport(report) => return report.run(),
+            Verb::Backup(make) => return make.run(),
+            Verb::Backups(list) => return list.run(),
+            Verb::VerifyBackup(verify) => return verify.run(),
+            Verb::FetchBackup(fetch) => return fetch.run(),
+            Verb::BackupKey(key) => return key.run(),
         };
         println!("{token}");
         Ok(())

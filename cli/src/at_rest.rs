@@ -280,7 +280,7 @@ pub(crate) fn listed(damaged: &[StoreError]) -> String {
 }
 
 /// A damage without what to do about it, which depends on what else is damaged.
-fn named(damage: &StoreError) -> String {
+pub(crate) fn named(damage: &StoreError) -> String {
     match damage {
         StoreError::Damaged { table, key, what } => format!("{table} {key}: {what}"),
         other => other.to_string(),
@@ -288,7 +288,7 @@ fn named(damage: &StoreError) -> String {
 }
 
 /// A store that is too damaged to be opened is what was looked for; any other cannot be looked at as it was asked.
-fn not_opened(refused: StoppedRefused) -> Failure {
+pub(crate) fn not_opened(refused: StoppedRefused) -> Failure {
     let said = refused.to_string();
     match refused {
         StoppedRefused::Store { error: StoreError::Damaged { .. }, .. }

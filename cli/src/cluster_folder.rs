@@ -9,6 +9,7 @@
 //! keys/token.pem          secret: signs the tokens that users sign in with; no region needs it
 //! keys/replica-REGION.pem secret: signs that region's commits
 //! keys/cursor-NAME.hex    secret, shared by that placement's regions: authenticates devices' cursors
+//! keys/backup-NAME.hex    secret: seals that placement's backups, which are noise without it; for machines that make or read them
 //! epochs/NAME-1.toml      public: the signed statements of which replicas are active, the first and those that followed
 //! ```
 //! A region takes the cluster file, the epochs, its own certificate and key, its replica key and its placements' cursor keys.
@@ -34,7 +35,7 @@ pub(crate) struct CursorKey {
 }
 
 /// A cluster's folder, with its file read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ClusterFolder {
     root: PathBuf,
     /// What the file says.
@@ -123,6 +124,28 @@ impl ClusterFolder {
                 "lines of a number, a space and 64 hexadecimal digits, the newest key first",
             )
         })
+    }
+
+    /// The secret that seals a placement's backups.
+    ///
+    /// # Errors
+    /// When its file cannot be read or is not such a secret.
+    pub(crate) fn backup_secret(&self, placement: &ClusterPlacement) -> Result<[u8; 32], Failure> {
+        let path = self.backup_secret_path(placement);
+        let text = std::fs::read_to_string(&path).map_err(|reason| match reason.kind() {
+            std::io::ErrorKind::NotFound => Failure::NoFile {
+                path: path.clone(),
+                advice: "copy it from where `init` wrote it; if the placement never had one, `archipelago admin backup-key` makes it",
+            },
+            _ => Failure::Disk { path: path.clone(), verb: "read", reason },
+        })?;
+        region::read_toml::bytes_of_hex(text.trim_end())
+            .ok_or_else(|| not_what_it_should_be(path, "a line of 64 hexadecimal digits"))
+    }
+
+    /// Where that secret lies.
+    pub(crate) fn backup_secret_path(&self, placement: &ClusterPlacement) -> PathBuf {
+        self.root.join(format!("keys/backup-{}.hex", placement.name))
     }
 
     /// The epochs of all placements that the folder has.

@@ -77,6 +77,9 @@ pub(crate) enum Failure {
         /// Those there are.
         known: Vec<String>,
     },
+    /// Something elsewhere that was named does not exist.
+    #[error("{0}")]
+    Absent(String),
     /// Cryptography that cannot fail unless the machine is broken.
     #[error("a key or certificate could not be made: {0}")]
     Cryptography(String),
@@ -121,7 +124,7 @@ impl Failure {
     /// What the process ends with.
     pub(crate) fn code(&self) -> Code {
         match self {
-            Self::NoFile { .. } | Self::Unknown { .. } => Code::NotFound,
+            Self::NoFile { .. } | Self::Unknown { .. } | Self::Absent(_) => Code::NotFound,
             Self::Disk { .. } | Self::Cryptography(_) | Self::Stopped(_) => Code::Error,
             Self::Occupied(_) | Self::Refused(_) => Code::Refused,
             Self::File { .. } | Self::Argument(_) => Code::Usage,

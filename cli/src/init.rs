@@ -109,7 +109,9 @@ impl Init {
         let mut placements = BTreeMap::new();
         for (number, (name, regions)) in (1..).zip(named) {
             let (id, key) = (PlacementId(number), new_key()?);
-            placements.insert(id, ClusterPlacement { id, name, regions, key: key.verifying_key() });
+            let placement =
+                ClusterPlacement { id, name, regions, key: key.verifying_key(), backup: None };
+            placements.insert(id, placement);
             secrets.placements.insert(id, key);
         }
         let token_key = secrets.token.verifying_key();
@@ -172,7 +174,8 @@ fn placement_argument(
     Ok((name.to_owned(), of?))
 }
 
-fn refuse_occupied(folder: &Path) -> Result<(), Failure> {
+/// Refuses a folder that has something in it.
+pub(crate) fn refuse_occupied(folder: &Path) -> Result<(), Failure> {
     match std::fs::read_dir(folder).map(|mut entries| entries.next().is_none()) {
         Ok(true) => Ok(()),
         Ok(false) => Err(Failure::Occupied(folder.to_owned())),
@@ -232,6 +235,8 @@ fn write_all(root: &Path, cluster: &Cluster, secrets: &Secrets) -> Result<(), Fa
         write_secret(&keys.join(format!("placement-{name}.pem")), &pem(key)?)?;
         let cursor = format!("1 {}\n", hex(&random::bytes::<32>()?));
         write_secret(&keys.join(format!("cursor-{name}.hex")), &cursor)?;
+        let backup = format!("{}\n", hex(&random::bytes::<32>()?));
+        write_secret(&keys.join(format!("backup-{name}.hex")), &backup)?;
         let active = secrets.replicas.iter().filter(|(region, _)| placement.regions.contains(region));
         let active = active.map(|(_, (replica, key))| (*replica, key.verifying_key())).collect();
         let before = Placement::new(placement.id, placement.regions.clone(), placement.key);

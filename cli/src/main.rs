@@ -7,6 +7,7 @@ mod admin;
 mod ask_for_lost;
 mod ask_region;
 mod at_rest;
+mod backups;
 mod bench;
 mod broken;
 mod chat;

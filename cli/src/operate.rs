@@ -115,7 +115,7 @@ impl Features {
 }
 
 /// A region's admin address.
-struct Region {
+pub(crate) struct Region {
     folder: ClusterFolder,
     region: ClusterRegion,
     token: String,
@@ -132,9 +132,26 @@ impl Region {
             name: asked.region.clone(),
             known: regions.values().map(|region| region.name.clone()).collect(),
         })?;
+        Self::new(folder, region, TIMEOUT)
+    }
+
+    /// A region that may take so long to answer.
+    ///
+    /// # Errors
+    /// When the folder has no key that makes operators' tokens.
+    pub(crate) fn new(folder: ClusterFolder, region: ClusterRegion, timeout: Duration) -> Result<Self, Failure> {
         let token = token::for_operator(&folder, 1)?;
-        let config = ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false);
+        let config = ureq::Agent::config_builder().timeout_global(Some(timeout)).http_status_as_error(false);
         Ok(Self { folder, region, token, agent: ureq::Agent::new_with_config(config.build()) })
+    }
+
+    /// Asks it to do something that a path says.
+    ///
+    /// # Errors
+    /// When it does not answer, or refuses.
+    pub(crate) fn post(&self, path: &str) -> Result<String, Failure> {
+        let request = self.agent.post(self.url(path)).header("authorization", self.bearer());
+        self.answer(request.send_empty())
     }
 
     fn get(&self, path: &str) -> Result<String, Failure> {

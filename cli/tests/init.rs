@@ -68,6 +68,8 @@ fn a_whole_cluster_folder_is_written_and_verifies() {
         epochs/eu-1.toml
         epochs/global-1.toml
         keys/authority.pem
+        keys/backup-eu.hex
+        keys/backup-global.hex
         keys/cursor-eu.hex
         keys/cursor-global.hex
         keys/placement-eu.pem

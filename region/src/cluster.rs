@@ -6,6 +6,7 @@
 //! What must always hold of a `Cluster`: numbers and names are unique and not zero, every placement names regions that
 //! exist, every address parses. Nothing is guessed and no unknown key is passed over.
 
+use crate::backup_place::{self, BackupPlace};
 use crate::read_toml::{
     At, FileMistake, Key, Mistake, Section, Unique, bytes_of_hex, hex, is_name, read_file,
 };
@@ -65,6 +66,8 @@ pub struct ClusterPlacement {
     pub regions: BTreeSet<RegionId>,
     /// Verifies its epochs.
     pub key: VerifyingKey,
+    /// Where its backups lie, if it has any.
+    pub backup: Option<BackupPlace>,
 }
 
 /// Where clients reach a region: `wss://host:port`, or `ws://host:port` on a loopback interface for tests.
@@ -162,6 +165,9 @@ impl Cluster {
                 regions.join(", "),
                 hex(placement.key.as_bytes())
             ));
+            if let Some(backup) = &placement.backup {
+                line(format_args!("{}", backup.to_toml()));
+            }
         }
         for ((from, to), address) in &self.bridges {
             let (from, to) = (self.name_of(*from), self.name_of(*to));
@@ -212,7 +218,7 @@ impl Cluster {
     }
 
     /// What two regions must agree on before they talk: names, numbers, placements and their keys. Addresses are left out,
-    /// since a region may be known under another address elsewhere.
+    /// since a region may be known under another address elsewhere, and so are the places of backups.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new_derive_key("archipelago cluster configuration");
@@ -313,7 +319,7 @@ fn placements(
     let (mut ids, mut names) = (Unique::new(ID, "[[placement]]"), Unique::new(NAME, "[[placement]]"));
     let mut placements = BTreeMap::new();
     for section in sections {
-        section.only(&["id", "name", "regions", "key"])?;
+        section.only(&[["id", "name", "regions", "key"].as_slice(), backup_place::KEYS.as_slice()].concat())?;
         let id = number(&section, ID)?;
         let name = name(&section, NAME)?;
         ids.take(id.line, id.value)?;
@@ -329,8 +335,10 @@ fn placements(
             return Err(FileMistake::form(named.line, REGIONS, "[]"));
         }
         let key = public_key(&section, PLACEMENT_KEY)?;
+        let backup = BackupPlace::read(&section)?;
         let id = PlacementId(id.value);
-        placements.insert(id, ClusterPlacement { id, name: name.value.to_owned(), regions: of, key });
+        let name = name.value.to_owned();
+        placements.insert(id, ClusterPlacement { id, name, regions: of, key, backup });
     }
     Ok(placements)
 }

@@ -17,6 +17,7 @@ mod accept_receipt;
 mod acknowledge;
 mod apply_commit;
 mod apply_operation;
+pub mod backup_place;
 mod catch_up;
 mod change_membership;
 pub mod cluster;

@@ -43,6 +43,8 @@ to = "eu-central"
 address = "127.0.0.1:7201"
 "#;
 
+const REGIONS_OF_EU: &str = "regions = [\"eu-central\"]";
+
 /// The file with the line that reads `line` (its `nth` occurrence, from 0) replaced.
 fn with(line: &str, nth: usize, replacement: &str) -> String {
     let mut seen = 0;
@@ -124,6 +126,36 @@ fn the_digest_covers_placements_and_leaves_addresses_out() {
     ] {
         assert_ne!(digest(with(line, 0, replacement)), right, "{replacement}");
     }
+}
+
+#[test]
+fn a_placement_says_where_its_backups_lie_and_the_digest_leaves_that_out() {
+    let with_keys = |keys: &str| with(REGIONS_OF_EU, 0, &format!("{REGIONS_OF_EU}\n{keys}"));
+    let without = Cluster::parse(RIGHT).unwrap();
+    assert!(without.placements.values().all(|placement| placement.backup.is_none()));
+    assert!(!without.to_toml().contains("backup"));
+    let text = with_keys(
+        "backup = \"s3://eu-only/backups\"\nbackup_endpoint = \"https://s3.example.org\"\nbackup_region = \"eu-1\"",
+    );
+    let cluster = Cluster::parse(&text).unwrap();
+    let place = cluster.placement_named("eu").unwrap().backup.clone().unwrap();
+    assert_eq!((place.bucket.as_str(), place.prefix.as_str()), ("eu-only", "backups"));
+    assert_eq!(place.endpoint.as_deref(), Some("https://s3.example.org"));
+    assert_eq!(place.region.as_deref(), Some("eu-1"));
+    assert_eq!(place.to_string(), "s3://eu-only/backups");
+    assert_eq!(Cluster::parse(&cluster.to_toml()).unwrap(), cluster);
+    assert_eq!(cluster.digest(), without.digest(), "regions talk whatever each says of its backups");
+    assert_ne!(cluster, without);
+
+    check(
+        with_keys("backup = \"eu-only/backups\""),
+        expect![[""]],
+    );
+    check(with_keys("backup = 7"), expect![[""]]);
+    check(with_keys("backup = \"s3://eu-only\"\nbackup_endpoint = \"s3.example.org\""), expect![[""]]);
+    check(with_keys("backup = \"s3://eu-only\"\nbackup_region = \"EU 1\""), expect![[""]]);
+    check(with_keys("backup_region = \"eu-1\""), expect![[""]]);
+    check(with_keys("backups = \"s3://eu-only\""), expect![[""]]);
 }
 
 #[test]

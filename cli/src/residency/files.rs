@@ -22,7 +22,7 @@ const PIECE_BYTES: usize = 1 << 20;
 const TEXT_BYTES_MIN: usize = 8;
 
 /// What a region itself writes beside its stores.
-const OF_THE_REGION: [&str; 4] = ["lock", "stores", "stores.new", "repairs.jsonl"];
+const OF_THE_REGION: [&str; 5] = ["lock", "stores", "stores.new", "repairs.jsonl", "backup.lock"];
 
 /// The files of a data folder.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

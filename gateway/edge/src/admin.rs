@@ -13,10 +13,12 @@
 //! | `GET /v1/user`, `GET /v1/features`, `POST /v1/operate` | operators | what operators set: `operate.rs` |
 //! | `GET /v1/epochs` | operators | of each placement the epoch, and which replicas are active and closed: JSON |
 //! | `POST /v1/epochs` | operators | the file of an epoch, which this region follows and tells its peers of |
+//! | `POST /v1/checkpoint?placement=NAME` | operators | links to the files of a store, for a backup: `checkpoint.rs` |
 //!
 //! Operators show a bearer token whose subject is `operator`. What must always hold: an answer is streamed, so that a large store
 //! costs no memory; it is of one moment; one that was cut short lacks its last line.
 
+use crate::checkpoint;
 use crate::connection::Shared;
 use crate::epochs;
 use crate::export_lines::{Detail, write_lines};
@@ -73,6 +75,7 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stop: 
         .route("/v1/user", get(user))
         .route("/v1/features", get(features))
         .route("/v1/operate", post(act).layer(DefaultBodyLimit::max(limits::ACT_BYTES_MAX)))
+        .route("/v1/checkpoint", post(checkpoint))
         .route(
             "/v1/epochs",
             get(epochs).post(follow_epoch).layer(DefaultBodyLimit::max(EPOCH_FILE_BYTES_MAX)),
@@ -178,6 +181,18 @@ async fn act(
     match asked_of(&shared, &which.0, &headers) {
         Err(refused) => *refused,
         Ok((placement, ..)) => operate::act(&shared, placement, &body).await,
+    }
+}
+
+async fn checkpoint(
+    State(shared): State<Arc<Shared>>,
+    which: Query<Which>,
+    data: Query<checkpoint::DataFolder>,
+    headers: HeaderMap,
+) -> Response {
+    match asked_of(&shared, &which.0, &headers) {
+        Err(refused) => *refused,
+        Ok((placement, ..)) => checkpoint::make(&shared, placement, &data.0).await,
     }
 }
 

@@ -13,6 +13,7 @@
 
 mod admin;
 pub mod certificate;
+mod checkpoint;
 mod connection;
 mod epochs;
 mod export_lines;

@@ -342,6 +342,11 @@ pub const CODES: &[Code] = &[
         "name one of the acts of the admin interface, as it is written there",
     ),
     code(
+        "other_data_folder",
+        "a checkpoint is asked for in a data folder that is not the region's",
+        "name the data folder that the region was started with, on its machine",
+    ),
+    code(
         "other_placement",
         "the user is pinned to another placement",
         "ask for the placement that the user's id begins with",

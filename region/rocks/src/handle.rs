@@ -6,6 +6,7 @@
 //! - Reads see only durable state.
 
 use crate::bridges::BridgeHub;
+use crate::checkpoints::{self, Checkpoint};
 use crate::clock::RegionClock;
 use crate::counters::ShardCounters;
 use crate::mailbox::{Letter, Mailbox};
@@ -24,7 +25,8 @@ use replication::epoch::{EpochRefused, EpochStatement};
 use replication::placement::{Epoch, Placements};
 use replication_quic::BridgeCounters;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, TryLockError};
 use tokio::sync::{oneshot, watch};
 
 /// Where the shards put what devices are to be told.
@@ -49,6 +51,10 @@ pub struct RegionHandle {
 pub(crate) struct Shared {
     pub(crate) region: RegionId,
     pub(crate) cluster: Arc<Cluster>,
+    /// The data folder.
+    pub(crate) data: PathBuf,
+    /// Held while a checkpoint is made.
+    pub(crate) checkpoint: Mutex<()>,
     pub(crate) clock: Arc<RegionClock>,
     pub(crate) placements: BTreeMap<PlacementId, PlacementHandle>,
     /// Knows the epochs in which the shards stand.
@@ -202,6 +208,30 @@ impl RegionHandle {
     #[must_use]
     pub fn reader(&self, placement: PlacementId) -> Option<Reader> {
         self.shared.placements.get(&placement).map(|handle| handle.reader.clone())
+    }
+
+    /// Its data folder.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        &self.shared.data
+    }
+
+    /// Makes a checkpoint of that placement's store, for a backup, while its shard goes on. Call it where waiting for the disk harms nobody. None if this region has no part in the
+    /// placement, or makes a checkpoint already.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the disk refuses.
+    #[must_use]
+    pub fn checkpoint(&self, placement: PlacementId) -> Option<Result<Checkpoint, StoreError>> {
+        let name = &self.shared.cluster.placements.get(&placement)?.name;
+        let reader = &self.shared.placements.get(&placement)?.reader;
+        let _one_at_a_time = match self.shared.checkpoint.try_lock() {
+            Ok(held) => held,
+            // Whoever broke off left nothing that the next one does not remove.
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        Some(checkpoints::make(&self.shared.data, name, reader))
     }
 
     /// What that placement's shard has done. None if this region has no part in it.

@@ -6,6 +6,7 @@
 //! - Two processes never have one data folder.
 
 mod bridges;
+pub mod checkpoints;
 pub mod clock;
 pub mod compact_files;
 pub mod counters;

@@ -1,6 +1,6 @@
-//! One process a data folder: `DATA/lock`, held by flock as long as the process lives.
+//! One process a data folder: `DATA/lock`, held by flock as long as the process lives. And one that makes backups of it: `DATA/backup.lock`.
 //!
-//! What must always hold: the lock dies with its process, however it dies, so there is never a stale lock to delete by hand.
+//! What must always hold: a lock dies with its process, however it dies, so there is never a stale lock to delete by hand.
 //! The file holds the process id of its holder, for the message alone.
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -13,6 +13,12 @@ pub struct DataLock {
     _held: File,
 }
 
+/// Holds the right to make backups of a data folder until it is dropped.
+#[derive(Debug)]
+pub struct BackupLock {
+    _held: File,
+}
+
 /// Why a data folder cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum LockRefused {
@@ -22,6 +28,17 @@ pub enum LockRefused {
         .folder.display()
     )]
     Held {
+        /// The folder.
+        folder: PathBuf,
+        /// The other's process id, as it wrote it.
+        holder: String,
+    },
+    /// Another process makes a backup of it.
+    #[error(
+        "process {holder} makes a backup of data folder {}: wait until it has ended",
+        .folder.display()
+    )]
+    BackedUp {
         /// The folder.
         folder: PathBuf,
         /// The other's process id, as it wrote it.
@@ -45,26 +62,52 @@ impl DataLock {
     pub fn acquire(folder: &Path) -> Result<Self, LockRefused> {
         let failed = |reason| LockRefused::Failed { folder: folder.to_path_buf(), reason };
         std::fs::create_dir_all(folder).map_err(failed)?;
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        let mut file = options.open(folder.join("lock")).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                // A holder that has not written its id yet is still a holder.
-                let _ = file.read_to_string(&mut holder);
-                let holder = holder.trim();
-                let holder = if holder.is_empty() { "(unknown)" } else { holder }.to_owned();
-                return Err(LockRefused::Held { folder: folder.to_path_buf(), holder });
-            }
-            Err(TryLockError::Error(reason)) => return Err(failed(reason)),
+        match take(&folder.join("lock")).map_err(failed)? {
+            Taken::Ours(held) => Ok(Self { _held: held }),
+            Taken::Others(holder) => Err(LockRefused::Held { folder: folder.to_path_buf(), holder }),
         }
-        file.set_len(0).map_err(failed)?;
-        file.rewind().map_err(failed)?;
-        writeln!(file, "{}", std::process::id()).map_err(failed)?;
-        Ok(Self { _held: file })
     }
+}
+
+impl BackupLock {
+    /// Takes the right to make backups of a data folder, which must exist. Whether its region runs makes no difference.
+    ///
+    /// # Errors
+    /// [`LockRefused`] when another process makes one or the system refuses.
+    pub fn acquire(folder: &Path) -> Result<Self, LockRefused> {
+        let failed = |reason| LockRefused::Failed { folder: folder.to_path_buf(), reason };
+        match take(&folder.join("backup.lock")).map_err(failed)? {
+            Taken::Ours(held) => Ok(Self { _held: held }),
+            Taken::Others(holder) => Err(LockRefused::BackedUp { folder: folder.to_path_buf(), holder }),
+        }
+    }
+}
+
+/// A lock file, in our hands or in those of the process of that id.
+enum Taken {
+    Ours(File),
+    Others(String),
+}
+
+fn take(path: &Path) -> std::io::Result<Taken> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    let mut file = options.open(path)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            // A holder that has not written its id yet is still a holder.
+            let _ = file.read_to_string(&mut holder);
+            let holder = holder.trim();
+            return Ok(Taken::Others(if holder.is_empty() { "(unknown)" } else { holder }.to_owned()));
+        }
+        Err(TryLockError::Error(reason)) => return Err(reason),
+    }
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{}", std::process::id())?;
+    Ok(Taken::Ours(file))
 }
 
 #[cfg(test)]
@@ -78,7 +121,11 @@ mod tests {
         let first = DataLock::acquire(folder.path()).unwrap();
         let refused = DataLock::acquire(folder.path()).unwrap_err().to_string();
         assert!(refused.contains(&format!("process {}", std::process::id())), "{refused}");
-        drop(first);
+        let backup = BackupLock::acquire(folder.path()).unwrap();
+        let refused = BackupLock::acquire(folder.path()).unwrap_err().to_string();
+        assert!(refused.contains(&format!("process {} makes a backup", std::process::id())), "{refused}");
+        drop((first, backup));
         DataLock::acquire(folder.path()).unwrap();
+        BackupLock::acquire(folder.path()).unwrap();
     }
 }

@@ -9,6 +9,7 @@
 //! - A refusal to start has changed nothing but start numbers.
 
 use crate::bridges::BridgeHub;
+use crate::checkpoints;
 use crate::clock::RegionClock;
 use crate::compact_files::Compactor;
 use crate::counters::ShardCounters;
@@ -42,7 +43,7 @@ use replication::{StoreId, StoreStart};
 use replication_quic::{BridgeIdentity, BridgeSettings, Bridges, BridgesConfig, EndpointRefused, PeerConfig};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use tokio::runtime::Handle;
 
@@ -167,6 +168,7 @@ impl RegionNode {
             return Err(StartRefused::UnknownRegion(config.region));
         };
         let mut folder = DataFolder::open(&config.data)?;
+        checkpoints::remove_left_over(&config.data);
         let memory = SharedMemory::new();
         let mut opened = Vec::new();
         let mut placements = Vec::new();
@@ -224,10 +226,13 @@ impl RegionNode {
         });
         let (ending, runtime) = (config.ending.clone(), Handle::current());
         let (region, cluster) = (config.region, Arc::clone(&config.cluster));
+        let data = config.data.clone();
         let bridges = start_bridges(config, &hub, stores, &port, listen)?;
         let shared = Shared {
             region,
             cluster,
+            data,
+            checkpoint: Mutex::default(),
             clock: Arc::clone(&clock),
             placements,
             hub: hub.clone(),

@@ -1,10 +1,11 @@
-//! A region's stores while it does not run: opened for an operator who verifies, repairs or restores them.
+//! A region's stores while it does not run: opened for an operator who verifies, repairs, restores or backs them up.
 //!
 //! What must always hold: the folder is locked as by the region itself, so the two never meet; no store is made or counted as started; a store of another region or
 //! placement, or of a format that this version does not read, is refused by name.
 
 use crate::data_folder::{DataFolder, FolderRefused};
 use crate::engine::SharedMemory;
+use crate::lock::LockRefused;
 use crate::store::RocksStore;
 use crdt::{PlacementId, RegionId, ReplicaId};
 use region::cluster::{Cluster, ClusterPlacement};
@@ -65,6 +66,14 @@ pub enum StoppedRefused {
     },
 }
 
+impl StoppedRefused {
+    /// Whether another process has the data folder: the region runs.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        matches!(self, Self::Folder(FolderRefused::Lock(LockRefused::Held { .. })))
+    }
+}
+
 impl Stopped {
     /// Opens the stores that a region has in that folder.
     ///
@@ -99,23 +108,47 @@ impl Stopped {
         let memory = SharedMemory::new();
         let mut stores = Vec::new();
         for placement in placements {
-            let name = || placement.name.clone();
-            let store = RocksStore::open(&folder.store(&placement.name)?, &memory);
-            let store = store.map_err(|error| StoppedRefused::Store { placement: name(), error })?;
-            let not_its = |error| StoppedRefused::Meta { placement: name(), error };
-            meta::check_format(&store).map_err(not_its)?;
-            let found = meta::read(&store).map_err(|error| not_its(error.into()))?;
-            let format = found.as_ref().map_or(meta::FORMAT, |found| found.format);
-            if let Some(found) = found {
-                // Whatever life of the region: an old one may be looked at too.
-                let replica = ReplicaId { region, incarnation: found.replica.incarnation };
-                let region_name = cluster.name_of(region);
-                let expected =
-                    Expected { replica, region_name, placement: placement.id, placement_name: name() };
-                meta::check(&store, &expected).map_err(not_its)?;
-            }
-            stores.push(StoppedStore { placement: placement.id, name: name(), format, store });
+            let of = (cluster, region, placement);
+            stores.push(StoppedStore::open(&folder.store(&placement.name)?, of, &memory)?);
         }
         Ok(Self { stores, _folder: folder })
+    }
+}
+
+impl StoppedStore {
+    /// Opens one store alone, in a folder that nobody else knows: one that was fetched from a backup.
+    ///
+    /// # Errors
+    /// [`StoppedRefused`] when it cannot be opened, or is not that region's store of that placement.
+    pub fn open_alone(
+        folder: &Path,
+        cluster: &Cluster,
+        region: RegionId,
+        placement: &ClusterPlacement,
+    ) -> Result<Self, StoppedRefused> {
+        Self::open(folder, (cluster, region, placement), &SharedMemory::new())
+    }
+
+    fn open(
+        folder: &Path,
+        (cluster, region, placement): (&Cluster, RegionId, &ClusterPlacement),
+        memory: &SharedMemory,
+    ) -> Result<Self, StoppedRefused> {
+        let name = || placement.name.clone();
+        let store = RocksStore::open(folder, memory);
+        let store = store.map_err(|error| StoppedRefused::Store { placement: name(), error })?;
+        let not_its = |error| StoppedRefused::Meta { placement: name(), error };
+        meta::check_format(&store).map_err(not_its)?;
+        let found = meta::read(&store).map_err(|error| not_its(error.into()))?;
+        let format = found.as_ref().map_or(meta::FORMAT, |found| found.format);
+        if let Some(found) = found {
+            // Whatever life of the region: an old one may be looked at too.
+            let replica = ReplicaId { region, incarnation: found.replica.incarnation };
+            let region_name = cluster.name_of(region);
+            let expected =
+                Expected { replica, region_name, placement: placement.id, placement_name: name() };
+            meta::check(&store, &expected).map_err(not_its)?;
+        }
+        Ok(Self { placement: placement.id, name: name(), format, store })
     }
 }

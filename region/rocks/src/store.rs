@@ -100,6 +100,14 @@ impl Reader {
     pub fn folder(&self) -> &Path {
         &self.folder
     }
+
+    /// Makes a checkpoint in a folder that does not exist, beside a shard that goes on writing: what is in memory goes to a file first, then files are linked. The caller waits, the shard
+    /// only as long as it waits at any other time when a write buffer is full.
+    pub(crate) fn checkpoint(&self, folder: &Path) -> Result<(), StoreError> {
+        let failed = |error| engine_failure(&self.folder, "checkpoint", error);
+        let checkpoint = Checkpoint::new(&*self.database).map_err(failed)?;
+        checkpoint.create_checkpoint(folder).map_err(failed)
+    }
 }
 
 struct SnapshotView<'a> {
@@ -215,9 +223,7 @@ impl Store for RocksStore {
     }
 
     fn checkpoint(&self, folder: &Path) -> Result<(), StoreError> {
-        let failed = |error| engine_failure(&self.reader.folder, "checkpoint", error);
-        let checkpoint = Checkpoint::new(&*self.reader.database).map_err(failed)?;
-        checkpoint.create_checkpoint(folder).map_err(failed)
+        self.reader.checkpoint(folder)
     }
 }
 

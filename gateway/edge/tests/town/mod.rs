@@ -357,6 +357,7 @@ fn start_region(folder: &TempDir, token_key: &SigningKey) -> RegionNode {
         name: "global".into(),
         regions: [id, other].into(),
         key: token_key.verifying_key(),
+        backup: None,
     };
     let cluster = Arc::new(Cluster {
         name: "test".into(),
