@@ -132,17 +132,19 @@ impl Region {
             name: asked.region.clone(),
             known: regions.values().map(|region| region.name.clone()).collect(),
         })?;
-        Self::new(folder, region, TIMEOUT)
+        let token = token::for_operator(&folder, 1)?;
+        Ok(Self::new(folder, region, token, TIMEOUT))
     }
 
-    /// A region that may take so long to answer.
-    ///
-    /// # Errors
-    /// When the folder has no key that makes operators' tokens.
-    pub(crate) fn new(folder: ClusterFolder, region: ClusterRegion, timeout: Duration) -> Result<Self, Failure> {
-        let token = token::for_operator(&folder, 1)?;
+    /// A region that may take so long to answer, asked with an operator's token.
+    pub(crate) fn new(
+        folder: ClusterFolder,
+        region: ClusterRegion,
+        token: String,
+        timeout: Duration,
+    ) -> Self {
         let config = ureq::Agent::config_builder().timeout_global(Some(timeout)).http_status_as_error(false);
-        Ok(Self { folder, region, token, agent: ureq::Agent::new_with_config(config.build()) })
+        Self { folder, region, token, agent: ureq::Agent::new_with_config(config.build()) }
     }
 
     /// Asks it to do something that a path says.

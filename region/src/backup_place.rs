@@ -56,8 +56,8 @@ impl BackupPlace {
                 Err(FileMistake::new(found.line, missing))
             });
         };
-        let (bucket, prefix) =
-            bucket_and_prefix(place.value).ok_or_else(|| FileMistake::form(place.line, BACKUP, place.value))?;
+        let (bucket, prefix) = bucket_and_prefix(place.value)
+            .ok_or_else(|| FileMistake::form(place.line, BACKUP, place.value))?;
         if let Some(endpoint) = endpoint.filter(|endpoint| !is_endpoint(endpoint.value)) {
             return Err(FileMistake::form(endpoint.line, BACKUP_ENDPOINT, endpoint.value));
         }
@@ -124,9 +124,7 @@ fn is_endpoint(text: &str) -> bool {
     };
     let is_host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => {
-            !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.')
-        }
+        None => !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.'),
     };
     let is_port = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
     is_host && is_port && text.len() <= 300

@@ -319,7 +319,8 @@ fn placements(
     let (mut ids, mut names) = (Unique::new(ID, "[[placement]]"), Unique::new(NAME, "[[placement]]"));
     let mut placements = BTreeMap::new();
     for section in sections {
-        section.only(&[["id", "name", "regions", "key"].as_slice(), backup_place::KEYS.as_slice()].concat())?;
+        section
+            .only(&[["id", "name", "regions", "key"].as_slice(), backup_place::KEYS.as_slice()].concat())?;
         let id = number(&section, ID)?;
         let name = name(&section, NAME)?;
         ids.take(id.line, id.value)?;

@@ -149,13 +149,38 @@ fn a_placement_says_where_its_backups_lie_and_the_digest_leaves_that_out() {
 
     check(
         with_keys("backup = \"eu-only/backups\""),
-        expect![[""]],
+        expect![[
+            r#"line 30: `backup` is `eu-only/backups`; write an S3 bucket, and a prefix if other things lie in it, such as `backup = "s3://archipelago-eu/backups"`"#
+        ]],
     );
-    check(with_keys("backup = 7"), expect![[""]]);
-    check(with_keys("backup = \"s3://eu-only\"\nbackup_endpoint = \"s3.example.org\""), expect![[""]]);
-    check(with_keys("backup = \"s3://eu-only\"\nbackup_region = \"EU 1\""), expect![[""]]);
-    check(with_keys("backup_region = \"eu-1\""), expect![[""]]);
-    check(with_keys("backups = \"s3://eu-only\""), expect![[""]]);
+    check(
+        with_keys("backup = 7"),
+        expect![[
+            r#"line 30: `backup` is the number 7; write an S3 bucket, and a prefix if other things lie in it, such as `backup = "s3://archipelago-eu/backups"`"#
+        ]],
+    );
+    check(
+        with_keys("backup = \"s3://eu-only\"\nbackup_endpoint = \"s3.example.org\""),
+        expect![[
+            r#"line 31: `backup_endpoint` is `s3.example.org`; write where the S3 server answers, without a path, such as `backup_endpoint = "https://s3.example.org"`"#
+        ]],
+    );
+    check(
+        with_keys("backup = \"s3://eu-only\"\nbackup_region = \"EU 1\""),
+        expect![[
+            r#"line 31: `backup_region` is `EU 1`; write the name of an S3 region, of lower-case letters, digits and hyphens, such as `backup_region = "eu-central-1"`"#
+        ]],
+    );
+    check(
+        with_keys("backup_region = \"eu-1\""),
+        expect![[
+            r#"line 30: [[placement]] has no `backup`; add an S3 bucket, and a prefix if other things lie in it, such as `backup = "s3://archipelago-eu/backups"`"#
+        ]],
+    );
+    check(
+        with_keys("backups = \"s3://eu-only\""),
+        expect!["line 30: `backups` is not a key of [[placement]]; did you mean `backup`?"],
+    );
 }
 
 #[test]

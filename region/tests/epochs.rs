@@ -16,7 +16,13 @@ fn key() -> SigningKey {
 
 fn placement() -> ClusterPlacement {
     let regions = [RegionId(1), RegionId(2)].into();
-    ClusterPlacement { id: PlacementId(3), name: "eu".to_owned(), regions, key: key().verifying_key(), backup: None }
+    ClusterPlacement {
+        id: PlacementId(3),
+        name: "eu".to_owned(),
+        regions,
+        key: key().verifying_key(),
+        backup: None,
+    }
 }
 
 fn replicas(of: &[(u16, u64)]) -> BTreeMap<ReplicaId, VerifyingKey> {

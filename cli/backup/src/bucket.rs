@@ -182,7 +182,8 @@ impl Bucket {
                 match (code, status) {
                     ("NoSuchBucket", _) => BackupError::NoBucket(self.name.clone()),
                     (code, 401 | 403) => {
-                        let code = if code.is_empty() { format!("HTTP status {status}") } else { code.to_owned() };
+                        let code =
+                            if code.is_empty() { format!("HTTP status {status}") } else { code.to_owned() };
                         BackupError::Refused { object, verb, code }
                     }
                     (code, status) => {

@@ -19,13 +19,17 @@ pub enum BackupError {
         reason: String,
     },
     /// Nobody says in which S3 region the bucket is.
-    #[error("nothing says in which S3 region bucket {0} is: add `backup_region` to the placement in the cluster file, or set AWS_REGION")]
+    #[error(
+        "nothing says in which S3 region bucket {0} is: add `backup_region` to the placement in the cluster file, or set AWS_REGION"
+    )]
     NoRegion(String),
     /// There is no such bucket.
     #[error("there is no bucket {0}: make it, or correct `backup` in the cluster file")]
     NoBucket(String),
     /// The server understood and refused.
-    #[error("the S3 server refuses to have {object} {verb} ({code}): check the credentials, and what they may do in that bucket")]
+    #[error(
+        "the S3 server refuses to have {object} {verb} ({code}): check the credentials, and what they may do in that bucket"
+    )]
     Refused {
         /// What was asked for.
         object: String,
@@ -43,7 +47,9 @@ pub enum BackupError {
         verb: &'static str,
     },
     /// It cannot be reached, or answers what nobody understands.
-    #[error("{object} could not be {verb}: {reason}; check that the S3 server runs and can be reached from here, then try again")]
+    #[error(
+        "{object} could not be {verb}: {reason}; check that the S3 server runs and can be reached from here, then try again"
+    )]
     Failed {
         /// What was asked for.
         object: String,
@@ -53,7 +59,9 @@ pub enum BackupError {
         reason: String,
     },
     /// A bucket that holds more than can be looked through.
-    #[error("there are more than {most} objects below {object}: remove what is of no use there, or give the placement another prefix")]
+    #[error(
+        "there are more than {most} objects below {object}: remove what is of no use there, or give the placement another prefix"
+    )]
     TooMany {
         /// What their names begin with.
         object: String,
@@ -61,7 +69,9 @@ pub enum BackupError {
         most: usize,
     },
     /// A store that is too large for one manifest.
-    #[error("the store's manifest has {bytes} bytes, of at most {most}: the store is larger than this release can back up")]
+    #[error(
+        "the store's manifest has {bytes} bytes, of at most {most}: the store is larger than this release can back up"
+    )]
     TooLarge {
         /// The manifest's size.
         bytes: usize,
@@ -69,7 +79,9 @@ pub enum BackupError {
         most: usize,
     },
     /// An object that another key sealed.
-    #[error("{0} was sealed with another key than the placement's: put the key back that it was made with, without which it is noise")]
+    #[error(
+        "{0} was sealed with another key than the placement's: put the key back that it was made with, without which it is noise"
+    )]
     OtherKey(String),
     /// A manifest that is not what was uploaded.
     #[error("{0} is not what was uploaded: that backup is lost; take another one")]

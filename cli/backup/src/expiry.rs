@@ -6,13 +6,13 @@
 use crate::names::{BackupId, ChunkName};
 use std::collections::BTreeSet;
 
-const DAY_S: i64 = 86_400;
+const DAY_MS: i64 = 86_400_000;
 
 /// Those of the backups that are more than so many days old now. Never the newest.
-pub(crate) fn expired(backups: &BTreeSet<BackupId>, now_s: i64, keep_days: u32) -> BTreeSet<BackupId> {
-    let oldest_s = now_s.saturating_sub(i64::from(keep_days).saturating_mul(DAY_S));
+pub(crate) fn expired(backups: &BTreeSet<BackupId>, now_ms: i64, keep_days: u32) -> BTreeSet<BackupId> {
+    let oldest_ms = now_ms.saturating_sub(i64::from(keep_days).saturating_mul(DAY_MS));
     let newest = backups.last();
-    backups.iter().filter(|id| id.taken_at_s() < oldest_s && Some(*id) != newest).cloned().collect()
+    backups.iter().filter(|id| id.taken_at_ms() < oldest_ms && Some(*id) != newest).cloned().collect()
 }
 
 /// Those of the chunks that are there and are not among the named ones.
@@ -38,10 +38,10 @@ mod tests {
         fn the_newest_and_what_is_young_stay_and_all_else_goes(
             ages_days in proptest::collection::btree_set(0_i64..100, 0..10), keep_days in 0_u32..100,
         ) {
-            let now_s = 1_796_010_239;
-            let id = |age: &i64| BackupId::new(now_s - age * DAY_S, &chunk(1)).unwrap();
+            let now_ms = 1_796_010_239_123;
+            let id = |age: &i64| BackupId::new(now_ms - age * DAY_MS, &chunk(1)).unwrap();
             let backups: BTreeSet<BackupId> = ages_days.iter().map(id).collect();
-            let gone = expired(&backups, now_s, keep_days);
+            let gone = expired(&backups, now_ms, keep_days);
             let youngest = ages_days.first();
             for age in &ages_days {
                 let goes = *age > i64::from(keep_days) && Some(age) != youngest;

@@ -26,8 +26,8 @@ pub struct Manifest {
     pub incarnation: String,
     /// The format of the store's records.
     pub format: u64,
-    /// When it was begun, in seconds since 1970.
-    pub taken_at_s: i64,
+    /// When it was begun, in milliseconds since 1970.
+    pub taken_at_ms: i64,
     /// Its files, by name.
     pub files: Vec<ManifestFile>,
 }
@@ -50,15 +50,17 @@ pub struct About {
     pub incarnation: u64,
     /// The format of the store's records.
     pub format: u64,
-    /// When it was begun, in seconds since 1970.
-    pub taken_at_s: i64,
+    /// When it was begun, in milliseconds since 1970.
+    pub taken_at_ms: i64,
 }
 
 /// Why a manifest is not read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotAManifest {
     /// A later release wrote it.
-    #[error("it has version {0}, and this release reads up to {VERSION}: use the release that wrote it, or a later one")]
+    #[error(
+        "it has version {0}, and this release reads up to {VERSION}: use the release that wrote it, or a later one"
+    )]
     Later(u32),
     /// It says what no manifest says.
     #[error("it is no manifest: {0}")]
@@ -74,7 +76,7 @@ impl Manifest {
             region: region.to_owned(),
             incarnation: format!("{:016x}", about.incarnation),
             format: about.format,
-            taken_at_s: about.taken_at_s,
+            taken_at_ms: about.taken_at_ms,
             files,
         }
     }
@@ -137,7 +139,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn about() -> About {
-        About { incarnation: 7, format: 16, taken_at_s: 1_796_010_239 }
+        About { incarnation: 7, format: 16, taken_at_ms: 1_796_010_239_123 }
     }
 
     fn file(name: &str, bytes: u64, chunks: usize) -> ManifestFile {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   PLACEMENT/REGION/chunks/64 HEXADECIMAL DIGITS
-//!   PLACEMENT/REGION/manifests/20261130T034359Z-1a2b3c4d        the second, and eight digits of what it holds
+//!   PLACEMENT/REGION/manifests/20261130T034359123Z-1a2b3c4d     the millisecond, and eight digits of what it holds
 //! ```
 //! What must always hold: names have one form, and sort as what they name: backups by their time; what is of another form is nobody's, and is left alone.
 
@@ -20,7 +20,7 @@ pub struct ChunkName(pub(crate) [u8; 32]);
 /// The name of a backup.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BackupId {
-    taken_at_s: i64,
+    taken_at_ms: i64,
     text: String,
 }
 
@@ -31,25 +31,27 @@ pub struct NotAName(String, &'static str);
 
 impl BackupId {
     /// The name of a backup that was begun then, and whose manifest hashes to that. None of a time that has no four-digit year.
-    pub(crate) fn new(taken_at_s: i64, hash: &ChunkName) -> Option<Self> {
-        let at = OffsetDateTime::from_unix_timestamp(taken_at_s).ok().filter(|at| (1970..=9999).contains(&at.year()))?;
+    pub(crate) fn new(taken_at_ms: i64, hash: &ChunkName) -> Option<Self> {
+        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(taken_at_ms) * 1_000_000).ok();
+        let at = at.filter(|at| (1970..=9999).contains(&at.year()))?;
         let hash: String = hash.to_string().chars().take(8).collect();
         let text = format!(
-            "{:04}{:02}{:02}T{:02}{:02}{:02}Z-{hash}",
+            "{:04}{:02}{:02}T{:02}{:02}{:02}{:03}Z-{hash}",
             at.year(),
             u8::from(at.month()),
             at.day(),
             at.hour(),
             at.minute(),
-            at.second()
+            at.second(),
+            at.millisecond()
         );
-        Some(Self { taken_at_s, text })
+        Some(Self { taken_at_ms, text })
     }
 
-    /// When it was begun, in seconds since 1970.
+    /// When it was begun, in milliseconds since 1970.
     #[must_use]
-    pub fn taken_at_s(&self) -> i64 {
-        self.taken_at_s
+    pub fn taken_at_ms(&self) -> i64 {
+        self.taken_at_ms
     }
 
     /// The same, for people.
@@ -79,7 +81,7 @@ impl FromStr for BackupId {
 fn parse_id(text: &str) -> Option<BackupId> {
     let (when, hash) = text.split_once("Z-")?;
     let (date, time) = when.split_once('T')?;
-    let is_right = date.len() == 8 && time.len() == 6 && bytes_of_hex::<4>(hash).is_some();
+    let is_right = date.len() == 8 && time.len() == 9 && bytes_of_hex::<4>(hash).is_some();
     let digits = |text: &str, from: usize, to: usize| -> Option<u16> {
         let digits = text.get(from..to)?;
         if digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse().ok() } else { None }
@@ -87,9 +89,11 @@ fn parse_id(text: &str) -> Option<BackupId> {
     let small = |text, from, to| u8::try_from(digits(text, from, to)?).ok();
     let month = Month::try_from(small(date, 4, 6)?).ok()?;
     let day = Date::from_calendar_date(i32::from(digits(date, 0, 4)?), month, small(date, 6, 8)?).ok()?;
-    let second = Time::from_hms(small(time, 0, 2)?, small(time, 2, 4)?, small(time, 4, 6)?).ok()?;
-    let taken_at_s = day.with_time(second).assume_utc().unix_timestamp();
-    (is_right && taken_at_s >= 0).then(|| BackupId { taken_at_s, text: text.to_owned() })
+    let (hour, minute, second) = (small(time, 0, 2)?, small(time, 2, 4)?, small(time, 4, 6)?);
+    let time = Time::from_hms_milli(hour, minute, second, digits(time, 6, 9)?).ok()?;
+    let taken_at_ms =
+        i64::try_from(day.with_time(time).assume_utc().unix_timestamp_nanos() / 1_000_000).ok()?;
+    (is_right && taken_at_ms >= 0).then(|| BackupId { taken_at_ms, text: text.to_owned() })
 }
 
 impl fmt::Display for BackupId {
@@ -141,11 +145,11 @@ mod tests {
     proptest! {
         #[test]
         fn names_are_read_as_they_were_written_and_sort_by_time(
-            one in 0_i64..253_402_300_800, other in 0_i64..253_402_300_800, hash in any::<[u8; 32]>(),
+            one in 0_i64..253_402_300_800_000, other in 0_i64..253_402_300_800_000, hash in any::<[u8; 32]>(),
         ) {
             let id = BackupId::new(one, &ChunkName(hash)).unwrap();
             prop_assert_eq!(&id.to_string().parse::<BackupId>().unwrap(), &id);
-            prop_assert_eq!(id.taken_at_s(), one);
+            prop_assert_eq!(id.taken_at_ms(), one);
             let later = BackupId::new(other, &ChunkName(hash)).unwrap();
             prop_assert_eq!(id.cmp(&later), one.cmp(&other));
             prop_assert_eq!(id.to_string().cmp(&later.to_string()), one.cmp(&other));
@@ -165,18 +169,19 @@ mod tests {
 
     #[test]
     fn what_is_of_another_form_is_no_name() {
-        let id: BackupId = "20261130T034359Z-1a2b3c4d".parse().unwrap();
-        assert_eq!((id.taken_at_s(), id.time().as_str()), (1_796_010_239, "2026-11-30 03:43:59 UTC"));
+        let id: BackupId = "20261130T034359123Z-1a2b3c4d".parse().unwrap();
+        assert_eq!((id.taken_at_ms(), id.time().as_str()), (1_796_010_239_123, "2026-11-30 03:43:59 UTC"));
         for wrong in [
             "",
-            "20261130T034359Z",
-            "20261130T034359Z-1A2B3C4D",
-            "20261130T034359Z-1a2b3c4d5",
-            "20261330T034359Z-1a2b3c4d",
-            "20261130T034360Z-1a2b3c4d",
-            "2026113T0034359Z-1a2b3c4d",
-            "+0261130T034359Z-1a2b3c4d",
-            "../20261130T034359Z-1a2b3c4d",
+            "20261130T034359123Z",
+            "20261130T034359Z-1a2b3c4d",
+            "20261130T034359123Z-1A2B3C4D",
+            "20261130T034359123Z-1a2b3c4d5",
+            "20261330T034359123Z-1a2b3c4d",
+            "20261130T034360123Z-1a2b3c4d",
+            "2026113T0034359123Z-1a2b3c4d",
+            "+0261130T034359123Z-1a2b3c4d",
+            "../20261130T034359123Z-1a2b3c4d",
         ] {
             assert!(wrong.parse::<BackupId>().is_err(), "{wrong}");
         }

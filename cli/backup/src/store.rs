@@ -113,7 +113,10 @@ impl Backups {
         let object = self.places.object(&within);
         let sealed = self.bucket.get(&object, MANIFEST_BYTES_MAX).await?;
         let sealed = sealed.ok_or_else(|| {
-            BackupError::NoBackup(format!("backup {id} of placement {} in region {}", self.placement, self.region))
+            BackupError::NoBackup(format!(
+                "backup {id} of placement {} in region {}",
+                self.placement, self.region
+            ))
         })?;
         let url = || self.bucket.url(&object);
         let opened = self.key.open(&within, sealed).map_err(|unopened| match unopened {
@@ -140,12 +143,7 @@ impl Backups {
     ///
     /// # Errors
     /// When the manifest cannot be read, an object cannot be asked for, or a file not written.
-    pub async fn fetch(
-        &self,
-        id: &BackupId,
-        into: &Path,
-        told: Told<'_>,
-    ) -> Result<Fetched, BackupError> {
+    pub async fn fetch(&self, id: &BackupId, into: &Path, told: Told<'_>) -> Result<Fetched, BackupError> {
         fetch::fetch(self, id, into, told).await
     }
 
@@ -153,9 +151,9 @@ impl Backups {
     ///
     /// # Errors
     /// When one of the others cannot be read: nothing is removed then. When an object cannot be removed: the next time goes on there.
-    pub async fn expire(&self, keep_days: u32, now_s: i64) -> Result<Expired, BackupError> {
+    pub async fn expire(&self, keep_days: u32, now_ms: i64) -> Result<Expired, BackupError> {
         let all = self.list().await?;
-        let old = expiry::expired(&all, now_s, keep_days);
+        let old = expiry::expired(&all, now_ms, keep_days);
         let mut named = BTreeSet::new();
         for id in all.difference(&old) {
             named.extend(self.manifest(id).await?.chunks().copied());
@@ -176,7 +174,8 @@ impl Backups {
     /// The chunks that are in the bucket, with their sizes there.
     pub(crate) async fn chunks(&self) -> Result<BTreeMap<ChunkName, u64>, BackupError> {
         let mut found = BTreeMap::new();
-        let mut each = |name: &str, bytes| found.extend(name.parse().ok().map(|name: ChunkName| (name, bytes)));
+        let mut each =
+            |name: &str, bytes| found.extend(name.parse().ok().map(|name: ChunkName| (name, bytes)));
         self.bucket.list(&self.places.chunks(), &mut each).await?;
         Ok(found)
     }

@@ -36,8 +36,7 @@ pub(crate) async fn upload(
     told: Told<'_>,
 ) -> Result<Uploaded, BackupError> {
     let there = of.chunks().await?;
-    let mut upload =
-        Upload { of, there, sending: JoinSet::new(), chunks: 0, chunks_sent: 0, bytes_sent: 0 };
+    let mut upload = Upload { of, there, sending: JoinSet::new(), chunks: 0, chunks_sent: 0, bytes_sent: 0 };
     let mut files = Vec::new();
     let checkpoint = files::found(checkpoint)?;
     told(Progress::Begins { bytes: checkpoint.iter().map(|file| file.bytes).sum() });
@@ -115,7 +114,7 @@ async fn write_manifest(of: &Backups, manifest: &Manifest) -> Result<BackupId, B
     if bytes > MANIFEST_BYTES_MAX {
         return Err(BackupError::TooLarge { bytes, most: MANIFEST_BYTES_MAX });
     }
-    let id = BackupId::new(manifest.taken_at_s, &of.key.name(&plain)).ok_or(BackupError::NoTime)?;
+    let id = BackupId::new(manifest.taken_at_ms, &of.key.name(&plain)).ok_or(BackupError::NoTime)?;
     let within = of.places.manifest(&id);
     let sealed = of.key.seal(&within, &plain).ok_or_else(too_large)?;
     of.bucket.put(&of.places.object(&within), sealed).await?;

@@ -7,6 +7,7 @@ use crate::at_rest::not_opened;
 use crate::cluster_folder::ClusterFolder;
 use crate::failure::Failure;
 use crate::operate;
+use crate::token;
 use backup::manifest::About;
 use region::cluster::{ClusterPlacement, ClusterRegion};
 use region_rocks::checkpoints::{self, FolderIdentity};
@@ -23,6 +24,8 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub(super) struct Checkpoints {
     data: PathBuf,
+    /// What the region is asked with, if it runs; without it one is made.
+    operator_token: Option<String>,
     _lock: BackupLock,
 }
 
@@ -45,7 +48,7 @@ struct Answer {
 
 impl Checkpoints {
     /// Takes the right, and removes what a process left that was killed.
-    pub(super) fn of(data: &Path) -> Result<Self, Failure> {
+    pub(super) fn of(data: &Path, operator_token: Option<&str>) -> Result<Self, Failure> {
         if !data.is_dir() {
             return Err(Failure::NoFile {
                 path: data.to_owned(),
@@ -60,7 +63,7 @@ impl Checkpoints {
             }
         })?;
         checkpoints::remove_all(data).map_err(Failure::write(data))?;
-        Ok(Self { data: data.to_owned(), _lock: lock })
+        Ok(Self { data: data.to_owned(), operator_token: operator_token.map(str::to_owned), _lock: lock })
     }
 
     /// Makes one of a placement's store.
@@ -69,10 +72,10 @@ impl Checkpoints {
         cluster: &ClusterFolder,
         region: &ClusterRegion,
         placement: &ClusterPlacement,
-        taken_at_s: i64,
+        taken_at_ms: i64,
     ) -> Result<Made<'_>, Failure> {
         let folder = checkpoints::folder(&self.data, &placement.name);
-        let about = About { incarnation: 0, format: 0, taken_at_s };
+        let about = About { incarnation: 0, format: 0, taken_at_ms };
         // From here on it is removed, also if making it fails halfway.
         let mut made = Made { of: self, folder, about, took_us: 0 };
         let (incarnation, format, took_us) = match Stopped::open(&self.data, &cluster.cluster, region.id) {
@@ -94,7 +97,11 @@ impl Checkpoints {
     ) -> Result<(u64, u64, u64), Failure> {
         let FolderIdentity { device, inode } =
             FolderIdentity::of(&self.data).map_err(Failure::read(&self.data))?;
-        let asked = operate::Region::new(cluster.clone(), region.clone(), TIMEOUT)?;
+        let token = match &self.operator_token {
+            Some(token) => token.clone(),
+            None => token::for_operator(cluster, 1)?,
+        };
+        let asked = operate::Region::new(cluster.clone(), region.clone(), token, TIMEOUT);
         let path = format!("/v1/checkpoint?placement={}&device={device}&inode={inode}", placement.name);
         let answer = asked.post(&path).map_err(|failure| match failure {
             Failure::Stopped(said) => Failure::Stopped(format!("{in_use}; and {said}")),

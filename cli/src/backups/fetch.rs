@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 const VERIFY_EXAMPLES: &str = "\
 Examples:
   archipelago admin verify-backup --cluster demo --placement global
-  archipelago admin verify-backup --cluster demo --placement global --region west --backup 20261130T034359Z-1a2b3c4d --json
+  archipelago admin verify-backup --cluster demo --placement global --region west --backup 20261130T034359123Z-1a2b3c4d --json
 
 It needs as much room as the store in the folder of temporary files (TMPDIR), until it has ended.
 ";
@@ -28,7 +28,7 @@ It needs as much room as the store in the folder of temporary files (TMPDIR), un
 const FETCH_EXAMPLES: &str = "\
 Examples:
   archipelago admin fetch-backup --cluster demo --placement global --region west --into fetched
-  archipelago admin fetch-backup --cluster demo --placement global --region west --backup 20261130T034359Z-1a2b3c4d --into fetched
+  archipelago admin fetch-backup --cluster demo --placement global --region west --backup 20261130T034359123Z-1a2b3c4d --into fetched
 
 The store lies in fetched/global then, as in a data folder. It must never be served as it is: what the region issued since then, it would
 issue again as something else. A store that was restored returns as a new incarnation (docs/operations/a-region-is-lost.md).
@@ -84,14 +84,16 @@ impl Verify {
         let unfinished = Unfinished::create(std::env::temp_dir().join(name))?;
         let store = unfinished.store(&placement.name)?;
         let (id, region, fetched, verified) = run(async {
-            let (backups, region, id) = choose(&folder, &sealed, self.region.as_deref(), self.backup.as_ref()).await?;
+            let (backups, region, id) =
+                choose(&folder, &sealed, self.region.as_deref(), self.backup.as_ref()).await?;
             let fetched = fetch(&backups, &id, &store, "reading back").await?;
             if !fetched.damaged.is_empty() {
                 return Ok((id, region, fetched, Verified::default()));
             }
             let (cluster, number) = (folder.cluster.clone(), folder.region(&region)?.id);
             let verifying = tokio::task::spawn_blocking(move || {
-                let opened = StoppedStore::open_alone(&store, &cluster, number, &placement).map_err(not_opened)?;
+                let opened =
+                    StoppedStore::open_alone(&store, &cluster, number, &placement).map_err(not_opened)?;
                 verify(&opened.store, opened.placement, DAMAGED_MAX).map_err(unreadable)
             });
             let broken = |error| Failure::Stopped(format!("verifying broke off: {error}"));
@@ -179,7 +181,8 @@ async fn choose(
         folder.region(region)?;
     }
     let mut found = all(folder, sealed).await?;
-    found.retain(|(_, of, found)| region.is_none_or(|region| region == of) && id.is_none_or(|id| id == found));
+    found
+        .retain(|(_, of, found)| region.is_none_or(|region| region == of) && id.is_none_or(|id| id == found));
     found.into_iter().max_by(|(.., one), (.., other)| one.cmp(other)).ok_or_else(|| {
         let what = id.map_or_else(|| "backup".to_owned(), |id| format!("backup {id}"));
         let of = region.map_or_else(String::new, |region| format!(" of region {region}"));
@@ -230,7 +233,10 @@ impl Drop for Unfinished {
             return;
         }
         if let Err(error) = std::fs::remove_dir_all(&self.path) {
-            eprintln!("archipelago: {} could not be removed ({error}): remove it by hand", self.path.display());
+            eprintln!(
+                "archipelago: {} could not be removed ({error}): remove it by hand",
+                self.path.display()
+            );
         }
     }
 }

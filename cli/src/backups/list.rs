@@ -60,7 +60,7 @@ impl List {
                             size(manifest.bytes())
                         );
                         rows.push(json!({
-                            "backup": id.to_string(), "time": id.time(), "time_s": id.taken_at_s(), "region": region,
+                            "backup": id.to_string(), "time": id.time(), "time_ms": id.taken_at_ms(), "region": region,
                             "incarnation": manifest.incarnation, "format": manifest.format,
                             "files": manifest.files.len(), "bytes": manifest.bytes(),
                         }));
@@ -73,7 +73,7 @@ impl List {
                         unreadable += 1;
                         text += &format!("{id}  {}  {region} UNREADABLE  {error}\n", id.time());
                         rows.push(json!({
-                            "backup": id.to_string(), "time": id.time(), "time_s": id.taken_at_s(), "region": region,
+                            "backup": id.to_string(), "time": id.time(), "time_ms": id.taken_at_ms(), "region": region,
                             "unreadable": error.to_string(),
                         }));
                     }

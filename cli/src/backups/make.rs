@@ -4,7 +4,7 @@
 //! too old is removed only behind a backup that stands.
 
 use super::checkpoint::Checkpoints;
-use super::{Sealed, bar, failure, now_s, run, size, tell};
+use super::{Sealed, bar, failure, now_ms, run, size, tell};
 use crate::cluster_folder::ClusterFolder;
 use crate::failure::Failure;
 use backup::{Expired, Uploaded};
@@ -42,6 +42,9 @@ pub(crate) struct Make {
     /// Remove the region's backups that are older, but never the newest. A text that is deleted lives in backups for so long
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(0..=3650))]
     keep_days: u32,
+    /// An operator's token, for a region that runs; without it one is made with the cluster's token key
+    #[arg(long)]
+    operator_token: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -64,7 +67,7 @@ impl Make {
         let folder = ClusterFolder::open(&self.cluster)?;
         let region = folder.region(&self.region)?.clone();
         let placements = self.placements(&folder, &region)?;
-        let checkpoints = Checkpoints::of(&self.data)?;
+        let checkpoints = Checkpoints::of(&self.data, self.operator_token.as_deref())?;
         let (mut made, mut text, mut first) = (Vec::new(), String::new(), None);
         run(async {
             for (placement, sealed) in &placements {
@@ -86,7 +89,11 @@ impl Make {
             }
             Ok(())
         })?;
-        if self.json { println!("{}", json!({ "backups": made })) } else { print!("{text}") }
+        if self.json {
+            println!("{}", json!({ "backups": made }))
+        } else {
+            print!("{text}")
+        }
         first.map_or(Ok(()), Err)
     }
 
@@ -122,15 +129,15 @@ impl Make {
         let backups = sealed.backups(&sealed.bucket().await?, &region.name);
         // A bucket that is not there or refuses is told before the region is troubled.
         backups.list().await.map_err(failure)?;
-        let taken_at_s = now_s();
-        let made = checkpoints.make(folder, region, placement, taken_at_s)?;
+        let taken_at_ms = now_ms();
+        let made = checkpoints.make(folder, region, placement, taken_at_ms)?;
         let bar = bar(&format!("backing up {}", placement.name));
         let uploaded = backups.upload(&made.folder, &made.about, &|progress| tell(&bar, progress)).await;
         bar.finish_and_clear();
         let checkpoint_us = made.took_us;
         drop(made);
         let uploaded = uploaded.map_err(failure)?;
-        let expired = backups.expire(self.keep_days, taken_at_s).await.map_err(failure);
+        let expired = backups.expire(self.keep_days, taken_at_ms).await.map_err(failure);
         Ok(Backed { uploaded, checkpoint_us, expired })
     }
 }
@@ -140,7 +147,9 @@ impl Backed {
     fn not_removed(&self) -> Option<Failure> {
         let failure = self.expired.as_ref().err()?;
         let id = &self.uploaded.id;
-        Some(Failure::Degraded(format!("backup {id} was made, but what is too old was not removed: {failure}")))
+        Some(Failure::Degraded(format!(
+            "backup {id} was made, but what is too old was not removed: {failure}"
+        )))
     }
 
     fn json(&self, placement: &ClusterPlacement, region: &ClusterRegion) -> Value {

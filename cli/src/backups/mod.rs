@@ -70,7 +70,8 @@ impl Sealed {
 /// Runs what a command does until it is done, or the command is told to end. What it had made for the while is removed either way.
 fn run<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::Stopped(format!("the system gives no threads: {error}")))?;
+    let runtime =
+        runtime.map_err(|error| Failure::Stopped(format!("the system gives no threads: {error}")))?;
     let done = runtime.block_on(async {
         let unheard = |error| Failure::Stopped(format!("signals cannot be heard: {error}"));
         let mut terminate = signal(SignalKind::terminate()).map_err(unheard)?;
@@ -104,8 +105,9 @@ fn tell(bar: &ProgressBar, progress: Progress) {
     }
 }
 
-fn now_s() -> i64 {
-    OffsetDateTime::now_utc().unix_timestamp()
+fn now_ms() -> i64 {
+    // Milliseconds of any time that has a name fit.
+    i64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
 }
 
 /// Bytes for people.

@@ -145,8 +145,7 @@ impl StoppedStore {
             // Whatever life of the region: an old one may be looked at too.
             let replica = ReplicaId { region, incarnation: found.replica.incarnation };
             let region_name = cluster.name_of(region);
-            let expected =
-                Expected { replica, region_name, placement: placement.id, placement_name: name() };
+            let expected = Expected { replica, region_name, placement: placement.id, placement_name: name() };
             meta::check(&store, &expected).map_err(not_its)?;
         }
         Ok(Self { placement: placement.id, name: name(), format, store })
