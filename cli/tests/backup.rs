@@ -10,7 +10,8 @@ mod two_regions;
 
 use crdt::UserId;
 use gateway_client_net::{ClientHandle, Event};
-use region::store::{Direction, View as _};
+use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
+use region::store::{Batch, Direction, Store as _, View as _};
 use region_rocks::engine::SharedMemory;
 use region_rocks::store::RocksStore;
 use s3::S3;
@@ -251,6 +252,35 @@ async fn what_is_fetched_is_the_store_as_it_was_and_the_bucket_shows_nothing_of_
     // And the region starts again as if nothing had been.
     backed.regions.start_again(1);
     backed.regions.wait_until_equal();
+}
+
+#[test]
+fn files_of_many_chunks_come_back_as_they_were() {
+    let mut backed = Backed::start();
+    backed.regions.end(1);
+    let data = backed.path("data/west/global");
+    // Some 20 MiB that no compression makes smaller, in one file of three chunks.
+    let mut store = RocksStore::open(&data, &SharedMemory::new()).unwrap();
+    let mut random = rand_chacha::ChaCha20Rng::from_seed([7; 32]);
+    let mut batch = Batch::default();
+    for number in 0..20_u8 {
+        let mut value = vec![0; 1 << 20];
+        random.fill_bytes(&mut value);
+        batch.put(vec![0x7f, number], value.into());
+    }
+    store.commit(&batch).unwrap();
+    drop(store);
+    let first = backed.back_up(&[]);
+    assert!(
+        number(&first, "bytes") > 20 << 20 && number(&first, "chunks") > number(&first, "files"),
+        "{first}"
+    );
+    let sizes = backed.chunks().into_iter().map(|file| std::fs::metadata(file).unwrap().len());
+    assert!(sizes.max().unwrap() < (8 << 20) + 100, "no object is larger than a chunk and its seal");
+    let second = backed.back_up(&[]);
+    assert!(number(&second, "bytes_sent") < 100_000, "the large file is there already: {second}");
+    assert_eq!(backed.ask(&FETCH).0, Some(0));
+    assert!(records(&backed.path("fetched/global")) == records(&data));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -62,11 +62,13 @@ pub(crate) const PACKAGES: &[Package] = &[
         ],
     ),
     driver("allocator", "cli/allocator", &[]),
+    driver("backup", "cli/backup", &["region"]),
     driver(
         "archipelago",
         "cli",
         &[
             "allocator",
+            "backup",
             "crdt",
             "gateway",
             "gateway-client",

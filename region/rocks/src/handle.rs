@@ -225,13 +225,15 @@ impl RegionHandle {
     pub fn checkpoint(&self, placement: PlacementId) -> Option<Result<Checkpoint, StoreError>> {
         let name = &self.shared.cluster.placements.get(&placement)?.name;
         let reader = &self.shared.placements.get(&placement)?.reader;
-        let _one_at_a_time = match self.shared.checkpoint.try_lock() {
+        let one_at_a_time = match self.shared.checkpoint.try_lock() {
             Ok(held) => held,
             // Whoever broke off left nothing that the next one does not remove.
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return None,
         };
-        Some(checkpoints::make(&self.shared.data, name, reader))
+        let made = checkpoints::make(&self.shared.data, name, reader);
+        drop(one_at_a_time);
+        Some(made)
     }
 
     /// What that placement's shard has done. None if this region has no part in it.
