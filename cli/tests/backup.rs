@@ -254,6 +254,35 @@ async fn what_is_fetched_is_the_store_as_it_was_and_the_bucket_shows_nothing_of_
     backed.regions.wait_until_equal();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_runbook_does_what_it_says() {
+    let backed = Backed::start();
+    backed.write(CANARY).await;
+    // As a folder of before there were backups.
+    std::fs::remove_file(backed.path("demo/keys/backup-global.hex")).unwrap();
+    let page = include_str!("../../docs/operations/back-up.md");
+    let commands: Vec<&str> =
+        page.lines().filter_map(|line| line.trim().strip_prefix("archipelago ")).collect();
+    assert_eq!(commands.len(), 6, "{commands:?}");
+    let mut last = None;
+    for command in commands {
+        let command = command.split('#').next().unwrap();
+        let id = last.as_deref().unwrap_or("BACKUP").to_owned();
+        let arguments: Vec<&str> =
+            command.split_whitespace().map(|word| if word == "BACKUP" { &id } else { word }).collect();
+        let output = backed.command(&arguments).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{command}: {said}");
+        if arguments[1] == "backups" {
+            let listed = String::from_utf8(output.stdout).unwrap();
+            last = Some(listed.split_whitespace().next().unwrap().to_owned());
+        }
+    }
+    assert!(last.is_some());
+    let earlier = records(&backed.path("earlier/global"));
+    assert!(earlier.len() > 20 && earlier == records(&backed.path("fetched/global")));
+}
+
 #[test]
 fn files_of_many_chunks_come_back_as_they_were() {
     let mut backed = Backed::start();
