@@ -103,7 +103,7 @@ fn secrets_are_for_their_owner_alone_and_differ_from_each_other() {
             assert!(secrets.insert(std::fs::read(&path).unwrap()), "{file} is the same as another");
         }
     }
-    assert_eq!(secrets.len(), 1 + 1 + 1 + 1 + 3 + 3);
+    assert_eq!(secrets.len(), 1 + 1 + 1 + 1 + 1 + 3 + 3);
 }
 
 #[test]
