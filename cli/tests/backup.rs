@@ -460,6 +460,10 @@ async fn a_backup_that_is_cut_short_leaves_nothing_that_the_next_one_or_a_start_
     assert!(checkpoint.join("CURRENT").exists());
     assert!(backed.manifests().is_empty(), "no backup came of any of them");
     backed.s3.hold_writes(false);
+    // Also the next one that itself comes to nothing.
+    let refused = backed.ask_with(&BACK_UP, |command| _ = command.env("AWS_SECRET_ACCESS_KEY", "wrong"));
+    assert_eq!(refused.0, Some(6), "{}", refused.2);
+    backed.assert_nothing_left();
     backed.back_up(&[]);
     assert_eq!(backed.ask(&VERIFY).0, Some(0));
     assert_eq!(backed.manifests().len(), 1);
