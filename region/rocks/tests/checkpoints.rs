@@ -46,6 +46,15 @@ fn numbers(store: &impl View) -> u64 {
     next
 }
 
+/// Tells the writer to end, also when the test has failed.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 fn at(sorted: &[Duration], share: usize) -> Duration {
     sorted[(sorted.len() * share / 1_000).min(sorted.len() - 1)]
 }
@@ -67,6 +76,7 @@ fn a_checkpoint_made_while_a_shard_writes_is_the_store_at_one_moment() {
             }
             waits
         });
+        let ends = Ends(&done);
         let mut took = Vec::new();
         for _ in 0..20 {
             let before = written.load(Ordering::SeqCst);
@@ -82,7 +92,7 @@ fn a_checkpoint_made_while_a_shard_writes_is_the_store_at_one_moment() {
             let (held, now) = (numbers(&copy), written.load(Ordering::SeqCst));
             assert!((acknowledged..=now + 1).contains(&held), "{acknowledged} <= {held} <= {now} + 1");
         }
-        done.store(true, Ordering::SeqCst);
+        drop(ends);
         took.sort();
         eprintln!("checkpoints: p50 {:?}, longest {:?}", at(&took, 500), at(&took, 1_000));
         writer.join().unwrap()
