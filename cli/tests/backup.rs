@@ -255,6 +255,38 @@ async fn what_is_fetched_is_the_store_as_it_was_and_the_bucket_shows_nothing_of_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_region_whose_disk_is_gone_returns_from_its_backup() {
+    let mut of = Backed::start();
+    of.write(CANARY).await;
+    of.back_up(&[]);
+    of.write("after the backup").await;
+    of.regions.signal(1, "KILL");
+    of.regions.wait(1);
+    std::fs::remove_dir_all(of.path("data/west")).unwrap();
+    let (code, _, said) = of.ask(&FETCH);
+    assert_eq!(code, Some(0), "{said}");
+    std::fs::rename(of.path("fetched"), of.path("data/west")).unwrap();
+    let epoch = ["admin", "epoch", "--cluster", "demo", "--placement", "global"];
+    of.regions.run(&[&epoch[..], &["--close", "west", "--admit", "west", "--apply"]].concat());
+    let (code, shown, said) = of.regions.at_rest(1, "restore", &["--apply"]);
+    assert_eq!((code, &two_regions::global_of(&shown)["restored"]), (Some(0), &Value::Bool(true)), "{said}");
+    of.regions.start_again(1);
+    of.regions.wait_until_equal();
+    let (_client, mut events) = ClientHandle::connect(of.regions.device(1, AUTHOR, 2));
+    for text in [CANARY, "after the backup"] {
+        let is_it = |event: &Event| match event {
+            Event::Shown { item, .. } => {
+                matches!(&item.content, gateway_client_net::Content::Post { body, .. } if body == text.as_bytes())
+            }
+            _ => false,
+        };
+        wait_for(&mut events, is_it).await;
+    }
+    // And is backed up again.
+    of.back_up(&[]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_runbook_does_what_it_says() {
     let backed = Backed::start();
     backed.write(CANARY).await;
