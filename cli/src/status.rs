@@ -74,6 +74,9 @@ struct PlacementStatus {
     operations: u64,
     stable: u64,
     damaged_records: u64,
+    /// Regions of a release that does not say so are asked too.
+    #[serde(default)]
+    other_histories: u64,
     peers: Vec<PeerStatus>,
 }
 
@@ -168,6 +171,11 @@ fn problems_of(region: &str, status: &RegionStatus) -> Vec<String> {
             let records = placement.damaged_records;
             problems.push(format!(
                 "{region} has {records} damaged records in {name}: see docs/operations/a-store-is-damaged.md"
+            ));
+        }
+        if placement.other_histories > 0 {
+            problems.push(format!(
+                "{region} was told in {name} of what it has, by somebody who has something else in its place: its log names who; close that replica, and keep both disks (docs/operations/a-region-is-lost.md)"
             ));
         }
         for peer in placement.peers.iter().filter(|peer| peer.for_ms.is_some_and(|ms| ms > LAG_MS_MAX)) {

@@ -92,6 +92,7 @@ fn a_conversation_of_another_placement_opens_a_line_of_its_own_and_what_comes_el
         SignedIn { placement: None, region: "far" }
         send 3 {"request":"8","sync":{"cursors":["Yg=="]}}
         disconnect 2
+        ServedAtHome { placement: PlacementId(2) }
         send 3 {"request":"9","send":{"conversation":"c00020000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
         send 3 {"request":"10","acknowledge":{"cursor":"Yg=="}}
     "#]]);

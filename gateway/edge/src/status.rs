@@ -52,7 +52,8 @@ fn status(region: &RegionHandle) -> Result<Value, StoreError> {
             "state": if region.behind().contains(&id) { "joining" } else { "active" },
             "epoch": placement.epoch.0, "replica": own.to_string(),
             "operations": standing.operations, "stable": standing.stable,
-            "damaged_records": count(&counters.damaged), "letters_waiting": region.letters_waiting(id),
+            "damaged_records": count(&counters.damaged), "other_histories": count(&counters.other_histories),
+            "letters_waiting": region.letters_waiting(id),
             "peers": peers(region, &standing),
         }));
     }

@@ -4,7 +4,7 @@
 
 use super::super::islands::{A, B, C, calm, device, islands, shows};
 use super::{strike, takes_us};
-use crdt::{ConversationId, Sequence};
+use crdt::{ConversationId, MessageId, Sequence};
 use sim::world::{Fault, WORLD, World};
 
 /// Heals, and lets everybody come to rest.
@@ -104,6 +104,26 @@ fn a_store_that_is_gone_is_refused_by_who_remembers_it_and_fenced_by_others() {
     }
 }
 
+/// A is cut off, takes something that nobody else hears of, and loses its disks; then the links are whole again.
+fn lost_with_what_it_alone_knows(
+    world: &mut World,
+    group: ConversationId,
+    before: impl FnOnce(&mut World),
+) -> MessageId {
+    world.cut_pair(A, B);
+    world.cut_pair(A, C);
+    world.pass(1_000_000);
+    let alone = world.post(device(1), group, "known to one region");
+    world.pass(2_000_000);
+    assert!(shows(world, 1, group, alone) && !shows(world, 2, group, alone));
+    before(world);
+    strike(world, Fault::Emptied { region: A, remembered: true }, 1_000_000);
+    assert!(world.wait_until(10_000_000, |world| world.lost().eq([A])));
+    world.mend_pair(A, B);
+    world.mend_pair(A, C);
+    alone
+}
+
 /// The disks of a region are gone, and what it alone had taken with them. On new ones it is another replica, which has what the others have before it answers; what was acknowledged to its people and
 /// told to nobody comes from their outboxes, and then they are at home again.
 #[test]
@@ -114,16 +134,7 @@ fn a_lost_region_comes_back_on_new_disks_and_its_people_find_all_of_it() {
     assert!(
         world.wait_until(5_000_000, |world| (1..=3).all(|number| shows(world, number, group, everywhere)))
     );
-    world.cut_pair(A, B);
-    world.cut_pair(A, C);
-    world.pass(1_000_000);
-    let alone = world.post(device(1), group, "known to one region");
-    world.pass(2_000_000);
-    assert!(!shows(&world, 2, group, alone));
-    strike(&mut world, Fault::Emptied { region: A, remembered: true }, 1_000_000);
-    assert!(world.wait_until(10_000_000, |world| world.lost().eq([A])));
-    world.mend_pair(A, B);
-    world.mend_pair(A, C);
+    let alone = lost_with_what_it_alone_knows(&mut world, group, |_| {});
     assert!(world.wait_until(30_000_000, |world| world.lost().count() == 0), "it is given new disks");
     // In each of the placements that it holds.
     assert!(world.wait_until(30_000_000, |world| world.marks().caught_up == 2));
@@ -156,18 +167,9 @@ fn what_a_lost_disk_alone_held_comes_back_with_a_copy_of_it() {
     let (mut world, group) = islands();
     world.replace_lost_after(3_000_000);
     talk(&mut world, group);
-    world.cut_pair(A, B);
-    world.cut_pair(A, C);
-    world.pass(1_000_000);
-    let alone = world.post(device(1), group, "known to one region");
-    assert!(world.wait_until(2_000_000, |world| shows(world, 1, group, alone)));
+    let alone = lost_with_what_it_alone_knows(&mut world, group, |world| world.copy(A));
+    // Where its author was shown it; they have taken it elsewhere since.
     let place = world.shown(device(1), group, alone);
-    world.pass(2_000_000);
-    world.copy(A);
-    strike(&mut world, Fault::Emptied { region: A, remembered: true }, 1_000_000);
-    assert!(world.wait_until(10_000_000, |world| world.lost().eq([A])));
-    world.mend_pair(A, B);
-    world.mend_pair(A, C);
     assert!(world.wait_until(30_000_000, |world| world.marks().caught_up == 2));
     assert_eq!((world.marks().restored, world.marks().copies_refused), (2, 0));
     assert!(place.is_some_and(|place| place.dot.replica.region == A));
@@ -199,16 +201,7 @@ fn a_copy_that_comes_too_late_with_more_than_others_have_is_not_taken() {
     let (mut world, group) = islands();
     world.replace_lost_after(20_000_000);
     talk(&mut world, group);
-    world.cut_pair(A, B);
-    world.cut_pair(A, C);
-    world.pass(1_000_000);
-    let alone = world.post(device(1), group, "known to one region");
-    world.pass(2_000_000);
-    world.copy(A);
-    strike(&mut world, Fault::Emptied { region: A, remembered: true }, 1_000_000);
-    assert!(world.wait_until(10_000_000, |world| world.lost().eq([A])));
-    world.mend_pair(A, B);
-    world.mend_pair(A, C);
+    let alone = lost_with_what_it_alone_knows(&mut world, group, |world| world.copy(A));
     assert!(world.wait_until(60_000_000, |world| world.marks().caught_up == 2));
     assert_eq!(
         (world.marks().restored, world.marks().copies_refused),
