@@ -56,8 +56,11 @@ impl Oracle {
         let wrong = facts.returns_wrongly(number);
         let is_return = matches!(item.content, Content::Rights(RightsAct::Return(_)));
         let read = is_return && facts.roster.len() <= READ_EACH_TIME_MAX;
-        let members = if read { facts.members_after(|_| true) } else { None };
-        let spent = facts.rights_spent(|_| true);
+        // What only a region held that is lost, and closed, counts for nobody: who was added by it alone holds no place.
+        let regions = self.record.regions_of(id.placement());
+        let counts = |of: Number| of == number || regions.iter().any(|at| facts.is_applied(*at, of));
+        let members = if read { facts.members_after(counts) } else { None };
+        let spent = facts.rights_spent(counts);
         self.look_at(Checker::Rights);
         if held < 0 {
             return Err((Checker::Rights, format!("it spends what it does not hold, and holds {held} then")));
