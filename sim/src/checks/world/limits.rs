@@ -53,12 +53,12 @@ impl Oracle {
         }
         let is_in = |of| of == number || facts.is_applied(region, of);
         let held = facts.rights_held(is_in).get(&item.dot.replica).copied().unwrap_or(0);
-        let wrong = facts.returns_wrongly(number);
         let is_return = matches!(item.content, Content::Rights(RightsAct::Return(_)));
         let read = is_return && facts.roster.len() <= READ_EACH_TIME_MAX;
         // What only a region held that is lost, and closed, counts for nobody: who was added by it alone holds no place.
         let regions = self.record.regions_of(id.placement());
         let counts = |of: Number| of == number || regions.iter().any(|at| facts.is_applied(*at, of));
+        let wrong = facts.returns_wrongly(number, counts);
         let members = if read { facts.members_after(counts) } else { None };
         let spent = facts.rights_spent(counts);
         self.look_at(Checker::Rights);

@@ -121,8 +121,12 @@ impl Facts {
         issues().all(|other| other == one).then(|| shares.values().sum::<u64>() + first.len() as u64)
     }
 
-    /// Whether a right that is said to be returned by that operation was not this region's, or had been returned before.
-    pub(crate) fn returns_wrongly(&self, number: Number) -> Option<(Dot, UserId)> {
+    /// Whether a right that is said to be returned by that operation was not this region's, or had been returned before by an operation that counts.
+    pub(crate) fn returns_wrongly(
+        &self,
+        number: Number,
+        counts: impl Fn(Number) -> bool,
+    ) -> Option<(Dot, UserId)> {
         let returned = |of: &(Number, Act)| match &of.1 {
             Act::Return { by, rights } => Some((of.0, *by, rights.clone())),
             _ => None,
@@ -130,7 +134,7 @@ impl Facts {
         let returns: Vec<_> = self.rights.acts.iter().filter_map(returned).collect();
         let (_, by, rights) = returns.iter().find(|(of, ..)| *of == number)?;
         let before = |right: &(Dot, UserId)| {
-            returns.iter().any(|(of, _, others)| *of != number && others.contains(right))
+            returns.iter().any(|(of, _, others)| *of != number && counts(*of) && others.contains(right))
         };
         let heirs = self.heirs(|_| true);
         let is_its = |right: &(Dot, UserId)| last_heir(&heirs, right.0.replica) == last_heir(&heirs, *by);
