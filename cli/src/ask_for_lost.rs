@@ -1,7 +1,7 @@
 //! Asks other regions for what a region's store has lost: operations of its log, and registers, so that `archipelago admin repair --from-others` can mend it.
 //!
 //! What must always hold: for an operation every region of the placement that is active is asked, until one has it under a signature of its own; for a register all are. One that does not answer
-//! is named and passed over, since another may have it too. What is taken of an answer `region::mend_log` and `region::mend_registers` decide.
+//! is named and passed over: of an operation another may have it too. What is taken of an answer `region::mend_log` and `region::mend_registers` decide.
 
 use crate::ask_region::{For, agent, ask_operation, ask_register};
 use crate::cluster_folder::ClusterFolder;

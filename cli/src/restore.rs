@@ -46,6 +46,9 @@ A region that was restored takes what it lacks from the others before it answers
 pub(crate) struct Restore {
     #[command(flatten)]
     disk: Disk,
+    /// Only the copy of this placement, where the stores of others are what they were; may be repeated
+    #[arg(long, value_name = "PLACEMENT")]
+    placement: Vec<String>,
     /// Write it
     #[arg(long)]
     apply: bool,
@@ -73,7 +76,14 @@ impl Restore {
         let (folder, region) = self.disk.region()?;
         let mut stopped = self.disk.open_found()?;
         let mut all = Vec::new();
-        for store in &mut stopped.stores {
+        for name in &self.placement {
+            folder.placement(name)?;
+            if !stopped.stores.iter().any(|store| store.name == *name) {
+                return Err(refused(name, &RestoreRefused::NoCopy));
+            }
+        }
+        let is_meant = |name: &String| self.placement.is_empty() || self.placement.contains(name);
+        for store in stopped.stores.iter_mut().filter(|store| is_meant(&store.name)) {
             let placement = folder.placement(&store.name)?;
             self.disk.begin("reading", store);
             all.push(self.look_at(&folder, &region, placement, store)?);

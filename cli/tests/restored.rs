@@ -134,6 +134,8 @@ async fn what_no_other_region_has_returns_with_the_copy_and_a_damaged_one_is_lef
     let (code, _, said) = regions.at_rest(0, "restore", &["--apply"]);
     assert!(code == Some(3) && said.contains("the copy is damaged"), "{code:?} {said}");
     regions.has_only(0, &["global", "local"]);
+    let (code, shown, said) = regions.at_rest(0, "restore", &["--placement", "local", "--apply"]);
+    assert_eq!((code, shown["placements"].as_array().map(Vec::len)), (Some(0), Some(1)), "{said}");
     assert_eq!(regions.at_rest(0, "restore", &["--apply"]).0, Some(0));
     regions.start_again(0);
     regions.wait_until_equal();

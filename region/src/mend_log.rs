@@ -39,6 +39,13 @@ pub struct Given<'a> {
     pub signatures: &'a dyn Signatures,
 }
 
+impl Given<'_> {
+    /// How many other replicas are active, each of which has to say what it has of a register.
+    pub(crate) fn others(&self) -> usize {
+        self.placement.active.keys().filter(|replica| replica.region != self.own.0.region).count()
+    }
+}
+
 /// The operations whose records in a log are damaged or gone, up to so many; those that no other record names are left out.
 ///
 /// # Errors

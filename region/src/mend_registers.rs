@@ -2,14 +2,15 @@
 //!
 //! | what is damaged | what is done |
 //! | --- | --- |
-//! | a register (a receipt, a home, what is hidden, a region's flags) | joined from what all other regions that answer have of it; what this one alone had been told of it is gone |
+//! | a register (a receipt, a home, what is hidden, a region's flags) | joined from what all other active regions have of it, once each has answered; what this one alone had been told of it is gone |
 //! | what a replica has acknowledged: the register, or what is believed by it | each says what the other said |
 //! | what the feed names | the register says so |
 //! | how far a peer's log and feed have been taken | gone: both are asked for from the beginning, and what is here is passed over |
 //! | what is known to be stable; what a peer said of itself | gone: known again with the next acknowledgement, said again at its next Hello |
 //! | that a message is to be cut, an edit was made twice, rights may be due, all has come from a peer | the note says nothing but its key: written again |
 //!
-//! What must always hold: nothing is changed that can be read. A register that nobody was asked for remains, by name; so do the epochs, and what the store is. The feed keeps its length: to a peer that
+//! What must always hold: nothing is changed that can be read. A register of which not every other active region has said what it has remains, by name: peers that are known to have had a value from here do not send
+//! it back, so what the silent one has might never come again; so do the epochs, and what the store is. The feed keeps its length: to a peer that
 //! stands behind its end a shorter one looks like a store that was put back.
 
 use crate::keys::{Key, KeyRange, Table};
@@ -84,8 +85,9 @@ pub(crate) fn mend(
                 };
                 let values: Vec<&GivenRegister> =
                     given.into_iter().flat_map(|given| given.registers).filter(of_it).collect();
+                let others = given.map_or(0, Given::others);
                 let joined = joined(&register, values.iter().filter_map(|given| given.value.as_ref()));
-                let Some(value) = joined.filter(|_| !values.is_empty()) else { continue };
+                let Some(value) = joined.filter(|_| others > 0 && values.len() >= others) else { continue };
                 put_register(overlay, bucket, register, value)?;
                 "it cannot be read, and other regions have it"
             }

@@ -47,10 +47,11 @@ pub fn repair(
 ) -> Result<Repair, StoreError> {
     let buckets = partition::buckets(view)?;
     let (mut log, mut named) = (Overlay::new(view), Vec::new());
-    mend_registers::mend(&mut log, given, &mut named)?;
+    skip_damage(mend_registers::mend(&mut log, given, &mut named))?;
     for (bucket, given) in buckets.iter().zip(std::iter::repeat(given)) {
         let Some(given) = given else { break };
-        mend_log::mend(&mut log, PartitionId { placement, bucket: *bucket }, given, &mut named)?;
+        let partition = PartitionId { placement, bucket: *bucket };
+        skip_damage(mend_log::mend(&mut log, partition, given, &mut named))?;
     }
     let mut mended = Mended { overlay: Overlay::new(&log), named };
     for bucket in &buckets {

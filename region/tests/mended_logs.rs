@@ -305,3 +305,25 @@ fn one_bit_of_any_record_is_mended_and_all_regions_hold_the_same_again() {
         "of a store of a region that has run all but what it is and its epochs: {tables:?}"
     );
 }
+
+/// A peer does not send back what it had from here: what a region has that was not asked might never come again.
+#[test]
+fn a_register_of_which_not_everybody_has_said_what_they_have_remains() {
+    let mut world = world();
+    world.step(0, vec![Input::Operate { ticket: Ticket(900), act: Act::Erase { user: user(7) } }]);
+    world.calm();
+    let store = world.regions[0].store.clone();
+    let config = &world.regions[0].config;
+    let is_entry = |key: &region::store::StoreKey| key[2] == 6 && key[3] == 3;
+    let (entry, _) = store.records().find(|(key, _)| is_entry(key)).unwrap();
+    let harmed = with(&store, |batch| batch.put(entry.clone(), Bytes::from_static(b"not what was written")));
+    let all = registers(&world, &harmed);
+    assert_eq!(all.len(), 2);
+    for said in 0..=2 {
+        let (own, placement) = (key(0), &config.placement);
+        let (own, registers) = ((config.replica, &own), &all[..said]);
+        let given = Given { commits: &[], registers, placement, own, signatures: &Ed25519 };
+        let remains = repair(&harmed, WORLD, 10, Some(&given)).unwrap().remains;
+        assert_eq!(remains.is_empty(), said == 2, "{said} of two have said what they have: {remains:?}");
+    }
+}
