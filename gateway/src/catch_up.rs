@@ -15,7 +15,7 @@ use crate::forward_ticks::Ticks;
 use crate::limits;
 use crate::query::{Answer, Query, QueryId};
 use crate::site::{HeldPlacement, Here};
-use crate::stream::{Around, Delivery, Listing, Progress, Stream};
+use crate::stream::{Around, Begun, Delivery, Listing, Progress, Stream};
 use crate::wait_for_answers::Purpose;
 use crate::write_frame;
 use crdt::{ConversationId, Cut, PlacementId, VersionVector};
@@ -26,7 +26,7 @@ use region::command::Refusal;
 use region::item::{ArrivalNumber, Item};
 use region::read::{Changes, Membership, Standing};
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Opens a cursor with the keys of the placement that it names.
@@ -105,7 +105,7 @@ impl Delivery {
         // Those without a cursor are new to the device: first, as the newest are.
         named.sort_by_key(|conversation| (highest(conversation).is_some(), Reverse(highest(conversation))));
         for conversation in named {
-            self.begin(conversation, presented.remove(&conversation).unwrap_or_default(), false);
+            self.begin(conversation, presented.remove(&conversation).unwrap_or_default(), Begun::Named);
         }
     }
 
@@ -140,17 +140,23 @@ impl Delivery {
             return refuse_syncs(&requests, around);
         };
         listing.missing.remove(&placement);
+        listing.listed.insert(placement);
         listing.found.extend(memberships);
         if !listing.missing.is_empty() {
             return Ok(());
         }
-        let Some(Listing { requests, mut found, again, .. }) = self.listing.take() else { return Ok(()) };
+        let Some(Listing { requests, listed, mut found, again, .. }) = self.listing.take() else {
+            return Ok(());
+        };
         found.sort_by_key(|membership| (Reverse(membership.highest), membership.conversation));
         for Membership { conversation, .. } in found {
             if !self.behind.contains(&conversation) {
                 let standing = self.presented.remove(&conversation).unwrap_or_default();
-                self.begin(conversation, standing, false);
+                self.begin(conversation, standing, Begun::Listed);
             }
+        }
+        if !requests.is_empty() {
+            self.begin_presented(&listed);
         }
         for request in requests {
             acknowledge_sync(request, around);
@@ -161,6 +167,18 @@ impl Delivery {
         }
         self.advance(around);
         Ok(())
+    }
+
+    /// Of what the device knows and the region does not list, the user may be out since: the read tells.
+    fn begin_presented(&mut self, listed: &BTreeSet<PlacementId>) {
+        let unlisted = self.presented.keys().copied();
+        let unlisted = unlisted.filter(|conversation| listed.contains(&conversation.placement()));
+        for conversation in unlisted.collect::<Vec<_>>() {
+            if self.streams.len() < limits::CONVERSATIONS_MAX && !self.behind.contains(&conversation) {
+                let standing = self.presented.remove(&conversation).unwrap_or_default();
+                self.begin(conversation, standing, Begun::Presented);
+            }
+        }
     }
 
     /// Reads on, if there is something to read and room for it.
@@ -219,11 +237,7 @@ impl Delivery {
                 self.take_changes(conversation, changes, &stable, ticks, around)
             }
             Some(_) if self.streams.get_mut(&conversation).is_some_and(Stream::take_read_anew) => Ok(()),
-            Some(_) => {
-                crate::sometimes::UNKNOWN_AT_READ.reach();
-                self.end(conversation, around.out);
-                Err(Refusal::UnknownConversation(conversation).into())
-            }
+            Some(answer) => self.not_given(conversation, &answer, around),
             None => {
                 self.fall_behind(&[conversation], around);
                 Err(SessionError::RegionUnavailable)
@@ -231,6 +245,30 @@ impl Delivery {
         };
         self.advance(around);
         result
+    }
+
+    /// The user is no member here. That of a stream of theirs has ended; else what the device was given says whether it has, or is not heard of yet.
+    fn not_given(
+        &mut self,
+        conversation: ConversationId,
+        answer: &Answer,
+        around: &mut Around<'_>,
+    ) -> Result<(), SessionError> {
+        let begun = self.streams.get(&conversation).map(|stream| stream.begun);
+        match begun {
+            _ if *answer == Answer::Ended => self.membership(conversation, false, around),
+            Some(Begun::Joined | Begun::Listed) => self.membership(conversation, false, around),
+            Some(Begun::Named) => {
+                crate::sometimes::UNKNOWN_AT_READ.reach();
+                self.end(conversation, around.out);
+                return Err(Refusal::UnknownConversation(conversation).into());
+            }
+            Some(Begun::Presented) | None => {
+                crate::sometimes::UNHEARD_AT_READ.reach();
+                self.end(conversation, around.out);
+            }
+        }
+        Ok(())
     }
 
     fn take_changes(

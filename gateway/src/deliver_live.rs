@@ -14,7 +14,7 @@ use crate::forward_ticks::Ticks;
 use crate::limits;
 use crate::output::Output;
 use crate::shared_delivery::SharedDelivery;
-use crate::stream::{Around, Delivery, Progress};
+use crate::stream::{Around, Begun, Delivery, Progress};
 use crate::write_frame;
 use crdt::{ConversationId, Identity, PlacementId};
 use gateway_protocol::v1;
@@ -103,7 +103,7 @@ impl Delivery {
         } else if self.wanted.contains(&conversation.placement()) && !self.behind.contains(&conversation) {
             let standing = self.presented.remove(&conversation).unwrap_or_default();
             crate::sometimes::BEGAN.reach();
-            self.begin(conversation, standing, true);
+            self.begin(conversation, standing, Begun::Joined);
             self.distrust_read(conversation);
         }
         self.advance(around);

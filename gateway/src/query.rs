@@ -85,6 +85,8 @@ pub enum Answer {
     Memberships(Vec<Membership>),
     /// To [`Query::Changes`]: none if the user is not a member; and what is stable of the conversation's partition.
     Changes(Option<(Changes, VersionVector)>),
+    /// To [`Query::Changes`]: the user is not a member any more, as this region has all that the device was given while they were.
+    Ended,
     /// To [`Query::Page`]: none if the user is not a member.
     Page(Option<Vec<Item>>),
     /// To [`Query::Stable`].
@@ -126,6 +128,7 @@ impl Query {
                 let changes = read::changes(view, *conversation, *user, standing, *limit)?;
                 match changes {
                     Some(changes) => Answer::Changes(Some((changes, read::stable(view, partition)?))),
+                    None if read::has_all_given(view, *conversation, standing)? => Answer::Ended,
                     None => Answer::Changes(None),
                 }
             }

@@ -282,7 +282,7 @@ impl Session {
             Purpose::CatchUp(conversation) => {
                 let Some((delivery, ticks, mut around)) = self.parts(out) else { return Ok(()) };
                 let read = delivery.caught_up(query, conversation, answer, ticks, &mut around);
-                if read.is_err() {
+                if read.is_err() || !delivery.delivers(conversation) {
                     // The read would have told what is stable.
                     self.ask_untold(out);
                 }

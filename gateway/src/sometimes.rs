@@ -31,6 +31,7 @@ crdt::marks! {
     LEFT = "a conversation ends for a user who left";
     BEGAN = "a conversation begins for a user who is connected";
     LISTED_AGAIN = "memberships are asked again, since some may have been missed";
+    UNHEARD_AT_READ = "a conversation of a presented cursor is not heard of yet";
     UNKNOWN_AT_READ = "a conversation that is to be caught up with is not the user's";
     HIDDEN_WHILE_READING = "a message is hidden while a conversation is read, which is read again";
     STABLE_ASKED = "what is stable is asked for, since it may not grow any more";

@@ -25,6 +25,19 @@ use region::read::{Membership, Standing};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+/// Why a stream began, and so what the device is told where its user turns out to be no member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begun {
+    /// The user became a member while the device was connected: then that this has ended.
+    Joined,
+    /// The region had the user as a member: then that this has ended.
+    Listed,
+    /// The device named it: then that there is no such conversation for the user here.
+    Named,
+    /// The device has a cursor of it: then nothing, as the region may not have heard of it yet.
+    Presented,
+}
+
 /// Where a stream is on its way to being live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Progress {
@@ -40,6 +53,7 @@ pub(crate) enum Progress {
 #[derive(Debug)]
 pub(crate) struct Stream {
     pub(crate) progress: Progress,
+    pub(crate) begun: Begun,
     pub(crate) subscribed: bool,
     /// The last entry sent.
     pub(crate) after: ArrivalNumber,
@@ -62,6 +76,7 @@ pub(crate) struct Stream {
 pub(crate) struct Listing {
     pub(crate) requests: Vec<u64>,
     pub(crate) missing: BTreeSet<PlacementId>,
+    pub(crate) listed: BTreeSet<PlacementId>,
     pub(crate) found: Vec<Membership>,
     /// Memberships were missed since these were asked: they are asked again afterwards.
     pub(crate) again: BTreeSet<PlacementId>,
@@ -105,9 +120,10 @@ impl Around<'_> {
 }
 
 impl Stream {
-    pub(crate) fn from(standing: Standing) -> Self {
+    pub(crate) fn from(standing: Standing, begun: Begun) -> Self {
         Self {
             progress: Progress::Waiting,
+            begun,
             subscribed: false,
             after: standing.after,
             cut: Arc::new(standing.cut),
@@ -134,15 +150,21 @@ impl Delivery {
         self.streams.contains_key(&conversation)
     }
 
-    /// Begins a stream, unless the conversation has one.
-    pub(crate) fn begin(&mut self, conversation: ConversationId, standing: Standing, first: bool) {
+    /// Begins a stream; one that the conversation has goes on.
+    pub(crate) fn begin(&mut self, conversation: ConversationId, standing: Standing, begun: Begun) {
         self.behind.remove(&conversation);
-        if self.streams.contains_key(&conversation) || self.streams.len() >= crate::limits::CONVERSATIONS_MAX
-        {
+        let is_member = matches!(begun, Begun::Joined | Begun::Listed);
+        if let Some(stream) = self.streams.get_mut(&conversation) {
+            if is_member {
+                stream.begun = begun;
+            }
             return;
         }
-        self.streams.insert(conversation, Stream::from(standing));
-        if first {
+        if self.streams.len() >= crate::limits::CONVERSATIONS_MAX {
+            return;
+        }
+        self.streams.insert(conversation, Stream::from(standing, begun));
+        if begun == Begun::Joined {
             self.waiting.push_front(conversation);
         } else {
             self.waiting.push_back(conversation);

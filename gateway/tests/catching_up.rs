@@ -207,20 +207,24 @@ fn one_delivery_is_encoded_once_for_all_devices() {
     }
 }
 
+/// A cursor of the conversation, given by that region, of who was given everything up to that.
+fn token(island: &Island, region: u16, upto: crdt::Dot) -> bytes::Bytes {
+    let cursor = gateway::cursor::Cursor {
+        conversation: conversation(1),
+        replica: crate::island::replica(region),
+        arrival: region::item::ArrivalNumber(upto.sequence.0),
+        cut: [upto].into_iter().collect(),
+        highest: Timestamp(upto.sequence.0),
+    };
+    island.site.placements[&crate::island::PLACEMENT].keys.seal(&cursor).into()
+}
+
 #[test]
 fn a_cursor_presented_before_this_region_heard_of_the_conversation_counts_once_it_has() {
     let mut island = Island::new(1);
-    let elsewhere = crate::island::replica(2);
     let mut device = Device::welcomed(&island.site);
-    let cursor = gateway::cursor::Cursor {
-        conversation: conversation(1),
-        replica: elsewhere,
-        arrival: region::item::ArrivalNumber(2),
-        cut: [dot(2, 7)].into_iter().collect(),
-        highest: Timestamp(9),
-    };
-    let token = island.site.placements[&crate::island::PLACEMENT].keys.seal(&cursor);
-    device.say(Ask::Sync(v1::Sync { cursors: vec![token.into()], ..v1::Sync::default() }));
+    let token = token(&island, 2, dot(2, 7));
+    device.say(Ask::Sync(v1::Sync { cursors: vec![token], ..v1::Sync::default() }));
     device.settle(&island);
     island.begin(conversation(1));
     island.post(conversation(1), OTHER, 1);
@@ -233,15 +237,44 @@ fn a_cursor_presented_before_this_region_heard_of_the_conversation_counts_once_i
         membership true
             send Membership true
             subscribe c00010000000000000000000000000001
-            query 2: changes of c00010000000000000000000000000001 after 0, given {r2.0000000000000001:7}
+            query 3: changes of c00010000000000000000000000000001 after 0, given {r2.0000000000000001:7}
         unsent 0
-        read 2
+        read 3
             send Deliver [r1.0000000000000001:1]
             send CaughtUp
         client Acknowledge
-            submit 3 to p1: receipt delivered {r1.0000000000000001:1 r2.0000000000000001:7} read nothing
-        answered 3: true
+            submit 4 to p1: receipt delivered {r1.0000000000000001:1 r2.0000000000000001:7} read nothing
+        answered 4: true
             send #7 Done  
+    "#]],
+    );
+}
+
+/// Whoever left or was removed while they were away is in no list: what they were given proves to the region that they were in.
+#[test]
+fn who_ceased_to_be_a_member_while_away_is_told_so_by_a_sync_with_their_cursor() {
+    let mut island = Island::new(1);
+    island.begin(conversation(1));
+    island.post(conversation(1), OTHER, 1);
+    let token = token(&island, 1, dot(1, 1));
+    island.members.get_mut(&conversation(1)).unwrap().clear();
+    let mut device = Device::welcomed(&island.site);
+    from_here(&mut device);
+    device.say(Ask::Sync(v1::Sync { cursors: vec![token], ..v1::Sync::default() }));
+    device.settle(&island);
+    check(
+        &device,
+        &expect![[r#"
+        client Sync
+            query 1: memberships in p1
+        unsent 0
+        read 1
+            send #7 Done  
+            subscribe c00010000000000000000000000000001
+            query 2: changes of c00010000000000000000000000000001 after 1, given {r1.0000000000000001:1}
+        read 2
+            send Membership false
+            unsubscribe c00010000000000000000000000000001
     "#]],
     );
 }

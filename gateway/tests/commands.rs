@@ -218,9 +218,9 @@ fn who_is_found_to_have_left_by_a_read_hears_all_the_same_of_what_became_stable(
             timer at 1000250 ms
         read 5
         read 6
+            send Membership false
             unsubscribe c00010000000000000000000000000001
             query 7: what is stable of c00010000000000000000000000000001
-            send Error unknown_conversation: there is no conversation c00010000000000000000000000000001 for you here: check the id, or wait until this region has heard of it
         read 7
         timer at 1000250 ms
             send Stable {r1.0000000000000001:4}

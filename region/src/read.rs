@@ -210,6 +210,16 @@ pub fn changes(
     changes::changes(view, conversation, (&since, hidden), standing, limit).map(Some)
 }
 
+/// Whether this region has everything of a conversation that such a device was given, wherever: then who is no member here is none any more, and not one
+/// of whom it has not heard yet. Who was given nothing has no proof to have been a member.
+pub fn has_all_given(
+    view: &dyn View,
+    conversation: ConversationId,
+    standing: &Standing,
+) -> Result<bool, StoreError> {
+    Ok(!standing.cut.is_empty() && held(view, conversation)?.cut.covers_all(&standing.cut))
+}
+
 /// Up to `limit` messages, nearest to where the page begins, in the display order. None if the user is not a member.
 pub fn page(
     view: &dyn View,

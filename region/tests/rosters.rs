@@ -73,16 +73,29 @@ fn admins_add_remove_promote_and_demote_and_the_others_are_refused_by_name() {
 fn whoever_is_removed_is_given_nothing_and_posts_nothing_there_until_they_are_added_again() {
     let mut world = world(2);
     world.ask(1, M, post(group(1), 9, "before")).unwrap();
+    world.calm();
+    let given = read::changes(&world.regions[1].store, group(1), user(M), &Standing::default(), 9);
+    let before = Standing { cut: given.unwrap().unwrap().cut, ..Standing::default() };
     change(&mut world, 0, O, 10, MembersWish::Remove(user(M))).unwrap();
     world.ask(0, O, post(group(1), 11, "behind their back")).unwrap();
     // Where it was not heard of yet, they go on: what they post was acknowledged and stays.
-    world.ask(1, M, post(group(1), 12, "meanwhile")).unwrap();
+    let meanwhile = world.ask(1, M, post(group(1), 12, "meanwhile"));
+    let Ok(Done::Operation { dot, .. }) = meanwhile else { panic!("{meanwhile:?}") };
     assert!(world.carry(0, 1));
     let told = |effect: &Effect| matches!(effect, Effect::Membership { member: false, user, .. } if *user == crate::rig::user(M));
     assert!(world.effects.iter().any(told), "their devices are told");
+    let later = Standing { cut: [dot].into_iter().collect(), ..Standing::default() };
     for at in 0..2 {
         let store = world.regions[at].store.clone();
         assert_eq!(read::changes(&store, group(1), user(M), &Standing::default(), 9).unwrap(), None);
+        let knows_all_given = |standing: &Standing| read::has_all_given(&store, group(1), standing).unwrap();
+        assert!(knows_all_given(&before), "they were in, as what they were given shows");
+        assert!(!knows_all_given(&Standing::default()), "a stranger was given nothing");
+        assert_eq!(
+            knows_all_given(&later),
+            at == 1,
+            "who was given more elsewhere may be in by what is not here yet"
+        );
         assert_eq!(read::page(&store, group(1), user(M), read::PageFrom::Newest, 9).unwrap(), None);
         assert_eq!(world.ask(at, M, post(group(1), 13, "too late")).unwrap_err().code(), "not_a_member");
         assert!(world.regions[at].store == store, "a refusal changes nothing");

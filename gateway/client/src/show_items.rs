@@ -255,9 +255,12 @@ impl Client {
         let me = self.config.user;
         let Some(conversation) = self.conversation_of(step, key, id) else { return Ok(()) };
         if user == me {
-            conversation.member = Some(change.member);
+            let was = conversation.member.replace(change.member);
             if change.member {
                 self.outbox.try_refused(id);
+            } else if was == Some(false) {
+                // Regions say so whenever this device syncs with a cursor of it.
+                return Ok(());
             }
         }
         step.show(Event::Membership { conversation: id, user, member: change.member });

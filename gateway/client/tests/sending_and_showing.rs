@@ -197,6 +197,25 @@ fn what_was_refused_to_who_had_left_goes_first_when_they_are_a_member_again() {
     "#]]);
 }
 
+/// Regions say so at every sync with a cursor of it.
+#[test]
+fn that_a_user_is_no_member_is_shown_once_and_what_they_write_then_is_refused_for_good() {
+    let mut story = Story::live();
+    story.text.clear();
+    let (conversation, user) = (conversation(1).to_string(), ME.to_string());
+    let out = || v1::Membership { conversation: conversation.clone(), user: user.clone(), member: false };
+    story.hear(1, 0, Told::Membership(out()));
+    story.hear(1, 0, Told::Membership(out()));
+    story.send(1, 1);
+    story.hear(1, 3, error("unknown_conversation", false));
+    story.check(expect![[r#"
+        Membership { conversation: ConversationId(5192296858534827628530496329220103), user: UserId(281474976710657), member: false }
+        > send 1 in p1
+        send 1 {"request":"3","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
+        Refused { conversation: Some(ConversationId(5192296858534827628530496329220103)), command: Some(MessageId(1)), code: "unknown_conversation", message: "why" }
+    "#]]);
+}
+
 /// Seed 9583 of `storm-of-everything`: they were let in between two of their messages, and others were shown the first one last.
 #[test]
 fn what_was_refused_to_who_was_out_is_not_overtaken_when_they_are_let_in_meanwhile() {

@@ -134,7 +134,10 @@ impl Island {
             }
             Query::Changes { conversation, user, standing, limit } => {
                 if !self.members.get(conversation).is_some_and(|members| members.contains(user)) {
-                    return Answer::Changes(None);
+                    let held: Cut =
+                        self.entries.get(conversation).into_iter().flatten().map(|entry| entry.dot).collect();
+                    let is_given = !standing.cut.is_empty() && held.covers_all(&standing.cut);
+                    return if is_given { Answer::Ended } else { Answer::Changes(None) };
                 }
                 let entries = &self.entries[conversation];
                 let mut cut: Cut = standing.cut.clone();
