@@ -3,7 +3,7 @@
 //!
 //! Whenever a region has applied a change of members, and of every conversation at the end, who its store says is in it, and how high each stands, is held against the rules
 //! as `record/roster.rs` reads them. By the same reading nobody who is out of a group in a region issues anything in it there, and no session there sends their
-//! devices what was applied since. What this does not see: groups of more changes than the reading takes, until the end; what was on its way to a device.
+//! devices what was applied since, or says that they are out where it was not heard that they are in. What this does not see: groups of more changes than the reading takes, until the end; what was on its way to a device.
 
 use super::record::Members;
 use super::{Checker, Fault, Oracle};
@@ -73,6 +73,29 @@ impl Oracle {
         if let Some(dot) = later {
             let text =
                 format!("{region} sends {device} of {user} {dot} of {id}, which came after their removal");
+            self.violate(at, Checker::Removed, text);
+        }
+    }
+
+    /// A session tells a device that its user is no member (any more): the region has heard of their being one, or it is to wait until it has.
+    pub(super) fn ends_what_had_begun(
+        &mut self,
+        at: Moment,
+        region: RegionId,
+        device: DeviceId,
+        change: &v1::Membership,
+    ) {
+        let Ok(id) = change.conversation.parse::<ConversationId>() else { return };
+        let Some(user) = self.record.devices.get(&device).map(|known| known.user) else { return };
+        let facts = self.record.conversations.get(&id).filter(|_| !self.is_muted(region));
+        let Some(facts) = facts.filter(|_| !change.member) else { return };
+        let has_begun =
+            facts.joins.get(&user).into_iter().flatten().any(|number| facts.is_applied(region, *number));
+        self.look_at(Checker::Removed);
+        if !has_begun {
+            let text = format!(
+                "{region} tells {device} that {user} is out of {id}, and never heard that they are in"
+            );
             self.violate(at, Checker::Removed, text);
         }
     }

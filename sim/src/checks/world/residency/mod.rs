@@ -167,8 +167,14 @@ impl Oracle {
         if let Some(device) = device {
             self.sends_nothing_hidden(at, region, device, frame);
         }
-        if let (Some(device), Some(Frame::Deliver(deliver))) = (device, &frame.frame) {
-            self.sends_nothing_to_the_removed(at, region, device, deliver);
+        match (device, &frame.frame) {
+            (Some(device), Some(Frame::Deliver(deliver))) => {
+                self.sends_nothing_to_the_removed(at, region, device, deliver);
+            }
+            (Some(device), Some(Frame::Membership(change))) => {
+                self.ends_what_had_begun(at, region, device, change);
+            }
+            _ => {}
         }
     }
 
