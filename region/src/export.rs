@@ -280,6 +280,14 @@ pub fn flags(view: &dyn View) -> Result<BTreeMap<RegionId, Flags>, StoreError> {
     features::stored(view)
 }
 
+/// What one region says of features: nothing that is damaged in what others say is in the way.
+pub fn flags_of(view: &dyn View, region: RegionId) -> Result<Flags, StoreError> {
+    let key = Key::Register(Bucket::FIRST, RegisterKey::Flags(region));
+    let standing: Option<RegisterRecord> = record::load(view, &key)?;
+    let flags = standing.map(|register| join_registers::read_stored(&key, &register, Flags::decode));
+    Ok(flags.transpose()?.unwrap_or_default())
+}
+
 /// What holds of each feature that anything is said of, by the regions of that epoch.
 pub fn features(view: &dyn View, placement: &Placement) -> Result<BTreeMap<Feature, Flag>, StoreError> {
     let mut registers = flags(view)?;

@@ -72,7 +72,7 @@ impl Oracle {
             Act::SetHome { user, .. } | Act::Erase { user } => export::entry(view, user).map(Held::Entry),
             Act::SetFlag { .. } => own_flags(view, region).map(Held::Flags),
         };
-        // A store that cannot be read fails the step too, and nothing is decided.
+        // What cannot be read of it fails the step too, and nothing is decided.
         if let Ok(held) = held {
             self.operators.asked.insert((placement, region), (act, held));
         }
@@ -346,7 +346,7 @@ fn since_answered(said: &[(Said, bool)]) -> impl Iterator<Item = &Said> {
 }
 
 fn own_flags(view: &dyn View, region: RegionId) -> Result<Said, StoreError> {
-    Ok(export::flags(view)?.get(&region).map(features).unwrap_or_default())
+    export::flags_of(view, region).map(|flags| features(&flags))
 }
 
 /// What a register says of features by their names.
