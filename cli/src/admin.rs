@@ -11,6 +11,7 @@ use crate::failure::Failure;
 use crate::operate;
 use crate::residency;
 use crate::restore::Restore;
+use crate::salvage::Salvage;
 use crate::token;
 use clap::{Args, Subcommand};
 use crdt::{DeviceId, UserId};
@@ -75,6 +76,8 @@ enum Verb {
     Repair(at_rest::Repair),
     /// Make copies of a region's stores the stores of its next incarnation, which an epoch has admitted
     Restore(Restore),
+    /// Bring back what only the disk of a closed region holds, by way of a region that runs
+    Salvage(Salvage),
     /// Count what lies on a stopped region's disk and whom it is about, and name what must not lie there
     Residency(residency::Residency),
     /// Lay the statements of all regions side by side, for an auditor
@@ -119,6 +122,7 @@ impl Admin {
             Verb::Verify(verify) => return verify.run(),
             Verb::Repair(repair) => return repair.run(),
             Verb::Restore(restore) => return restore.run(),
+            Verb::Salvage(salvage) => return salvage.run(),
             Verb::Residency(residency) => return residency.run(),
             Verb::ResidencyReport(report) => return report.run(),
             Verb::Backup(make) => return make.run(),

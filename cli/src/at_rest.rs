@@ -119,8 +119,13 @@ impl Disk {
 
     /// What can be told while a large store is read, to people.
     pub(crate) fn begin(&self, what: &str, store: &StoppedStore) {
+        self.say(&format!("{what} {} …", store.name));
+    }
+
+    /// How far it has come, to people.
+    pub(crate) fn say(&self, what: &str) {
         if !self.json {
-            eprintln!("{what} {} …", store.name);
+            eprintln!("{what}");
         }
     }
 

@@ -24,6 +24,7 @@ mod replay;
 mod residency;
 mod restore;
 mod run_region;
+mod salvage;
 mod sim;
 mod status;
 mod token;

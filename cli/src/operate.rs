@@ -156,15 +156,22 @@ impl Region {
         self.answer(request.send_empty())
     }
 
+    /// Gives it something.
+    ///
+    /// # Errors
+    /// When it does not answer, or refuses.
+    pub(crate) fn post_json(&self, path: &str, what: &Value) -> Result<String, Failure> {
+        let request = self.agent.post(self.url(path)).header("authorization", self.bearer());
+        self.answer(request.send(what.to_string()))
+    }
+
     fn get(&self, path: &str) -> Result<String, Failure> {
         let request = self.agent.get(self.url(path)).header("authorization", self.bearer());
         self.answer(request.call())
     }
 
     fn act(&self, placement: &str, act: &Value) -> Result<(), Failure> {
-        let request = self.agent.post(self.url(&format!("/v1/operate?placement={placement}")));
-        let request = request.header("authorization", self.bearer());
-        self.answer(request.send(act.to_string())).map(drop)
+        self.post_json(&format!("/v1/operate?placement={placement}"), act).map(drop)
     }
 
     fn url(&self, path: &str) -> String {

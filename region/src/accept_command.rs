@@ -207,6 +207,9 @@ pub(crate) fn not_known_in(pending: &Pending<'_>, form: u32) -> Result<Option<Re
 }
 
 fn in_time(pending: &Pending<'_>, message: MessageId) -> Result<(), Refusal> {
+    if pending.was_in_time {
+        return Ok(());
+    }
     let (now_ms, limits) = (pending.now.ms(), &pending.config.limits);
     let days = limits.outbox_days_max;
     if message.created_ms().saturating_add(days.saturating_mul(DAY_MS)) < now_ms {

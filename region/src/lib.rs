@@ -60,6 +60,7 @@ mod register_key;
 pub mod repair;
 pub mod residency;
 pub mod restore;
+pub mod salvage;
 pub mod scrub;
 mod settle_rights;
 pub mod shard;

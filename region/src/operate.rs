@@ -1,4 +1,4 @@
-//! What operators do in a region: a user's home, the mark of an erased one, and features turned off or limited (decision 0019).
+//! What operators do in a region: a user's home, the mark of an erased one, features turned off or limited (decision 0019), and what a closed replica alone held (`salvage.rs`).
 //!
 //! What must always hold:
 //! - Each act is done or refused by name, answered once it is durable, and done again changes nothing.
@@ -11,15 +11,21 @@ use crate::features::Feature;
 use crate::forms;
 use crate::join_registers::{self, Source};
 use crate::keys::Key;
+use crate::limits::SALVAGED_A_STEP_MAX;
 use crate::pending::Pending;
 use crate::record::RegisterRecord;
 use crate::register_key::RegisterKey;
+use crate::salvage::{self, Salvage, Salvaged};
 use crate::shard::{Effect, Ticket};
 use crate::store::StoreError;
-use crdt::{Bucket, DirectoryEntry, Flag, Flags, HomeEpoch, NotSet, RegionId, UserId};
+use crdt::operation::MalformedOperation;
+use crdt::{
+    Bucket, DirectoryEntry, Dot, Flag, Flags, HomeEpoch, NotSet, PartitionId, RegionId, ReplicaId, UserId,
+};
+use rand_core::RngCore;
 
 /// What an operator wants of a placement's shard in this region.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Act {
     /// The user's home is there from now on.
     SetHome {
@@ -40,15 +46,19 @@ pub enum Act {
         /// What.
         flag: Option<Flag>,
     },
+    /// What of this is nowhere else is issued again.
+    Salvage(Salvage),
 }
 
 /// What became of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operated {
     /// It is durable here, and goes to the other regions.
     Done,
     /// It was so already.
     Unchanged,
+    /// That became of an old store's operations.
+    Salvaged(Salvaged),
 }
 
 /// Why it was not done. Nothing was changed.
@@ -84,6 +94,39 @@ pub enum NotOperated {
         "this region says something of too many features that this version does not know: upgrade it, and clear some"
     )]
     TooManyFlags,
+    /// What lies on a disk is brought back once its replica is closed.
+    #[error(
+        "no epoch has closed {0}: what it holds comes by its region's bridges, or is made the store of its next incarnation (`archipelago admin restore`); to bring it back elsewhere, close it first (`archipelago admin epoch --close`)"
+    )]
+    NotClosed(ReplicaId),
+    /// An active region may have what is missing here.
+    #[error(
+        "not every active region is known to stand in epoch {0} yet, and may have what is missing here: try again when `archipelago status` says that all are connected"
+    )]
+    EpochNotEverywhere(u64),
+    /// Operations are of another placement, or of another partition than is said.
+    #[error(
+        "this is of {0}, which is not where it is to be brought back: give each store to its own placement"
+    )]
+    OtherPartition(PartitionId),
+    /// Bytes that are no operation.
+    #[error(
+        "{dot} is no operation that this region can read: {reason}; look at the old store with `archipelago admin verify`"
+    )]
+    MalformedOriginal {
+        /// Under which dot it stood.
+        dot: Dot,
+        /// What is wrong with it.
+        reason: MalformedOperation,
+    },
+    /// More than a step takes.
+    #[error(
+        "{operations} operations are too many for one step: send at most {SALVAGED_A_STEP_MAX} at a time"
+    )]
+    TooManyAtOnce {
+        /// How many were sent.
+        operations: usize,
+    },
     /// A region of the placement does not know such registers yet, or has not said so.
     #[error(
         "this can be done only once every region of the placement knows it, and {0} has not said so yet: try again when it was upgraded and has been reached"
@@ -110,13 +153,18 @@ impl NotOperated {
             Self::NoLimit(_) => "feature_without_limit",
             Self::TooManyFlags => "too_many_flags",
             Self::NotKnownEverywhere(_) => "not_known_everywhere",
+            Self::NotClosed(_) => "not_closed",
+            Self::EpochNotEverywhere(_) => "epoch_not_everywhere",
+            Self::OtherPartition(_) => "other_partition",
+            Self::MalformedOriginal { .. } => "malformed_operation",
+            Self::TooManyAtOnce { .. } => "too_many_at_once",
             Self::Busy { .. } => "busy",
         }
     }
 }
 
 /// Why an act was not done: the operator's affair, or the store's.
-enum Failure {
+pub(crate) enum Failure {
     Refused(NotOperated),
     Store(StoreError),
 }
@@ -134,11 +182,17 @@ impl From<StoreError> for Failure {
 }
 
 /// Does it or refuses it, and answers.
-pub(crate) fn operate(pending: &mut Pending<'_>, ticket: Ticket, act: Act) -> Result<(), StoreError> {
+pub(crate) fn operate(
+    pending: &mut Pending<'_>,
+    entropy: &mut dyn RngCore,
+    ticket: Ticket,
+    act: Act,
+) -> Result<(), StoreError> {
     let done = match act {
         Act::SetHome { user, home } => set_home(pending, user, home),
         Act::Erase { user } => erase(pending, user),
         Act::SetFlag { feature, flag } => set_flag(pending, feature, flag),
+        Act::Salvage(salvage) => salvage::salvage(pending, entropy, salvage).map(Operated::Salvaged),
     };
     let result = match done {
         Ok(operated) => Ok(operated),

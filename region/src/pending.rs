@@ -38,6 +38,8 @@ pub(crate) struct Pending<'a> {
     pub(crate) tables: Tables<'a>,
     /// Those that this step has to do with.
     pub(crate) partitions: Kept,
+    /// What is asked was in time when a replica acknowledged it that is closed now: the ages of ids are not judged.
+    pub(crate) was_in_time: bool,
     kept: &'a mut Kept,
     /// What operators have turned off or limited, as far as is known here: kept by the shard as the partitions are.
     features: &'a mut Features,
@@ -69,7 +71,8 @@ impl<'a> Pending<'a> {
         view: &'a dyn View,
         (kept, features): (&'a mut Kept, &'a mut Features),
     ) -> Self {
-        Self { config, now, tables: Tables::over(view), partitions: Kept::new(), kept, features }
+        let tables = Tables::over(view);
+        Self { config, now, tables, partitions: Kept::new(), was_in_time: false, kept, features }
     }
 
     /// What operators have turned off or limited.

@@ -187,7 +187,9 @@ impl Shard {
                 Input::Registers { peer, partition, registers, after, cursor } => {
                     join_registers::join(&mut pending, peer, partition, &registers, (after, cursor))?;
                 }
-                Input::Operate { ticket, act } => operate::operate(&mut pending, ticket, act)?,
+                Input::Operate { ticket, act } => {
+                    operate::operate(&mut pending, entropy, ticket, act)?;
+                }
                 Input::PeerStarted { peer, start, kinds } => {
                     note_peer::note(&mut pending, peer, start, kinds)?;
                     self.refused.begin_anew(peer);

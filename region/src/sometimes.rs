@@ -44,6 +44,10 @@ crdt::marks! {
     DOCUMENT_CHANGE_KEPT_OUT = "a peer's change of a document does not stand";
     EDIT_TAKEN_BACK = "a region takes back what an edit put into a description that another region made too";
     EDIT_TAKEN_BACK_LATER = "words are taken back that had to wait until every region knows documents";
+    SALVAGE_TOO_EARLY = "an operator brings back operations before all regions stand in the epoch that closed their replica";
+    BROUGHT_BACK = "what a closed replica alone held is issued again";
+    ASKED_AGAIN = "a change of members that a closed replica alone held is asked again";
+    LEFT_ON_THE_DISK = "an operation of a closed replica is not brought back";
     MEMBERSHIP_TURNED = "an operation of another region makes or ends a membership here";
     DELETED_BEFORE_IT_CAME = "a message arrives that is deleted already";
     AMENDMENT_VOID = "a peer's operation edits or deletes somebody else's message";

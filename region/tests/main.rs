@@ -33,5 +33,6 @@ mod restored;
 mod rig;
 mod rights;
 mod rosters;
+mod salvaged;
 mod scrubbing;
 mod steps;

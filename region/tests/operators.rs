@@ -215,12 +215,12 @@ fn limits_of_features_are_the_lowest_of_all_regions_and_survive_a_restart() {
 fn registers_of_a_kind_are_written_only_once_every_region_knows_it() {
     let mut world = World::new(2);
     let acts = [home(user(1), A), Act::Erase { user: user(1) }, flag(Feature::Edits, Some(Flag::Off))];
-    for act in acts {
+    for act in acts.clone() {
         assert_eq!(code(operate(&mut world, 0, act)), "not_known_everywhere");
     }
     let older = kinds().into_iter().filter(|kind| *kind < region::forms::DIRECTORY).collect();
     world.step(0, vec![Input::PeerStarted { peer: replica(1), start: start(1), kinds: older }]);
-    for act in acts {
+    for act in acts.clone() {
         assert_eq!(operate(&mut world, 0, act), Err(NotOperated::NotKnownEverywhere(B)));
     }
     world.greet();

@@ -13,6 +13,7 @@
 //! | `GET /v1/user`, `GET /v1/features`, `POST /v1/operate` | operators | what operators set: `operate.rs` |
 //! | `GET /v1/epochs` | operators | of each placement the epoch, and which replicas are active and closed: JSON |
 //! | `POST /v1/epochs` | operators | the file of an epoch, which this region follows and tells its peers of |
+//! | `POST /v1/salvage?placement=NAME` | operators | a part of the log of a closed replica, to be brought back: `salvage.rs` |
 //! | `POST /v1/checkpoint?placement=NAME` | operators | links to the files of a store, for a backup: `checkpoint.rs` |
 //!
 //! Operators show a bearer token whose subject is `operator`. What must always hold: an answer is streamed, so that a large store
@@ -25,6 +26,7 @@ use crate::export_lines::{Detail, write_lines};
 use crate::limits;
 use crate::lost::{self, Asked};
 use crate::operate::{self, refusal};
+use crate::salvage;
 use crate::status;
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -75,6 +77,7 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stop: 
         .route("/v1/user", get(user))
         .route("/v1/features", get(features))
         .route("/v1/operate", post(act).layer(DefaultBodyLimit::max(limits::ACT_BYTES_MAX)))
+        .route("/v1/salvage", post(bring_back).layer(DefaultBodyLimit::max(limits::SALVAGE_BYTES_MAX)))
         .route("/v1/checkpoint", post(checkpoint))
         .route(
             "/v1/epochs",
@@ -181,6 +184,18 @@ async fn act(
     match asked_of(&shared, &which.0, &headers) {
         Err(refused) => *refused,
         Ok((placement, ..)) => operate::act(&shared, placement, &body).await,
+    }
+}
+
+async fn bring_back(
+    State(shared): State<Arc<Shared>>,
+    which: Query<Which>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    match asked_of(&shared, &which.0, &headers) {
+        Err(refused) => *refused,
+        Ok((placement, ..)) => salvage::bring_back(&shared, placement, &body).await,
     }
 }
 

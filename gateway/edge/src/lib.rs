@@ -27,6 +27,7 @@ mod metrics;
 mod operate;
 mod outgoing;
 mod refuge;
+mod salvage;
 mod status;
 mod tokens;
 mod upgrade;

@@ -49,15 +49,7 @@ pub(crate) async fn act(shared: &Shared, placement: PlacementId, body: &Bytes) -
     };
     match answer {
         Some(Ok(operated)) => ok(&json!({ "changed": operated == Operated::Done })),
-        Some(Err(refused)) => {
-            let status = match refused {
-                NotOperated::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
-                _ => StatusCode::CONFLICT,
-            };
-            // It says the way out itself, and with whom.
-            let body = json!({ "code": refused.code(), "message": refused.to_string() });
-            (status, [(CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
-        }
+        Some(Err(why)) => refused(&why),
         None => {
             let why = "the region is shutting down";
             refusal(StatusCode::SERVICE_UNAVAILABLE, "region_draining", why)
@@ -155,6 +147,17 @@ pub(crate) fn ok(answer: &Value) -> Response {
 pub(crate) fn unreadable(error: &region::store::StoreError) -> Response {
     tracing::error!(%error, "a store could not be read for an operator");
     refusal(StatusCode::INTERNAL_SERVER_ERROR, "region_unavailable", "the store cannot be read")
+}
+
+/// An act that the region does not do.
+pub(crate) fn refused(why: &NotOperated) -> Response {
+    let status = match why {
+        NotOperated::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::CONFLICT,
+    };
+    // It says the way out itself, and with whom.
+    let body = json!({ "code": why.code(), "message": why.to_string() });
+    (status, [(CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
 }
 
 /// A refusal with its code and way out.

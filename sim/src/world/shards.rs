@@ -205,7 +205,7 @@ impl World {
         }
         let by = Taken::by_shard(&inputs);
         let act = inputs.iter().find_map(|input| match input {
-            Input::Operate { act, .. } => Some(*act),
+            Input::Operate { act, .. } => Some(act.clone()),
             _ => None,
         });
         // Read as no call that a fault on the disk could be spent on.

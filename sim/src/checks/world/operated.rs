@@ -68,9 +68,12 @@ impl Oracle {
         act: Act,
         view: &dyn View,
     ) {
+        // What was decided before and never answered stays unknown.
+        self.operators.decided.remove(&(placement, region));
         let held = match act {
             Act::SetHome { user, .. } | Act::Erase { user } => export::entry(view, user).map(Held::Entry),
             Act::SetFlag { .. } => own_flags(view, region).map(Held::Flags),
+            Act::Salvage(_) => return,
         };
         // What cannot be read of it fails the step too, and nothing is decided.
         if let Ok(held) = held {
@@ -92,8 +95,8 @@ impl Oracle {
         });
         let Some(result) = result.filter(|_| !self.is_off && !self.lies.were_told()) else { return };
         let Some((act, held)) = self.operators.asked.remove(&(placement, region)) else { return };
-        self.operators.decided.remove(&(placement, region));
         self.look_at(Checker::Operated);
+        let what = format!("{act:?}");
         let fault = match (act, held) {
             (Act::SetHome { user, home }, Held::Entry(held)) => {
                 self.operators.gives_a_home((placement, region), (user, home), held, result)
@@ -107,7 +110,7 @@ impl Oracle {
             (_, Held::Entry(_) | Held::Flags(_)) => Ok(()),
         };
         let fault = fault.map_err(|what| (Checker::Operated, what));
-        self.found(at, || format!("{region} is asked for {act:?} and says {result:?}"), fault);
+        self.found(at, || format!("{region} is asked for {what} and says {result:?}"), fault);
     }
 
     /// What it decided last is durable, and answered.

@@ -1,0 +1,206 @@
+//! `archipelago admin salvage`: what lies on the disk of a region that is closed for good, and nowhere else, comes back by way of a region that runs.
+//!
+//! ```text
+//!   the old data folder ─▶ is it whole? ─▶ its log, part by part ─▶ the region issues again what nobody has (`region/src/salvage.rs`)
+//! ```
+//! What must always hold: the disk is only read; a damaged one is mended first, so what is given is what its region acknowledged; what stays behind is named. Done again it changes nothing, and says
+//! when all of it is everywhere: until then the disk is kept.
+
+use crate::at_rest::{DAMAGED_MAX, Disk, listed, unreadable};
+use crate::failure::Failure;
+use crate::operate::Region;
+use crate::token;
+use clap::Args;
+use crdt::{Operation, PartitionId};
+use region::meta;
+use region::read_toml::hex;
+use region::salvage;
+use region::verify::verify;
+use region_rocks::stopped::StoppedStore;
+use replication::log::Position;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const EXAMPLES: &str = "\
+Examples:
+  archipelago admin epoch --cluster demo --placement global --close ap-south --apply
+  archipelago admin salvage --cluster demo --region ap-south --data found/ap-south --into eu-central
+
+Close the region first, and keep its disk until this says that all of it is everywhere. A disk of a region that is to return is not for this: `archipelago admin restore`.";
+
+/// How long the region may take to bring back one part.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Operations between two words on how far it has come.
+const TOLD_EVERY: u64 = 10_000;
+/// Operations that are listed of each placement.
+const LISTED_MAX: usize = 100;
+
+/// Bring back what only the disk of a closed region holds, by way of one that runs.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Salvage {
+    #[command(flatten)]
+    disk: Disk,
+    /// The region that brings it back: one that runs, and is active in the same placements
+    #[arg(long, value_name = "REGION")]
+    into: String,
+    /// Only the store of this placement; may be repeated
+    #[arg(long, value_name = "PLACEMENT")]
+    placement: Vec<String>,
+}
+
+/// What became of the operations of one store.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Outcome {
+    had: u64,
+    stable: u64,
+    to_come: u64,
+    rights: u64,
+    brought_back: u64,
+    asked_again: u64,
+    left: Vec<Left>,
+}
+
+/// One that stays on the disk.
+#[derive(Debug, Serialize, Deserialize)]
+struct Left {
+    dot: String,
+    sender: String,
+    message: String,
+    code: String,
+    why: String,
+}
+
+impl Salvage {
+    /// Gives the disk's log to the region, and prints what became of it.
+    ///
+    /// # Errors
+    /// [`Failure::Degraded`] when the region did not do some of it, which may be done later; when a store cannot be read, or is damaged; when the region does not answer, or refuses.
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let (folder, _) = self.disk.region()?;
+        let into = folder.region(&self.into)?.clone();
+        for name in &self.placement {
+            folder.placement(name)?;
+        }
+        let token = token::for_operator(&folder, 1)?;
+        let region = Region::new(folder, into, token, TIMEOUT);
+        let stopped = self.disk.open_found()?;
+        let (mut shown, mut text, mut not_done) = (Vec::new(), String::new(), 0);
+        let is_meant = |name: &String| self.placement.is_empty() || self.placement.contains(name);
+        for store in stopped.stores.iter().filter(|store| is_meant(&store.name)) {
+            let outcome = self.bring_back(&region, store)?;
+            not_done += outcome.left.iter().filter(|left| left.may_be_done_later()).count();
+            text += &outcome.told(&store.name);
+            shown.push(
+                json!({ "placement": store.name, "outcome": outcome, "everywhere": outcome.is_everywhere() }),
+            );
+        }
+        self.disk.print(&json!({ "placements": shown }), &text);
+        if not_done == 0 {
+            return Ok(());
+        }
+        Err(Failure::Degraded(format!(
+            "{not_done} operations were not done, for the reasons above; what can be helped can be tried again"
+        )))
+    }
+
+    fn bring_back(&self, region: &Region, store: &StoppedStore) -> Result<Outcome, Failure> {
+        self.disk.begin("verifying", store);
+        let verified = verify(&store.store, store.placement, DAMAGED_MAX).map_err(unreadable)?;
+        if !verified.damaged.is_empty() {
+            eprint!("{}", listed(&verified.damaged));
+            return Err(Failure::Degraded(format!(
+                "placement {}: the disk is damaged: mend it first (`archipelago admin repair --from-others`)",
+                store.name
+            )));
+        }
+        let found = meta::read(&store.store).map_err(|why| Failure::Refused(why.to_string()))?;
+        let Some(found) = found else { return Ok(Outcome::default()) };
+        let (mut outcome, mut given) = (Outcome::default(), 0);
+        self.disk.begin("giving", store);
+        for partition in salvage::partitions(&store.store, store.placement).map_err(unreadable)? {
+            let mut at = Position(0);
+            loop {
+                let (operations, end) = salvage::part(&store.store, partition, at).map_err(unreadable)?;
+                if operations.is_empty() {
+                    break;
+                }
+                let act = written(&found.replica.to_string(), partition, &operations);
+                let path = format!("/v1/salvage?placement={}", store.name);
+                let answer = region.post_json(&path, &act)?;
+                let answer: Outcome = serde_json::from_str(&answer)
+                    .map_err(|why| Failure::Stopped(format!("its answer is not understood: {why}")))?;
+                outcome.add(answer);
+                let before = given;
+                given += operations.len() as u64;
+                if before / TOLD_EVERY != given / TOLD_EVERY {
+                    self.disk.say(&format!("{}: {given} of {} operations", store.name, verified.operations));
+                }
+                at = end;
+            }
+        }
+        Ok(outcome)
+    }
+}
+
+fn written(of: &str, partition: PartitionId, operations: &[Operation]) -> Value {
+    let operations = operations.iter().map(|operation| {
+        let payload = operation.payload.as_ref().map(|payload| hex(payload));
+        json!({ "dot": operation.dot.to_string(), "envelope": hex(&operation.envelope), "payload": payload })
+    });
+    json!({ "of": of, "partition": partition.to_string(), "operations": operations.collect::<Vec<_>>() })
+}
+
+impl Left {
+    /// Whether it was the region that did not do it, and not that there is nothing to be done.
+    fn may_be_done_later(&self) -> bool {
+        !matches!(self.code.as_str(), "deleted" | "user_erased" | "document_change")
+    }
+}
+
+impl Outcome {
+    fn add(&mut self, more: Self) {
+        let Self { had, stable, to_come, rights, brought_back, asked_again, left } = more;
+        self.had += had;
+        self.stable += stable;
+        self.to_come += to_come;
+        self.rights += rights;
+        self.brought_back += brought_back;
+        self.asked_again += asked_again;
+        self.left.extend(left);
+    }
+
+    /// Whether every region has all that can be brought back.
+    fn is_everywhere(&self) -> bool {
+        self.had == self.stable && self.to_come + self.brought_back + self.asked_again == 0
+    }
+
+    fn told(&self, placement: &str) -> String {
+        let Self { had, stable, to_come, rights, brought_back, asked_again, left } = self;
+        let mut text = format!(
+            "{placement}: {brought_back} operations were brought back, {asked_again} changes of members were asked again; {had} were there, {stable} of them everywhere"
+        );
+        if *to_come > 0 {
+            text += &format!("; {to_come} come from regions that are active");
+        }
+        if *rights > 0 {
+            text += &format!("; {rights} were about rights, which the heir has");
+        }
+        text += "\n";
+        for left in left.iter().take(LISTED_MAX) {
+            let Left { dot, sender, message, code, why } = left;
+            text += &format!("  not brought back: {dot}, {message} of {sender}: {why} ({code})\n");
+        }
+        if let Some(more) = left.len().checked_sub(LISTED_MAX).filter(|more| *more > 0) {
+            text += &format!("  and {more} more; `--json` has them all\n");
+        }
+        text += if self.is_everywhere() {
+            "  all of it is everywhere: the disk may go\n"
+        } else {
+            "  keep the disk, and run this again in a minute: it says when all of it is everywhere\n"
+        };
+        text
+    }
+}

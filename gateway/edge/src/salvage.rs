@@ -1,0 +1,105 @@
+//! What an operator gives of the disk of a closed replica, to be brought back: a part of a log at a time (`region/src/salvage.rs`, decision 0031).
+//!
+//! `POST /v1/salvage?placement=NAME`, `{"of":"r…","partition":"p…","operations":[{"dot":"r…:7","envelope":"HEX","payload":"HEX"}]}`; the payload is null where it was cut. The answer counts what became
+//! of it: `{"had":…,"stable":…,"to_come":…,"rights":…,"brought_back":…,"asked_again":…,"left":[{"dot":…,"sender":…,"message":…,"code":…,"why":…}]}`.
+//!
+//! What must always hold: only operators are answered, once all of it is durable; that something was brought back is logged, the text in it is not.
+
+use crate::connection::Shared;
+use crate::operate::{ok, refusal, refused};
+use axum::body::Bytes;
+use axum::http::StatusCode;
+use axum::response::Response;
+use crdt::{Operation, PlacementId};
+use region::operate::{Act, Operated};
+use region::read_toml::all_bytes_of_hex;
+use region::salvage::{Salvage, Salvaged};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Given {
+    of: String,
+    partition: String,
+    operations: Vec<GivenOperation>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GivenOperation {
+    dot: String,
+    envelope: String,
+    payload: Option<String>,
+}
+
+/// Brings back what is missing of a part of a log.
+pub(crate) async fn bring_back(shared: &Shared, placement: PlacementId, body: &Bytes) -> Response {
+    let salvage = match serde_json::from_slice::<Given>(body).map_err(|error| error.to_string()) {
+        Ok(given) => given.read(),
+        Err(why) => Err(why),
+    };
+    let salvage = match salvage {
+        Ok(salvage) => salvage,
+        Err(why) => return refusal(StatusCode::BAD_REQUEST, "malformed_act", &why),
+    };
+    let (of, partition) = (salvage.of, salvage.partition);
+    let answer = match shared.region.operate(placement, Act::Salvage(salvage)) {
+        Some(Ok(answer)) => answer.await.ok(),
+        Some(Err(busy)) => Some(Err(busy)),
+        None => None,
+    };
+    match answer {
+        Some(Ok(Operated::Salvaged(salvaged))) => {
+            let (brought_back, asked_again) = (salvaged.brought_back, salvaged.asked_again);
+            let left = salvaged.left.len();
+            tracing::warn!(%of, %partition, brought_back, asked_again, left, "an operator brought back what a closed replica held");
+            ok(&written(&salvaged))
+        }
+        Some(Err(why)) => refused(&why),
+        // No shard answers a salvage with anything else.
+        Some(Ok(Operated::Done | Operated::Unchanged)) | None => {
+            refusal(StatusCode::SERVICE_UNAVAILABLE, "region_draining", "the region is shutting down")
+        }
+    }
+}
+
+impl Given {
+    fn read(self) -> Result<Salvage, String> {
+        let operations = self.operations.iter().map(GivenOperation::read);
+        Ok(Salvage {
+            of: self.of.parse().map_err(|error| format!("`of` is no replica: {error}"))?,
+            partition: self.partition.parse().map_err(|error| format!("`partition` is none: {error}"))?,
+            operations: operations.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl GivenOperation {
+    fn read(&self) -> Result<Operation, String> {
+        let bytes = |hex: &str| {
+            all_bytes_of_hex(hex)
+                .map(Bytes::from)
+                .ok_or_else(|| format!("{}: no hexadecimal digits", self.dot))
+        };
+        Ok(Operation {
+            dot: self.dot.parse().map_err(|error| format!("`{}` is no dot: {error}", self.dot))?,
+            envelope: bytes(&self.envelope)?,
+            payload: self.payload.as_deref().map(bytes).transpose()?,
+        })
+    }
+}
+
+fn written(salvaged: &Salvaged) -> Value {
+    let left = salvaged.left.iter().map(|left| {
+        json!({
+            "dot": left.dot.to_string(), "sender": left.identity.sender.to_string(),
+            "message": left.identity.message.to_string(), "code": left.why.code(), "why": left.why.to_string(),
+        })
+    });
+    json!({
+        "had": salvaged.had, "stable": salvaged.stable, "to_come": salvaged.to_come, "rights": salvaged.rights,
+        "brought_back": salvaged.brought_back, "asked_again": salvaged.asked_again,
+        "left": left.collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,381 @@
+//! Brings back what the store of a closed replica alone held: an operator gives its log to a region that runs, which issues again what is nowhere else (decision 0031).
+//!
+//! The naive way lets the old operations in under their dots. But everybody has agreed where a closed replica ends, and its heir has taken over its rights by that; under its dots nothing of it
+//! can come any more. So each is issued under a dot of this region: by its sender, under its id and with its time, which are what everything else refers to it by. What another region took too
+//! is one message already, however many dots it has, so what was brought back twice counts once.
+//!
+//! What must always hold:
+//! - Nothing is brought back into a partition before all active replicas are known to stand there in an epoch that has closed the store's replica: only then is what is missing missing
+//!   for good.
+//! - What is here under any dot is not issued again. What an active replica issued comes from that.
+//! - Who is in a group is asked again, as the author would now, and so is the beginning of a conversation; rights are never given twice.
+//! - Everything of an input is read before anything is done, so what is malformed changes nothing.
+//!
+//! Bounded: [`SALVAGED_A_STEP_MAX`] operations an act, which is one step; the operator's program sends the next when one is answered.
+
+use crate::accept_command::{self, NotDone};
+use crate::acknowledge;
+use crate::change_membership;
+use crate::command::{MembersWish, Refusal};
+use crate::create_conversation;
+use crate::export;
+use crate::issue_operation::{self, Author};
+use crate::keys::Key;
+use crate::limits::{SALVAGED_A_STEP_MAX, SALVAGED_BYTES_TARGET};
+use crate::operate::{Failure, NotOperated};
+use crate::partition;
+use crate::pending::Pending;
+use crate::record::{IdentityRecord, LogRecord};
+use crate::store::{StoreError, View};
+use bytes::Bytes;
+use crdt::amendments::AmendmentContent;
+use crdt::operation::{Body, Envelope};
+use crdt::roster::{Action, Change};
+use crdt::{
+    Cut, DirectoryEntry, Dot, Identity, Kind, Operation, PartitionId, PlacementId, ReplicaId, UserId,
+};
+use rand_core::RngCore;
+use replication::log::Position;
+
+/// Part of an old store's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Salvage {
+    /// Whose store it was.
+    pub of: ReplicaId,
+    /// Of which partition the log is.
+    pub partition: PartitionId,
+    /// What stands there, in the log's order; what came before was given before.
+    pub operations: Vec<Operation>,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Salvaged {
+    /// Operations that were here already.
+    pub had: u64,
+    /// How many of these are stable: no region lacks them.
+    pub stable: u64,
+    /// Operations of active replicas, which come from those.
+    pub to_come: u64,
+    /// Operations about rights to members' places, which the heir has.
+    pub rights: u64,
+    /// Operations that were issued again.
+    pub brought_back: u64,
+    /// Changes of members and beginnings of conversations that were asked again, and done.
+    pub asked_again: u64,
+    /// What was not brought back.
+    pub left: Vec<Left>,
+}
+
+/// An operation that stays on the old disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    /// Which.
+    pub dot: Dot,
+    /// By whom, under which id.
+    pub identity: Identity,
+    /// Why.
+    pub why: WhyLeft,
+}
+
+/// Why an operation is not brought back.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WhyLeft {
+    /// Its text is gone.
+    #[error("its text was cut, since the message was deleted: nothing is missing")]
+    Deleted,
+    /// Its author is erased.
+    #[error("{0} was erased, so nothing of theirs is brought back")]
+    Erased(UserId),
+    /// It changes a document.
+    #[error(
+        "a change of what people edit together cannot be issued by another replica: its author may make it again"
+    )]
+    Document,
+    /// This region does not do it.
+    #[error("{0}")]
+    Refused(Refusal),
+}
+
+impl Salvaged {
+    /// Adds what became of more.
+    pub fn add(&mut self, more: Self) {
+        let Self { had, stable, to_come, rights, brought_back, asked_again, left } = more;
+        self.had += had;
+        self.stable += stable;
+        self.to_come += to_come;
+        self.rights += rights;
+        self.brought_back += brought_back;
+        self.asked_again += asked_again;
+        self.left.extend(left);
+    }
+}
+
+impl WhyLeft {
+    /// The stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Deleted => "deleted",
+            Self::Erased(_) => "user_erased",
+            Self::Document => "document_change",
+            Self::Refused(refusal) => refusal.code(),
+        }
+    }
+}
+
+/// The partitions of an old store that hold anything.
+///
+/// # Errors
+/// [`StoreError`] when the store cannot be read.
+pub fn partitions(view: &dyn View, placement: PlacementId) -> Result<Vec<PartitionId>, StoreError> {
+    let buckets = partition::buckets(view)?.into_iter();
+    Ok(buckets.map(|bucket| PartitionId { placement, bucket }).collect())
+}
+
+/// What stands in an old store's log behind that position: as much as goes into one step, and where it ends; nothing at the log's end.
+///
+/// # Errors
+/// [`StoreError`] when the store cannot be read, or is damaged.
+pub fn part(
+    view: &dyn View,
+    partition: PartitionId,
+    after: Position,
+) -> Result<(Vec<Operation>, Position), StoreError> {
+    let end = partition::reach(view, partition.bucket)?.log_end;
+    let (mut operations, mut bytes, mut at) = (Vec::new(), 0, after);
+    while at < end && operations.len() < SALVAGED_A_STEP_MAX && bytes < SALVAGED_BYTES_TARGET {
+        at = Position(at.0 + 1);
+        let LogRecord { dot, envelope, payload, .. } =
+            partition::entry(view, partition.bucket, at, "the reach of its partition")?;
+        bytes += envelope.len() + payload.as_ref().map_or(0, Bytes::len);
+        operations.push(Operation { dot, envelope, payload });
+    }
+    Ok((operations, at))
+}
+
+/// What becomes of one operation.
+enum Fate {
+    Had { stable: bool },
+    ToCome,
+    Rights,
+    BroughtBack,
+    AskedAgain,
+    Left(WhyLeft),
+}
+
+/// An operation that has been read.
+struct Original {
+    dot: Dot,
+    bytes: Operation,
+    envelope: Envelope,
+    body: Option<Body>,
+}
+
+/// Brings back what is missing.
+pub(crate) fn salvage(
+    pending: &mut Pending<'_>,
+    entropy: &mut dyn RngCore,
+    act: Salvage,
+) -> Result<Salvaged, Failure> {
+    let Salvage { of, partition, operations } = act;
+    let placement = &pending.config.placement;
+    if partition.placement != placement.id {
+        return Err(NotOperated::OtherPartition(partition).into());
+    }
+    if operations.len() > SALVAGED_A_STEP_MAX {
+        return Err(NotOperated::TooManyAtOnce { operations: operations.len() }.into());
+    }
+    if placement.active.contains_key(&of) || !placement.closed.contains_key(&of) {
+        return Err(NotOperated::NotClosed(of).into());
+    }
+    // Where nothing is here there is nobody to wait for; what another region sends later is the same under another dot.
+    let is_begun = pending.partition(partition.bucket)?.reach.log_end > Position(0);
+    if is_begun && !acknowledge::all_stand(pending, partition.bucket)? {
+        crate::sometimes::SALVAGE_TOO_EARLY.reach();
+        return Err(NotOperated::EpochNotEverywhere(pending.config.placement.epoch.0).into());
+    }
+    let read: Result<Vec<Original>, NotOperated> =
+        operations.into_iter().map(|operation| read(partition, operation)).collect();
+    let mut salvaged = Salvaged::default();
+    for original in read? {
+        let (dot, identity) = (original.dot, original.envelope.identity());
+        pending.was_in_time = true;
+        let fate = fate(pending, entropy, original);
+        pending.was_in_time = false;
+        match fate? {
+            Fate::Had { stable } => {
+                salvaged.had += 1;
+                salvaged.stable += u64::from(stable);
+            }
+            Fate::ToCome => salvaged.to_come += 1,
+            Fate::Rights => salvaged.rights += 1,
+            Fate::BroughtBack => {
+                crate::sometimes::BROUGHT_BACK.reach();
+                salvaged.brought_back += 1;
+            }
+            Fate::AskedAgain => {
+                crate::sometimes::ASKED_AGAIN.reach();
+                salvaged.asked_again += 1;
+            }
+            Fate::Left(why) => {
+                crate::sometimes::LEFT_ON_THE_DISK.reach();
+                salvaged.left.push(Left { dot, identity, why });
+            }
+        }
+    }
+    Ok(salvaged)
+}
+
+fn read(partition: PartitionId, operation: Operation) -> Result<Original, NotOperated> {
+    let dot = operation.dot;
+    let malformed = |reason| NotOperated::MalformedOriginal { dot, reason };
+    let envelope = Envelope::decode(&operation.envelope).map_err(malformed)?;
+    if envelope.conversation.partition() != partition {
+        return Err(NotOperated::OtherPartition(envelope.conversation.partition()));
+    }
+    let body = operation.payload.as_ref().map(|payload| Body::decode(&envelope, payload));
+    let body = body.transpose().map_err(malformed)?;
+    Ok(Original { dot, bytes: operation, envelope, body })
+}
+
+fn fate(
+    pending: &mut Pending<'_>,
+    entropy: &mut dyn RngCore,
+    original: Original,
+) -> Result<Fate, StoreError> {
+    if let Some(stable) = is_here(pending, &original)? {
+        return Ok(Fate::Had { stable });
+    }
+    let Original { dot, envelope, body, .. } = original;
+    if pending.config.placement.active.contains_key(&dot.replica) {
+        return Ok(Fate::ToCome);
+    }
+    if envelope.kind == Kind::Rights {
+        return Ok(Fate::Rights);
+    }
+    if export::entry(pending.tables.view(), envelope.sender)? == DirectoryEntry::Erased {
+        return Ok(Fate::Left(WhyLeft::Erased(envelope.sender)));
+    }
+    let Envelope { conversation, sender, message, .. } = envelope;
+    let author = Author { conversation, sender, message };
+    let done = match body {
+        None => return Ok(Fate::Left(WhyLeft::Deleted)),
+        Some(Body::Document(_)) => return Ok(Fate::Left(WhyLeft::Document)),
+        Some(Body::Rights(_)) => return Ok(Fate::Rights),
+        Some(Body::Create { members, name, direct, .. }) => {
+            begin(pending, entropy, author, (members, name, direct))
+        }
+        Some(Body::Change(Change { action, .. })) => change(pending, entropy, author, action),
+        Some(body @ (Body::Post(_) | Body::Amend { .. })) => {
+            issue_again(pending, entropy, author, (&envelope, body))
+        }
+    };
+    match done {
+        Ok(fate) => Ok(fate),
+        Err(NotDone::Refused(refusal)) => Ok(Fate::Left(WhyLeft::Refused(refusal))),
+        Err(NotDone::Store(error)) => Err(error),
+    }
+}
+
+/// Whether an operation is here, and then whether all regions have it. A dot that stands for another operation here was given twice, which says nothing of this one.
+fn is_here(pending: &mut Pending<'_>, original: &Original) -> Result<Option<bool>, StoreError> {
+    let (dot, envelope) = (original.dot, &original.envelope);
+    let conversation = envelope.conversation;
+    let bucket = conversation.partition().bucket;
+    let stable = acknowledge::stable(pending.tables.view(), bucket)?;
+    if let Some(position) = partition::position_of(pending.tables.view(), bucket, dot)?
+        && partition::entry(pending.tables.view(), bucket, position, "a dot")?.envelope
+            == original.bytes.envelope
+    {
+        return Ok(Some(stable.covers(dot)));
+    }
+    if envelope.kind == Kind::Rights {
+        return Ok(None);
+    }
+    let key = Key::Identity(conversation, envelope.sender, envelope.message);
+    let known: Option<IdentityRecord> = pending.tables.load(&key)?;
+    Ok(known.map(|known| known.places.iter().any(|logged| stable.covers(logged.place.dot))))
+}
+
+/// Issues a message, or what was done to one, under a dot of this region and with its time.
+fn issue_again(
+    pending: &mut Pending<'_>,
+    entropy: &mut dyn RngCore,
+    author: Author,
+    (envelope, body): (&Envelope, Body),
+) -> Result<Fate, NotDone> {
+    let conversation = author.conversation;
+    if !partition::members(pending.tables.view(), conversation)?.exists() {
+        return Err(Refusal::UnknownConversation(conversation).into());
+    }
+    accept_command::placement_allows(pending, conversation, &[author.sender])?;
+    if envelope.kind != Kind::Post {
+        accept_command::known_everywhere(pending, conversation, envelope.kind)?;
+    }
+    let body = match body {
+        Body::Post(mut post) => {
+            post.seen = still_to_come(pending, author, post.seen)?;
+            Body::Post(post)
+        }
+        Body::Amend { target, content: AmendmentContent::Edit { body, seen } } => {
+            let seen = still_to_come(pending, author, seen)?;
+            Body::Amend { target, content: AmendmentContent::Edit { body, seen } }
+        }
+        other => other,
+    };
+    issue_operation::issue(pending, entropy, author, envelope.hlc, body)?;
+    Ok(Fate::BroughtBack)
+}
+
+/// Of what an author had seen, what is not here and may still come; none if nothing of it may.
+fn still_to_come(
+    pending: &mut Pending<'_>,
+    author: Author,
+    seen: Option<Cut>,
+) -> Result<Option<Cut>, StoreError> {
+    let Some(seen) = seen else { return Ok(None) };
+    let held = &pending.tables.conversation(author.conversation)?.cut;
+    let active = &pending.config.placement.active;
+    let may_come = |dot: &Dot| held.covers(*dot) || active.contains_key(&dot.replica);
+    let seen: Cut = seen.iter().filter(may_come).collect();
+    Ok((!held.covers_all(&seen)).then_some(seen))
+}
+
+/// Begins a conversation as its creator would now.
+fn begin(
+    pending: &mut Pending<'_>,
+    entropy: &mut dyn RngCore,
+    author: Author,
+    (members, name, direct): (Vec<UserId>, String, bool),
+) -> Result<Fate, NotDone> {
+    if direct {
+        // Whoever talks to themselves is the only one in it.
+        let peer = members.iter().copied().find(|member| *member != author.sender).unwrap_or(author.sender);
+        create_conversation::direct(pending, entropy, author, peer)?;
+    } else {
+        create_conversation::group(pending, entropy, author, members, name, None)?;
+    }
+    Ok(Fate::AskedAgain)
+}
+
+/// Changes who is in a group as the author would now.
+fn change(
+    pending: &mut Pending<'_>,
+    entropy: &mut dyn RngCore,
+    author: Author,
+    action: Action,
+) -> Result<Fate, NotDone> {
+    let wish = match action {
+        // No body holds one: a creation has a body of its own.
+        Action::Create { .. } => return Ok(Fate::Rights),
+        Action::Add { user, .. } => MembersWish::Add(user),
+        Action::Remove { user, .. } => MembersWish::Remove(user),
+        Action::Leave => MembersWish::Leave,
+        Action::Promote { user, .. } => MembersWish::Promote(user),
+        Action::Demote { user, .. } => MembersWish::Demote(user),
+        Action::Claim => MembersWish::Claim,
+    };
+    change_membership::accept(pending, entropy, author, wish)?;
+    Ok(Fate::AskedAgain)
+}
