@@ -138,6 +138,8 @@ pub struct Machines {
     pub replaced_after_s: Option<Amount>,
     /// Seconds after which operators copy the disks of about half of the regions, again and again; a lost region's new disks then begin with the last copy. Never if that is not said.
     pub copied_every_s: Option<Amount>,
+    /// Seconds after which a disk that was lost is found, and what it alone held is brought back once its replica is closed. Never if that is not said.
+    pub salvaged_after_s: Option<Amount>,
 }
 
 /// How long what drives the cores takes.
@@ -381,6 +383,7 @@ impl Default for Machines {
             pace: Pace::Irregular,
             replaced_after_s: None,
             copied_every_s: None,
+            salvaged_after_s: None,
         }
     }
 }

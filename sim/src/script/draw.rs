@@ -90,6 +90,7 @@ pub fn draw(scenario: &Scenario, seed: u64) -> Script {
         healed_within_us: scenario.healed_within_s * 1_000_000,
         replaced_after_us: None,
         copied_every_us: None,
+        salvaged_after_us: None,
         dark: Vec::new(),
         checks: scenario.checks.clone(),
         eu_regions: u16::try_from(scenario.topology.eu.len()).unwrap_or(u16::MAX),
@@ -105,6 +106,7 @@ pub fn draw(scenario: &Scenario, seed: u64) -> Script {
     };
     script.replaced_after_us = replaced_after_us(&mut lot, scenario);
     script.copied_every_us = copied_every_us(&mut lot, scenario);
+    script.salvaged_after_us = salvaged_after_us(&mut lot, scenario);
     script.dark = dark(&mut lot, scenario, &script.regions);
     script.ways = ways(&mut lot, scenario, &script.regions);
     script.devices = draw_people::devices(&mut lot, scenario, &script);
@@ -145,6 +147,13 @@ fn copied_every_us(lot: &mut Lot, scenario: &Scenario) -> Option<u64> {
     let every = scenario.machines.copied_every_s.as_ref()?;
     let never = lot.swarm && lot.dice("copied").one_in(2);
     (!never).then(|| lot.amount("copied_every_s", every).max(1) * 1_000_000)
+}
+
+/// When a lost disk is found, if any is: where swarms are drawn, every other seed is without.
+fn salvaged_after_us(lot: &mut Lot, scenario: &Scenario) -> Option<u64> {
+    let after = scenario.machines.salvaged_after_s.as_ref()?;
+    let never = lot.swarm && lot.dice("salvaged").one_in(2);
+    (!never).then(|| lot.amount("salvaged_after_s", after) * 1_000_000)
 }
 
 /// Regions that come back last. At least two others are left, which see each other: where not every two do, there are none.

@@ -43,6 +43,9 @@ pub struct Script {
     /// How often operators copy the disks of about half of the regions, in microseconds; a lost region is given the last copy of its own. None if they make none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copied_every_us: Option<u64>,
+    /// How long after it was lost a disk is found and salvaged, in microseconds; none if none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub salvaged_after_us: Option<u64>,
     /// Regions that are cut off until the others have become whole without them.
     #[serde(default)]
     pub dark: Vec<u16>,

@@ -96,6 +96,7 @@ impl World {
     /// A region's stores are gone. A folder that remembers them refuses to start.
     pub(crate) fn empty(&mut self, id: RegionId, remembered: bool) {
         self.fall(id, Some(Tail::Lost));
+        self.may_be_found(id);
         let Some(region) = self.regions.get_mut(&id) else { return };
         for disk in region.disks.values_mut() {
             disk.empty(remembered);

@@ -36,6 +36,7 @@ mod queue;
 mod record;
 mod regions;
 mod releases;
+mod salvages;
 mod service;
 mod sessions;
 mod shards;
@@ -77,6 +78,7 @@ use queue::{Event, Queue};
 use regions::Region;
 use releases::Releases;
 use replication::signature::Signatures;
+use salvages::Salvages;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use strangers::Strangers;
@@ -113,6 +115,8 @@ pub struct World {
     operators: Operators,
     /// How long operators take to give a lost region new disks, if they do.
     replaced_after_us: Option<u64>,
+    /// What was found of disks that were lost.
+    salvages: Salvages,
     /// What operators have copied of its regions' disks.
     copies: Copies,
     /// Letters in a shard's mailbox above which commands are refused as busy.
@@ -138,6 +142,9 @@ impl World {
         world.mailbox_max = whole(script.limits.mailbox);
         world.changes_max = whole(script.limits.changes);
         world.replaced_after_us = script.replaced_after_us;
+        if let Some(after_us) = script.salvaged_after_us {
+            world.salvage_after(after_us);
+        }
         if let Some(every_us) = script.copied_every_us {
             world.copy_every(every_us, script.length_us);
         }
@@ -191,6 +198,7 @@ impl World {
             liar: None,
             operators: Operators::of(&layout),
             replaced_after_us: None,
+            salvages: Salvages::default(),
             copies: Copies::default(),
             mailbox_max: 1_024,
             changes_max: 1_024,
@@ -353,6 +361,7 @@ impl World {
             Event::OperatorsClose(region) => self.operators_close(region),
             Event::OperatorsTell(region) => self.operators_tell(region),
             Event::OperatorsCopy => self.operators_copy(),
+            Event::OperatorsSalvage => self.operators_salvage(),
             Event::OperatorsReplace(region) => self.operators_replace(region),
             Event::ProcessRuns(life) => self.process_runs(life),
         }

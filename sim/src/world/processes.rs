@@ -174,6 +174,7 @@ impl World {
             | Event::OperatorsClose(_)
             | Event::OperatorsTell(_)
             | Event::OperatorsCopy
+            | Event::OperatorsSalvage
             | Event::OperatorsReplace(_)
             | Event::ProcessRuns(_) => None,
         }

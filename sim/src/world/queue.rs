@@ -87,6 +87,8 @@ pub(crate) enum Event {
     OperatorsClose(RegionId),
     /// Operators make copies of disks.
     OperatorsCopy,
+    /// Operators look after disks that were found.
+    OperatorsSalvage,
     /// Operators give a lost region new disks.
     OperatorsReplace(RegionId),
     /// Operators tell of the epochs that are about that region, until they are followed.

@@ -141,16 +141,18 @@ impl World {
         self.wake_shard(life, placement);
     }
 
-    /// An operator's act, unless the mailbox is full.
-    pub(crate) fn submit_act(&mut self, life: Life, placement: PlacementId, act: Act) {
+    /// An operator's act, unless the mailbox is full; says whether it is taken.
+    pub(crate) fn submit_act(&mut self, life: Life, placement: PlacementId, act: Act) -> bool {
         let limit = self.mailbox_max;
         let Some(shard) = self.process(life).and_then(|process| process.shards.get_mut(&placement)) else {
-            return;
+            return false;
         };
-        if shard.mailbox.len() < limit {
+        let has_room = shard.mailbox.len() < limit;
+        if has_room {
             shard.mailbox.push_back(Letter::Operate { act });
             self.wake_shard(life, placement);
         }
+        has_room
     }
 
     /// A bridge's delivery.
@@ -389,6 +391,7 @@ impl World {
                         format!("{region} answers an operator of {placement}: {result:?}")
                     });
                     self.oracle.answers_an_operator(region, placement);
+                    self.salvage_answered(life, &result);
                 }
                 Effect::RegisterKeptOut { peer, partition } => {
                     let why = format!("{peer} sends a register in {partition} that is none");

@@ -78,6 +78,9 @@ impl World {
         if let Some(region) = self.lost().find(|id| self.waits_for_disks(*id)) {
             return Some(format!("{region} has not been given new disks"));
         }
+        if let Some(why) = self.unsalvaged() {
+            return Some(why);
+        }
         // What it alone had taken may stay in an outbox for ever: of the rest the oracle knows whether it must be stable.
         let waits = self.devices.iter().find(|(_, device)| device.client.unstable() > 0);
         let waits = waits.filter(|_| self.oracle.marks.lost == 0);

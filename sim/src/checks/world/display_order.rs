@@ -63,10 +63,17 @@ impl Oracle {
     }
 }
 
-/// A region gives an operation a place above all that it had applied to the conversation.
+/// A region gives an operation a place above all that it had applied to the conversation; but for one that it brings back, which keeps the time that another replica gave it.
 pub(super) fn stands_above_its_causes(facts: &Facts, region: RegionId, number: Number) -> Fault {
     // Numbers are those of the conversation.
-    let place = facts.operations[number].place;
+    let (place, identity) = (facts.operations[number].place, facts.operations[number].identity);
+    let mut others = facts.aliases.get(identity).into_iter().flatten();
+    if others.any(|other| {
+        let other = facts.operations[*other].place;
+        other.hlc == place.hlc && other.dot.replica != place.dot.replica
+    }) {
+        return Ok(());
+    }
     match facts.highest_applied(region) {
         Some(highest) if highest >= place => {
             Err((Checker::DisplayOrder, format!("at {place}, below what it had applied at {highest}")))

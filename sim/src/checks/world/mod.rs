@@ -46,6 +46,7 @@ mod record;
 mod refusals;
 mod residency;
 mod roster;
+mod salvaged;
 mod screens;
 mod shown_once;
 mod stability;
@@ -132,6 +133,12 @@ pub struct Marks {
     pub restored: u64,
     /// Copies that were not taken, since they hold more of a closed replica than anybody counted with.
     pub copies_refused: u64,
+    /// Disks of closed replicas that were salvaged.
+    pub salvaged: u64,
+    /// Operations that were brought back from disks of closed replicas.
+    pub brought_back: u64,
+    /// Changes of members on such disks that were asked again.
+    pub asked_again: u64,
     /// Regions that were lost, because their hardware lied and was found out.
     pub lost: u64,
     /// Alarms about such regions.
@@ -285,6 +292,9 @@ impl Marks {
         self.caught_up += other.caught_up;
         self.restored += other.restored;
         self.copies_refused += other.copies_refused;
+        self.salvaged += other.salvaged;
+        self.brought_back += other.brought_back;
+        self.asked_again += other.asked_again;
         self.lost += other.lost;
         self.alarms_about_lies += other.alarms_about_lies;
     }

@@ -218,6 +218,11 @@ impl Oracle {
 }
 
 impl Operators {
+    /// Whether a user is erased, or may be.
+    pub(super) fn may_have_erased(&self, user: UserId) -> bool {
+        self.erased.contains_key(&user)
+    }
+
     fn gives_a_home(
         &mut self,
         (placement, region): (PlacementId, RegionId),

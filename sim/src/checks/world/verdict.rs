@@ -27,6 +27,8 @@ pub enum Checker {
     RefusedAfterAcknowledged,
     /// 1: a region that was admitted answers nobody before it holds what the others held.
     Admitted,
+    /// 1: what lay on a lost disk is everywhere when the disk may go.
+    Salvaged,
     /// 2: nothing is acknowledged, delivered or sent on before it is durable.
     Durable,
     /// 3: regions at the same operations hold the same bytes.
@@ -97,11 +99,12 @@ pub enum Checker {
 
 impl Checker {
     /// All of them.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::Lost,
         Self::StableEverywhere,
         Self::RefusedAfterAcknowledged,
         Self::Admitted,
+        Self::Salvaged,
         Self::Durable,
         Self::Equal,
         Self::Replayed,
@@ -145,6 +148,7 @@ impl Checker {
             | Self::StableEverywhere
             | Self::RefusedAfterAcknowledged
             | Self::Admitted
+            | Self::Salvaged
             | Self::Whole => 1,
             Self::Durable => 2,
             Self::Equal
@@ -182,6 +186,7 @@ impl Checker {
             | Self::StableEverywhere
             | Self::RefusedAfterAcknowledged
             | Self::Admitted
+            | Self::Salvaged
             | Self::Durable
             | Self::Equal
             | Self::Replayed
@@ -223,6 +228,7 @@ impl Checker {
             Self::StableEverywhere => "what is stable is everywhere",
             Self::RefusedAfterAcknowledged => "what was acknowledged is never refused",
             Self::Admitted => "who was admitted catches up before anybody is answered",
+            Self::Salvaged => "what lay on a lost disk is everywhere when the disk may go",
             Self::Durable => "visible only when durable",
             Self::Equal => "regions are equal",
             Self::Replayed => "a region holds what its log gives",

@@ -214,3 +214,38 @@ fn a_copy_that_comes_too_late_with_more_than_others_have_is_not_taken() {
     );
     healed(world);
 }
+
+/// Its author's device is away, and nobody else has heard of it: another region issues it again, where it stood. The author, back, finds it done.
+#[test]
+fn what_a_closed_region_alone_held_comes_back_from_its_disk() {
+    let (mut world, group) = islands();
+    world.salvage_after(2_000_000);
+    talk(&mut world, group);
+    let alone = lost_with_what_it_alone_knows(&mut world, group, |world| world.set_online(device(1), false));
+    let later = world.post(device(2), group, "said before it came back");
+    assert!(world.wait_until(5_000_000, |world| shows(world, 3, group, later)));
+    assert!(!shows(&world, 3, group, alone));
+    assert!(world.wait_until(60_000_000, |world| shows(world, 3, group, alone)));
+    let place = |message| world.shown(device(3), group, message).map(|place| place.hlc);
+    assert!(place(alone) < place(later), "it stands where it was said");
+    // Of the other placement nothing was to be brought back.
+    assert!(world.wait_until(20_000_000, |world| world.marks().salvaged == 2));
+    assert_eq!((world.marks().brought_back, world.marks().asked_again), (1, 0));
+    world.set_online(device(1), true);
+    assert!(world.wait_until(60_000_000, |world| world.is_stable(device(1), alone)));
+    healed(world);
+}
+
+/// A copy that is refused holds what a disk holds: the region begins empty, and what only the disk has is issued again by one that runs, once, whoever sends it too.
+#[test]
+fn a_disk_is_salvaged_beside_the_outbox_that_holds_the_same() {
+    let (mut world, group) = islands();
+    world.replace_lost_after(20_000_000);
+    world.salvage_after(3_000_000);
+    talk(&mut world, group);
+    let alone = lost_with_what_it_alone_knows(&mut world, group, |world| world.copy(A));
+    assert!(world.wait_until(60_000_000, |world| world.marks().salvaged == 2));
+    assert!(shows(&world, 3, group, alone));
+    talk(&mut world, group);
+    healed(world);
+}
