@@ -147,7 +147,8 @@ impl World {
                 given.outcome.add(salvaged.clone());
                 self.give_next();
             }
-            Err(NotOperated::EpochNotEverywhere(_)) => given.refused = true,
+            // It has not heard of the epoch, or not all have.
+            Err(NotOperated::NotClosed(_) | NotOperated::EpochNotEverywhere(_)) => given.refused = true,
             Ok(Operated::Done | Operated::Unchanged) | Err(_) => {}
         }
     }
