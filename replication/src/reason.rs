@@ -140,6 +140,16 @@ pub enum Reason {
     /// A partition that the peer or this region has no part in.
     #[error(transparent)]
     NoPart(#[from] NoPart),
+    /// A partition of none of the placements that both regions are active in: the receiver cannot even say whose it is.
+    #[error(
+        "{peer} speaks of partition {number} of the bridge, which is of no placement that both regions have a part in, and nothing of it is taken: compare the cluster files"
+    )]
+    NotShared {
+        /// Who does.
+        peer: RegionId,
+        /// The number that it gives the partition.
+        number: u32,
+    },
     /// A commit that ends before its end.
     #[error("a commit of {origin} in {partition} is cut short: {}", BROKEN)]
     CommitCutShort {
@@ -271,7 +281,7 @@ impl Reason {
             Self::Unknown => 22,
             Self::OutOfTurn(_) => 23,
             Self::EntriesOutOfOrder(_) => 24,
-            Self::NoPart(_) => 25,
+            Self::NoPart(_) | Self::NotShared { .. } => 25,
             Self::CommitCutShort { .. } => 26,
             Self::Commit(_) => 27,
             Self::TooManyFetches(_) => 28,

@@ -3,7 +3,7 @@
 //! What must always hold: both lists follow from the signed epochs alone, sorted, and Hello has compared the epochs before any number
 //! is used. A number that is out of range is an error of the peer, never an index.
 
-use crate::placement::{NoPart, Placements};
+use crate::placement::Placements;
 use crate::reason::Reason;
 use crdt::{Bucket, PartitionId, PlacementId, RegionId, ReplicaId};
 
@@ -74,10 +74,7 @@ impl Shared {
         let bucket = u16::try_from(number % BUCKETS).ok().and_then(Bucket::new);
         let bucket = bucket.ok_or(Reason::Malformed("partition"))?;
         let Some(placement) = self.by_index(number / BUCKETS) else {
-            // No shared placement has that number, so what the peer speaks of is one it has no part in here.
-            let outside = PlacementId(u16::try_from(number / BUCKETS).unwrap_or(u16::MAX));
-            let partition = PartitionId { placement: outside, bucket };
-            return Err(Reason::NoPart(NoPart { partition, region: peer }));
+            return Err(Reason::NotShared { peer, number });
         };
         let partition = PartitionId { placement: placement.id, bucket };
         placements.may_receive(partition, peer, own)?;

@@ -5,6 +5,7 @@
 //! - A peer is the region whose name its certificate carries as a DNS name, and only one region's: a certificate that names
 //!   two regions of the cluster is refused.
 //! - No session is resumed and nothing is sent before the handshake is through: every connection is proven anew.
+//! - A release tells nobody the secrets of a connection. A build for tests can be told to, loudly.
 
 use crdt::RegionId;
 use rustls::client::verify_server_name;
@@ -87,7 +88,22 @@ impl BridgeIdentity {
             .map_err(|error| unfit(&error))?;
         client.alpn_protocols = vec![PROTOCOL.to_vec()];
         client.resumption = rustls::client::Resumption::disabled();
+        #[cfg(debug_assertions)]
+        log_secrets(&mut server, &mut client);
         Ok((server, client))
+    }
+}
+
+/// Lets a test read what it has recorded between processes: the secrets of all connections go to the file that `SSLKEYLOGFILE` names. Not in a release, whatever its environment says.
+#[cfg(debug_assertions)]
+fn log_secrets(server: &mut ServerConfig, client: &mut ClientConfig) {
+    if let Some(file) = std::env::var_os("SSLKEYLOGFILE") {
+        tracing::warn!(
+            ?file,
+            "the secrets of all bridges are written to a file, for a test: whoever has it reads what they carry"
+        );
+        server.key_log = Arc::new(rustls::KeyLogFile::new());
+        client.key_log = Arc::clone(&server.key_log);
     }
 }
 

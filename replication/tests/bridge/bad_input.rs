@@ -200,7 +200,7 @@ fn a_resume_that_knows_more_than_we_do_fences_us() {
         an acknowledgement of ours for more than we have: 41 r2 has operation 3 of r1.0000000000000011 in p1/7, whose own store ends at 2: that store lost data and must return as a new incarnation (fenced)
         another history of ours: 40 r1.0000000000000011 has another history in p1/7 at sequence 2 on the other side: close that replica by a new epoch, and keep both disks (fenced)
         a history of ours whose commits end elsewhere: 40 r1.0000000000000011 has another history in p1/7 at sequence 1 on the other side: close that replica by a new epoch, and keep both disks (fenced)
-        a partition without a part: 25 r2 has no part in p1/0, whose entries go only to regions of its placement: compare the cluster files
+        a partition without a part: 25 r2 speaks of partition 1024 of the bridge, which is of no placement that both regions have a part in, and nothing of it is taken: compare the cluster files
     "#]].assert_eq(&table);
 }
 
@@ -299,8 +299,8 @@ fn entries_that_should_not_come_are_refused_by_name() {
         another end: 24 entries of p1/7 out of order: if it comes again, run the same release in both regions
         a rewind nobody asked for: 24 entries of p1/7 out of order: if it comes again, run the same release in both regions
         no entries: 20 malformed frame (empty section): if it comes again, run the same release in both regions
-        a partition the peer has no part in: 25 r2 has no part in p1/7, whose entries go only to regions of its placement: compare the cluster files
-        a partition far out: 25 r2 has no part in p65535/1023, whose entries go only to regions of its placement: compare the cluster files
+        a partition the peer has no part in: 25 r2 speaks of partition 1031 of the bridge, which is of no placement that both regions have a part in, and nothing of it is taken: compare the cluster files
+        a partition far out: 25 r2 speaks of partition 4294967295 of the bridge, which is of no placement that both regions have a part in, and nothing of it is taken: compare the cluster files
         a commit without its signature: 26 a commit of r2.0000000000000022 in p1/7 is cut short: if it comes again, run the same release in both regions
         half a signature: 26 a commit of r2.0000000000000022 in p1/7 is cut short: if it comes again, run the same release in both regions
         a signature alone: 26 a commit of r2.0000000000000022 in p1/7 is cut short: if it comes again, run the same release in both regions
@@ -365,7 +365,7 @@ fn that_all_was_sent_is_said_from_version_2_on_once_and_in_order() {
         in version 1: 23 a word that version 1 does not have came out of turn: if it comes again, run the same release in both regions
         a second time: 23 a second word that all was sent came out of turn: if it comes again, run the same release in both regions, told
         of an unknown placement: 20 malformed frame (placement): if it comes again, run the same release in both regions
-        of a partition of another placement: 25 r2 has no part in p1/7, whose entries go only to regions of its placement: compare the cluster files
+        of a partition of another placement: 25 r2 speaks of partition 1031 of the bridge, which is of no placement that both regions have a part in, and nothing of it is taken: compare the cluster files
         without where it ends: 20 malformed frame (ends): if it comes again, run the same release in both regions
         before what it is about: not closed
         behind what it is about: not closed, told
@@ -402,7 +402,7 @@ fn states_are_stated_from_version_3_on_and_malformed_ones_refused_by_name() {
         of another vector: not closed
         of what we have nothing of: not closed
         in version 2: 23 a word that version 2 does not have came out of turn: if it comes again, run the same release in both regions
-        of another placement: 25 r2 has no part in p1/7, whose entries go only to regions of its placement: compare the cluster files
+        of another placement: 25 r2 speaks of partition 1031 of the bridge, which is of no placement that both regions have a part in, and nothing of it is taken: compare the cluster files
         a short digest: 20 malformed frame (digest): if it comes again, run the same release in both regions
         without a digest: 20 malformed frame (digest): if it comes again, run the same release in both regions
     "#]].assert_eq(&table);

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -55,7 +55,19 @@ pub enum RelayError {
     },
 }
 
-type SharedLink = Mutex<(Link, ChaCha8Rng)>;
+/// Is shown what passes a link.
+type Watch = Box<dyn Fn(&[u8]) + Send + Sync>;
+
+struct SharedLink {
+    link: Mutex<(Link, ChaCha8Rng)>,
+    watch: OnceLock<Watch>,
+}
+
+impl std::fmt::Debug for SharedLink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SharedLink").field("link", &self.link).finish_non_exhaustive()
+    }
+}
 
 /// What the threads of one listening port share.
 struct Port {
@@ -88,7 +100,8 @@ impl Relay {
         for (stream, (from, to)) in ordered_pairs(regions).enumerate() {
             let mut dice = ChaCha8Rng::seed_from_u64(seed);
             dice.set_stream(stream as u64);
-            let link = Arc::new(Mutex::new((Link::new(settings(from, to)), dice)));
+            let link = Mutex::new((Link::new(settings(from, to)), dice));
+            let link = Arc::new(SharedLink { link, watch: OnceLock::new() });
             links.insert((from.clone(), to.clone()), link);
         }
         let mut relay = Self {
@@ -148,10 +161,29 @@ impl Relay {
         self.with_link(from, to, |link| link.counts())
     }
 
+    /// From now on each datagram that passes the link is shown to `watch` when it enters, once and in that order; the link waits for it. The first watch of a link stays.
+    ///
+    /// # Errors
+    /// [`RelayError::UnknownLink`] when there is no such link.
+    pub fn watch(
+        &self,
+        from: &str,
+        to: &str,
+        watch: impl Fn(&[u8]) + Send + Sync + 'static,
+    ) -> Result<(), RelayError> {
+        // Another one is not needed: the first stays, as is said above.
+        let _ = self.link(from, to)?.watch.set(Box::new(watch));
+        Ok(())
+    }
+
     fn with_link<T>(&self, from: &str, to: &str, act: impl FnOnce(&mut Link) -> T) -> Result<T, RelayError> {
+        let link = self.link(from, to)?;
+        Ok(act(&mut link.link.lock().unwrap_or_else(PoisonError::into_inner).0))
+    }
+
+    fn link(&self, from: &str, to: &str) -> Result<&SharedLink, RelayError> {
         let link = self.links.get(&(from.to_owned(), to.to_owned()));
-        let link = link.ok_or_else(|| self.unknown(from, to))?;
-        Ok(act(&mut link.lock().unwrap_or_else(PoisonError::into_inner).0))
+        link.map(AsRef::as_ref).ok_or_else(|| self.unknown(from, to))
     }
 
     fn unknown(&self, from: &str, to: &str) -> RelayError {
@@ -273,9 +305,13 @@ fn open_socket() -> std::io::Result<UdpSocket> {
 
 /// Puts a datagram through a link onto its way.
 fn carry(link: &SharedLink, queue: &Queue, bytes: &[u8], exit: Exit) {
-    let mut link = link.lock().unwrap_or_else(PoisonError::into_inner);
+    let watch = link.watch.get();
+    let mut link = link.link.lock().unwrap_or_else(PoisonError::into_inner);
     let (link, dice) = &mut *link;
     let Some(passage) = link.enter(queue.now_us(), bytes.len(), dice) else { return };
+    if let Some(watch) = watch {
+        watch(bytes);
+    }
     let bytes: Arc<[u8]> = Arc::from(bytes);
     if let Some(copy_at_us) = passage.copy_at_us {
         // A copy that finds no room is only a duplicate less.

@@ -7,6 +7,7 @@
 use sim_wan::{LinkSettings, Relay};
 use std::collections::BTreeMap;
 use std::net::UdpSocket;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 struct World {
@@ -60,6 +61,9 @@ fn each_way_takes_its_own_delay() {
 #[test]
 fn a_cut_of_one_way_leaves_the_other_and_is_counted() {
     let world = world(LinkSettings::delay_only(1_000), LinkSettings::delay_only(1_000));
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let shown = Arc::clone(&seen);
+    world.relay.watch("west", "east", move |bytes| shown.lock().unwrap().push(bytes.to_vec())).unwrap();
     let mut buffer = [0; 100];
     world.west.send(b"first").unwrap();
     let (_, from) = world.east.recv_from(&mut buffer).unwrap();
@@ -78,6 +82,7 @@ fn a_cut_of_one_way_leaves_the_other_and_is_counted() {
     assert_eq!(&buffer[..length], b"second");
     let counts = world.relay.counts("west", "east").unwrap();
     assert_eq!((counts.passed, counts.dropped_cut), (2, 1));
+    assert_eq!(*seen.lock().unwrap(), [&b"first"[..], b"second"], "what passes is shown, and nothing else");
 }
 
 #[test]
