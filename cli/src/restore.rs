@@ -199,12 +199,17 @@ impl Restore {
 /// When a store was last written, by its region's clock.
 fn written_at(store: &StoppedStore) -> Result<String, Failure> {
     let floor = present::floor(&store.store).map_err(unreadable)?;
-    let seconds = i64::try_from(floor.ms() / 1_000).unwrap_or(i64::MAX);
+    Ok(utc(floor.ms()))
+}
+
+/// A time in milliseconds since 1970, for people and programs.
+pub(crate) fn utc(ms: u64) -> String {
+    let seconds = i64::try_from(ms / 1_000).unwrap_or(i64::MAX);
     let said = |at: OffsetDateTime| {
         let (hour, minute, second) = at.to_hms();
         format!("{}T{hour:02}:{minute:02}:{second:02}Z", at.date())
     };
-    Ok(OffsetDateTime::from_unix_timestamp(seconds).map_or_else(|_| "never".to_owned(), said))
+    OffsetDateTime::from_unix_timestamp(seconds).map_or_else(|_| "never".to_owned(), said)
 }
 
 fn refused(placement: &str, why: &RestoreRefused) -> Failure {

@@ -3,11 +3,14 @@
 //! What must always hold: a region that does not answer is told as such, and never taken for well; a problem is one sentence that names the region and what to look at; exit code 3 as long
 //! as there is one, so that a script can wait for the end of them.
 
+mod closed;
+
 use crate::ask_region;
 use crate::cluster_folder::ClusterFolder;
 use crate::failure::Failure;
 use crate::token;
 use clap::Args;
+use closed::{Closed, ClosedStatus};
 use region::cluster::ClusterRegion;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -55,6 +58,8 @@ struct Overview {
     problems: Vec<String>,
     /// By name; nothing of one that does not answer.
     regions: BTreeMap<String, Option<RegionStatus>>,
+    /// What is known of the replicas that epochs have closed.
+    closed: Vec<Closed>,
 }
 
 /// What a region says; what a later version adds is passed over.
@@ -78,6 +83,9 @@ struct PlacementStatus {
     #[serde(default)]
     other_histories: u64,
     peers: Vec<PeerStatus>,
+    /// The same.
+    #[serde(default)]
+    closed: Vec<ClosedStatus>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -148,7 +156,8 @@ impl Status {
         for (name, status) in &regions {
             problems.extend(status.iter().flat_map(|status| problems_of(name, status)));
         }
-        Ok(Overview { ok: problems.is_empty(), problems, regions })
+        let closed = closed::of_all(&regions);
+        Ok(Overview { ok: problems.is_empty(), problems, regions, closed })
     }
 }
 
@@ -254,6 +263,9 @@ fn table(overview: &Overview) -> String {
         }
     }
     text.push('\n');
+    for closed in &overview.closed {
+        text += &format!("· {}\n", closed.line());
+    }
     for problem in &overview.problems {
         text += &format!("✗ {problem}\n");
     }

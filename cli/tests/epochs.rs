@@ -6,9 +6,10 @@
 
 mod two_regions;
 
-use crdt::MessageId;
-use gateway_client_net::{ClientHandle, Event, Events};
-use two_regions::{ISLE, TwoRegions, begin_isle, wait_for};
+use crdt::{Dot, MessageId, UserId};
+use gateway_client_net::{Act, Address, ClientHandle, Event, Events};
+use std::collections::{BTreeMap, BTreeSet};
+use two_regions::{GLOBAL, ISLE, SOON, TwoRegions, begin_isle, wait_for, wait_until};
 
 async fn until_stable(events: &mut Events, wanted: MessageId) {
     wait_for(events, |event| matches!(event, Event::Stable { command, .. } if *command == wanted)).await;
@@ -68,6 +69,121 @@ async fn a_region_whose_disk_is_lost_returns_as_a_new_incarnation() {
     assert_eq!((now["active"].as_object().unwrap().len(), now["closed"].as_array().unwrap().len()), (2, 1));
     let after = client.send(ISLE, "after".into(), None).await.unwrap();
     until_stable(&mut events, after).await;
+}
+
+/// What a device was told of messages.
+#[derive(Default)]
+struct Told {
+    acknowledged: BTreeMap<MessageId, Dot>,
+    shown: BTreeSet<MessageId>,
+}
+
+impl Told {
+    /// Listens until that is so.
+    async fn until(&mut self, events: &mut Events, is_so: impl Fn(&Self) -> bool) {
+        let listens = async {
+            while !is_so(self) {
+                match events.next().await.unwrap() {
+                    Event::Acknowledged { command, place: Some(place), .. } => {
+                        self.acknowledged.entry(command).or_insert(place.dot);
+                    }
+                    Event::Shown { item, .. } => _ = self.shown.insert(item.message),
+                    _ => {}
+                }
+            }
+        };
+        tokio::time::timeout(SOON, listens).await.expect("what is waited for is told");
+    }
+}
+
+/// What west takes while it is alone, and its disk with it: some of it was shown to a device that lives, some was sent again by one, and of the rest nobody ever hears.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_lost_with_a_disk_is_counted_as_far_as_anybody_has_heard_of_it() {
+    const AUTHOR: u64 = 0xa;
+    const READER: u64 = 0xb;
+    const KEEPER: u64 = 0xc;
+    let mut regions = TwoRegions::start();
+    let [author, reader, keeper] =
+        [AUTHOR, READER, KEEPER].map(|user| ClientHandle::connect(regions.device(1, user, 1)));
+    let ((author, mut of_author), (reader, mut of_reader), (keeper, mut of_keeper)) =
+        (author, reader, keeper);
+    let members = [READER, KEEPER].map(|user| UserId::new(GLOBAL, user)).to_vec();
+    let create = Act::CreateGroup { conversation: ISLE, command: None, members, name: "isle".into() };
+    author.act(create).await.unwrap();
+    let before = author.send(ISLE, "before".into(), None).await.unwrap();
+    until_stable(&mut of_author, before).await;
+    let (mut authors, mut readers, mut keepers) = (Told::default(), Told::default(), Told::default());
+    readers.until(&mut of_reader, |told| told.shown.contains(&before)).await;
+    keepers.until(&mut of_keeper, |told| told.shown.contains(&before)).await;
+
+    regions.end(0);
+    let kept = keeper.send(ISLE, "kept".into(), None).await.unwrap();
+    keepers.until(&mut of_keeper, |told| told.acknowledged.contains_key(&kept)).await;
+    let mut sent = vec![];
+    for number in 0..5 {
+        sent.push(author.send(ISLE, format!("shown {number}").into(), None).await.unwrap());
+    }
+    let last = sent[4];
+    readers.until(&mut of_reader, |told| told.shown.contains(&last) && told.shown.contains(&kept)).await;
+    // Two of them go to east, which is not there yet; what the third one says then, nobody is shown.
+    let east = Address { region: "east".into(), url: regions.urls[0].clone() };
+    for client in [&reader, &keeper] {
+        client.act(Act::Move { region: east.clone() }).await.unwrap();
+    }
+    wait_for(&mut of_reader, |event| matches!(event, Event::SignedOut { .. })).await;
+    for number in 0..2 {
+        sent.push(author.send(ISLE, format!("unheard {number}").into(), None).await.unwrap());
+    }
+    authors
+        .until(&mut of_author, |told| sent.iter().all(|message| told.acknowledged.contains_key(message)))
+        .await;
+    drop((author, of_author));
+    regions.signal(1, "KILL");
+    regions.wait(1);
+    std::fs::remove_dir_all(regions.path().join("data/west")).unwrap();
+
+    regions.start_again(0);
+    let asked = reader.send(ISLE, "what has become of it?".into(), None).await.unwrap();
+    readers.until(&mut of_reader, |told| told.acknowledged.contains_key(&asked)).await;
+    assert_eq!(regions.status().1["closed"], serde_json::json!([]), "nobody is closed yet");
+    epochs(&regions, &["--close", "west", "--admit", "west", "--apply"]);
+    regions.start_again(1);
+    until_stable(&mut of_keeper, kept).await;
+    regions.wait_until_equal();
+
+    // By what the devices themselves were told: who comes new is shown all that there is.
+    let (_new, mut of_new) = ClientHandle::connect(regions.device(0, READER, 2));
+    let mut there = Told::default();
+    there.until(&mut of_new, |told| told.shown.contains(&asked) && told.shown.contains(&kept)).await;
+    let mut acknowledged = authors.acknowledged.clone();
+    acknowledged.extend(keepers.acknowledged.iter().filter(|(message, _)| **message == kept));
+    let west: BTreeSet<Dot> = acknowledged.values().copied().collect();
+    let lost: BTreeSet<MessageId> =
+        acknowledged.keys().filter(|message| !there.shown.contains(message)).copied().collect();
+    let heard_of = lost.intersection(&readers.shown).count();
+    assert_eq!(
+        (west.len(), lost.len(), heard_of),
+        (8, 7, 5),
+        "one was sent again, and of two nobody has heard"
+    );
+
+    wait_until("all of it is settled", || regions.status().1["closed"][0]["unsettled_partitions"] == 0);
+    let (_, said) = regions.status();
+    let closed = &said["closed"][0];
+    let number = |what: &str| closed[what].as_u64().unwrap();
+    assert_eq!((said["closed"].as_array().unwrap().len(), &closed["region"]), (1, &"west".into()), "{said}");
+    assert_eq!(
+        number("missing"),
+        heard_of as u64 + 1,
+        "those, and the one that came again under another number: {said}"
+    );
+    // The group and the message before.
+    assert_eq!((number("operations"), number("issued")), (2, 2 + 6), "{said}");
+    assert_eq!(closed["replica"], west.first().unwrap().replica.to_string(), "{said}");
+    let table = String::from_utf8(regions.try_run(&["status", "--cluster", "demo"]).stdout).unwrap();
+    let line =
+        "is closed in global: 2 of its operations are here; it is known to have issued 8, so 6 are missing";
+    assert!(table.contains(line), "{table}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! What must always hold:
 //! - A command that was done before, here or in another region whose operation has arrived, gets the original's answer, also when
 //!   both are in one step.
-//! - A refusal changes nothing: every check comes before the first write.
+//! - A refusal changes nothing that anybody is shown: every check comes before the first write. What a device was shown elsewhere is noted whatever becomes of its command (`closed.rs`).
 //! - Windows on ids are judged here, at the door, on `now`, and never again.
 
 use crate::accept_amendment;
@@ -11,6 +11,7 @@ use crate::accept_document;
 use crate::accept_post::{self, About};
 use crate::accept_receipt;
 use crate::change_membership;
+use crate::closed;
 use crate::command::{Command, Done, Refusal};
 use crate::create_conversation;
 use crate::hide_message;
@@ -22,7 +23,7 @@ use crate::pending::Pending;
 use crate::record::{IdentityRecord, MembershipRecord, PeerRecord};
 use crate::shard::{Effect, Ticket};
 use crate::store::StoreError;
-use crdt::{ConversationId, Cut, DeviceId, Kind, MessageId, Receipt, RegionId, UserId};
+use crdt::{ConversationId, Cut, DeviceId, Dot, Kind, MessageId, Receipt, RegionId, UserId};
 use rand_core::RngCore;
 
 /// Why a command was not done: the user's affair, or the store's.
@@ -171,11 +172,13 @@ pub(crate) fn possible(
 ) -> Result<(), NotDone> {
     let (own, placement) = (pending.config.replica, &pending.config.placement);
     let foreign = cut.iter().any(|dot| placement.key_of(dot.replica).is_none());
-    let held = pending.tables.conversation(conversation)?.cut.get(own);
-    if foreign || cut.get(own) > held {
+    let held = &pending.tables.conversation(conversation)?.cut;
+    let beyond: Vec<Dot> = cut.iter().filter(|dot| dot.sequence > held.get(dot.replica)).collect();
+    if foreign || cut.get(own) > held.get(own) {
         crate::sometimes::CURSOR_AHEAD.reach();
         return Err(Refusal::CursorAhead(conversation).into());
     }
+    closed::hear(pending, conversation.partition().bucket, &beyond)?;
     Ok(())
 }
 

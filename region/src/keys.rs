@@ -56,6 +56,7 @@ pub(crate) enum Table {
     HiddenFrom = 27,
     MadeTwice = 28,
     CaughtUp = 29,
+    Heard = 30,
 }
 
 /// The key of one record.
@@ -116,6 +117,8 @@ pub(crate) enum Key {
     Epoch(Epoch),
     /// The partition whose groups are to be surveyed next, since an epoch has admitted a replica.
     Survey,
+    /// The highest of a replica's operations that a device was shown elsewhere, where that was not here.
+    Heard(Bucket, ReplicaId),
     /// From whom a message is hidden, as the registers say.
     HiddenFrom(ConversationId, UserId, MessageId),
     /// That an edit was made by another region too, and this one has still to take its words back.
@@ -124,7 +127,7 @@ pub(crate) enum Key {
 
 impl Table {
     /// By number, from 1.
-    const ALL: [Self; 29] = [
+    const ALL: [Self; 30] = [
         Self::Log,
         Self::Dots,
         Self::Chains,
@@ -154,6 +157,7 @@ impl Table {
         Self::HiddenFrom,
         Self::MadeTwice,
         Self::CaughtUp,
+        Self::Heard,
     ];
 
     /// As it is named in errors.
@@ -188,6 +192,7 @@ impl Table {
             Self::HiddenFrom => "hidden_from",
             Self::MadeTwice => "made_twice",
             Self::CaughtUp => "caught_up",
+            Self::Heard => "heard",
         }
     }
 
@@ -233,6 +238,7 @@ impl Key {
             Self::HiddenFrom(..) => Table::HiddenFrom,
             Self::MadeTwice(..) => Table::MadeTwice,
             Self::CaughtUp(..) => Table::CaughtUp,
+            Self::Heard(..) => Table::Heard,
         }
     }
 
@@ -271,6 +277,7 @@ impl Key {
             | Self::Meta
             | Self::PeerStart(..)
             | Self::CaughtUp(..)
+            | Self::Heard(..)
             | Self::Present
             | Self::Leftover(..)
             | Self::Epoch(_)
@@ -286,7 +293,8 @@ impl Key {
             Self::Dot(bucket, dot) => push_dot(start(&mut out, *bucket, self), *dot),
             Self::Chain(bucket, replica)
             | Self::Cursor(bucket, replica)
-            | Self::Acknowledgement(bucket, replica) => {
+            | Self::Acknowledgement(bucket, replica)
+            | Self::Heard(bucket, replica) => {
                 push_replica(start(&mut out, *bucket, self), *replica);
             }
             Self::Reach(bucket) | Self::Stable(bucket) => {
@@ -388,6 +396,7 @@ impl Key {
             Table::Meta => Self::Meta,
             Table::PeerStarts => Self::PeerStart(fields.replica()?),
             Table::CaughtUp => Self::CaughtUp(fields.replica()?),
+            Table::Heard => Self::Heard(bucket?, fields.replica()?),
             Table::Present => Self::Present,
             Table::Leftovers => Self::Leftover(Bucket::new(fields.u16()?)?),
             Table::Epochs => Self::Epoch(Epoch(fields.u64()?)),

@@ -20,6 +20,7 @@ mod apply_operation;
 pub mod backup_place;
 mod catch_up;
 mod change_membership;
+pub mod closed;
 pub mod cluster;
 pub mod command;
 pub mod compact_files;

@@ -113,6 +113,10 @@ pub(crate) fn mend(
                 overlay.batch.put(bytes, record::seal(&bytes, &OpaqueRecord(Bytes::new())));
                 "it says nothing but its key"
             }
+            (_, Table::Heard) => {
+                overlay.batch.delete(bytes);
+                "devices that were shown it tell of it again"
+            }
             (_, Table::Leftovers) => {
                 let anywhere = LeftoverRecord { since: Now(0), first: Position(0), last: Position(u64::MAX) };
                 overlay.batch.put(bytes, record::seal(&bytes, &anywhere));

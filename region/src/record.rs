@@ -122,7 +122,9 @@ pub(crate) fn check(key: &Key, bytes: &[u8], value: &[u8]) -> Result<(), StoreEr
         Table::Membership => unseal::<MembershipRecord>(bytes, value).map(drop),
         Table::Meta => unseal::<StoreMeta>(bytes, value).map(drop),
         Table::PeerStarts => unseal::<PeerRecord>(bytes, value).map(drop),
-        Table::Present | Table::Unsettled | Table::Survey => unseal::<u64>(bytes, value).map(drop),
+        Table::Present | Table::Unsettled | Table::Survey | Table::Heard => {
+            unseal::<u64>(bytes, value).map(drop)
+        }
         Table::Uncut | Table::MadeTwice => unseal::<()>(bytes, value).map(drop),
         Table::Leftovers => unseal::<LeftoverRecord>(bytes, value).map(drop),
         Table::HiddenFrom => unseal::<HiddenFromRecord>(bytes, value).map(drop),
@@ -173,6 +175,7 @@ mod tests {
                     Key::Chain(bucket, replica),
                     Key::Reach(bucket),
                     Key::Cursor(bucket, replica),
+                    Key::Heard(bucket, replica),
                     Key::Feed(bucket, ChangeNumber(1)),
                     Key::Stable(bucket),
                     Key::Conversation(conversation),

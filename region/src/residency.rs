@@ -251,6 +251,7 @@ fn look_at(bytes: &[u8], value: &[u8], held: &mut Held) -> Result<Record, Outsid
         | Key::Meta
         | Key::PeerStart(_)
         | Key::CaughtUp(_)
+        | Key::Heard(..)
         | Key::Present
         | Key::Leftover(_)
         | Key::Epoch(_)

@@ -9,6 +9,7 @@ crdt::marks! {
     MESSAGE_FROM_FUTURE = "a message's id is from further ahead than clocks may be";
     WRITTEN_ON_MORE = "a post was written on more than this region has, and carries its cut";
     PREDECESSOR_MISSING = "a post whose predecessor was refused while its author was out would come before it";
+    HEARD_OF_ELSEWHERE = "a device was shown elsewhere what is not here";
     CURSOR_AHEAD = "a cut claims what this region never gave";
     NOT_A_MEMBER = "a command of somebody who has left";
     UNKNOWN_CONVERSATION = "a command about a conversation that this region has not heard of";

@@ -7,6 +7,7 @@
 mod accounts;
 mod amendments;
 mod catching_up;
+mod closed;
 mod cluster_file;
 mod compaction;
 mod convergence;

@@ -3,11 +3,13 @@
 //! What must always hold: no dot is issued twice and no right is spent twice, however often the same copy is restored; what only the copy held comes to the others, unless its replica was
 //! closed for good before.
 
+use crate::closed::post_on;
 use crate::following_epochs::actives;
 use crate::rig::{
     WORLD, World, create, first_statement, group, key, kinds, message, post, replica, start, user,
 };
 use crdt::{Dot, Incarnation, PartitionId, ReplicaId, VersionVector};
+use region::closed::closed;
 use region::command::{Command, Done, MembersWish, Refusal};
 use region::meta::{self, Expected, MetaRefused, StoreMeta};
 use region::restore::{RestoreRefused, look_at};
@@ -152,6 +154,12 @@ impl Told {
         posts
     }
 
+    /// How much of the first region's first life is known there to be missing.
+    fn missing(&self, at: usize) -> u64 {
+        let region = &self.world.regions[at];
+        closed(&region.store, &region.config.placement).unwrap()[&replica(0)].missing
+    }
+
     fn is_behind(&self) -> bool {
         self.world.regions[0].shard.is_behind()
     }
@@ -185,9 +193,14 @@ fn what_the_copy_alone_held_comes_to_the_others() {
     told.say(0);
     told.add(0, 4).unwrap();
     let copy = told.copy();
+    // Somebody who was shown that there comes to another region.
+    let shown = *told.issued.last().unwrap();
+    told.world.ask(1, O, post_on(77, shown)).unwrap();
     told.close_and_admit(1);
+    assert_eq!(told.missing(1), 1);
     told.restore(copy, 1).unwrap();
-    assert_eq!(told.settle(), 1);
+    assert_eq!(told.settle(), 2);
+    assert_eq!(told.missing(1), 0, "it has come back");
     let members = export::members(&told.world.regions[2].store, group(1)).unwrap();
     assert!(members.members().any(|member| member == user(4)), "who was added by it is a member");
 }

@@ -8,10 +8,12 @@ use crate::operate::{ok, refusal, unreadable};
 use axum::http::StatusCode;
 use axum::response::Response;
 use crdt::{PlacementId, RegionId, ReplicaId};
+use region::closed::{self, Closed};
 use region::lag::{self, Lag, Standing};
-use region::store::StoreError;
+use region::store::{StoreError, View};
 use region_rocks::handle::RegionHandle;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -45,7 +47,9 @@ fn status(region: &RegionHandle) -> Result<Value, StoreError> {
         else {
             continue;
         };
-        let standing = reader.consistent(|view| lag::standing(view, placement, own))?;
+        let read =
+            |view: &dyn View| Ok((lag::standing(view, placement, own)?, closed::closed(view, placement)?));
+        let (standing, closed) = reader.consistent(read)?;
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         placements.push(json!({
             "placement": region.cluster().placements.get(&id).map(|placement| &placement.name),
@@ -54,7 +58,7 @@ fn status(region: &RegionHandle) -> Result<Value, StoreError> {
             "operations": standing.operations, "stable": standing.stable,
             "damaged_records": count(&counters.damaged), "other_histories": count(&counters.other_histories),
             "letters_waiting": region.letters_waiting(id),
-            "peers": peers(region, &standing),
+            "peers": peers(region, &standing), "closed": closed_ones(region, &closed),
         }));
     }
     let bridges: Vec<Value> = region.bridge_counters().keys().map(|peer| bridge(region, *peer)).collect();
@@ -74,6 +78,20 @@ fn peers(region: &RegionHandle, standing: &Standing) -> Vec<Value> {
             json!({
                 "region": region.cluster().name_of(peer.region), "lacks_operations": operations,
                 "for_ms": oldest_ms.map(|oldest| now_ms.saturating_sub(oldest)),
+            })
+        })
+        .collect()
+}
+
+/// What is known of each replica that an epoch has closed.
+fn closed_ones(region: &RegionHandle, closed: &BTreeMap<ReplicaId, Closed>) -> Vec<Value> {
+    closed
+        .iter()
+        .map(|(replica, found)| {
+            json!({
+                "region": region.cluster().name_of(replica.region), "replica": replica.to_string(),
+                "operations": found.operations, "issued": found.issued(), "missing": found.missing,
+                "unsettled_partitions": found.unsettled, "last_issued_ms": found.last_issued_ms,
             })
         })
         .collect()

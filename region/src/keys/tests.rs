@@ -20,6 +20,7 @@ fn dot() -> impl Strategy<Value = Dot> {
 
 fn key() -> impl Strategy<Value = Key> {
     let bucket = (0_u16..1024).prop_map(|number| Bucket::new(number).unwrap());
+    let heard_in = bucket.clone();
     let conversation = any::<u128>().prop_map(ConversationId);
     let number = any::<u64>();
     let user = any::<u64>().prop_map(UserId);
@@ -75,6 +76,7 @@ fn key() -> impl Strategy<Value = Key> {
         (0_u16..1024).prop_map(|number| Key::Leftover(Bucket::new(number).unwrap())),
         replica().prop_map(Key::PeerStart),
         replica().prop_map(Key::CaughtUp),
+        (heard_in, replica()).prop_map(|(bucket, replica)| Key::Heard(bucket, replica)),
         any::<u64>().prop_map(|number| Key::Epoch(Epoch(number))),
         Just(Key::Survey),
     ]
@@ -158,6 +160,7 @@ fn golden_keys_stay_as_they_are_on_disks() {
         Key::Meta,
         Key::PeerStart(replica),
         Key::CaughtUp(replica),
+        Key::Heard(bucket, replica),
         Key::Amendments(conversation, UserId(9), MessageId(7)),
         Key::Uncut(conversation, UserId(9), MessageId(7)),
         Key::Unsettled(conversation),
@@ -188,6 +191,7 @@ fn golden_keys_stay_as_they_are_on_disks() {
         meta         ffff0f
         peer_starts  ffff100002000000000000abcd
         caught_up    ffff1d0002000000000000abcd
+        heard        008b1e0002000000000000abcd
         amendments   008b1300010000000000000000000000000005000000000000000900000000000000000000000000000007
         uncut        008b1400010000000000000000000000000005000000000000000900000000000000000000000000000007
         unsettled    008b1500010000000000000000000000000005
