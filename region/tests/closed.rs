@@ -161,6 +161,17 @@ fn what_a_device_was_shown_and_nobody_has_is_missing() {
     }
 }
 
+/// Also one that only confirms what it was shown.
+#[test]
+fn what_a_device_confirms_and_nobody_has_is_missing() {
+    let mut world = world();
+    let shown = say(&mut world, 10..13);
+    let delivered = Some(Cut::from_iter([shown]));
+    world.ask(1, 2, Command::Receipt { conversation: group(1), delivered, read: None }).unwrap();
+    close(&mut world);
+    assert_eq!((of(&world, 1).operations, of(&world, 1).missing), (1, 3));
+}
+
 /// A device was only faster than the bridge: what it was shown has come since.
 #[test]
 fn what_has_come_since_is_not_missing() {
