@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::operate::Region;
 use crate::token;
 use clap::Args;
-use crdt::{Operation, PartitionId};
+use crdt::{Cut, Dot, Operation, PartitionId};
 use region::meta;
 use region::read_toml::hex;
 use region::salvage;
@@ -20,6 +20,7 @@ use region_rocks::stopped::StoppedStore;
 use replication::log::Position;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 const EXAMPLES: &str = "\
@@ -35,6 +36,9 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const TOLD_EVERY: u64 = 10_000;
 /// Operations that are listed of each placement.
 const LISTED_MAX: usize = 100;
+
+/// By conversation, what was left of a partition's log, the last of each origin.
+type LeftSoFar = BTreeMap<String, Cut>;
 
 /// Bring back what only the disk of a closed region holds, by way of one that runs.
 #[derive(Debug, Args)]
@@ -67,6 +71,7 @@ struct Outcome {
 #[derive(Debug, Serialize, Deserialize)]
 struct Left {
     dot: String,
+    conversation: String,
     sender: String,
     message: String,
     code: String,
@@ -121,17 +126,25 @@ impl Salvage {
         let (mut outcome, mut given) = (Outcome::default(), 0);
         self.disk.begin("giving", store);
         for partition in salvage::partitions(&store.store, store.placement).map_err(unreadable)? {
-            let mut at = Position(0);
+            // By conversation, what was left so far: who wrote behind it had seen it.
+            let (mut at, mut left) = (Position(0), LeftSoFar::new());
             loop {
                 let (operations, end) = salvage::part(&store.store, partition, at).map_err(unreadable)?;
                 if operations.is_empty() {
                     break;
                 }
-                let act = written(&found.replica.to_string(), partition, &operations);
+                let act = written(&found.replica.to_string(), partition, &operations, &left);
                 let path = format!("/v1/salvage?placement={}", store.name);
                 let answer = region.post_json(&path, &act)?;
                 let answer: Outcome = serde_json::from_str(&answer)
                     .map_err(|why| Failure::Stopped(format!("its answer is not understood: {why}")))?;
+                for of in answer.left.iter().filter(|left| left.code != "deleted") {
+                    let dot: Dot = of
+                        .dot
+                        .parse()
+                        .map_err(|why| Failure::Stopped(format!("its answer is not understood: {why}")))?;
+                    left.entry(of.conversation.clone()).or_default().raise(dot);
+                }
                 outcome.add(answer);
                 let before = given;
                 given += operations.len() as u64;
@@ -145,12 +158,16 @@ impl Salvage {
     }
 }
 
-fn written(of: &str, partition: PartitionId, operations: &[Operation]) -> Value {
+fn written(of: &str, partition: PartitionId, operations: &[Operation], left: &LeftSoFar) -> Value {
     let operations = operations.iter().map(|operation| {
         let payload = operation.payload.as_ref().map(|payload| hex(payload));
         json!({ "dot": operation.dot.to_string(), "envelope": hex(&operation.envelope), "payload": payload })
     });
-    json!({ "of": of, "partition": partition.to_string(), "operations": operations.collect::<Vec<_>>() })
+    let dots = |cut: &Cut| cut.iter().map(|dot| dot.to_string()).collect::<Vec<_>>();
+    let left: BTreeMap<&String, Vec<String>> = left.iter().map(|(of, cut)| (of, dots(cut))).collect();
+    json!({
+        "of": of, "partition": partition.to_string(), "operations": operations.collect::<Vec<_>>(), "left": left,
+    })
 }
 
 impl Left {

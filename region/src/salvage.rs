@@ -9,6 +9,7 @@
 //!   for good.
 //! - What is here under any dot is not issued again. What an active replica issued comes from that.
 //! - Who is in a group is asked again, as the author would now, and so is the beginning of a conversation; rights are never given twice.
+//! - Whoever wrote behind what is left on the disk had seen it: what is issued again says so, so nobody is shown it unmarked without its causes (promise 4).
 //! - Everything of an input is read before anything is done, so what is malformed changes nothing.
 //!
 //! Bounded: [`SALVAGED_A_STEP_MAX`] operations an act, which is one step; the operator's program sends the next when one is answered.
@@ -32,10 +33,12 @@ use crdt::amendments::AmendmentContent;
 use crdt::operation::{Body, Envelope};
 use crdt::roster::{Action, Change};
 use crdt::{
-    Cut, DirectoryEntry, Dot, Identity, Kind, Operation, PartitionId, PlacementId, ReplicaId, UserId,
+    ConversationId, Cut, DirectoryEntry, Dot, Identity, Kind, Operation, PartitionId, PlacementId, ReplicaId,
+    UserId,
 };
 use rand_core::RngCore;
 use replication::log::Position;
+use std::collections::BTreeMap;
 
 /// Part of an old store's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +49,8 @@ pub struct Salvage {
     pub partition: PartitionId,
     /// What stands there, in the log's order; what came before was given before.
     pub operations: Vec<Operation>,
+    /// What of that was left on the disk, by conversation: who wrote afterwards had seen it.
+    pub left: BTreeMap<ConversationId, Cut>,
 }
 
 /// What became of it.
@@ -72,6 +77,8 @@ pub struct Salvaged {
 pub struct Left {
     /// Which.
     pub dot: Dot,
+    /// Of which conversation.
+    pub conversation: ConversationId,
     /// By whom, under which id.
     pub identity: Identity,
     /// Why.
@@ -178,7 +185,7 @@ pub(crate) fn salvage(
     entropy: &mut dyn RngCore,
     act: Salvage,
 ) -> Result<Salvaged, Failure> {
-    let Salvage { of, partition, operations } = act;
+    let Salvage { of, partition, operations, mut left } = act;
     let placement = &pending.config.placement;
     if partition.placement != placement.id {
         return Err(NotOperated::OtherPartition(partition).into());
@@ -200,8 +207,9 @@ pub(crate) fn salvage(
     let mut salvaged = Salvaged::default();
     for original in read? {
         let (dot, identity) = (original.dot, original.envelope.identity());
+        let conversation = original.envelope.conversation;
         pending.was_in_time = true;
-        let fate = fate(pending, entropy, original);
+        let fate = fate(pending, entropy, original, left.get(&conversation));
         pending.was_in_time = false;
         match fate? {
             Fate::Had { stable } => {
@@ -220,7 +228,10 @@ pub(crate) fn salvage(
             }
             Fate::Left(why) => {
                 crate::sometimes::LEFT_ON_THE_DISK.reach();
-                salvaged.left.push(Left { dot, identity, why });
+                if why != WhyLeft::Deleted {
+                    left.entry(conversation).or_default().raise(dot);
+                }
+                salvaged.left.push(Left { dot, conversation, identity, why });
             }
         }
     }
@@ -243,6 +254,7 @@ fn fate(
     pending: &mut Pending<'_>,
     entropy: &mut dyn RngCore,
     original: Original,
+    left: Option<&Cut>,
 ) -> Result<Fate, StoreError> {
     if let Some(stable) = is_here(pending, &original)? {
         return Ok(Fate::Had { stable });
@@ -268,7 +280,7 @@ fn fate(
         }
         Some(Body::Change(Change { action, .. })) => change(pending, entropy, author, action),
         Some(body @ (Body::Post(_) | Body::Amend { .. })) => {
-            issue_again(pending, entropy, author, (&envelope, body))
+            issue_again(pending, entropy, author, (&envelope, body), left)
         }
     };
     match done {
@@ -304,6 +316,7 @@ fn issue_again(
     entropy: &mut dyn RngCore,
     author: Author,
     (envelope, body): (&Envelope, Body),
+    left: Option<&Cut>,
 ) -> Result<Fate, NotDone> {
     let conversation = author.conversation;
     if !partition::members(pending.tables.view(), conversation)?.exists() {
@@ -313,33 +326,25 @@ fn issue_again(
     if envelope.kind != Kind::Post {
         accept_command::known_everywhere(pending, conversation, envelope.kind)?;
     }
+    let with_left = |seen: Option<Cut>| match (seen, left) {
+        (Some(mut seen), Some(left)) => {
+            seen.join(left);
+            Some(seen)
+        }
+        (seen, left) => seen.or_else(|| left.cloned()),
+    };
     let body = match body {
         Body::Post(mut post) => {
-            post.seen = still_to_come(pending, author, post.seen)?;
+            post.seen = with_left(post.seen);
             Body::Post(post)
         }
         Body::Amend { target, content: AmendmentContent::Edit { body, seen } } => {
-            let seen = still_to_come(pending, author, seen)?;
-            Body::Amend { target, content: AmendmentContent::Edit { body, seen } }
+            Body::Amend { target, content: AmendmentContent::Edit { body, seen: with_left(seen) } }
         }
         other => other,
     };
     issue_operation::issue(pending, entropy, author, envelope.hlc, body)?;
     Ok(Fate::BroughtBack)
-}
-
-/// Of what an author had seen, what is not here and may still come; none if nothing of it may.
-fn still_to_come(
-    pending: &mut Pending<'_>,
-    author: Author,
-    seen: Option<Cut>,
-) -> Result<Option<Cut>, StoreError> {
-    let Some(seen) = seen else { return Ok(None) };
-    let held = &pending.tables.conversation(author.conversation)?.cut;
-    let active = &pending.config.placement.active;
-    let may_come = |dot: &Dot| held.covers(*dot) || active.contains_key(&dot.replica);
-    let seen: Cut = seen.iter().filter(may_come).collect();
-    Ok((!held.covers_all(&seen)).then_some(seen))
 }
 
 /// Begins a conversation as its creator would now.

@@ -5,9 +5,9 @@
 use crate::following_epochs::actives;
 use crate::rig::{WORLD, World, create, group, message, post, replica, user};
 use bytes::Bytes;
-use crdt::{Identity, Operation, PartitionId, ReplicaId};
+use crdt::{Cut, Identity, Operation, PartitionId, ReplicaId};
 use documents::Edit;
-use region::command::{Command, DocumentWish, Done, MembersWish, Seen, Wish};
+use region::command::{Command, DocumentWish, Done, MembersWish, Wish};
 use region::item::Content;
 use region::operate::{Act, NotOperated, Operated};
 use region::read::{self, PageFrom};
@@ -16,6 +16,7 @@ use region::shard::{Effect, Input, Ticket};
 use region::store::MemoryStore;
 use region::{export, verify};
 use replication::log::Position;
+use std::collections::BTreeMap;
 
 const O: u64 = 1;
 const X: u64 = 2;
@@ -86,7 +87,9 @@ fn ask(world: &mut World, at: usize, act: Salvage) -> Result<Salvaged, NotOperat
 fn salvage(world: &mut World, at: usize, disk: &MemoryStore) -> Salvaged {
     let mut all = Salvaged::default();
     for (partition, operations) in log_of(disk) {
-        all.add(ask(world, at, Salvage { of: replica(0), partition, operations }).unwrap());
+        all.add(
+            ask(world, at, Salvage { of: replica(0), partition, operations, left: BTreeMap::new() }).unwrap(),
+        );
     }
     all
 }
@@ -218,38 +221,45 @@ fn what_the_roster_does_not_allow_any_more_is_named_and_the_rest_comes_back() {
     assert_eq!(shown(&mut world), ["known to all", "before"]);
 }
 
+/// Nobody is shown an answer as if there had been no question: what is not brought back is named by what was written behind it.
 #[test]
-fn what_an_author_had_seen_beyond_the_end_of_a_closed_replica_is_waited_for_no_more() {
+fn what_was_written_behind_what_stays_on_the_disk_says_that_more_was_seen() {
     let mut world = world();
-    let alone = world.ask(0, X, post(group(1), 10, "alone"));
-    let Ok(Done::Operation { dot, hlc, .. }) = alone else { panic!("{alone:?}") };
-    // X moved with what they had seen, and wrote on; then that region died too, with its log on its disk.
-    let seen = Seen { cut: [dot].into_iter().collect(), highest: hlc };
-    let mut answer = post(group(1), 11, "an answer");
-    if let Command::Post { seen: said, .. } = &mut answer {
-        *said = Some(seen);
-    }
-    world.ask(2, X, answer).unwrap();
-    let (first, third) = (world.regions[0].store.clone(), world.regions[2].store.clone());
-    let alone = world.next_epoch(1, &actives(&[1]));
-    world.tell_epoch(1, &alone);
-    world.now = world.now.plus_ms(1_100);
-    world.step(1, vec![Input::Tick]);
-    for (partition, operations) in log_of(&first) {
-        ask(&mut world, 1, Salvage { of: replica(0), partition, operations }).unwrap();
-    }
-    for (partition, operations) in log_of(&third) {
-        ask(&mut world, 1, Salvage { of: replica(2), partition, operations }).unwrap();
-    }
-    let newest = |store: &MemoryStore| {
-        let page = read::page(store, group(1), user(O), PageFrom::Newest, 1).unwrap().unwrap();
-        match &page[0].content {
-            Content::Post { seen, body, .. } => (body.clone(), seen.is_some()),
-            _ => panic!("{page:?}"),
+    world.ask(0, X, post(group(1), 10, "before")).unwrap();
+    let wish = DocumentWish::Edit(vec![Edit::Describe("atolls".to_owned())]);
+    let change = Command::ChangeDocument { conversation: group(1), command: message(11), wish };
+    let Ok(Done::Operation { dot, .. }) = world.ask(0, O, change) else { panic!("it is an operation") };
+    world.ask(0, X, post(group(1), 12, "behind")).unwrap();
+    let disk = lose_the_first(&mut world);
+    let seen = |world: &World, number: u128| {
+        let page =
+            read::page(&world.regions[1].store, group(1), user(O), PageFrom::Newest, 9).unwrap().unwrap();
+        let item = page.into_iter().find(|item| item.message == message(number)).unwrap();
+        match item.content {
+            Content::Post { seen, .. } => seen,
+            _ => panic!("a post"),
         }
     };
-    assert_eq!(newest(&third), (Bytes::from_static(b"an answer"), true));
-    assert_eq!(newest(&world.regions[1].store), (Bytes::from_static(b"an answer"), false));
+    let mut left = BTreeMap::new();
+    for (partition, operations) in log_of(&disk) {
+        // One by one: what was left before is given along.
+        for operation in operations {
+            let act = Salvage {
+                of: replica(0),
+                partition,
+                operations: vec![operation],
+                left: std::mem::take(&mut left),
+            };
+            let given = act.left.clone();
+            let salvaged = ask(&mut world, 1, act).unwrap();
+            left = given;
+            for of in salvaged.left {
+                left.entry(of.conversation).or_insert_with(Cut::new).raise(of.dot);
+            }
+        }
+    }
+    assert_eq!(seen(&world, 10), None);
+    assert_eq!(seen(&world, 12), Some([dot].into_iter().collect()));
 }
 
 #[test]
@@ -259,8 +269,12 @@ fn an_act_that_cannot_be_done_is_refused_by_name_and_changes_nothing() {
     let disk = world.regions[0].store.clone();
     let log = log_of(&disk);
     let (partition, operations) = log.iter().find(|(of, _)| *of == group(1).partition()).unwrap().clone();
-    let act =
-        |of: ReplicaId, operations: &[Operation]| Salvage { of, partition, operations: operations.to_vec() };
+    let act = |of: ReplicaId, operations: &[Operation]| Salvage {
+        of,
+        partition,
+        operations: operations.to_vec(),
+        left: BTreeMap::new(),
+    };
     let refused = |world: &mut World, act: Salvage| {
         let held = |world: &World| export::partitions(&world.regions[1].store, WORLD).unwrap();
         let before = held(world);

@@ -1,6 +1,7 @@
 //! What an operator gives of the disk of a closed replica, to be brought back: a part of a log at a time (`region/src/salvage.rs`, decision 0031).
 //!
-//! `POST /v1/salvage?placement=NAME`, `{"of":"r…","partition":"p…","operations":[{"dot":"r…:7","envelope":"HEX","payload":"HEX"}]}`; the payload is null where it was cut. The answer counts what became
+//! `POST /v1/salvage?placement=NAME`, `{"of":"r…","partition":"p…","operations":[{"dot":"r…:7","envelope":"HEX","payload":"HEX"}],"left":{"c…":["r…:5"]}}`; the payload is null where it was cut; `left` names what
+//! was left of earlier parts. The answer counts what became
 //! of it: `{"had":…,"stable":…,"to_come":…,"rights":…,"brought_back":…,"asked_again":…,"left":[{"dot":…,"sender":…,"message":…,"code":…,"why":…}]}`.
 //!
 //! What must always hold: only operators are answered, once all of it is durable; that something was brought back is logged, the text in it is not.
@@ -10,12 +11,13 @@ use crate::operate::{ok, refusal, refused};
 use axum::body::Bytes;
 use axum::http::StatusCode;
 use axum::response::Response;
-use crdt::{Operation, PlacementId};
+use crdt::{Cut, Operation, PlacementId};
 use region::operate::{Act, Operated};
 use region::read_toml::all_bytes_of_hex;
 use region::salvage::{Salvage, Salvaged};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,6 +25,9 @@ struct Given {
     of: String,
     partition: String,
     operations: Vec<GivenOperation>,
+    /// By conversation, the dots that were left of earlier parts.
+    #[serde(default)]
+    left: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -67,10 +72,18 @@ pub(crate) async fn bring_back(shared: &Shared, placement: PlacementId, body: &B
 impl Given {
     fn read(self) -> Result<Salvage, String> {
         let operations = self.operations.iter().map(GivenOperation::read);
+        let left = self.left.iter().map(|(conversation, dots)| {
+            let conversation =
+                conversation.parse().map_err(|error| format!("`{conversation}` is none: {error}"))?;
+            let dots =
+                dots.iter().map(|dot| dot.parse().map_err(|error| format!("`{dot}` is no dot: {error}")));
+            Ok((conversation, dots.collect::<Result<Cut, String>>()?))
+        });
         Ok(Salvage {
             of: self.of.parse().map_err(|error| format!("`of` is no replica: {error}"))?,
             partition: self.partition.parse().map_err(|error| format!("`partition` is none: {error}"))?,
             operations: operations.collect::<Result<_, _>>()?,
+            left: left.collect::<Result<_, String>>()?,
         })
     }
 }
@@ -93,7 +106,8 @@ impl GivenOperation {
 fn written(salvaged: &Salvaged) -> Value {
     let left = salvaged.left.iter().map(|left| {
         json!({
-            "dot": left.dot.to_string(), "sender": left.identity.sender.to_string(),
+            "dot": left.dot.to_string(), "conversation": left.conversation.to_string(),
+            "sender": left.identity.sender.to_string(),
             "message": left.identity.message.to_string(), "code": left.why.code(), "why": left.why.to_string(),
         })
     });

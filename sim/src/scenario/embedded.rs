@@ -36,6 +36,7 @@ scenarios!(
     "limits-at-the-brink",
     "lost-and-replaced",
     "lost-for-good",
+    "a-disk-is-found",
     "many-hands",
     "new-year",
     "offline-for-days",

@@ -14,10 +14,10 @@ use crdt::operation::Envelope;
 use crdt::{ConversationId, Identity, Kind, Operation, PlacementId, RegionId, ReplicaId};
 use region::export;
 use region::operate::{Act, NotOperated, Operated};
-use region::salvage::{self, Salvage, Salvaged};
+use region::salvage::{self, Salvage, Salvaged, WhyLeft};
 use region::store::{MemoryStore, StoreError, View};
 use replication::log::Position;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// How soon operators try again, in microseconds.
 const TRIED_AGAIN_US: u64 = 2_000_000;
@@ -128,7 +128,10 @@ impl World {
     /// Gives the part that is next. If the region has no room for it, a little later.
     fn give_next(&mut self) {
         let Some(given) = &self.salvages.given else { return };
-        let Some(part) = given.parts.front().cloned() else { return };
+        let Some(mut part) = given.parts.front().cloned() else { return };
+        for left in given.outcome.left.iter().filter(|left| left.why != WhyLeft::Deleted) {
+            part.left.entry(left.conversation).or_default().raise(left.dot);
+        }
         let waits = self.submit_act(given.into, part.partition.placement, Act::Salvage(part));
         if let Some(given) = &mut self.salvages.given {
             given.waits = waits;
@@ -186,7 +189,7 @@ fn parts_of(
             if operations.is_empty() {
                 break;
             }
-            parts.push_back(Salvage { of, partition, operations });
+            parts.push_back(Salvage { of, partition, operations, left: BTreeMap::new() });
             at = end;
         }
     }
