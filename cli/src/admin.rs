@@ -1,10 +1,11 @@
-//! `archipelago admin`: what operators do with the cluster's keys, tokens and epochs (`epoch.rs`), with a token that these make in a region (`operate.rs`), with the disk of a region
+//! `archipelago admin`: what operators do with the cluster's keys, tokens, epochs (`epoch.rs`) and certificates (`certificates.rs`), with a token that these make in a region (`operate.rs`), with the disk of a region
 //! that does not run (`at_rest.rs`, `restore.rs`, `residency/`), and with backups (`backups/`).
 //!
 //! What must always hold: a token names a placement that exists, is good for at most 30 days, and what a command prints is the only thing on stdout.
 
 use crate::at_rest;
 use crate::backups;
+use crate::certificates;
 use crate::cluster_folder::ClusterFolder;
 use crate::epoch::Epoch;
 use crate::failure::Failure;
@@ -33,6 +34,7 @@ Examples:
   archipelago admin verify --cluster demo --region ap-south --data data/ap-south
   archipelago admin restore --cluster demo --region ap-south --data data/ap-south
   archipelago admin residency --cluster demo --region ap-south --data data/ap-south
+  archipelago admin renew-certificates --cluster demo
   archipelago admin backup --cluster demo --region ap-south --data data/ap-south
   archipelago admin verify-backup --cluster demo --placement global
 ";
@@ -90,6 +92,12 @@ enum Verb {
     VerifyBackup(backups::Verify),
     /// Fetch the files of a backup into a new folder
     FetchBackup(backups::Fetch),
+    /// Make new certificates for regions, signed by the cluster's newest authority
+    RenewCertificates(certificates::RenewCertificates),
+    /// Make a new authority of the regions' certificates beside the old one, and let both be trusted
+    RenewAuthority(certificates::RenewAuthority),
+    /// Trust the newest authority alone, once all regions have certificates of it
+    RetireAuthority(certificates::RetireAuthority),
     /// Make the key of a placement's backups, if the cluster's folder has none
     BackupKey(backups::Key),
 }
@@ -129,6 +137,9 @@ impl Admin {
             Verb::Backups(list) => return list.run(),
             Verb::VerifyBackup(verify) => return verify.run(),
             Verb::FetchBackup(fetch) => return fetch.run(),
+            Verb::RenewCertificates(renew) => return renew.run(),
+            Verb::RenewAuthority(renew) => return renew.run(),
+            Verb::RetireAuthority(retire) => return retire.run(),
             Verb::BackupKey(key) => return key.run(),
         };
         println!("{token}");

@@ -98,7 +98,7 @@ async fn run(chat: Chat) -> Result<(), Failure> {
         home: vec![address(&folder, &chat.region)?],
         placements: vec![placement],
     };
-    let (authority, ..) = folder.certificates(&chat.region);
+    let authority = folder.authorities();
     let pem = std::fs::read(&authority).map_err(Failure::read(&authority))?;
     let tls = trust(&pem).map_err(|error| Failure::File { path: authority, mistake: error.to_string() })?;
     let subprotocol = if chat.json { Subprotocol::Json } else { Subprotocol::Proto };

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! cluster.toml            public: regions, placements, public keys; the same in every region
-//! certs/ca.pem            whoever it signed is a region of this cluster
+//! certs/ca.pem            the authorities, the newest first: whoever one of them signed is a region of this cluster
 //! certs/REGION.pem, .key  that region's certificate and its secret key
-//! keys/authority.pem      secret: signs certificates of further regions; no region needs it
+//! keys/authority.pem      secret: the newest authority's, signs regions' certificates; no region needs it
 //! keys/placement-NAME.pem secret: signs that placement's epochs; no region needs it
 //! keys/token.pem          secret: signs the tokens that users sign in with; no region needs it
 //! keys/replica-REGION.pem secret: signs that region's commits
@@ -23,6 +23,7 @@ use region::cluster::{Cluster, ClusterPlacement, ClusterRegion};
 use region::epoch::{self, current_placement};
 use replication::epoch::EpochStatement;
 use replication::placement::Placement;
+use replication_quic::CertificateFiles;
 use std::path::{Path, PathBuf};
 
 /// The key that authenticates the cursors of a placement's devices, with its number.
@@ -56,10 +57,24 @@ impl ClusterFolder {
         Ok(Self { root, cluster })
     }
 
-    /// The certificates of `region` and where they lie: the authority, the region's own chain, its secret key.
-    pub(crate) fn certificates(&self, region: &str) -> (PathBuf, PathBuf, PathBuf) {
+    /// Where the certificates of `region` lie.
+    pub(crate) fn certificates(&self, region: &str) -> CertificateFiles {
         let certs = self.root.join("certs");
-        (certs.join("ca.pem"), certs.join(format!("{region}.pem")), certs.join(format!("{region}.key")))
+        CertificateFiles {
+            authorities: self.authorities(),
+            chain: certs.join(format!("{region}.pem")),
+            key: certs.join(format!("{region}.key")),
+        }
+    }
+
+    /// Where the cluster's authorities lie, the newest first.
+    pub(crate) fn authorities(&self) -> PathBuf {
+        self.root.join("certs/ca.pem")
+    }
+
+    /// Where the key of the newest authority lies.
+    pub(crate) fn authority_key(&self) -> PathBuf {
+        self.root.join("keys/authority.pem")
     }
 
     /// The region of that name.

@@ -3,6 +3,7 @@
 //! Everything is made in a folder beside the wanted one and renamed at the end, so a failure leaves nothing behind that
 //! looks like a cluster. Secret keys are readable by their owner alone. What is written is read back before it counts.
 
+use crate::certificates;
 use crate::cluster_folder::ClusterFolder;
 use crate::failure::Failure;
 use crate::random;
@@ -221,7 +222,7 @@ fn write_all(root: &Path, cluster: &Cluster, secrets: &Secrets) -> Result<(), Fa
         std::fs::create_dir_all(&path).map_err(Failure::write(&path))?;
     }
     write_public(&root.join("cluster.toml"), &cluster.to_toml())?;
-    write_certificates(root, cluster)?;
+    certificates::write_first(root, cluster)?;
     let keys = root.join("keys");
     write_secret(&keys.join("token.pem"), &pem(&secrets.token)?)?;
     for (replica, key) in secrets.replicas.values() {
@@ -241,41 +242,6 @@ fn write_all(root: &Path, cluster: &Cluster, secrets: &Secrets) -> Result<(), Fa
         let before = Placement::new(placement.id, placement.regions.clone(), placement.key);
         let first = EpochStatement::sign(&before, active, key);
         write_public(&root.join(format!("epochs/{name}-1.toml")), &epoch::to_toml(&first))?;
-    }
-    Ok(())
-}
-
-/// An authority, and for each region a certificate with the region's name in it, for bridges (both ways) and for clients.
-fn write_certificates(root: &Path, cluster: &Cluster) -> Result<(), Failure> {
-    use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa};
-    use rcgen::{Issuer, KeyPair, KeyUsagePurpose};
-    let now = time::OffsetDateTime::now_utc();
-    let failed = |error: rcgen::Error| Failure::Cryptography(error.to_string());
-    let mut authority = CertificateParams::new(Vec::new()).map_err(failed)?;
-    authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    authority.distinguished_name.push(DnType::CommonName, format!("{} authority", cluster.name));
-    authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    authority.not_before = now - time::Duration::days(1);
-    authority.not_after = now + time::Duration::days(3650);
-    let authority_key = KeyPair::generate().map_err(failed)?;
-    let certs = root.join("certs");
-    write_public(&certs.join("ca.pem"), &authority.self_signed(&authority_key).map_err(failed)?.pem())?;
-    write_secret(&root.join("keys/authority.pem"), &authority_key.serialize_pem())?;
-    let issuer = Issuer::new(authority, authority_key);
-    for region in cluster.regions.values() {
-        let names = vec![region.name.clone(), "localhost".to_owned(), "127.0.0.1".to_owned()];
-        let mut leaf = CertificateParams::new(names).map_err(failed)?;
-        leaf.distinguished_name.push(DnType::CommonName, region.name.clone());
-        leaf.use_authority_key_identifier_extension = true;
-        leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        leaf.extended_key_usages =
-            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-        leaf.not_before = now - time::Duration::days(1);
-        leaf.not_after = now + time::Duration::days(825);
-        let key = KeyPair::generate().map_err(failed)?;
-        let certificate = leaf.signed_by(&key, &issuer).map_err(failed)?;
-        write_public(&certs.join(format!("{}.pem", region.name)), &certificate.pem())?;
-        write_secret(&certs.join(format!("{}.key", region.name)), &key.serialize_pem())?;
     }
     Ok(())
 }

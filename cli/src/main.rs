@@ -10,6 +10,7 @@ mod at_rest;
 mod backups;
 mod bench;
 mod broken;
+mod certificates;
 mod chat;
 mod chat_screen;
 mod check;

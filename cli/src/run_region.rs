@@ -1,7 +1,7 @@
 //! `archipelago region`: one region as a process, from its files to its end.
 //!
 //! It reads what it needs from the cluster's folder, opens the stores, starts shards, bridges and the gateway, and prints one line of JSON
-//! when clients can connect. SIGTERM and SIGINT drain it: devices are told where to go, what was taken is committed, and it ends with 0.
+//! when clients can connect. New certificates are taken while it runs; SIGHUP has their files looked at at once. SIGTERM and SIGINT drain it: devices are told where to go, what was taken is committed, and it ends with 0.
 //!
 //! What must always hold: nothing is printed on stdout before everything listens; a broken invariant ends the process at once, since a
 //! region that lost a thread must not go on.
@@ -15,7 +15,7 @@ use region::cluster::ClusterRegion;
 use region::limits::Limits;
 use region_rocks::ending::Ending;
 use region_rocks::node::{NodeConfig, RegionNode, StartRefused};
-use replication_quic::{BridgeIdentity, BridgeSettings};
+use replication_quic::{BridgeSettings, Certificates};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -106,15 +106,14 @@ impl Region {
     }
 
     fn node_config(&self, folder: &ClusterFolder, own: &ClusterRegion) -> Result<NodeConfig, Failure> {
-        let (authority, chain, key) = folder.certificates(&own.name);
-        let identity = BridgeIdentity::read(&authority, &chain, &key)
-            .map_err(|refused| Failure::Argument(refused.to_string()))?;
+        let certificates = Certificates::read(folder.certificates(&own.name), &own.name)
+            .map_err(|refused| Failure::Argument(format!("{refused} ({})", refused.code())))?;
         Ok(NodeConfig {
             region: own.id,
             cluster: Arc::new(folder.cluster.clone()),
             epochs: folder.epochs()?,
             signing_key: folder.replica_key(&own.name)?,
-            identity,
+            certificates,
             data: self.data.clone(),
             limits: Limits {
                 compact_after_ms: self.erase_after.saturating_mul(1_000),
@@ -133,9 +132,7 @@ impl Region {
         own: &ClusterRegion,
         listen: SocketAddr,
     ) -> Result<GatewayConfig, Failure> {
-        let (_, chain, key) = folder.certificates(&own.name);
-        let transport =
-            if own.client.secure { Transport::Tls { chain, key } } else { Transport::InsecureLoopback };
+        let transport = if own.client.secure { Transport::Tls } else { Transport::InsecureLoopback };
         let mut cursor_secrets = BTreeMap::new();
         for placement in folder.cluster.placements_of(own.id) {
             let keys = folder.cursor_keys(placement)?;
@@ -168,10 +165,7 @@ async fn serve(node: NodeConfig, gateway: GatewayConfig, own: &ClusterRegion) ->
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hang_up.recv() => match gateway.reload_certificate() {
-                Ok(()) => tracing::info!("the certificate was read again"),
-                Err(refused) => tracing::error!(%refused, "the certificate before stays in use"),
-            },
+            _ = hang_up.recv() => node.handle().certificates().look_now(),
         }
     }
     tracing::info!("draining");

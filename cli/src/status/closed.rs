@@ -3,7 +3,7 @@
 //! What must always hold: a line is one region's word, that of the one that knows of most, since what a device has told one of them the others need not know; whatever is missing, what nobody heard of is
 //! said to be unknown; none of it is a problem that anybody could end, so it changes no exit code.
 
-use super::RegionStatus;
+use super::said::RegionStatus;
 use crate::restore::utc;
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;

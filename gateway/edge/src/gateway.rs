@@ -4,7 +4,7 @@
 //! A stopping gateway takes no new connections, sends each device away at its own moment, and waits for them a few seconds.
 
 use crate::admin;
-use crate::certificate::{Certificate, CertificateRefused};
+use crate::certificate;
 use crate::connection::Shared;
 use crate::fan_out::{FanOut, Releases};
 use crate::limits;
@@ -22,7 +22,6 @@ use region_rocks::handle::RegionHandle;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
@@ -31,13 +30,8 @@ use tokio::task::JoinHandle;
 /// How devices are spoken to.
 #[derive(Debug, Clone)]
 pub enum Transport {
-    /// TLS, with a certificate chain and its key in PEM.
-    Tls {
-        /// The chain's file.
-        chain: PathBuf,
-        /// The key's file.
-        key: PathBuf,
-    },
+    /// TLS, with the region's certificate.
+    Tls,
     /// Plain text, which is refused on any address that is not loopback.
     InsecureLoopback,
 }
@@ -83,9 +77,9 @@ pub enum StartRefused {
         /// What the system said.
         reason: io::Error,
     },
-    /// The certificate was refused.
-    #[error(transparent)]
-    Certificate(#[from] CertificateRefused),
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up: {0}; this build lacks what it needs")]
+    Tls(#[from] rustls::Error),
     /// A placement has no secret for its cursors.
     #[error("placement {0} has no cursor secret: give the one of its keys folder")]
     NoCursorSecret(PlacementId),
@@ -99,7 +93,6 @@ pub enum StartRefused {
 pub struct Gateway {
     address: SocketAddr,
     admin: SocketAddr,
-    certificate: Option<Arc<Certificate>>,
     fan_out: Arc<FanOut>,
     stop: watch::Sender<bool>,
     listening: JoinHandle<()>,
@@ -112,15 +105,14 @@ impl Gateway {
     /// # Errors
     /// [`StartRefused`] says what to change.
     pub async fn start(config: GatewayConfig, region: RegionHandle) -> Result<Self, StartRefused> {
-        let certificate = match &config.transport {
-            Transport::Tls { chain, key } => Some(Certificate::read(chain, key)?),
+        let tls = match &config.transport {
+            Transport::Tls => Some(certificate::server_config(&region)?),
             Transport::InsecureLoopback if config.listen.ip().is_loopback() => None,
             Transport::InsecureLoopback => return Err(StartRefused::NotLoopback(config.listen)),
         };
         if !config.admin.ip().is_loopback() {
             return Err(StartRefused::AdminNotLoopback(config.admin));
         }
-        let tls = certificate.as_ref().map(Certificate::server_config).transpose()?;
         let site = Arc::new(site(&config, &region)?);
         let (listener, address) = bind(config.listen).await?;
         let (admin_listener, admin_address) = bind(config.admin).await?;
@@ -142,7 +134,7 @@ impl Gateway {
             tokio::spawn(admin::serve(admin_listener, Arc::clone(&shared), stopped.clone())),
         ];
         let listening = tokio::spawn(listen(listener, tls, shared, config.connections_max, stopped));
-        Ok(Self { address, admin: admin_address, certificate, fan_out, stop, listening, helpers })
+        Ok(Self { address, admin: admin_address, fan_out, stop, listening, helpers })
     }
 
     /// Where devices connect.
@@ -161,14 +153,6 @@ impl Gateway {
     #[must_use]
     pub fn sessions(&self) -> usize {
         self.fan_out.sessions()
-    }
-
-    /// Reads the certificate's files again; connections that stand are not disturbed.
-    ///
-    /// # Errors
-    /// [`CertificateRefused`]; the one before stays in use.
-    pub fn reload_certificate(&self) -> Result<(), CertificateRefused> {
-        self.certificate.as_ref().map_or(Ok(()), |certificate| certificate.reload())
     }
 
     /// Stops in order: no new connections, every device sent away (to that region, if one is given), then the rest.

@@ -12,7 +12,7 @@
 //! - Nothing is served before its token was checked; plain text is spoken on loopback alone, and only when told to.
 
 mod admin;
-pub mod certificate;
+mod certificate;
 mod checkpoint;
 mod connection;
 mod epochs;
@@ -32,6 +32,5 @@ mod status;
 mod tokens;
 mod upgrade;
 
-pub use certificate::{Certificate, CertificateRefused};
 pub use gateway::{CursorSecrets, Gateway, GatewayConfig, StartRefused, Transport};
 pub use refuge::refuge;

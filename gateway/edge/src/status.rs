@@ -64,7 +64,7 @@ fn status(region: &RegionHandle) -> Result<Value, StoreError> {
     let bridges: Vec<Value> = region.bridge_counters().keys().map(|peer| bridge(region, *peer)).collect();
     Ok(json!({
         "now_ms": region.now().ms(), "wall_clock_ahead_ms": region.wall_offset_us() / 1_000,
-        "placements": placements, "bridges": bridges,
+        "placements": placements, "bridges": bridges, "certificates": certificates(region),
     }))
 }
 
@@ -95,6 +95,13 @@ fn closed_ones(region: &RegionHandle, closed: &BTreeMap<ReplicaId, Closed>) -> V
             })
         })
         .collect()
+}
+
+fn certificates(region: &RegionHandle) -> Value {
+    let standing = region.certificates().standing();
+    let refused = standing.refused.map(|refused| json!({"code": refused.code(), "why": refused.to_string()}));
+    let (own, authorities) = (standing.region_until_s, standing.authorities_until_s);
+    json!({"expires_s": own, "authorities_expire_s": authorities, "refused": refused})
 }
 
 fn bridge(region: &RegionHandle, peer: RegionId) -> Value {

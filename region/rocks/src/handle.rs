@@ -23,7 +23,7 @@ use region::shard::{Effect, Input};
 use region::store::StoreError;
 use replication::epoch::{EpochRefused, EpochStatement};
 use replication::placement::{Epoch, Placements};
-use replication_quic::BridgeCounters;
+use replication_quic::{BridgeCounters, Certificates};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, TryLockError};
@@ -63,6 +63,7 @@ pub(crate) struct Shared {
     pub(crate) bridge_counters: BTreeMap<RegionId, Arc<BridgeCounters>>,
     pub(crate) open_bridges: watch::Receiver<BTreeSet<RegionId>>,
     pub(crate) behind: Behind,
+    pub(crate) certificates: Arc<Certificates>,
 }
 
 /// The placements in which this region lacks what others hold, until it has caught up.
@@ -240,6 +241,12 @@ impl RegionHandle {
     #[must_use]
     pub fn counters(&self, placement: PlacementId) -> Option<&ShardCounters> {
         self.shared.placements.get(&placement).map(|handle| &*handle.counters)
+    }
+
+    /// The certificates in use, by which this region is known to peers and devices.
+    #[must_use]
+    pub fn certificates(&self) -> &Arc<Certificates> {
+        &self.shared.certificates
     }
 
     /// What each bridge has carried, by peer.

@@ -26,7 +26,9 @@ struct Family {
 #[must_use]
 pub fn text(region: &RegionHandle) -> String {
     let mut text = String::new();
-    for family in shards(region).into_iter().chain(bridges(region)).chain([clock(region)]) {
+    for family in
+        shards(region).into_iter().chain(bridges(region)).chain([clock(region)]).chain(certificates(region))
+    {
         let Family { name, help, kind, samples } = family;
         let (kind, suffix) = match kind {
             Type::Counter => ("counter", "_total"),
@@ -224,4 +226,26 @@ fn clock(region: &RegionHandle) -> Family {
         kind: Type::Gauge,
         samples: vec![(String::new(), region.wall_offset_us())],
     }
+}
+
+fn certificates(region: &RegionHandle) -> Vec<Family> {
+    let standing = region.certificates().standing();
+    let of = |of: &str| format!("{{use=\"{of}\"}}");
+    let authorities = standing.authorities_until_s.iter().min().map(|until| (of("authority"), *until));
+    let samples = std::iter::once((of("region"), standing.region_until_s)).chain(authorities).collect();
+    let refused = vec![(String::new(), i64::from(standing.refused.is_some()))];
+    vec![
+        Family {
+            name: "certificate_expires_seconds",
+            help: "When a certificate in use expires, in seconds since 1970, of authorities the first one: see docs/operations/certificates.md",
+            kind: Type::Gauge,
+            samples,
+        },
+        Family {
+            name: "certificate_refused",
+            help: "Whether the files of the certificates hold something that is not taken: see docs/operations/certificates.md",
+            kind: Type::Gauge,
+            samples: refused,
+        },
+    ]
 }

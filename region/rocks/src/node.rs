@@ -40,7 +40,7 @@ use replication::epoch::{EpochRefused, EpochStatement};
 use replication::placement::{Epoch, Placement, Placements};
 use replication::signature::Ed25519;
 use replication::{StoreId, StoreStart};
-use replication_quic::{BridgeIdentity, BridgeSettings, Bridges, BridgesConfig, EndpointRefused, PeerConfig};
+use replication_quic::{BridgeSettings, Bridges, BridgesConfig, Certificates, EndpointRefused, PeerConfig};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -58,8 +58,8 @@ pub struct NodeConfig {
     pub epochs: Vec<EpochStatement>,
     /// Signs this region's commits.
     pub signing_key: SigningKey,
-    /// Who this region is to its peers.
-    pub identity: BridgeIdentity,
+    /// Who this region is to its peers and devices.
+    pub certificates: Arc<Certificates>,
     /// The data folder.
     pub data: PathBuf,
     /// What the shards accept.
@@ -227,6 +227,7 @@ impl RegionNode {
         let (ending, runtime) = (config.ending.clone(), Handle::current());
         let (region, cluster) = (config.region, Arc::clone(&config.cluster));
         let data = config.data.clone();
+        let certificates = Arc::clone(&config.certificates);
         let bridges = start_bridges(config, &hub, stores, &port, listen)?;
         let shared = Shared {
             region,
@@ -240,6 +241,7 @@ impl RegionNode {
             bridge_counters: bridges.counters().clone(),
             open_bridges: bridges.open(),
             behind: behind.clone(),
+            certificates,
         };
         let start_shard =
             |(opened, inbox, to_shard, counters): (Opened, Inbox, WeakMailbox, Arc<ShardCounters>)| {
@@ -421,7 +423,7 @@ fn start_bridges(
     let bridges = BridgesConfig {
         own: config.region,
         listen,
-        identity: config.identity,
+        certificates: config.certificates,
         names,
         settings: config.bridges,
     };

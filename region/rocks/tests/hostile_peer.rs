@@ -102,7 +102,7 @@ impl Liar {
         let config = BridgesConfig {
             own: LIAR,
             listen: cluster.regions[&LIAR].bridge,
-            identity: world.config(LIAR).identity,
+            certificates: world.config(LIAR).certificates,
             names: cluster.regions.values().map(|region| (region.id, region.name.clone())).collect(),
             settings: BridgeSettings::default(),
         };

@@ -3,13 +3,14 @@
 //! What must always hold: when this is dropped every connection is closed and every task ends.
 
 use crate::bridge_task::{BridgeTask, TaskState};
+use crate::certificates::Certificates;
 use crate::counters::BridgeCounters;
 use crate::dial::{Dialer, Listener};
 use crate::endpoint::{self, BridgeSettings, EndpointRefused};
-use crate::identity::BridgeIdentity;
 use crate::limits::{DELIVERIES_MAX, HANDSHAKES_MAX, STOP_TIMEOUT};
 use crate::notices::Notices;
 use crate::region_port::RegionPort;
+use arc_swap::ArcSwap;
 use crdt::RegionId;
 use quinn::{Endpoint, VarInt};
 use rand_core::RngCore;
@@ -29,8 +30,8 @@ pub struct BridgesConfig {
     pub own: RegionId,
     /// Where it listens.
     pub listen: SocketAddr,
-    /// Who it is.
-    pub identity: BridgeIdentity,
+    /// Who it is, from now on and whenever the files change.
+    pub certificates: Arc<Certificates>,
     /// The names of the cluster's regions, as certificates carry them.
     pub names: BTreeMap<RegionId, String>,
     /// What an operator chose.
@@ -67,7 +68,10 @@ impl Bridges {
         peers: BTreeMap<RegionId, PeerConfig>,
         region: &Arc<R>,
     ) -> Result<Self, EndpointRefused> {
-        let endpoint = endpoint::open(config.listen, &config.identity, config.settings)?;
+        let settings = config.settings;
+        let (accepting_as, dialling_as) = endpoint::set_up(&config.certificates.current(), settings)?;
+        let endpoint = endpoint::open(config.listen, accepting_as)?;
+        let dialling_as = Arc::new(ArcSwap::from_pointee(dialling_as));
         let names = Arc::new(config.names);
         let (open, open_seen) = watch::channel(BTreeSet::new());
         let mut tasks = JoinSet::new();
@@ -87,6 +91,7 @@ impl Bridges {
             });
             let dialer = Dialer {
                 endpoint: endpoint.clone(),
+                dialling_as: Arc::clone(&dialling_as),
                 address,
                 peer,
                 names: Arc::clone(&names),
@@ -111,6 +116,13 @@ impl Bridges {
         let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
         let listener = Listener { own: config.own, names, bridges: accepting, handshakes };
         tasks.spawn(listener.run(endpoint.clone()));
+        let renewing = endpoint.clone();
+        tasks.spawn(config.certificates.watch(move |identity| {
+            let (accepting, dialling) = endpoint::set_up(identity, settings)?;
+            renewing.set_server_config(Some(accepting));
+            dialling_as.store(Arc::new(dialling));
+            Ok(())
+        }));
         Ok(Self { endpoint, tasks, counters, open: open_seen })
     }
 

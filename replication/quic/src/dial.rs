@@ -8,8 +8,9 @@ use crate::counters::BridgeCounters;
 use crate::identity::certified_region;
 use crate::limits::{ATTEMPT_EVERY, ATTEMPTS_MAX, DIAL_TIMEOUT, HANDSHAKE_TIMEOUT};
 use crate::link::{Link, code_of};
+use arc_swap::ArcSwap;
 use crdt::RegionId;
-use quinn::{Connection, ConnectionError, Endpoint, Incoming, RecvStream, SendStream, VarInt};
+use quinn::{ClientConfig, Connection, ConnectionError, Endpoint, Incoming, RecvStream, SendStream, VarInt};
 use rustls_pki_types::CertificateDer;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -25,6 +26,8 @@ const CODE_WRONG_CERTIFICATE: u32 = 6;
 #[derive(Debug, Clone)]
 pub(crate) struct Dialer {
     pub(crate) endpoint: Endpoint,
+    /// Changes when the certificates do.
+    pub(crate) dialling_as: Arc<ArcSwap<ClientConfig>>,
     pub(crate) address: SocketAddr,
     pub(crate) peer: RegionId,
     pub(crate) names: Arc<BTreeMap<RegionId, String>>,
@@ -95,7 +98,8 @@ impl Dialer {
     async fn attempt(&self) -> Result<(Connection, RegionId, (SendStream, RecvStream)), Undialled> {
         let refused = |why: String| Undialled::Refused { code: None, why };
         let name = self.names.get(&self.peer).ok_or_else(|| refused("it has no name".to_owned()))?;
-        let connecting = self.endpoint.connect(self.address, name);
+        let dialling_as = ClientConfig::clone(&self.dialling_as.load());
+        let connecting = self.endpoint.connect_with(dialling_as, self.address, name);
         let connection = connecting.map_err(|error| refused(error.to_string()))?.await?;
         let Some(certified) = region_of(&connection, &self.names) else {
             let why = "your certificate names no single region of this cluster";

@@ -47,15 +47,13 @@ pub enum EndpointRefused {
     Identity(#[from] IdentityRefused),
 }
 
-/// Opens the socket and sets QUIC up on it, for accepting and for dialling.
-pub(crate) fn open(
-    address: SocketAddr,
+/// How QUIC accepts and dials with that identity.
+pub(crate) fn set_up(
     identity: &BridgeIdentity,
     settings: BridgeSettings,
-) -> Result<Endpoint, EndpointRefused> {
-    let refused = |reason| EndpointRefused::Address { address, reason };
+) -> Result<(ServerConfig, ClientConfig), IdentityRefused> {
     let (server, client) = identity.tls()?;
-    let unfit = |error: &dyn std::fmt::Display| IdentityRefused::Unfit(error.to_string());
+    let unfit = |error: &dyn std::fmt::Display| identity.unfit(error);
     let server = QuicServerConfig::try_from(server).map_err(|error| unfit(&error))?;
     let client = QuicClientConfig::try_from(client).map_err(|error| unfit(&error))?;
     let transport = Arc::new(transport(settings));
@@ -63,12 +61,14 @@ pub(crate) fn open(
     accepting.transport_config(Arc::clone(&transport)).migration(true).max_incoming(HANDSHAKES_MAX);
     let mut dialling = ClientConfig::new(Arc::new(client));
     dialling.transport_config(transport);
+    Ok((accepting, dialling))
+}
+
+/// Opens the socket and sets QUIC up on it, for accepting so.
+pub(crate) fn open(address: SocketAddr, accepting: ServerConfig) -> Result<Endpoint, EndpointRefused> {
+    let refused = |reason| EndpointRefused::Address { address, reason };
     let socket = socket(address).map_err(refused)?;
-    let mut endpoint =
-        Endpoint::new(EndpointConfig::default(), Some(accepting), socket, Arc::new(TokioRuntime))
-            .map_err(refused)?;
-    endpoint.set_default_client_config(dialling);
-    Ok(endpoint)
+    Endpoint::new(EndpointConfig::default(), Some(accepting), socket, Arc::new(TokioRuntime)).map_err(refused)
 }
 
 fn transport(settings: BridgeSettings) -> TransportConfig {

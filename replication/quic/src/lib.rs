@@ -3,10 +3,12 @@
 //! What must always hold:
 //! - A peer speaks as the region that its certificate names and as no other.
 //! - Whatever a peer sends, however fast, and however slowly it reads, a bridge's memory stays within its limits.
+//! - Certificates change while it runs: what begins is proven by those that are in use then.
 //! - It decides nothing: what a frame means is the core's business.
 
 mod bridge_task;
 mod bridges;
+mod certificates;
 mod counters;
 mod dial;
 mod endpoint;
@@ -17,8 +19,9 @@ mod notices;
 mod region_port;
 
 pub use bridges::{Bridges, BridgesConfig, PeerConfig};
+pub use certificates::{Certificates, CertificatesStanding};
 pub use counters::{BridgeCounters, Found};
 pub use endpoint::{BridgeSettings, EndpointRefused};
-pub use identity::{BridgeIdentity, IdentityRefused};
+pub use identity::{CertificateFiles, IdentityRefused};
 pub use notices::{Notices, Told};
 pub use region_port::RegionPort;

@@ -51,5 +51,14 @@ pub const HANDSHAKES_MAX: usize = 64;
 /// Deliveries of one bridge that wait for room in a shard's mailbox. Their bytes are bounded by the core; at this number the bridge waits.
 pub const DELIVERIES_MAX: usize = 1_024;
 
+/// The files of a region's certificates are looked at this often: new ones are in use after two looks at the latest, and the disk hardly notices.
+pub const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Bytes of a file of certificates: a chain takes a few thousand. A longer one is refused.
+pub const CERTIFICATE_FILE_BYTES_MAX: u64 = 256 << 10;
+
+/// Authorities that are believed at a time: one, two while one follows the other, and room for a second change in haste. A file with more is refused.
+pub const AUTHORITIES_MAX: usize = 4;
+
 const _: () = assert!(ATTEMPT_EVERY.as_millis() * ATTEMPTS_MAX as u128 >= HANDSHAKE_TIMEOUT.as_millis());
 const _: () = assert!(KEEP_ALIVE.as_millis() * 3 <= IDLE_TIMEOUT.as_millis());

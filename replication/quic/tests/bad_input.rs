@@ -35,8 +35,8 @@ impl Stand {
     async fn new() -> Self {
         let (authority, addresses) = (Authority::new(), addresses());
         let (two, three) = (MadeUpRegion::new(2, 0, true), MadeUpRegion::new(3, 0, true));
-        let _listener = three.start(authority.identity(&[&name(3)]), &[1, 2], addresses).unwrap();
-        let dialler = two.start(authority.identity(&[&name(2)]), &[3], addresses).unwrap();
+        let _listener = three.start(authority.certificates(&name(3)), &[1, 2], addresses).unwrap();
+        let dialler = two.start(authority.certificates(&name(2)), &[3], addresses).unwrap();
         let open = dialler.open();
         until("the true peer is open", || open.borrow().len() == 1).await;
         Self { authority, addresses, two, three, dialler, _listener }

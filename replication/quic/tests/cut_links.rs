@@ -71,11 +71,11 @@ impl Relay {
 async fn a_cut_is_noticed_by_both_sides_and_a_healed_link_is_open_again_at_once() {
     let (authority, mut addresses) = (Authority::new(), addresses());
     let two = MadeUpRegion::new(2, 0, true);
-    let listener = two.start(authority.identity(&[&name(2)]), &[1], addresses).unwrap();
+    let listener = two.start(authority.certificates(&name(2)), &[1], addresses).unwrap();
     let relay = Relay::to(addresses[1]).await;
     addresses[1] = relay.address;
     let one = MadeUpRegion::new(1, 0, true);
-    let dialler = one.start(authority.identity(&[&name(1)]), &[2], addresses).unwrap();
+    let dialler = one.start(authority.certificates(&name(1)), &[2], addresses).unwrap();
     let (at_one, at_two) = (dialler.open(), listener.open());
     until("both are open", || at_one.borrow().len() + at_two.borrow().len() == 2).await;
 
@@ -97,11 +97,11 @@ async fn a_cut_is_noticed_by_both_sides_and_a_healed_link_is_open_again_at_once(
 async fn a_caller_that_comes_from_another_port_keeps_its_bridge() {
     let (authority, mut addresses) = (Authority::new(), addresses());
     let two = MadeUpRegion::new(2, 0, true);
-    let _listener = two.start(authority.identity(&[&name(2)]), &[1], addresses).unwrap();
+    let _listener = two.start(authority.certificates(&name(2)), &[1], addresses).unwrap();
     let relay = Relay::to(addresses[1]).await;
     addresses[1] = relay.address;
     let one = MadeUpRegion::new(1, 0, true);
-    let dialler = one.start(authority.identity(&[&name(1)]), &[2], addresses).unwrap();
+    let dialler = one.start(authority.certificates(&name(1)), &[2], addresses).unwrap();
     let open = dialler.open();
     until("it is open", || open.borrow().len() == 1).await;
     let taken = || two.delivered_bytes.load(Ordering::Relaxed);
@@ -117,11 +117,11 @@ async fn a_caller_that_comes_from_another_port_keeps_its_bridge() {
 async fn what_was_sent_during_a_short_cut_is_there_soon_after_it() {
     let (authority, mut addresses) = (Authority::new(), addresses());
     let two = MadeUpRegion::new(2, 0, true);
-    let _listener = two.start(authority.identity(&[&name(2)]), &[1], addresses).unwrap();
+    let _listener = two.start(authority.certificates(&name(2)), &[1], addresses).unwrap();
     let relay = Relay::to(addresses[1]).await;
     addresses[1] = relay.address;
     let one = MadeUpRegion::new(1, 0, true);
-    let dialler = one.start(authority.identity(&[&name(1)]), &[2], addresses).unwrap();
+    let dialler = one.start(authority.certificates(&name(1)), &[2], addresses).unwrap();
     let open = dialler.open();
     until("it is open", || open.borrow().len() == 1).await;
     let taken = || two.delivered_bytes.load(Ordering::Relaxed);

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 async fn a_bridge_opens_by_itself_whoever_starts_first_and_again_after_a_restart() {
     let (authority, addresses) = (Authority::new(), addresses());
     let (one, two) = (MadeUpRegion::new(1, 0, true), MadeUpRegion::new(2, 0, true));
-    let dialler = one.start(authority.identity(&[&name(1)]), &[2], addresses).unwrap();
-    let listener = two.start(authority.identity(&[&name(2)]), &[1], addresses).unwrap();
+    let dialler = one.start(authority.certificates(&name(1)), &[2], addresses).unwrap();
+    let listener = two.start(authority.certificates(&name(2)), &[1], addresses).unwrap();
     let (open_at_one, open_at_two) = (dialler.open(), listener.open());
     until("both are open", || open_at_one.borrow().len() + open_at_two.borrow().len() == 2).await;
 
@@ -26,7 +26,7 @@ async fn a_bridge_opens_by_itself_whoever_starts_first_and_again_after_a_restart
     let begun = Instant::now();
     let again = loop {
         // The socket is held until closed connections have drained.
-        match two.start(authority.identity(&[&name(2)]), &[1], addresses) {
+        match two.start(authority.certificates(&name(2)), &[1], addresses) {
             Ok(bridges) => break bridges,
             Err(error) => assert!(begun.elapsed() < Duration::from_secs(20), "{error}"),
         }
@@ -41,9 +41,9 @@ async fn a_bridge_opens_by_itself_whoever_starts_first_and_again_after_a_restart
 async fn callers_without_the_right_certificate_are_refused_and_disturb_nobody() {
     let (authority, addresses) = (Authority::new(), addresses());
     let two = MadeUpRegion::new(2, 0, true);
-    let bridges = two.start(authority.identity(&[&name(2)]), &[1, 3], addresses).unwrap();
+    let bridges = two.start(authority.certificates(&name(2)), &[1, 3], addresses).unwrap();
     let one = MadeUpRegion::new(1, 0, true);
-    let dialler = one.start(authority.identity(&[&name(1)]), &[2], addresses).unwrap();
+    let dialler = one.start(authority.certificates(&name(1)), &[2], addresses).unwrap();
     let open = dialler.open();
     until("the true peer is open", || open.borrow().len() == 1).await;
 
@@ -65,10 +65,10 @@ async fn callers_without_the_right_certificate_are_refused_and_disturb_nobody() 
 async fn a_caller_is_refused_when_the_authority_is_not_the_clusters() {
     let (authority, other, addresses) = (Authority::new(), Authority::new(), addresses());
     let two = MadeUpRegion::new(2, 0, true);
-    let _bridges = two.start(authority.identity(&[&name(2)]), &[1], addresses).unwrap();
-    // It holds the cluster's authority for true, but its own certificate is signed by another.
+    let _bridges = two.start(authority.certificates(&name(2)), &[1], addresses).unwrap();
+    // It trusts the cluster's authority, but its own certificate is signed by another that it alone trusts.
     let one = MadeUpRegion::new(1, 0, true);
-    let dialler = one.start(authority.identity_signed_by(&other, &name(1)), &[2], addresses).unwrap();
+    let dialler = one.start(authority.certificates_signed_by(&other, &name(1)), &[2], addresses).unwrap();
     let counters = std::sync::Arc::clone(&dialler.counters()[&RegionId(2)]);
     until("it was tried", || {
         counters.alarms.load(Ordering::Relaxed) + counters.connections.load(Ordering::Relaxed) > 0
@@ -82,9 +82,9 @@ async fn a_caller_is_refused_when_the_authority_is_not_the_clusters() {
 async fn a_dialled_region_that_shows_another_regions_certificate_is_not_spoken_to() {
     let (authority, addresses) = (Authority::new(), addresses());
     let two = MadeUpRegion::new(2, 0, true);
-    let bridges = two.start(authority.identity(&[&name(3)]), &[1], addresses).unwrap();
+    let bridges = two.start(authority.certificates(&name(3)), &[1], addresses).unwrap();
     let one = MadeUpRegion::new(1, 1_000, true);
-    let dialler = one.start(authority.identity(&[&name(1)]), &[2], addresses).unwrap();
+    let dialler = one.start(authority.certificates(&name(1)), &[2], addresses).unwrap();
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     let counters = &dialler.counters()[&RegionId(2)];
     assert_eq!(counters.connections.load(Ordering::Relaxed), 0);
@@ -96,7 +96,7 @@ async fn a_dialled_region_that_shows_another_regions_certificate_is_not_spoken_t
 async fn a_certificate_of_one_region_cannot_speak_as_another() {
     let (authority, addresses) = (Authority::new(), addresses());
     let three = MadeUpRegion::new(3, 0, true);
-    let bridges = three.start(authority.identity(&[&name(3)]), &[1, 2], addresses).unwrap();
+    let bridges = three.start(authority.certificates(&name(3)), &[1, 2], addresses).unwrap();
     // What region 2 says in truth, said under region 1's certificate.
     let hello = hello_of(2, 3);
     let caller = authority.call(&[&name(1)], addresses[2], &name(3)).await;
@@ -109,9 +109,9 @@ async fn a_certificate_of_one_region_cannot_speak_as_another() {
 async fn garbage_and_oversized_frames_close_that_connection_by_code_and_no_other() {
     let (authority, addresses) = (Authority::new(), addresses());
     let three = MadeUpRegion::new(3, 0, true);
-    let _bridges = three.start(authority.identity(&[&name(3)]), &[1, 2], addresses).unwrap();
+    let _bridges = three.start(authority.certificates(&name(3)), &[1, 2], addresses).unwrap();
     let two = MadeUpRegion::new(2, 0, true);
-    let dialler = two.start(authority.identity(&[&name(2)]), &[3], addresses).unwrap();
+    let dialler = two.start(authority.certificates(&name(2)), &[3], addresses).unwrap();
     let open = dialler.open();
     until("the true peer is open", || open.borrow().len() == 1).await;
 
@@ -142,8 +142,8 @@ async fn a_peer_that_takes_nothing_holds_no_more_than_its_windows() {
     let (authority, addresses) = (Authority::new(), addresses());
     let one = MadeUpRegion::new(1, LOG_BYTES / 1_100, true);
     let two = MadeUpRegion::new(2, 0, false);
-    let sender = one.start(authority.identity(&[&name(1)]), &[2], addresses).unwrap();
-    let taker = two.start(authority.identity(&[&name(2)]), &[1], addresses).unwrap();
+    let sender = one.start(authority.certificates(&name(1)), &[2], addresses).unwrap();
+    let taker = two.start(authority.certificates(&name(2)), &[1], addresses).unwrap();
     let sent = || sender.counters()[&RegionId(2)].bytes_out.load(Ordering::Relaxed);
     until("bytes flow", || sent() > 1 << 20).await;
     // Full is when nothing has moved for a while.

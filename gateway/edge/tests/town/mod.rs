@@ -23,7 +23,7 @@ use region_rocks::ending::Ending;
 use region_rocks::node::{NodeConfig, RegionNode};
 use replication::epoch::EpochStatement;
 use replication::placement::Placement;
-use replication_quic::{BridgeIdentity, BridgeSettings};
+use replication_quic::{BridgeSettings, CertificateFiles, Certificates};
 use serde_json::json;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{SocketAddr, UdpSocket};
@@ -85,13 +85,7 @@ impl Town {
         let folder = tempfile::tempdir().unwrap();
         let token_key = SigningKey::from_bytes(&[7; 32]);
         let node = start_region(&folder, &token_key);
-        write_certificate(folder.path(), "localhost");
-        let transport = if plan.secure {
-            let (chain, key) = certificate_files(folder.path());
-            Transport::Tls { chain, key }
-        } else {
-            Transport::InsecureLoopback
-        };
+        let transport = if plan.secure { Transport::Tls } else { Transport::InsecureLoopback };
         let config =
             GatewayConfig { transport, connections_max: plan.connections_max, ..plain("127.0.0.1:0") };
         let gateway = Gateway::start(config, node.handle()).await.unwrap();
@@ -371,13 +365,14 @@ fn start_region(folder: &TempDir, token_key: &SigningKey) -> RegionNode {
     let epochs = vec![EpochStatement::sign(&before, active, token_key)];
     write_certificate(folder.path(), "localhost");
     let (chain, key) = certificate_files(folder.path());
-    let identity = BridgeIdentity::read(&folder.path().join("ca.pem"), &chain, &key).unwrap();
+    let files = CertificateFiles { authorities: folder.path().join("ca.pem"), chain, key };
+    let certificates = Certificates::read(files, "localhost").unwrap();
     RegionNode::start(NodeConfig {
         region: id,
         cluster,
         epochs,
         signing_key: signing,
-        identity,
+        certificates,
         data: folder.path().join("data"),
         limits: Limits::default(),
         bridges: BridgeSettings::default(),

@@ -21,7 +21,7 @@ use region_rocks::node::{NodeConfig, RegionNode, StartRefused};
 use replication::epoch::EpochStatement;
 use replication::log::{LogView as _, Position};
 use replication::placement::{Placement, Placements};
-use replication_quic::{BridgeIdentity, BridgeSettings, EndpointRefused};
+use replication_quic::{BridgeSettings, CertificateFiles, Certificates, EndpointRefused};
 use std::collections::BTreeMap;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
@@ -152,18 +152,16 @@ impl World {
 
     pub fn config(&self, region: RegionId) -> NodeConfig {
         let file = |name: String| self.folder.join(name);
-        let identity = BridgeIdentity::read(
-            &file("ca.pem".to_owned()),
-            &file(format!("{}.pem", region.0)),
-            &file(format!("{}.key", region.0)),
-        );
+        let (chain, key) = (file(format!("{}.pem", region.0)), file(format!("{}.key", region.0)));
+        let files = CertificateFiles { authorities: file("ca.pem".to_owned()), chain, key };
+        let certificates = Certificates::read(files, &self.cluster.name_of(region));
         let ended = Arc::clone(&self.ended);
         NodeConfig {
             region,
             cluster: Arc::clone(&self.cluster),
             epochs: self.epochs.clone(),
             signing_key: self.keys[&region].clone(),
-            identity: identity.unwrap(),
+            certificates: certificates.unwrap(),
             data: self.data(region),
             limits: Limits::default(),
             bridges: BridgeSettings::default(),

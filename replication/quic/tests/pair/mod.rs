@@ -26,7 +26,8 @@ use replication::placement::{Epoch, Placement, Placements};
 use replication::register::Register;
 use replication::{Delivery, StoreId, StoreStart};
 use replication_quic::{
-    BridgeIdentity, BridgeSettings, Bridges, BridgesConfig, EndpointRefused, Notices, PeerConfig, RegionPort,
+    BridgeSettings, Bridges, BridgesConfig, CertificateFiles, Certificates, EndpointRefused, Notices,
+    PeerConfig, RegionPort,
 };
 use rustls::RootCertStore;
 use rustls_pki_types::pem::PemObject as _;
@@ -57,7 +58,7 @@ impl Authority {
     }
 
     /// Writes a certificate for these names.
-    fn certify(&self, names: &[&str]) -> String {
+    pub fn certify(&self, names: &[&str]) -> String {
         let file = names.join("+");
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let key = KeyPair::generate().unwrap();
@@ -67,31 +68,55 @@ impl Authority {
         file
     }
 
-    pub fn identity(&self, names: &[&str]) -> BridgeIdentity {
-        let file = self.certify(names);
-        let path = |name: String| self.folder.path().join(name);
-        BridgeIdentity::read(
-            &path("ca.pem".to_owned()),
-            &path(format!("{file}.pem")),
-            &path(format!("{file}.key")),
-        )
-        .unwrap()
+    /// Writes a certificate for that name, good from one year to another.
+    pub fn certify_until(&self, file: &str, name: &str, (from, until): (i32, i32)) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(from, 1, 1);
+        params.not_after = rcgen::date_time_ymd(until, 1, 1);
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        std::fs::write(self.folder.path().join(format!("{file}.pem")), certificate.pem()).unwrap();
+        std::fs::write(self.folder.path().join(format!("{file}.key")), key.serialize_pem()).unwrap();
     }
 
-    /// An identity that trusts this authority and shows a certificate of another one.
-    pub fn identity_signed_by(&self, other: &Self, name: &str) -> BridgeIdentity {
-        let file = other.certify(&[name]);
-        let path = |name: String| other.folder.path().join(name);
-        let authority = self.folder.path().join("ca.pem");
-        BridgeIdentity::read(&authority, &path(format!("{file}.pem")), &path(format!("{file}.key"))).unwrap()
+    /// The certificate of a region of that name, whichever region shows it.
+    pub fn certificates(&self, name: &str) -> Arc<Certificates> {
+        self.certify(&[name]);
+        Certificates::read(self.files(name), name).unwrap()
+    }
+
+    /// Where the certificate of that name lies.
+    pub fn files(&self, name: &str) -> CertificateFiles {
+        let path = |name: String| self.folder.path().join(name);
+        let (chain, key) = (path(format!("{name}.pem")), path(format!("{name}.key")));
+        CertificateFiles { authorities: path("ca.pem".to_owned()), chain, key }
+    }
+
+    /// The authority in PEM.
+    pub fn pem(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("ca.pem")).unwrap()
+    }
+
+    /// Of a region that trusts this authority, and another one that nobody else trusts and that signed its certificate.
+    pub fn certificates_signed_by(&self, other: &Self, name: &str) -> Arc<Certificates> {
+        other.certify(&[name]);
+        std::fs::write(&other.files(name).authorities, self.pem() + &other.pem()).unwrap();
+        Certificates::read(other.files(name), name).unwrap()
     }
 
     /// Calls that address with a certificate for `names`, trusting this authority.
     pub async fn call(&self, names: &[&str], to: SocketAddr, server: &str) -> Caller {
+        self.call_trusting(&std::fs::read(self.files("").authorities).unwrap(), names, to, server).await
+    }
+
+    /// The same, trusting these authorities.
+    pub async fn call_trusting(&self, pem: &[u8], names: &[&str], to: SocketAddr, server: &str) -> Caller {
         let file = self.certify(names);
         let path = |name: String| self.folder.path().join(name);
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(path("ca.pem".to_owned())).unwrap()).unwrap();
+        for authority in CertificateDer::pem_slice_iter(pem) {
+            roots.add(authority.unwrap()).unwrap();
+        }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut tls = rustls::ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])
@@ -221,14 +246,14 @@ impl MadeUpRegion {
     /// Starts this region's bridges to these peers.
     pub fn start(
         self: &Arc<Self>,
-        identity: BridgeIdentity,
+        certificates: Arc<Certificates>,
         peers: &[u16],
         addresses: [SocketAddr; 3],
     ) -> Result<Bridges, EndpointRefused> {
         let config = BridgesConfig {
             own: RegionId(self.own),
             listen: addresses[usize::from(self.own) - 1],
-            identity,
+            certificates,
             names: (1..=3).map(|region| (RegionId(region), name(region))).collect(),
             settings: BridgeSettings::default(),
         };
