@@ -121,6 +121,7 @@ impl Region {
                 ..Limits::default()
             },
             bridges: BridgeSettings::default(),
+            connections_max: gateway_edge::limits::CONNECTIONS_MAX,
             trust_wall_clock: self.trust_clock,
             ending: Ending::abort(),
         })
@@ -195,6 +196,7 @@ fn not_started(refused: StartRefused) -> Failure {
         | StartRefused::Store { .. }
         | StartRefused::Shard { .. }
         | StartRefused::Bridges(_)
+        | StartRefused::Machine(_)
         | StartRefused::System { .. } => Failure::Stopped(said),
         StartRefused::Epochs { .. }
         | StartRefused::NotInEpoch { .. }

@@ -43,6 +43,7 @@ mod keys;
 pub mod lag;
 pub mod limits;
 pub mod log_view;
+pub mod machine;
 mod mend_document;
 pub mod mend_log;
 pub mod mend_registers;

@@ -2,7 +2,7 @@
 //!
 //! What must always hold: it is a function of what the regions said and of the time; whoever is well is told nothing.
 
-use super::said::{CertificatesStatus, RefusedStatus, RegionStatus};
+use super::said::{CertificatesStatus, RefusedStatus, RegionStatus, ShortageStatus};
 use super::tables::ago;
 
 /// What a peer has lacked for longer than this is told as a problem: a minute is more than any way around the world and any restart.
@@ -62,6 +62,9 @@ pub(super) fn problems_of(region: &str, status: &RegionStatus, now_s: i64) -> Ve
             ));
         }
     }
+    // What a region can work with is a note below the tables, and no problem: it may be meant so.
+    let stops = status.machine.iter().filter(|shortage| shortage.stops);
+    problems.extend(stops.map(|ShortageStatus { code, what, .. }| format!("{region}: {what} ({code})")));
     problems.extend(status.certificates.iter().flat_map(|said| of_certificates(region, said, now_s)));
     problems
 }

@@ -27,6 +27,16 @@ pub(super) struct RegionStatus {
     /// Regions of a release that does not say so are asked too.
     #[serde(default)]
     pub(super) certificates: Option<CertificatesStatus>,
+    #[serde(default)]
+    pub(super) machine: Vec<ShortageStatus>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct ShortageStatus {
+    pub(super) code: String,
+    pub(super) what: String,
+    /// Whether a region that is started so is refused.
+    pub(super) stops: bool,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 //! What must always hold: a region that does not answer has a line that says so; what is not known is a dash, never a zero.
 
 use super::problems::days;
-use super::said::{Overview, PeerStatus, PlacementStatus};
+use super::said::{Overview, PeerStatus, PlacementStatus, ShortageStatus};
 
 /// A time in words of two digits.
 pub(super) fn ago(ms: Option<u64>) -> String {
@@ -54,6 +54,12 @@ pub(super) fn table(overview: &Overview, now_s: i64) -> String {
     text.push('\n');
     for closed in &overview.closed {
         text += &format!("· {}\n", closed.line());
+    }
+    for (name, status) in overview.regions.iter().filter_map(|(name, status)| Some((name, status.as_ref()?)))
+    {
+        for ShortageStatus { what, .. } in status.machine.iter().filter(|shortage| !shortage.stops) {
+            text += &format!("! {name}: {what}\n");
+        }
     }
     for problem in &overview.problems {
         text += &format!("✗ {problem}\n");

@@ -10,6 +10,7 @@ use axum::response::Response;
 use crdt::{PlacementId, RegionId, ReplicaId};
 use region::closed::{self, Closed};
 use region::lag::{self, Lag, Standing};
+use region::machine::Shortage;
 use region::store::{StoreError, View};
 use region_rocks::handle::RegionHandle;
 use serde_json::{Value, json};
@@ -17,7 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Of this region: its clock, its placements, its bridges.
+/// Of this region: its clock, its placements, its bridges, its certificates, its machine.
 pub(crate) async fn show(shared: &Arc<Shared>) -> Response {
     let region = shared.region.clone();
     // It reads every partition of every placement.
@@ -65,6 +66,7 @@ fn status(region: &RegionHandle) -> Result<Value, StoreError> {
     Ok(json!({
         "now_ms": region.now().ms(), "wall_clock_ahead_ms": region.wall_offset_us() / 1_000,
         "placements": placements, "bridges": bridges, "certificates": certificates(region),
+        "machine": region.shortages().iter().map(shortage).collect::<Vec<_>>(),
     }))
 }
 
@@ -102,6 +104,10 @@ fn certificates(region: &RegionHandle) -> Value {
     let refused = standing.refused.map(|refused| json!({"code": refused.code(), "why": refused.to_string()}));
     let (own, authorities) = (standing.region_until_s, standing.authorities_until_s);
     json!({"expires_s": own, "authorities_expire_s": authorities, "refused": refused})
+}
+
+fn shortage(shortage: &Shortage) -> Value {
+    json!({"code": shortage.code(), "what": shortage.to_string(), "stops": shortage.stops()})
 }
 
 fn bridge(region: &RegionHandle, peer: RegionId) -> Value {

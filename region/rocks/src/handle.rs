@@ -9,6 +9,7 @@ use crate::bridges::BridgeHub;
 use crate::checkpoints::{self, Checkpoint};
 use crate::clock::RegionClock;
 use crate::counters::ShardCounters;
+use crate::machine;
 use crate::mailbox::{Letter, Mailbox};
 use crate::store::Reader;
 use arc_swap::ArcSwapOption;
@@ -18,6 +19,7 @@ use region::command::{Command, Done, Refusal};
 use region::export;
 use region::features::Feature;
 use region::follow_epochs;
+use region::machine::{Needs, Shortage, judge};
 use region::operate::{Act, NotOperated, Operated};
 use region::shard::{Effect, Input};
 use region::store::StoreError;
@@ -53,6 +55,8 @@ pub(crate) struct Shared {
     pub(crate) cluster: Arc<Cluster>,
     /// The data folder.
     pub(crate) data: PathBuf,
+    /// What it may come to need of its machine.
+    pub(crate) needs: Needs,
     /// Held while a checkpoint is made.
     pub(crate) checkpoint: Mutex<()>,
     pub(crate) clock: Arc<RegionClock>,
@@ -241,6 +245,12 @@ impl RegionHandle {
     #[must_use]
     pub fn counters(&self, placement: PlacementId) -> Option<&ShardCounters> {
         self.shared.placements.get(&placement).map(|handle| &*handle.counters)
+    }
+
+    /// What the machine falls short of now.
+    #[must_use]
+    pub fn shortages(&self) -> Vec<Shortage> {
+        judge(&machine::measure(&self.shared.data), &self.shared.needs)
     }
 
     /// The certificates in use, by which this region is known to peers and devices.

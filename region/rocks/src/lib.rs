@@ -16,6 +16,7 @@ pub mod engine;
 mod entropy;
 pub mod handle;
 pub mod lock;
+mod machine;
 pub mod mailbox;
 pub mod metrics;
 pub mod node;

@@ -18,6 +18,7 @@ use crate::ending::Ending;
 use crate::engine::SharedMemory;
 use crate::entropy;
 use crate::handle::{Behind, DeviceSink, PlacementHandle, RegionHandle, Shared};
+use crate::machine;
 use crate::mailbox::{Inbox, Letter, WeakMailbox, mailbox};
 use crate::port::Port;
 use crate::scrub_thread::Scrubber;
@@ -30,6 +31,7 @@ use region::cluster::{Cluster, ClusterPlacement};
 use region::epoch::current_placement;
 use region::follow_epochs;
 use region::limits::Limits;
+use region::machine::{Needs, Shortage, descriptors_wanted, judge};
 use region::meta::{self, Expected, MetaRefused};
 use region::present::{self, Present};
 use region::scrub::Scrub;
@@ -42,7 +44,7 @@ use replication::signature::Ed25519;
 use replication::{StoreId, StoreStart};
 use replication_quic::{BridgeSettings, Bridges, BridgesConfig, Certificates, EndpointRefused, PeerConfig};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use tokio::runtime::Handle;
@@ -66,6 +68,8 @@ pub struct NodeConfig {
     pub limits: Limits,
     /// About the bridges' socket.
     pub bridges: BridgeSettings,
+    /// Devices that may be connected at a time: each takes a descriptor of this process.
+    pub connections_max: usize,
     /// The present may go back to what the wall clock says, behind what the stores remember: the operator's word that the clock was wrong
     /// when they were last written, and is right now.
     pub trust_wall_clock: bool,
@@ -125,6 +129,9 @@ pub enum StartRefused {
     /// The bridges' socket or certificates.
     #[error(transparent)]
     Bridges(#[from] EndpointRefused),
+    /// The machine lacks what no region works without.
+    #[error("{} ({})", .0, .0.code())]
+    Machine(Shortage),
     /// The system has no more threads or no randomness.
     #[error("the system refused {what}: {reason}")]
     System {
@@ -168,6 +175,9 @@ impl RegionNode {
             return Err(StartRefused::UnknownRegion(config.region));
         };
         let mut folder = DataFolder::open(&config.data)?;
+        let stores = config.cluster.placements_of(own.id).count();
+        let needs = machine::needs(stores, config.connections_max);
+        look_at_machine(&config.data, &needs)?;
         checkpoints::remove_left_over(&config.data);
         let memory = SharedMemory::new();
         let mut opened = Vec::new();
@@ -181,11 +191,12 @@ impl RegionNode {
                 placements.push(current(placement, &config.epochs)?);
             }
         }
-        Self::run(config, Placements::new(placements), folder, opened, own.bridge)
+        Self::run(config, needs, Placements::new(placements), folder, opened, own.bridge)
     }
 
     fn run(
         config: NodeConfig,
+        needs: Needs,
         placements: Placements,
         folder: DataFolder,
         opened: Vec<Opened>,
@@ -233,6 +244,7 @@ impl RegionNode {
             region,
             cluster,
             data,
+            needs,
             checkpoint: Mutex::default(),
             clock: Arc::clone(&clock),
             placements,
@@ -299,6 +311,18 @@ impl RegionNode {
         let _ = tokio::task::spawn_blocking(join).await;
         drop(folder);
     }
+}
+
+/// Says what the machine falls short of, a line each. Nothing was opened yet.
+fn look_at_machine(data: &Path, needs: &Needs) -> Result<(), StartRefused> {
+    machine::raise_descriptors(descriptors_wanted(needs));
+    for shortage in judge(&machine::measure(data), needs) {
+        if shortage.stops() {
+            return Err(StartRefused::Machine(shortage));
+        }
+        tracing::warn!(code = shortage.code(), "{shortage}");
+    }
+    Ok(())
 }
 
 /// The region's clock, not before that. A wall clock behind it is told of: only its being late can be seen.

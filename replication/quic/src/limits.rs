@@ -13,7 +13,7 @@ pub const RECEIVE_WINDOW_BYTES: u32 = 8 << 20;
 pub const SEND_WINDOW_BYTES: u64 = 8 << 20;
 
 /// Asked of the kernel for the UDP socket, each way: 4 MiB take 40 ms of 800 Mbit/s while this process is not scheduled. If the kernel gives less it is said
-/// in the log, with the setting to change; a burst may then be dropped and sent again.
+/// at the start, with the setting to change; a burst may then be dropped and sent again.
 pub const UDP_BUFFER_BYTES: usize = 4 << 20;
 
 /// A quiet connection is shown alive this often by QUIC itself.

@@ -376,6 +376,7 @@ fn start_region(folder: &TempDir, token_key: &SigningKey) -> RegionNode {
         data: folder.path().join("data"),
         limits: Limits::default(),
         bridges: BridgeSettings::default(),
+        connections_max: 100,
         trust_wall_clock: false,
         ending: Ending::new(|why| panic!("the region ended: {why}")),
     })

@@ -165,6 +165,7 @@ impl World {
             data: self.data(region),
             limits: Limits::default(),
             bridges: BridgeSettings::default(),
+            connections_max: 100,
             trust_wall_clock: false,
             ending: Ending::new(move |why| ended.lock().unwrap().push(format!("{region}: {why}"))),
         }

@@ -1,0 +1,66 @@
+//! A region on a machine that gives it too few files: refused by name where it could not work, warned where it can.
+//!
+//! What must always hold: a refusal comes before a store is opened; a warning is one line that says what to change, in the log and in `archipelago status`.
+
+#![allow(clippy::unwrap_used)]
+
+use serde_json::Value;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_archipelago");
+
+/// A process that ends with the test.
+struct Region(Child);
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        // One that has ended already cannot be killed, and that is as well.
+        let _ = self.0.kill();
+        // However it ended: the test has said what it expects of that.
+        let _ = self.0.wait();
+    }
+}
+
+/// A region whose process may open so many files, and no more.
+fn start(folder: &Path, files: u32) -> Region {
+    let script = format!("ulimit -n {files} && exec \"$0\" region east --cluster demo --data data");
+    let log = File::create(folder.join("log")).unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", &script, PROGRAM]).current_dir(folder).env("ARCHIPELAGO_LOG", "warn");
+    Region(command.stdout(Stdio::piped()).stderr(log).spawn().unwrap())
+}
+
+#[test]
+fn a_region_that_may_open_too_few_files_is_refused_by_name_or_warned() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &str| {
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments.split_whitespace()).current_dir(folder.path()).output().unwrap()
+    };
+    let log = || std::fs::read_to_string(folder.path().join("log")).unwrap();
+    assert!(run("init demo --regions east --placement local=east").status.success());
+
+    // 32 a store and 32 beside are the least.
+    let mut refused = start(folder.path(), 95);
+    assert_eq!(refused.0.wait().unwrap().code(), Some(1));
+    assert!(log().contains("(machine_descriptors)") && log().contains("LimitNOFILE=17664"), "{}", log());
+    assert!(!folder.path().join("data/global").exists(), "no store was opened");
+
+    let mut warned = start(folder.path(), 1_024);
+    let mut ready = String::new();
+    BufReader::new(warned.0.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+    assert!(ready.contains("\"east\""), "{}", log());
+    let lines = log().lines().filter(|line| line.contains("machine_descriptors")).count();
+    assert!(lines == 1 && log().contains("the process may open 1024 files"), "{}", log());
+    let status = run("status --cluster demo --json");
+    let said: Value = serde_json::from_slice(&status.stdout).unwrap();
+    let told = said["regions"]["east"]["machine"].as_array().unwrap();
+    let told = told.iter().find(|shortage| shortage["code"] == "machine_descriptors").unwrap();
+    assert_eq!(told["stops"], false);
+    assert_eq!((status.status.code(), &said["ok"]), (Some(0), &Value::Bool(true)), "a note is no problem");
+    let table = String::from_utf8(run("status --cluster demo").stdout).unwrap();
+    assert!(table.contains("! east: the process may open 1024 files"), "{table}");
+}
