@@ -35,6 +35,13 @@ async fn a_region_that_is_gone_is_told_and_what_it_lacks_is_counted_until_it_is_
     assert_eq!(status(&regions, &[]).0, Some(0));
     let clock = &well["regions"]["east"]["bridges"][0]["clock_ahead_ms"];
     assert!(clock.as_i64().is_none_or(|ms| ms.abs() < 500), "one machine has one clock: {well}");
+    // Both sides measure, and the matrix has what they found.
+    until(&regions, |said| {
+        let clocks = &said["clocks_ahead_ms"];
+        let pair = [clocks["east"]["west"].as_i64(), clocks["west"]["east"].as_i64()];
+        pair.iter().all(|ahead| ahead.is_some_and(|ms| ms.abs() < 500))
+    });
+    assert!(status(&regions, &[]).1.contains("\nclock ahead ms   east   west\neast "), "the matrix is shown");
 
     let (client, mut events) = ClientHandle::connect(regions.device(0, 0xa11ce, 1));
     regions.end(1);
@@ -47,6 +54,11 @@ async fn a_region_that_is_gone_is_told_and_what_it_lacks_is_counted_until_it_is_
     .await;
 
     let said = until(&regions, |said| said["regions"]["east"]["bridges"][0]["open"] == false);
+    let not_known = serde_json::json!({"east": {"west": null}, "west": {"east": null}});
+    assert_eq!(
+        said["clocks_ahead_ms"], not_known,
+        "what was measured over a bridge that is down is no more known"
+    );
     assert_eq!((&said["ok"], &said["regions"]["west"]), (&Value::Bool(false), &Value::Null));
     let problems = said["problems"].to_string();
     assert!(problems.contains("west at 127.0.0.1") && problems.contains("does not answer"), "{problems}");

@@ -1,10 +1,11 @@
 //! `archipelago status`: asks all regions how they stand, and says what is not well.
 //!
-//! `said.rs` is what regions say, `closed.rs` what they know of closed replicas, `problems.rs` what of it is not well, `tables.rs` how it looks.
+//! `said.rs` is what regions say, `closed.rs` what they know of closed replicas, `problems.rs` what of it is not well, `tables.rs` and `clocks.rs` how it looks.
 //!
 //! What must always hold: a region that does not answer is told as such, and never taken for well; a problem is one sentence that names the region and what to look at; exit code 3 as long
 //! as there is one, so that a script can wait for the end of them.
 
+mod clocks;
 mod closed;
 mod problems;
 mod said;
@@ -102,8 +103,8 @@ impl Status {
         for (name, status) in &regions {
             problems.extend(status.iter().flat_map(|status| problems_of(name, status, now_s)));
         }
-        let closed = closed::of_all(&regions);
-        Ok(Overview { ok: problems.is_empty(), problems, regions, closed })
+        let (closed, clocks_ahead_ms) = (closed::of_all(&regions), clocks::offsets(&regions));
+        Ok(Overview { ok: problems.is_empty(), problems, regions, closed, clocks_ahead_ms })
     }
 }
 

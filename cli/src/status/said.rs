@@ -3,6 +3,7 @@
 //! What must always hold: regions of other releases are understood: what a later one adds is passed over, what an earlier one does not say has a default.
 
 use super::closed::{Closed, ClosedStatus};
+use super::clocks::Offsets;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ pub(super) struct Overview {
     pub(super) regions: BTreeMap<String, Option<RegionStatus>>,
     /// What is known of the replicas that epochs have closed.
     pub(super) closed: Vec<Closed>,
+    pub(super) clocks_ahead_ms: Offsets,
 }
 
 /// What a region says; what a later version adds is passed over.

@@ -2,6 +2,7 @@
 //!
 //! What must always hold: a region that does not answer has a line that says so; what is not known is a dash, never a zero.
 
+use super::clocks::matrix;
 use super::problems::days;
 use super::said::{Overview, PeerStatus, PlacementStatus, ShortageStatus};
 
@@ -32,8 +33,8 @@ pub(super) fn table(overview: &Overview, now_s: i64) -> String {
         }
     }
     text += &format!(
-        "\n{:<14} {:<14} {:<6} {:>12} {:>8} {:>12} {:>10}\n",
-        "from", "to", "bridge", "lacks", "oldest", "clock", "compared"
+        "\n{:<14} {:<14} {:<6} {:>12} {:>8} {:>10}\n",
+        "from", "to", "bridge", "lacks", "oldest", "compared"
     );
     for (name, status) in overview.regions.iter().filter_map(|(name, status)| Some((name, status.as_ref()?)))
     {
@@ -42,14 +43,15 @@ pub(super) fn table(overview: &Overview, now_s: i64) -> String {
             let peers: Vec<&PeerStatus> = peers.filter(|peer| peer.region == bridge.peer).collect();
             let lacks: u64 = peers.iter().map(|peer| peer.lacks_operations).sum();
             let oldest = ago(peers.iter().filter_map(|peer| peer.for_ms).max());
-            let clock = bridge.clock_ahead_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:+} ms"));
             let state = if bridge.open { "open" } else { "down" };
             text += &format!(
-                "{name:<14} {:<14} {state:<6} {lacks:>12} {oldest:>8} {clock:>12} {:>10}\n",
+                "{name:<14} {:<14} {state:<6} {lacks:>12} {oldest:>8} {:>10}\n",
                 bridge.peer, bridge.states_compared
             );
         }
     }
+    text.push('\n');
+    text += &matrix(&overview.clocks_ahead_ms);
     text += &certificates(overview, now_s);
     text.push('\n');
     for closed in &overview.closed {
