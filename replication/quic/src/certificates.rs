@@ -56,7 +56,7 @@ impl Certificates {
     /// [`IdentityRefused`] when they are not that region's. That they are over, or not good yet, is told and no reason not to start.
     pub fn read(files: CertificateFiles, region: &str) -> Result<Arc<Self>, IdentityRefused> {
         let read_at_start = files.read();
-        let identity = BridgeIdentity::judge(&files, &read_at_start, region)?;
+        let identity = BridgeIdentity::judge(&files, &read_at_start, region, now_s())?;
         let refused = identity.good_at(now_s()).err();
         if let Some(refused) = &refused {
             tracing::error!(code = refused.code(), %refused, "peers and clients will not believe this region's certificate");
@@ -76,7 +76,7 @@ impl Certificates {
     /// # Errors
     /// [`IdentityRefused`] as a region would say it.
     pub fn would_take(files: &CertificateFiles, region: &str) -> Result<(), IdentityRefused> {
-        BridgeIdentity::judge(files, &files.read(), region)?.good_at(now_s())
+        BridgeIdentity::judge(files, &files.read(), region, now_s())?.good_at(now_s())
     }
 
     /// How they stand.
@@ -136,7 +136,7 @@ impl Certificates {
     }
 
     fn judge(&self, written: &Written, take: impl Fn(&BridgeIdentity) -> Result<(), IdentityRefused>) {
-        let judged = BridgeIdentity::judge(&self.files, written, &self.region);
+        let judged = BridgeIdentity::judge(&self.files, written, &self.region, now_s());
         let taken = judged.and_then(|identity| {
             identity.good_at(now_s())?;
             take(&identity)?;

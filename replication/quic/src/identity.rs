@@ -154,7 +154,7 @@ impl CertificateFiles {
 }
 
 impl BridgeIdentity {
-    /// What the files hold, if it is an identity of that region; whether it is good at this time is another question.
+    /// What the files hold, if it is an identity of that region. Whether it is good at this time, in seconds since 1970, is another question.
     ///
     /// # Errors
     /// [`IdentityRefused`] names the file and what is wrong with it.
@@ -162,6 +162,7 @@ impl BridgeIdentity {
         files: &CertificateFiles,
         written: &Written,
         region: &str,
+        now_s: i64,
     ) -> Result<Self, IdentityRefused> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let (roots, authorities) = authorities(files, &written.authorities)?;
@@ -178,7 +179,7 @@ impl BridgeIdentity {
                 let (chain, key) = (files.chain.clone(), files.key.clone());
                 IdentityRefused::KeyDiffers { chain, key, reason: error.to_string() }
             })?;
-        believed(files, &roots, &provider, &chain, (region, validity))?;
+        believed(files, &roots, &provider, &chain, (region, validity.nearest(now_s)))?;
         let certified = Arc::new(certified);
         Ok(Self { files: files.clone(), roots, authorities, certified, key, validity })
     }
@@ -280,6 +281,11 @@ impl Validity {
     fn holds(self, now_s: i64) -> bool {
         (self.from..=self.until).contains(&now_s)
     }
+
+    /// That time, or the nearest at which it holds.
+    fn nearest(self, now_s: i64) -> i64 {
+        now_s.min(self.until).max(self.from)
+    }
 }
 
 /// The bytes of a file, if it is no longer than such a file may be.
@@ -344,13 +350,13 @@ fn callers(
     WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(provider)).build()
 }
 
-/// Whether peers that have the same authorities would take the certificate for this region's, dialled and dialling, on a day on which it is good.
+/// Whether peers that have the same authorities would take the certificate for this region's, dialled and dialling, at a time at which it is good.
 fn believed(
     files: &CertificateFiles,
     roots: &Arc<RootCertStore>,
     provider: &Arc<CryptoProvider>,
     chain: &[CertificateDer<'static>],
-    (region, validity): (&str, Validity),
+    (region, then_s): (&str, i64),
 ) -> Result<(), IdentityRefused> {
     let untrusted = |error: &dyn fmt::Display| files.untrusted(error);
     let Some((own, between)) = chain.split_first() else {
@@ -361,7 +367,7 @@ fn believed(
     let dialled = dialled.map_err(|error| untrusted(&error))?;
     let dialling = callers(roots, provider).map_err(|error| untrusted(&error))?;
     let name = ServerName::try_from(region).map_err(|error| untrusted(&error))?;
-    let then = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(validity.until).unwrap_or(0)));
+    let then = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(then_s).unwrap_or(0)));
     let seen = dialled.verify_server_cert(own, between, &name, &[], then).map(|_| ());
     seen.and_then(|()| dialling.verify_client_cert(own, between, then).map(|_| ())).map_err(|error| {
         match error {
