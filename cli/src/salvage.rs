@@ -207,8 +207,10 @@ impl Outcome {
         }
         text += "\n";
         for left in left.iter().take(LISTED_MAX) {
-            let Left { dot, sender, message, code, why } = left;
-            text += &format!("  not brought back: {dot}, {message} of {sender}: {why} ({code})\n");
+            let Left { dot, conversation, sender, message, code, why } = left;
+            text += &format!(
+                "  not brought back: {dot}, {message} of {sender} in {conversation}: {why} ({code})\n"
+            );
         }
         if let Some(more) = left.len().checked_sub(LISTED_MAX).filter(|more| *more > 0) {
             text += &format!("  and {more} more; `--json` has them all\n");

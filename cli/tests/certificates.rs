@@ -7,6 +7,7 @@
 mod two_regions;
 
 use gateway_client_net::{ClientHandle, Event, Events};
+use rcgen::{CertificateParams, Issuer, KeyPair};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -173,6 +174,36 @@ async fn files_of_another_region_are_refused_by_name_and_the_ones_before_stay() 
     std::fs::write(certs.join("east.key"), key).unwrap();
     wait_until("nothing is told any more", || regions.status().0 == Some(0));
     assert_eq!(regions.metric(0, "archipelago_certificate_refused"), 0);
+}
+
+#[test]
+fn a_certificate_that_expires_soon_is_told_by_metric_and_status() {
+    let regions = TwoRegions::start();
+    let path = |below: &str| regions.path().join("demo").join(below);
+    let read = |below: &str| std::fs::read_to_string(path(below)).unwrap();
+    let key = KeyPair::from_pem(&read("keys/authority.pem")).unwrap();
+    let issuer = Issuer::from_ca_cert_pem(&read("certs/ca.pem"), key).unwrap();
+    let mut soon = CertificateParams::new(vec!["east".to_owned()]).unwrap();
+    soon.not_after = time::OffsetDateTime::now_utc() + time::Duration::hours(9 * 24 + 12);
+    let key = KeyPair::generate().unwrap();
+    std::fs::write(path("certs/east.pem"), soon.signed_by(&key, &issuer).unwrap().pem()).unwrap();
+    std::fs::write(path("certs/east.key"), key.serialize_pem()).unwrap();
+    wait_until("it is in use and told of", || {
+        let (code, said) = regions.status();
+        let problems = said["problems"].to_string();
+        code == Some(3)
+            && problems
+                .contains("the certificate of east expires in 9 days: see docs/operations/certificates.md")
+    });
+    let expires = regions.metric(0, "archipelago_certificate_expires_seconds{use=\"region\"}");
+    assert_eq!(i64::try_from(expires).unwrap(), soon.not_after.unix_timestamp());
+    let authority = regions.metric(0, "archipelago_certificate_expires_seconds{use=\"authority\"}");
+    assert!(authority > expires);
+    let table = String::from_utf8(regions.try_run(&["status", "--cluster", "demo"]).stdout).unwrap();
+    assert!(
+        table.lines().any(|line| line.starts_with("east") && line.contains("9 days        3649 days")),
+        "{table}"
+    );
 }
 
 #[test]

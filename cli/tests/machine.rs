@@ -33,6 +33,13 @@ fn start(folder: &Path, files: u32) -> Region {
     Region(command.stdout(Stdio::piped()).stderr(log).spawn().unwrap())
 }
 
+/// The line that a region prints once it serves; nothing if it ends before.
+fn ready(region: &mut Region) -> String {
+    let mut line = String::new();
+    BufReader::new(region.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    line
+}
+
 #[test]
 fn a_region_that_may_open_too_few_files_is_refused_by_name_or_warned() {
     let folder = tempfile::tempdir().unwrap();
@@ -45,14 +52,13 @@ fn a_region_that_may_open_too_few_files_is_refused_by_name_or_warned() {
 
     // 32 a store and 32 beside are the least.
     let mut refused = start(folder.path(), 95);
+    assert_eq!(ready(&mut refused), "", "it is not served");
     assert_eq!(refused.0.wait().unwrap().code(), Some(1));
     assert!(log().contains("(machine_descriptors)") && log().contains("LimitNOFILE=17664"), "{}", log());
     assert!(!folder.path().join("data/global").exists(), "no store was opened");
 
     let mut warned = start(folder.path(), 1_024);
-    let mut ready = String::new();
-    BufReader::new(warned.0.stdout.take().unwrap()).read_line(&mut ready).unwrap();
-    assert!(ready.contains("\"east\""), "{}", log());
+    assert!(ready(&mut warned).contains("\"east\""), "{}", log());
     let lines = log().lines().filter(|line| line.contains("machine_descriptors")).count();
     assert!(lines == 1 && log().contains("the process may open 1024 files"), "{}", log());
     let status = run("status --cluster demo --json");

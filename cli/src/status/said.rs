@@ -2,8 +2,8 @@
 //!
 //! What must always hold: regions of other releases are understood: what a later one adds is passed over, what an earlier one does not say has a default.
 
-use super::closed::{Closed, ClosedStatus};
 use super::clocks::Offsets;
+use super::closed::{Closed, ClosedStatus};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
