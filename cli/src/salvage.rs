@@ -11,10 +11,10 @@ use crate::failure::Failure;
 use crate::operate::Region;
 use crate::token;
 use clap::Args;
-use crdt::{Cut, Dot, Operation, PartitionId};
+use crdt::{Cut, Dot, PartitionId};
 use region::meta;
 use region::read_toml::hex;
-use region::salvage;
+use region::salvage::{self, Chained};
 use region::verify::verify;
 use region_rocks::stopped::StoppedStore;
 use replication::log::Position;
@@ -129,11 +129,11 @@ impl Salvage {
             // By conversation, what was left so far: who wrote behind it had seen it.
             let (mut at, mut left) = (Position(0), LeftSoFar::new());
             loop {
-                let (operations, end) = salvage::part(&store.store, partition, at).map_err(unreadable)?;
-                if operations.is_empty() {
+                let (commits, end) = salvage::part(&store.store, partition, at).map_err(unreadable)?;
+                if commits.is_empty() {
                     break;
                 }
-                let act = written(&found.replica.to_string(), partition, &operations, &left);
+                let act = written(&found.replica.to_string(), partition, &commits, &left);
                 let path = format!("/v1/salvage?placement={}", store.name);
                 let answer = region.post_json(&path, &act)?;
                 let answer: Outcome = serde_json::from_str(&answer)
@@ -147,7 +147,7 @@ impl Salvage {
                 }
                 outcome.add(answer);
                 let before = given;
-                given += operations.len() as u64;
+                given += commits.iter().map(|chained| chained.commit.operations.len() as u64).sum::<u64>();
                 if before / TOLD_EVERY != given / TOLD_EVERY {
                     self.disk.say(&format!("{}: {given} of {} operations", store.name, verified.operations));
                 }
@@ -158,15 +158,21 @@ impl Salvage {
     }
 }
 
-fn written(of: &str, partition: PartitionId, operations: &[Operation], left: &LeftSoFar) -> Value {
-    let operations = operations.iter().map(|operation| {
-        let payload = operation.payload.as_ref().map(|payload| hex(payload));
-        json!({ "dot": operation.dot.to_string(), "envelope": hex(&operation.envelope), "payload": payload })
+fn written(of: &str, partition: PartitionId, commits: &[Chained], left: &LeftSoFar) -> Value {
+    let commits = commits.iter().map(|Chained { before, commit }| {
+        let operations = commit.operations.iter().map(|operation| {
+            let payload = operation.payload.as_ref().map(|payload| hex(payload));
+            json!({ "envelope": hex(&operation.envelope), "payload": payload })
+        });
+        json!({
+            "origin": commit.origin.to_string(), "first": commit.first.0, "before": hex(&before.0),
+            "signature": hex(&commit.signature), "operations": operations.collect::<Vec<_>>(),
+        })
     });
     let dots = |cut: &Cut| cut.iter().map(|dot| dot.to_string()).collect::<Vec<_>>();
     let left: BTreeMap<&String, Vec<String>> = left.iter().map(|(of, cut)| (of, dots(cut))).collect();
     json!({
-        "of": of, "partition": partition.to_string(), "operations": operations.collect::<Vec<_>>(), "left": left,
+        "of": of, "partition": partition.to_string(), "commits": commits.collect::<Vec<_>>(), "left": left,
     })
 }
 

@@ -88,10 +88,12 @@ pub const SETTLED_A_STEP_MAX: usize = 64;
 /// Edits that are looked at in one step whose words are still to be taken back; the others follow in the next steps, at once. Each is a document read and written, of up to some MiB.
 pub const MENDED_A_STEP_MAX: usize = 4;
 
-/// Operations of an old store's log that an operator brings back in one step: some MiB at the most, and as long as a commit of as many.
-pub const SALVAGED_A_STEP_MAX: usize = 256;
-/// Bytes of these at which no more are taken into the same step.
+/// Operations of an old store's log, which an operator brings back, at which no further commit goes into the same step.
+pub const SALVAGED_A_STEP_TARGET: usize = 256;
+/// Bytes of these at which no further commit does.
 pub const SALVAGED_BYTES_TARGET: usize = 1 << 20;
+/// Operations that one step brings back at the most: those, and one commit of the longest.
+pub const SALVAGED_A_STEP_MAX: usize = SALVAGED_A_STEP_TARGET + replication::limits::COMMIT_OPERATIONS_MAX;
 
 /// Milliseconds for which a region waits for each that holds more rights of a group to give some to one that has few, before it does so itself:
 /// richer ones may be cut off. Long enough that a region which is there has given, and has been heard of.

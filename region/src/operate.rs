@@ -23,6 +23,7 @@ use crdt::{
     Bucket, DirectoryEntry, Dot, Flag, Flags, HomeEpoch, NotSet, PartitionId, RegionId, ReplicaId, UserId,
 };
 use rand_core::RngCore;
+use replication::commit::CommitRefused;
 
 /// What an operator wants of a placement's shard in this region.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,6 +120,9 @@ pub enum NotOperated {
         /// What is wrong with it.
         reason: MalformedOperation,
     },
+    /// A commit that is not its origin's.
+    #[error("{0}: nothing is brought back that its replica has not signed")]
+    NotSigned(#[from] CommitRefused),
     /// More than a step takes.
     #[error(
         "{operations} operations are too many for one step: send at most {SALVAGED_A_STEP_MAX} at a time"
@@ -157,6 +161,7 @@ impl NotOperated {
             Self::EpochNotEverywhere(_) => "epoch_not_everywhere",
             Self::OtherPartition(_) => "other_partition",
             Self::MalformedOriginal { .. } => "malformed_operation",
+            Self::NotSigned(_) => "not_signed",
             Self::TooManyAtOnce { .. } => "too_many_at_once",
             Self::Busy { .. } => "busy",
         }

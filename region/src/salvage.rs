@@ -10,7 +10,8 @@
 //! - What is here under any dot is not issued again. What an active replica issued comes from that.
 //! - Who is in a group is asked again, as the author would now, and so is the beginning of a conversation; rights are never given twice.
 //! - Whoever wrote behind what is left on the disk had seen it: what is issued again says so, so nobody is shown it unmarked without its causes (promise 4).
-//! - Everything of an input is read before anything is done, so what is malformed changes nothing.
+//! - Nothing is believed that its origin has not signed: whoever gives a log can bring back what was acknowledged, and invent nothing.
+//! - Everything of an input is verified and read before anything is done, so what is malformed changes nothing.
 //!
 //! Bounded: [`SALVAGED_A_STEP_MAX`] operations an act, which is one step; the operator's program sends the next when one is answered.
 
@@ -22,22 +23,23 @@ use crate::create_conversation;
 use crate::export;
 use crate::issue_operation::{self, Author};
 use crate::keys::Key;
-use crate::limits::{SALVAGED_A_STEP_MAX, SALVAGED_BYTES_TARGET};
+use crate::limits::{SALVAGED_A_STEP_MAX, SALVAGED_A_STEP_TARGET, SALVAGED_BYTES_TARGET};
 use crate::operate::{Failure, NotOperated};
 use crate::partition;
 use crate::pending::Pending;
-use crate::record::{IdentityRecord, LogRecord};
+use crate::record::{self, IdentityRecord};
 use crate::store::{StoreError, View};
 use bytes::Bytes;
 use crdt::amendments::AmendmentContent;
 use crdt::operation::{Body, Envelope};
 use crdt::roster::{Action, Change};
 use crdt::{
-    ConversationId, Cut, DirectoryEntry, Dot, Identity, Kind, Operation, PartitionId, PlacementId, ReplicaId,
-    UserId,
+    ChainHead, ConversationId, Cut, DirectoryEntry, Dot, Identity, Kind, Operation, PartitionId, PlacementId,
+    ReplicaId, Sequence, UserId,
 };
 use rand_core::RngCore;
-use replication::log::Position;
+use replication::commit::{Commit, CommitRefused, OperationBytes};
+use replication::log::{LoggedCommit, Position};
 use std::collections::BTreeMap;
 
 /// Part of an old store's log.
@@ -48,9 +50,35 @@ pub struct Salvage {
     /// Of which partition the log is.
     pub partition: PartitionId,
     /// What stands there, in the log's order; what came before was given before.
-    pub operations: Vec<Operation>,
+    pub commits: Vec<Chained>,
     /// What of that was left on the disk, by conversation: who wrote afterwards had seen it.
     pub left: BTreeMap<ConversationId, Cut>,
+}
+
+/// A commit, and where its origin's chain stood before it. That need not be believed: the signature is over the head that follows from it and from every envelope, so no other ones can be put there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chained {
+    /// The head before.
+    pub before: ChainHead,
+    /// As it stands in the log.
+    pub commit: Commit,
+}
+
+impl Chained {
+    /// As an operator gives it: from that operation of its origin on, each with its envelope and payload.
+    #[must_use]
+    pub fn new(
+        before: ChainHead,
+        (partition, first): (PartitionId, Dot),
+        operations: Vec<(Bytes, Option<Bytes>)>,
+        signature: [u8; 64],
+    ) -> Self {
+        let of = |(envelope, payload)| OperationBytes { envelope, payload };
+        let operations = operations.into_iter().map(of).collect();
+        let commit =
+            Commit { partition, origin: first.replica, first: first.sequence, operations, signature };
+        Self { before, commit }
+    }
 }
 
 /// What became of it.
@@ -148,17 +176,36 @@ pub fn part(
     view: &dyn View,
     partition: PartitionId,
     after: Position,
-) -> Result<(Vec<Operation>, Position), StoreError> {
-    let end = partition::reach(view, partition.bucket)?.log_end;
-    let (mut operations, mut bytes, mut at) = (Vec::new(), 0, after);
-    while at < end && operations.len() < SALVAGED_A_STEP_MAX && bytes < SALVAGED_BYTES_TARGET {
-        at = Position(at.0 + 1);
-        let LogRecord { dot, envelope, payload, .. } =
-            partition::entry(view, partition.bucket, at, "the reach of its partition")?;
-        bytes += envelope.len() + payload.as_ref().map_or(0, Bytes::len);
-        operations.push(Operation { dot, envelope, payload });
+) -> Result<(Vec<Chained>, Position), StoreError> {
+    let (mut commits, mut operations, mut bytes, mut at) = (Vec::new(), 0, 0, after);
+    while operations < SALVAGED_A_STEP_TARGET && bytes < SALVAGED_BYTES_TARGET {
+        let Some(logged) = partition::commit_at(view, partition, Position(at.0 + 1))? else { break };
+        let LoggedCommit { last, commit, .. } = logged;
+        operations += commit.operations.len();
+        let of = |operation: &OperationBytes| {
+            operation.envelope.len() + operation.payload.as_ref().map_or(0, Bytes::len)
+        };
+        bytes += commit.operations.iter().map(of).sum::<usize>();
+        commits.push(Chained { before: head_before(view, &commit)?, commit });
+        at = last;
     }
-    Ok((operations, at))
+    Ok((commits, at))
+}
+
+/// Where the chain of a commit's origin stood before it.
+fn head_before(view: &dyn View, commit: &Commit) -> Result<ChainHead, StoreError> {
+    let (partition, origin) = (commit.partition, commit.origin);
+    let previous = commit.first.0.saturating_sub(1);
+    if previous == 0 {
+        return Ok(ChainHead::genesis(partition, origin));
+    }
+    let dot = Dot { replica: origin, sequence: Sequence(previous) };
+    let bucket = partition.bucket;
+    let damaged = |what| record::damaged(&Key::Dot(bucket, dot).encode(), what);
+    let position = partition::position_of(view, bucket, dot)?
+        .ok_or_else(|| damaged("a commit follows it, and it is not there"))?;
+    let entry = partition::entry(view, bucket, position, "a dot")?;
+    entry.end.map(|end| end.head).ok_or_else(|| damaged("a commit follows it, and it ends none"))
 }
 
 /// What becomes of one operation.
@@ -185,13 +232,14 @@ pub(crate) fn salvage(
     entropy: &mut dyn RngCore,
     act: Salvage,
 ) -> Result<Salvaged, Failure> {
-    let Salvage { of, partition, operations, mut left } = act;
+    let Salvage { of, partition, commits, mut left } = act;
     let placement = &pending.config.placement;
     if partition.placement != placement.id {
         return Err(NotOperated::OtherPartition(partition).into());
     }
-    if operations.len() > SALVAGED_A_STEP_MAX {
-        return Err(NotOperated::TooManyAtOnce { operations: operations.len() }.into());
+    let operations = commits.iter().map(|chained| chained.commit.operations.len()).sum();
+    if operations > SALVAGED_A_STEP_MAX {
+        return Err(NotOperated::TooManyAtOnce { operations }.into());
     }
     if placement.active.contains_key(&of) || !placement.closed.contains_key(&of) {
         return Err(NotOperated::NotClosed(of).into());
@@ -202,10 +250,12 @@ pub(crate) fn salvage(
         crate::sometimes::SALVAGE_TOO_EARLY.reach();
         return Err(NotOperated::EpochNotEverywhere(pending.config.placement.epoch.0).into());
     }
-    let read: Result<Vec<Original>, NotOperated> =
-        operations.into_iter().map(|operation| read(partition, operation)).collect();
+    let mut read = Vec::new();
+    for chained in commits {
+        read.extend(verified(pending, partition, chained)?);
+    }
     let mut salvaged = Salvaged::default();
-    for original in read? {
+    for original in read {
         let (dot, identity) = (original.dot, original.envelope.identity());
         let conversation = original.envelope.conversation;
         pending.was_in_time = true;
@@ -236,6 +286,29 @@ pub(crate) fn salvage(
         }
     }
     Ok(salvaged)
+}
+
+/// The operations of a commit, if it is one that its origin has signed.
+fn verified(
+    pending: &Pending<'_>,
+    partition: PartitionId,
+    Chained { before, commit }: Chained,
+) -> Result<Vec<Original>, NotOperated> {
+    if commit.partition != partition {
+        return Err(NotOperated::OtherPartition(commit.partition));
+    }
+    let origin = commit.origin;
+    let key = pending.config.placement.key_of(origin);
+    let key = key.ok_or(CommitRefused::UnknownOrigin { partition, origin })?;
+    let had = Sequence(commit.first.0.saturating_sub(1));
+    commit.verify(had, before, (&*pending.config.signatures, key))?;
+    let dots: Vec<Dot> = commit.dots().collect();
+    let operations = dots.into_iter().zip(commit.operations);
+    operations
+        .map(|(dot, OperationBytes { envelope, payload })| {
+            read(partition, Operation { dot, envelope, payload })
+        })
+        .collect()
 }
 
 fn read(partition: PartitionId, operation: Operation) -> Result<Original, NotOperated> {

@@ -5,13 +5,13 @@
 use crate::following_epochs::actives;
 use crate::rig::{WORLD, World, create, group, message, post, replica, user};
 use bytes::Bytes;
-use crdt::{Cut, Identity, Operation, PartitionId, ReplicaId};
+use crdt::{Cut, Identity, PartitionId, ReplicaId};
 use documents::Edit;
 use region::command::{Command, DocumentWish, Done, MembersWish, Wish};
 use region::item::Content;
 use region::operate::{Act, NotOperated, Operated};
 use region::read::{self, PageFrom};
-use region::salvage::{Salvage, Salvaged, WhyLeft};
+use region::salvage::{Chained, Salvage, Salvaged, WhyLeft};
 use region::shard::{Effect, Input, Ticket};
 use region::store::MemoryStore;
 use region::{export, verify};
@@ -54,16 +54,16 @@ fn exchange(world: &mut World) {
 }
 
 /// Everything that a store's log holds, in its order.
-fn log_of(disk: &MemoryStore) -> Vec<(PartitionId, Vec<Operation>)> {
+fn log_of(disk: &MemoryStore) -> Vec<(PartitionId, Vec<Chained>)> {
     let mut all = Vec::new();
     for partition in region::salvage::partitions(disk, WORLD).unwrap() {
         let mut at = Position(0);
         loop {
-            let (operations, end) = region::salvage::part(disk, partition, at).unwrap();
-            if operations.is_empty() {
+            let (commits, end) = region::salvage::part(disk, partition, at).unwrap();
+            if commits.is_empty() {
                 break;
             }
-            all.push((partition, operations));
+            all.push((partition, commits));
             at = end;
         }
     }
@@ -86,9 +86,9 @@ fn ask(world: &mut World, at: usize, act: Salvage) -> Result<Salvaged, NotOperat
 /// Gives all of that disk to a region.
 fn salvage(world: &mut World, at: usize, disk: &MemoryStore) -> Salvaged {
     let mut all = Salvaged::default();
-    for (partition, operations) in log_of(disk) {
+    for (partition, commits) in log_of(disk) {
         all.add(
-            ask(world, at, Salvage { of: replica(0), partition, operations, left: BTreeMap::new() }).unwrap(),
+            ask(world, at, Salvage { of: replica(0), partition, commits, left: BTreeMap::new() }).unwrap(),
         );
     }
     all
@@ -180,6 +180,48 @@ fn what_two_regions_bring_back_at_once_is_one_message() {
     assert_eq!(salvage(&mut world, 1, &disk).stable, 4);
 }
 
+/// History 7: what is brought back of a replica's own alone arrives without its cause, which that had from another one whose disk is gone.
+#[test]
+fn what_the_lost_one_had_of_another_lost_one_comes_back_before_what_was_said_to_it() {
+    let mut world = world();
+    world.ask(0, X, post(group(1), 10, "a question")).unwrap();
+    world.carry(0, 2);
+    world.ask(2, O, post(group(1), 11, "its answer")).unwrap();
+    let disk = world.regions[2].store.clone();
+    let alone = world.next_epoch(1, &actives(&[1]));
+    world.tell_epoch(1, &alone);
+    world.now = world.now.plus_ms(1_100);
+    world.step(1, vec![Input::Tick]);
+    for (partition, commits) in log_of(&disk) {
+        ask(&mut world, 1, Salvage { of: replica(2), partition, commits, left: BTreeMap::new() }).unwrap();
+    }
+    let given = read::changes(&world.regions[1].store, group(1), user(O), &read::Standing::default(), 9);
+    let said = given.unwrap().unwrap().items.into_iter().map(|(_, item)| item.message);
+    let said: Vec<_> = said.filter(|said| [message(10), message(11)].contains(said)).collect();
+    assert_eq!(said, [message(10), message(11)]);
+}
+
+/// History 8: the region that brought it back is closed before anybody has heard of it. The disk was kept, so another one brings it back; and what both issued is one message.
+#[test]
+fn a_disk_is_given_to_another_region_when_the_first_is_lost_with_what_it_brought_back() {
+    let mut world = world();
+    world.ask(0, X, post(group(1), 10, "alone")).unwrap();
+    let disk = lose_the_first(&mut world);
+    assert_eq!(salvage(&mut world, 1, &disk).brought_back, 1);
+    let second = world.regions[1].store.clone();
+    let alone = world.next_epoch(2, &actives(&[2]));
+    world.tell_epoch(2, &alone);
+    world.now = world.now.plus_ms(1_100);
+    world.step(2, vec![Input::Tick]);
+    assert_eq!(salvage(&mut world, 2, &disk).brought_back, 1);
+    for (partition, commits) in log_of(&second) {
+        let act = Salvage { of: replica(1), partition, commits, left: BTreeMap::new() };
+        assert_eq!(ask(&mut world, 2, act).unwrap().brought_back, 0);
+    }
+    let again = salvage(&mut world, 2, &disk);
+    assert_eq!((again.had, again.stable), (3, 3));
+}
+
 #[test]
 fn who_is_in_a_group_is_asked_again_and_what_is_not_allowed_any_more_is_named() {
     let mut world = world();
@@ -241,15 +283,11 @@ fn what_was_written_behind_what_stays_on_the_disk_says_that_more_was_seen() {
         }
     };
     let mut left = BTreeMap::new();
-    for (partition, operations) in log_of(&disk) {
+    for (partition, commits) in log_of(&disk) {
         // One by one: what was left before is given along.
-        for operation in operations {
-            let act = Salvage {
-                of: replica(0),
-                partition,
-                operations: vec![operation],
-                left: std::mem::take(&mut left),
-            };
+        for commit in commits {
+            let act =
+                Salvage { of: replica(0), partition, commits: vec![commit], left: std::mem::take(&mut left) };
             let given = act.left.clone();
             let salvaged = ask(&mut world, 1, act).unwrap();
             left = given;
@@ -268,11 +306,11 @@ fn an_act_that_cannot_be_done_is_refused_by_name_and_changes_nothing() {
     world.ask(0, X, post(group(1), 10, "alone")).unwrap();
     let disk = world.regions[0].store.clone();
     let log = log_of(&disk);
-    let (partition, operations) = log.iter().find(|(of, _)| *of == group(1).partition()).unwrap().clone();
-    let act = |of: ReplicaId, operations: &[Operation]| Salvage {
+    let (partition, commits) = log.iter().find(|(of, _)| *of == group(1).partition()).unwrap().clone();
+    let act = |of: ReplicaId, commits: &[Chained]| Salvage {
         of,
         partition,
-        operations: operations.to_vec(),
+        commits: commits.to_vec(),
         left: BTreeMap::new(),
     };
     let refused = |world: &mut World, act: Salvage| {
@@ -282,23 +320,32 @@ fn an_act_that_cannot_be_done_is_refused_by_name_and_changes_nothing() {
         assert_eq!(held(world), before, "{code}: nothing changed");
         code
     };
-    assert_eq!(refused(&mut world, act(replica(0), &operations)), "not_closed");
+    assert_eq!(refused(&mut world, act(replica(0), &commits)), "not_closed");
     let without = world.next_epoch(1, &actives(&[1, 2]));
     world.tell_epoch(1, &without);
-    assert_eq!(refused(&mut world, act(replica(0), &operations)), "epoch_not_everywhere");
+    assert_eq!(refused(&mut world, act(replica(0), &commits)), "epoch_not_everywhere");
     world.tell_epoch(2, &without);
     exchange(&mut world);
-    let mut torn = operations.clone();
-    torn.last_mut().unwrap().envelope.truncate(9);
-    assert_eq!(refused(&mut world, act(replica(0), &torn)), "malformed_operation");
-    let mut other = operations.clone();
-    other.last_mut().unwrap().payload = operations[0].payload.clone();
+    // What its origin did not sign: another author, another head, another place in the chain.
+    let mut forged = commits.clone();
+    let last = forged.last_mut().unwrap();
+    last.commit.operations[0].envelope = commits[0].commit.operations[0].envelope.clone();
+    assert_eq!(refused(&mut world, act(replica(0), &forged)), "not_signed");
+    let mut forged = commits.clone();
+    forged.last_mut().unwrap().before = commits[0].before;
+    assert_eq!(refused(&mut world, act(replica(0), &forged)), "not_signed");
+    let mut forged = commits.clone();
+    forged.last_mut().unwrap().commit.first.0 += 1;
+    assert_eq!(refused(&mut world, act(replica(0), &forged)), "not_signed");
+    let mut other = commits.clone();
+    let payload = commits[0].commit.operations[0].payload.clone();
+    other.last_mut().unwrap().commit.operations[0].payload = payload;
     assert_eq!(refused(&mut world, act(replica(0), &other)), "malformed_operation");
-    let many = vec![operations[0].clone(); region::limits::SALVAGED_A_STEP_MAX + 1];
+    let many = vec![commits[0].clone(); region::limits::SALVAGED_A_STEP_MAX + 1];
     assert_eq!(refused(&mut world, act(replica(0), &many)), "too_many_at_once");
-    let elsewhere = Salvage { partition: group(2).partition(), ..act(replica(0), &operations) };
+    let elsewhere = Salvage { partition: group(2).partition(), ..act(replica(0), &commits) };
     assert_eq!(refused(&mut world, elsewhere), "other_partition");
-    assert_eq!(ask(&mut world, 1, act(replica(0), &operations)).unwrap().brought_back, 1);
+    assert_eq!(ask(&mut world, 1, act(replica(0), &commits)).unwrap().brought_back, 1);
 }
 
 #[test]

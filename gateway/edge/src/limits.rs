@@ -30,7 +30,7 @@ pub const READS_MAX: usize = 8;
 pub const EXPORT_LINES_WAITING_MAX: usize = 256;
 /// Bytes of an operator's act. Its fields are ids and names.
 pub const ACT_BYTES_MAX: usize = 1_024;
-/// Bytes of what an operator gives of an old store's log at a time: what goes into a step and one message more, in hexadecimal digits, with names around it.
-pub const SALVAGE_BYTES_MAX: usize = 4 << 20;
+/// Bytes of what an operator gives of an old store's log at a time: what goes into a step and one commit of the longest, in hexadecimal digits, with names around it.
+pub const SALVAGE_BYTES_MAX: usize = 6 << 20;
 /// How long a stopping gateway waits for its devices to leave: the spread of their sending away, and their goodbyes.
 pub const DRAIN_MAX: Duration = Duration::from_millis(gateway::limits::DRAIN_SPREAD_MS + 4_000);

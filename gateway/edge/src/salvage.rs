@@ -1,7 +1,7 @@
 //! What an operator gives of the disk of a closed replica, to be brought back: a part of a log at a time (`region/src/salvage.rs`, decision 0031).
 //!
-//! `POST /v1/salvage?placement=NAME`, `{"of":"r…","partition":"p…","operations":[{"dot":"r…:7","envelope":"HEX","payload":"HEX"}],"left":{"c…":["r…:5"]}}`; the payload is null where it was cut; `left` names what
-//! was left of earlier parts. The answer counts what became
+//! `POST /v1/salvage?placement=NAME`, `{"of":"r…","partition":"p…","commits":[{"origin":"r…","first":7,"before":"HEX","signature":"HEX","operations":[{"envelope":"HEX","payload":"HEX"}]}],"left":{"c…":["r…:5"]}}`:
+//! `before` is the chain's head before the commit, a payload is null where it was cut, `left` names what was left of earlier parts. The answer counts what became
 //! of it: `{"had":…,"stable":…,"to_come":…,"rights":…,"brought_back":…,"asked_again":…,"left":[{"dot":…,"sender":…,"message":…,"code":…,"why":…}]}`.
 //!
 //! What must always hold: only operators are answered, once all of it is durable; that something was brought back is logged, the text in it is not.
@@ -11,10 +11,10 @@ use crate::operate::{ok, refusal, refused};
 use axum::body::Bytes;
 use axum::http::StatusCode;
 use axum::response::Response;
-use crdt::{Cut, Operation, PlacementId};
+use crdt::{ChainHead, Cut, Dot, PartitionId, PlacementId, Sequence};
 use region::operate::{Act, Operated};
-use region::read_toml::all_bytes_of_hex;
-use region::salvage::{Salvage, Salvaged};
+use region::read_toml::{all_bytes_of_hex, bytes_of_hex};
+use region::salvage::{Chained, Salvage, Salvaged};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 struct Given {
     of: String,
     partition: String,
-    operations: Vec<GivenOperation>,
+    commits: Vec<GivenCommit>,
     /// By conversation, the dots that were left of earlier parts.
     #[serde(default)]
     left: BTreeMap<String, Vec<String>>,
@@ -32,8 +32,17 @@ struct Given {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct GivenCommit {
+    origin: String,
+    first: u64,
+    before: String,
+    signature: String,
+    operations: Vec<GivenOperation>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct GivenOperation {
-    dot: String,
     envelope: String,
     payload: Option<String>,
 }
@@ -71,7 +80,8 @@ pub(crate) async fn bring_back(shared: &Shared, placement: PlacementId, body: &B
 
 impl Given {
     fn read(self) -> Result<Salvage, String> {
-        let operations = self.operations.iter().map(GivenOperation::read);
+        let partition = self.partition.parse().map_err(|error| format!("`partition` is none: {error}"))?;
+        let commits = self.commits.iter().map(|commit| commit.read(partition));
         let left = self.left.iter().map(|(conversation, dots)| {
             let conversation =
                 conversation.parse().map_err(|error| format!("`{conversation}` is none: {error}"))?;
@@ -81,25 +91,35 @@ impl Given {
         });
         Ok(Salvage {
             of: self.of.parse().map_err(|error| format!("`of` is no replica: {error}"))?,
-            partition: self.partition.parse().map_err(|error| format!("`partition` is none: {error}"))?,
-            operations: operations.collect::<Result<_, _>>()?,
+            partition,
+            commits: commits.collect::<Result<_, _>>()?,
             left: left.collect::<Result<_, String>>()?,
         })
     }
 }
 
+impl GivenCommit {
+    fn read(&self, partition: PartitionId) -> Result<Chained, String> {
+        let Self { origin, first, before, signature, operations } = self;
+        let wrong = |what: &str| format!("a commit of {origin} has no {what} in hexadecimal digits");
+        let operations =
+            operations.iter().map(|operation| operation.read().ok_or_else(|| wrong("operation")));
+        let replica = origin.parse().map_err(|error| format!("`{origin}` is no replica: {error}"))?;
+        let first = Dot { replica, sequence: Sequence(*first) };
+        let before = ChainHead(bytes_of_hex(before).ok_or_else(|| wrong("head before it"))?);
+        let signature = bytes_of_hex(signature).ok_or_else(|| wrong("signature"))?;
+        Ok(Chained::new(before, (partition, first), operations.collect::<Result<_, _>>()?, signature))
+    }
+}
+
 impl GivenOperation {
-    fn read(&self) -> Result<Operation, String> {
-        let bytes = |hex: &str| {
-            all_bytes_of_hex(hex)
-                .map(Bytes::from)
-                .ok_or_else(|| format!("{}: no hexadecimal digits", self.dot))
+    /// The envelope and the payload.
+    fn read(&self) -> Option<(Bytes, Option<Bytes>)> {
+        let payload = match &self.payload {
+            Some(payload) => Some(all_bytes_of_hex(payload)?.into()),
+            None => None,
         };
-        Ok(Operation {
-            dot: self.dot.parse().map_err(|error| format!("`{}` is no dot: {error}", self.dot))?,
-            envelope: bytes(&self.envelope)?,
-            payload: self.payload.as_deref().map(bytes).transpose()?,
-        })
+        Some((all_bytes_of_hex(&self.envelope)?.into(), payload))
     }
 }
 

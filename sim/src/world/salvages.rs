@@ -11,11 +11,12 @@ use crate::world::World;
 use crate::world::lies::Standing;
 use crate::world::queue::{Event, Life};
 use crdt::operation::Envelope;
-use crdt::{ConversationId, Identity, Kind, Operation, PlacementId, RegionId, ReplicaId};
+use crdt::{ConversationId, Identity, Kind, PlacementId, RegionId, ReplicaId};
 use region::export;
 use region::operate::{Act, NotOperated, Operated};
 use region::salvage::{self, Salvage, Salvaged, WhyLeft};
 use region::store::{MemoryStore, StoreError, View};
+use replication::commit::OperationBytes;
 use replication::log::Position;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -185,11 +186,11 @@ fn parts_of(
     for partition in salvage::partitions(store, placement)? {
         let mut at = Position(0);
         loop {
-            let (operations, end) = salvage::part(store, partition, at)?;
-            if operations.is_empty() {
+            let (commits, end) = salvage::part(store, partition, at)?;
+            if commits.is_empty() {
                 break;
             }
-            parts.push_back(Salvage { of, partition, operations, left: BTreeMap::new() });
+            parts.push_back(Salvage { of, partition, commits, left: BTreeMap::new() });
             at = end;
         }
     }
@@ -216,18 +217,19 @@ fn missing(
 fn carried(
     view: &dyn View,
     placement: PlacementId,
-    counts: impl Fn(&Operation) -> bool,
+    counts: impl Fn(&OperationBytes) -> bool,
 ) -> Result<BTreeSet<(ConversationId, Identity)>, StoreError> {
     let mut carried = BTreeSet::new();
     for partition in salvage::partitions(view, placement)? {
         let mut at = Position(0);
         loop {
-            let (operations, end) = salvage::part(view, partition, at)?;
-            if operations.is_empty() {
+            let (commits, end) = salvage::part(view, partition, at)?;
+            if commits.is_empty() {
                 break;
             }
             at = end;
-            for operation in operations.into_iter().filter(&counts) {
+            let operations = commits.into_iter().flat_map(|chained| chained.commit.operations);
+            for operation in operations.filter(&counts) {
                 let envelope = Envelope::decode(&operation.envelope).ok();
                 let says = |kind: Kind| kind == Kind::Post || kind.amends();
                 let envelope = envelope.filter(|envelope| says(envelope.kind));
