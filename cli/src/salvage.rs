@@ -92,6 +92,10 @@ impl Salvage {
         let token = token::for_operator(&folder, 1)?;
         let region = Region::new(folder, into, token, TIMEOUT);
         let stopped = self.disk.open_found()?;
+        let is_there = |name: &&String| stopped.stores.iter().any(|store| store.name == **name);
+        if let Some(name) = self.placement.iter().find(|name| !is_there(name)) {
+            return Err(Failure::Refused(format!("placement {name}: that folder holds no store of it")));
+        }
         let (mut shown, mut text, mut not_done) = (Vec::new(), String::new(), 0);
         let is_meant = |name: &String| self.placement.is_empty() || self.placement.contains(name);
         for store in stopped.stores.iter().filter(|store| is_meant(&store.name)) {
@@ -122,7 +126,9 @@ impl Salvage {
             )));
         }
         let found = meta::read(&store.store).map_err(|why| Failure::Refused(why.to_string()))?;
-        let Some(found) = found else { return Ok(Outcome::default()) };
+        let found = found.ok_or_else(|| {
+            Failure::Refused(format!("placement {}: that folder holds no region's store", store.name))
+        })?;
         let (mut outcome, mut given) = (Outcome::default(), 0);
         self.disk.begin("giving", store);
         for partition in salvage::partitions(&store.store, store.placement).map_err(unreadable)? {
@@ -195,9 +201,10 @@ impl Outcome {
         self.left.extend(left);
     }
 
-    /// Whether every region has all that can be brought back.
+    /// Whether every region has all that can be brought back, and nothing is left that may be done later: then nobody needs the disk.
     fn is_everywhere(&self) -> bool {
-        self.had == self.stable && self.to_come + self.brought_back + self.asked_again == 0
+        let is_had = self.had == self.stable && self.to_come + self.brought_back + self.asked_again == 0;
+        is_had && !self.left.iter().any(Left::may_be_done_later)
     }
 
     fn told(&self, placement: &str) -> String {
@@ -223,9 +230,42 @@ impl Outcome {
         }
         text += if self.is_everywhere() {
             "  all of it is everywhere: the disk may go\n"
+        } else if left.iter().any(Left::may_be_done_later) {
+            "  keep the disk: some of it was not done, for the reasons above, and may be done when those are gone\n"
         } else {
             "  keep the disk, and run this again in a minute: it says when all of it is everywhere\n"
         };
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Left, Outcome};
+
+    fn with(had: u64, stable: u64, codes: &[&str]) -> Outcome {
+        let text = || "x".to_owned();
+        let left = |code: &&str| Left {
+            dot: text(),
+            conversation: text(),
+            sender: text(),
+            message: text(),
+            code: (*code).to_owned(),
+            why: text(),
+        };
+        Outcome { had, stable, left: codes.iter().map(left).collect(), ..Outcome::default() }
+    }
+
+    /// Whoever reads that throws the disk away.
+    #[test]
+    fn a_disk_may_go_only_when_nothing_on_it_can_still_be_brought_back() {
+        let may_go = |outcome: Outcome| outcome.told("global").contains("the disk may go");
+        assert!(may_go(with(7, 7, &[])));
+        assert!(may_go(with(7, 7, &["deleted", "user_erased", "document_change"])), "nothing helps these");
+        assert!(!may_go(with(7, 6, &[])), "not all of it is stable");
+        assert!(!may_go(with(7, 7, &["feature_off"])), "an operator turns it on, and it is done");
+        assert!(!may_go(with(7, 7, &["deleted", "not_known_everywhere"])), "an upgrade ends, and it is done");
+        assert!(!may_go(Outcome { to_come: 1, ..with(7, 7, &[]) }), "another region has it alone");
+        assert!(!may_go(Outcome { brought_back: 1, ..with(7, 7, &[]) }), "it is in one region alone");
     }
 }
