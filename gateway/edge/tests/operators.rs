@@ -107,6 +107,18 @@ async fn operators_set_homes_and_features_and_are_refused_by_code() {
         assert!(gateway_protocol::codes::entry(code).is_some(), "{code}");
     }
     assert_eq!(act("x".repeat(2_000)).await.0, 413);
+    let salvage = "POST /v1/salvage?placement=global";
+    assert_eq!(request(admin, salvage, Some(device.as_str()), "{}").await.0, 401);
+    let nothing = |of: &str| format!(r#"{{"of":"{of}","partition":"p1/7","commits":[]}}"#);
+    for (status, code, given) in [
+        (400, "malformed_act", "{}".to_owned()),
+        (400, "malformed_act", nothing("somebody")),
+        (409, "not_closed", nothing("r9.0000000000000009")),
+    ] {
+        let (told, text) = request(admin, salvage, token, &given).await;
+        assert!(told == status && text.contains(code), "{given}: {text}");
+        assert!(gateway_protocol::codes::entry(code).is_some(), "{code}");
+    }
 
     let mut anna = town.device(ann, Subprotocol::Proto).await;
     anna.create(group(7), &[user(2)]).await;

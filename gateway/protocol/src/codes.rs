@@ -365,6 +365,32 @@ pub const CODES: &[Code] = &[
         "the region says something of too many features that its version does not know",
         "upgrade it, and clear some",
     ),
+    code(
+        "not_closed",
+        "no epoch has closed the replica whose disk is to be brought back",
+        "close it first, or restore the disk under the next incarnation",
+    ),
+    code(
+        "epoch_not_everywhere",
+        "not every active region is known to stand in the epoch that closed the replica",
+        "try again once all are connected",
+    ),
+    code(
+        "other_partition",
+        "operations are of another placement or partition than is said",
+        "give each store to its own placement",
+    ),
+    code(
+        "not_signed",
+        "a commit is not one that its replica has signed",
+        "give the old store's log as it is",
+    ),
+    code(
+        "malformed_operation",
+        "bytes of an old store are no operation",
+        "look at that store with `archipelago admin verify`",
+    ),
+    code("too_many_at_once", "more operations than one step takes", "send fewer at a time"),
 ];
 
 /// The entry of that code.
