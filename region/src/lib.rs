@@ -37,6 +37,7 @@ pub mod forms;
 mod hide_message;
 mod issue_operation;
 pub mod item;
+pub mod join;
 mod join_registers;
 mod key_bytes;
 mod keys;

@@ -19,6 +19,7 @@ mod following_epochs;
 mod heirs;
 mod hidden;
 mod histories;
+mod joined;
 mod journey;
 mod lags;
 mod log_reads;

@@ -21,30 +21,30 @@ use replication::epoch::EpochStatement;
 use std::collections::{BTreeMap, BTreeSet};
 
 const O: u64 = 1;
-const LIMIT: usize = 12;
+pub(crate) const LIMIT: usize = 12;
 
 /// Whose store the first region is to find.
-fn expected(replica: ReplicaId) -> Expected {
+pub(crate) fn expected(replica: ReplicaId) -> Expected {
     let (region_name, placement_name) = ("first".to_owned(), "world".to_owned());
     Expected { replica, region_name, placement: WORLD, placement_name }
 }
 
 /// The first region in another incarnation.
-fn next_life(number: u64) -> ReplicaId {
+pub(crate) fn next_life(number: u64) -> ReplicaId {
     ReplicaId { incarnation: Incarnation(0xf00 + number), ..replica(0) }
 }
 
 /// A world, the epochs that its operators have signed, and what has been issued in it.
-struct Told {
-    world: World,
-    epochs: Vec<EpochStatement>,
-    issued: BTreeSet<Dot>,
+pub(crate) struct Told {
+    pub(crate) world: World,
+    pub(crate) epochs: Vec<EpochStatement>,
+    pub(crate) issued: BTreeSet<Dot>,
     posts: u128,
 }
 
 impl Told {
     /// Three regions with a group of few places that O began with another in the first one, which then added a third. All know all.
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut world = World::new(3);
         let active = actives(&[0, 1, 2]).into_iter().map(|(replica, key)| (replica, key.verifying_key()));
         let first = first_statement(active.collect());
@@ -64,14 +64,14 @@ impl Told {
         told
     }
 
-    fn add(&mut self, at: usize, member: u64) -> Result<Done, Refusal> {
+    pub(crate) fn add(&mut self, at: usize, member: u64) -> Result<Done, Refusal> {
         self.posts += 1;
         let (command, wish) = (message(self.posts), MembersWish::Add(user(member)));
         self.world.ask(at, O, Command::ChangeMembers { conversation: group(1), command, wish })
     }
 
     /// Something is said there, under a dot that was never given before.
-    fn say(&mut self, at: usize) {
+    pub(crate) fn say(&mut self, at: usize) {
         self.posts += 1;
         let done = self.world.ask(at, O, post(group(1), self.posts, "something")).unwrap();
         let Done::Operation { dot, .. } = done else { panic!("a post is an operation") };
@@ -83,14 +83,14 @@ impl Told {
     }
 
     /// The next epoch, with these active; whoever runs hears of it.
-    fn epoch(&mut self, active: &[(ReplicaId, ed25519_dalek::SigningKey)], told: &[usize]) {
+    pub(crate) fn epoch(&mut self, active: &[(ReplicaId, ed25519_dalek::SigningKey)], told: &[usize]) {
         let statement = self.world.next_epoch(1, active);
         told.iter().for_each(|at| _ = self.world.tell_epoch(*at, &statement));
         self.epochs.push(statement);
     }
 
     /// The first region's disk is lost, and an epoch admits its next life in its place.
-    fn close_and_admit(&mut self, life: u64) {
+    pub(crate) fn close_and_admit(&mut self, life: u64) {
         let mut active = actives(&[1, 2]);
         active.push((next_life(life), key(0)));
         self.epoch(&active, &[1, 2]);
@@ -114,20 +114,25 @@ impl Told {
         copy.commit(&batch).unwrap();
         copy.commit(&follow_epochs::to_keep(&copy, &self.epochs).unwrap()).unwrap();
         assert_eq!(meta::check(&copy, &expected(next_life(life))).unwrap().as_ref(), Some(&meta));
+        self.begin_with(copy, life);
+        Ok(meta)
+    }
+
+    /// The first region is started on a store, as that life, and meets the others.
+    pub(crate) fn begin_with(&mut self, store: MemoryStore, life: u64) {
         let placement = self.world.regions[1].config.placement.clone();
         let region = &mut self.world.regions[0];
         (region.config.replica, region.config.placement) = (next_life(life), placement);
-        region.store = copy;
+        region.store = store;
         region.shard = Shard::open(region.config.clone(), &region.store).unwrap();
         for (from, to) in self.world.pairs() {
             let peer = self.world.regions[from].config.replica;
             self.world.step(to, vec![Input::PeerStarted { peer, start: start(1), kinds: kinds() }]);
         }
-        Ok(meta)
     }
 
     /// All is exchanged. Then all three hold the same, and with the members the rights are the limit.
-    fn settle(&mut self) -> usize {
+    pub(crate) fn settle(&mut self) -> usize {
         for _ in 0..4 {
             self.world.calm();
         }
@@ -160,7 +165,7 @@ impl Told {
         closed(&region.store, &region.config.placement).unwrap()[&replica(0)].missing
     }
 
-    fn is_behind(&self) -> bool {
+    pub(crate) fn is_behind(&self) -> bool {
         self.world.regions[0].shard.is_behind()
     }
 }

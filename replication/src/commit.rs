@@ -243,6 +243,16 @@ impl Commit {
     }
 }
 
+/// Whether an origin has signed its chain up to there: since heads are chained, the signature of the last commit speaks for all before it.
+pub fn is_signed(
+    partition: PartitionId,
+    last: Dot,
+    (head, signature): (ChainHead, &[u8; 64]),
+    (signatures, key): (&dyn Signatures, &VerifyingKey),
+) -> bool {
+    signatures.verify(key, &statement(partition, last.replica, last.sequence, head), signature)
+}
+
 /// What a commit's signature covers.
 fn statement(partition: PartitionId, origin: ReplicaId, last: Sequence, head: ChainHead) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(80);

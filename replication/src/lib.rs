@@ -41,6 +41,7 @@ mod send_frame;
 mod sent;
 mod shared;
 pub mod signature;
+pub mod snapshot;
 pub mod sometimes;
 pub mod stability;
 mod stop_partition;

@@ -43,6 +43,12 @@ pub const HELD_RUNS_MAX: usize = 64;
 /// Partitions named in one Resume frame: about 20 KiB.
 pub const RESUME_PARTITIONS_MAX: usize = 1_024;
 
+/// Files of a snapshot: a store's files have 64 MiB each, so these are two terabytes. Of a store with more none is offered.
+pub const SNAPSHOT_FILES_MAX: usize = 32_768;
+
+/// Bytes of a file's name in a snapshot; the storage engine's have a dozen. A longer one is refused as malformed.
+pub const SNAPSHOT_NAME_BYTES_MAX: usize = 48;
+
 /// Bytes of one register's key.
 pub const REGISTER_KEY_BYTES_MAX: usize = 256;
 

@@ -1,7 +1,7 @@
 //! Why a bridge is closed: numbers on the wire, text in `Display` alone.
 //!
 //! What must always hold: a code keeps its meaning for ever and is never reused; a closed bridge has applied nothing of what it was closed for;
-//! whatever a peer sends ends in one of these, never in a panic. Codes below 20 are refusals of a Hello, from 20 on the peer broke the
+//! whatever a peer sends ends in one of these, never in a panic. Codes below 20 are refusals of a Hello or of a snapshot, from 20 on the peer broke the
 //! protocol, from 40 on the two histories do not fit. Every text ends with the way out, and `docs/errors.md` lists the codes.
 
 use crate::commit::CommitRefused;
@@ -117,6 +117,42 @@ pub enum Reason {
         /// Whose store.
         replica: ReplicaId,
     },
+    /// Who asks for a snapshot is not active here.
+    #[error(
+        "placement {placement}: this region stands in epoch {epoch}, which does not count {replica} as active: admit it first, and ask again once this region has heard of it"
+    )]
+    NotAdmitted {
+        /// Which.
+        placement: PlacementId,
+        /// Who asks.
+        replica: ReplicaId,
+        /// Where this region stands.
+        epoch: u64,
+    },
+    /// This region lacks itself what others hold.
+    #[error("placement {}: this region has not caught up itself: ask another one, or later", .0)]
+    Behind(PlacementId),
+    /// Somebody else takes a snapshot.
+    #[error("placement {}: another region takes a snapshot here: ask another one, or later", .0)]
+    SnapshotBusy(PlacementId),
+    /// The asker could not read the store.
+    #[error("the store has format {found}, and the asker reads up to {known}: upgrade the region that joins")]
+    NewerFormat {
+        /// The store's.
+        found: u64,
+        /// The newest that the asker knows.
+        known: u64,
+    },
+    /// The disk refused.
+    #[error(
+        "placement {placement}: no snapshot could be made ({reason}): ask another region, and look at this one's disk"
+    )]
+    NoSnapshot {
+        /// Which.
+        placement: PlacementId,
+        /// What went wrong.
+        reason: String,
+    },
     /// Not a frame, or a field out of range.
     #[error("malformed frame ({}): {}", .0, BROKEN)]
     Malformed(&'static str),
@@ -222,7 +258,7 @@ pub enum Reason {
 }
 
 /// Codes with their names, for peers' codes. The names are stable.
-const NAMES: [(u32, &str); 25] = [
+const NAMES: [(u32, &str); 30] = [
     (CODE_STOPPING, "stopping"),
     (1, "wrong_cluster"),
     (2, "unknown_region"),
@@ -235,6 +271,11 @@ const NAMES: [(u32, &str); 25] = [
     (CODE_OTHER_STORE, "other_store"),
     (10, "epoch_refused"),
     (CODE_EPOCH_CHANGED, "epoch_changed"),
+    (CODE_NOT_ADMITTED, "not_admitted"),
+    (CODE_BEHIND, "behind"),
+    (CODE_SNAPSHOT_BUSY, "snapshot_busy"),
+    (15, "newer_format"),
+    (16, "no_snapshot"),
     (20, "malformed"),
     (21, "oversized"),
     (22, "unknown_frame"),
@@ -259,6 +300,12 @@ pub const CODE_OTHER_STORE: u32 = 9;
 
 /// See [`Reason::EpochChanged`].
 pub const CODE_EPOCH_CHANGED: u32 = 11;
+/// See [`Reason::NotAdmitted`].
+pub const CODE_NOT_ADMITTED: u32 = 12;
+/// See [`Reason::Behind`].
+pub const CODE_BEHIND: u32 = 13;
+/// See [`Reason::SnapshotBusy`].
+pub const CODE_SNAPSHOT_BUSY: u32 = 14;
 
 impl Reason {
     /// The number on the wire.
@@ -276,6 +323,11 @@ impl Reason {
             Self::OtherStore { .. } => CODE_OTHER_STORE,
             Self::Epoch(_) => 10,
             Self::EpochChanged => CODE_EPOCH_CHANGED,
+            Self::NotAdmitted { .. } => CODE_NOT_ADMITTED,
+            Self::Behind(_) => CODE_BEHIND,
+            Self::SnapshotBusy(_) => CODE_SNAPSHOT_BUSY,
+            Self::NewerFormat { .. } => 15,
+            Self::NoSnapshot { .. } => 16,
             Self::Malformed(_) => 20,
             Self::Oversized { .. } => 21,
             Self::Unknown => 22,
