@@ -18,6 +18,7 @@ scenarios!(
     /// Those that are explored: each plays in about a second.
     NAMES, TEXTS:
     "a-disk-stands-still",
+    "a-region-begins-with-a-snapshot",
     "a-region-joins",
     "alone",
     "another-release",

@@ -140,6 +140,8 @@ pub struct Machines {
     pub copied_every_s: Option<Amount>,
     /// Seconds after which a disk that was lost is found, and what it alone held is brought back once its replica is closed. Never if that is not said.
     pub salvaged_after_s: Option<Amount>,
+    /// Seconds that it takes at most to carry a snapshot of another region's store to one that was admitted, which begins with it. It begins empty if that is not said.
+    pub snapshot_takes_s: Option<Amount>,
 }
 
 /// How long what drives the cores takes.
@@ -384,6 +386,7 @@ impl Default for Machines {
             replaced_after_s: None,
             copied_every_s: None,
             salvaged_after_s: None,
+            snapshot_takes_s: None,
         }
     }
 }

@@ -91,6 +91,7 @@ pub fn draw(scenario: &Scenario, seed: u64) -> Script {
         replaced_after_us: None,
         copied_every_us: None,
         salvaged_after_us: None,
+        snapshot_takes_us: None,
         dark: Vec::new(),
         checks: scenario.checks.clone(),
         eu_regions: u16::try_from(scenario.topology.eu.len()).unwrap_or(u16::MAX),
@@ -107,6 +108,7 @@ pub fn draw(scenario: &Scenario, seed: u64) -> Script {
     script.replaced_after_us = replaced_after_us(&mut lot, scenario);
     script.copied_every_us = copied_every_us(&mut lot, scenario);
     script.salvaged_after_us = salvaged_after_us(&mut lot, scenario);
+    script.snapshot_takes_us = snapshot_takes_us(&mut lot, scenario);
     script.dark = dark(&mut lot, scenario, &script.regions);
     script.ways = ways(&mut lot, scenario, &script.regions);
     script.devices = draw_people::devices(&mut lot, scenario, &script);
@@ -154,6 +156,13 @@ fn salvaged_after_us(lot: &mut Lot, scenario: &Scenario) -> Option<u64> {
     let after = scenario.machines.salvaged_after_s.as_ref()?;
     let never = lot.swarm && lot.dice("salvaged").one_in(2);
     (!never).then(|| lot.amount("salvaged_after_s", after) * 1_000_000)
+}
+
+/// How long snapshots take, if whoever is admitted begins with one: where swarms are drawn, in every other seed nobody does.
+fn snapshot_takes_us(lot: &mut Lot, scenario: &Scenario) -> Option<u64> {
+    let takes = scenario.machines.snapshot_takes_s.as_ref()?;
+    let never = lot.swarm && lot.dice("snapshots").one_in(2);
+    (!never).then(|| lot.amount("snapshot_takes_s", takes) * 1_000_000)
 }
 
 /// Regions that come back last. At least two others are left, which see each other: where not every two do, there are none.

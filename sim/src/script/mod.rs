@@ -46,6 +46,9 @@ pub struct Script {
     /// How long after it was lost a disk is found and salvaged, in microseconds; none if none is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub salvaged_after_us: Option<u64>,
+    /// How long it takes at most to carry a snapshot to a region that was admitted and begins with it, in microseconds; none if whoever is admitted begins empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot_takes_us: Option<u64>,
     /// Regions that are cut off until the others have become whole without them.
     #[serde(default)]
     pub dark: Vec<u16>,

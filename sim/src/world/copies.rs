@@ -17,7 +17,7 @@ use region::shard::Effect;
 use region::store::MemoryStore;
 use replication::StoreId;
 use replication::log::LogView as _;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The copies, and what is needed to tell the checkers of one that is restored.
 #[derive(Debug, Default)]
@@ -41,6 +41,26 @@ impl Copies {
     /// Copies of a world in which some may be made.
     pub(crate) fn kept() -> Self {
         Self { are_kept: true, ..Self::default() }
+    }
+
+    /// From now on it is kept what becomes durable, though no copies are made.
+    pub(crate) const fn keep_what_is_durable(&mut self) {
+        self.are_kept = true;
+    }
+
+    /// What has become durable in a store, batch by batch.
+    pub(crate) fn durable_in(&self, region: RegionId, placement: PlacementId) -> &[Vec<Effect>] {
+        self.durable.get(&(region, placement)).map_or(&[], Vec::as_slice)
+    }
+
+    /// A region begins with a store in which that became durable.
+    pub(crate) fn begins_with(
+        &mut self,
+        region: RegionId,
+        placement: PlacementId,
+        durable: Vec<Vec<Effect>>,
+    ) {
+        self.durable.insert((region, placement), durable);
     }
 
     /// A batch is durable.
@@ -89,11 +109,15 @@ impl World {
         self.trace.tell(self.now, || format!("{id} is copied"));
     }
 
-    /// A region that operators have admitted in another incarnation is given what copies there are of its stores, before it is started.
-    pub(crate) fn restore_copies(&mut self, id: RegionId) {
+    /// A region that operators have admitted in another incarnation is given what copies there are of its stores, before it is started. Of which placements there is none.
+    pub(crate) fn restore_copies(&mut self, id: RegionId) -> BTreeSet<PlacementId> {
+        let mut without = BTreeSet::new();
         for placement in self.layout.placements_of(id) {
             let durable = self.copies.durable.remove(&(id, placement)).unwrap_or_default();
-            let Some(copied) = self.copies.of.get(&(id, placement)) else { continue };
+            let Some(copied) = self.copies.of.get(&(id, placement)) else {
+                without.insert(placement);
+                continue;
+            };
             let (store, batches) = (copied.store.clone(), copied.batches);
             match self.restored(id, placement, store) {
                 Ok(disk) => {
@@ -104,15 +128,17 @@ impl World {
                     if let Some(region) = self.regions.get_mut(&id) {
                         region.disks.insert(placement, disk);
                     }
-                    self.copies.durable.insert((id, placement), durable);
+                    self.copies.begins_with(id, placement, durable);
                 }
                 Err(why) => {
+                    without.insert(placement);
                     self.trace.tell(self.now, || format!("{id} begins empty in {placement}: {why}"));
                     self.oracle.marks.copies_refused += 1;
                     self.copies.of.remove(&(id, placement));
                 }
             }
         }
+        without
     }
 
     /// The copy as the store of the incarnation that was admitted.

@@ -171,8 +171,10 @@ impl World {
             region.standing = Standing::Honest;
         }
         self.oracle.is_admitted(&self.layout.placements_of(id), id);
-        self.restore_copies(id);
-        self.supervised(id);
+        let without = self.restore_copies(id);
+        if !self.begins_with_snapshots(id, without) {
+            self.supervised(id);
+        }
         self.operators_tell(id);
         // One that was the only one of a placement could not be closed there, nor replaced.
         for lost in self.lost().collect::<Vec<_>>() {

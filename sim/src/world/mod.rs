@@ -41,6 +41,7 @@ mod service;
 mod sessions;
 mod shards;
 mod signatures;
+mod snapshots;
 mod storm;
 mod strangers;
 mod trace;
@@ -79,6 +80,7 @@ use regions::Region;
 use releases::Releases;
 use replication::signature::Signatures;
 use salvages::Salvages;
+use snapshots::Snapshots;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use strangers::Strangers;
@@ -119,6 +121,8 @@ pub struct World {
     salvages: Salvages,
     /// What operators have copied of its regions' disks.
     copies: Copies,
+    /// Who waits for snapshots to begin with.
+    snapshots: Snapshots,
     /// Letters in a shard's mailbox above which commands are refused as busy.
     mailbox_max: usize,
     /// Changes that wait for a session before it misses some.
@@ -147,6 +151,9 @@ impl World {
         }
         if let Some(every_us) = script.copied_every_us {
             world.copy_every(every_us, script.length_us);
+        }
+        if let Some(us) = script.snapshot_takes_us {
+            world.take_snapshots_within(us);
         }
         world.service = match script.pace {
             Pace::Irregular => ServiceTimes::EXPLORING,
@@ -200,6 +207,7 @@ impl World {
             replaced_after_us: None,
             salvages: Salvages::default(),
             copies: Copies::default(),
+            snapshots: Snapshots::default(),
             mailbox_max: 1_024,
             changes_max: 1_024,
             layout,
@@ -363,6 +371,7 @@ impl World {
             Event::OperatorsCopy => self.operators_copy(),
             Event::OperatorsSalvage => self.operators_salvage(),
             Event::OperatorsReplace(region) => self.operators_replace(region),
+            Event::OperatorsJoin(region) => self.operators_join(region),
             Event::ProcessRuns(life) => self.process_runs(life),
         }
     }

@@ -176,6 +176,7 @@ impl World {
             | Event::OperatorsCopy
             | Event::OperatorsSalvage
             | Event::OperatorsReplace(_)
+            | Event::OperatorsJoin(_)
             | Event::ProcessRuns(_) => None,
         }
     }

@@ -91,6 +91,8 @@ pub(crate) enum Event {
     OperatorsSalvage,
     /// Operators give a lost region new disks.
     OperatorsReplace(RegionId),
+    /// Operators ask for snapshots for a region that was admitted, and start it.
+    OperatorsJoin(RegionId),
     /// Operators tell of the epochs that are about that region, until they are followed.
     OperatorsTell(RegionId),
     /// A process that was held up takes the next of what waited for it.

@@ -131,6 +131,8 @@ pub struct Marks {
     pub caught_up: u64,
     /// Copies with which a region began another incarnation.
     pub restored: u64,
+    /// Snapshots of another region's store with which a region began.
+    pub joined: u64,
     /// Copies that were not taken, since they hold more of a closed replica than anybody counted with.
     pub copies_refused: u64,
     /// Disks of closed replicas that were salvaged.
@@ -291,6 +293,7 @@ impl Marks {
         self.epochs += other.epochs;
         self.caught_up += other.caught_up;
         self.restored += other.restored;
+        self.joined += other.joined;
         self.copies_refused += other.copies_refused;
         self.salvaged += other.salvaged;
         self.brought_back += other.brought_back;
