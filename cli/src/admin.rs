@@ -9,6 +9,7 @@ use crate::certificates;
 use crate::cluster_folder::ClusterFolder;
 use crate::epoch::Epoch;
 use crate::failure::Failure;
+use crate::join::Join;
 use crate::operate;
 use crate::residency;
 use crate::restore::Restore;
@@ -33,6 +34,7 @@ Examples:
   archipelago admin features --cluster demo --region us-east --placement global --set posts=off
   archipelago admin verify --cluster demo --region ap-south --data data/ap-south
   archipelago admin restore --cluster demo --region ap-south --data data/ap-south
+  archipelago admin join --cluster demo --region ap-south --data data/ap-south
   archipelago admin residency --cluster demo --region ap-south --data data/ap-south
   archipelago admin renew-certificates --cluster demo
   archipelago admin backup --cluster demo --region ap-south --data data/ap-south
@@ -78,6 +80,8 @@ enum Verb {
     Repair(at_rest::Repair),
     /// Make copies of a region's stores the stores of its next incarnation, which an epoch has admitted
     Restore(Restore),
+    /// Begin the stores of a region that was admitted with snapshots of other regions' stores
+    Join(Join),
     /// Bring back what only the disk of a closed region holds, by way of a region that runs
     Salvage(Salvage),
     /// Count what lies on a stopped region's disk and whom it is about, and name what must not lie there
@@ -130,6 +134,7 @@ impl Admin {
             Verb::Verify(verify) => return verify.run(),
             Verb::Repair(repair) => return repair.run(),
             Verb::Restore(restore) => return restore.run(),
+            Verb::Join(join) => return join.run(),
             Verb::Salvage(salvage) => return salvage.run(),
             Verb::Residency(residency) => return residency.run(),
             Verb::ResidencyReport(report) => return report.run(),

@@ -19,6 +19,7 @@ mod demo;
 mod epoch;
 mod failure;
 mod init;
+mod join;
 mod operate;
 mod random;
 mod replay;

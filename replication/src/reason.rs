@@ -133,8 +133,8 @@ pub enum Reason {
     #[error("placement {}: this region has not caught up itself: ask another one, or later", .0)]
     Behind(PlacementId),
     /// Somebody else takes a snapshot.
-    #[error("placement {}: another region takes a snapshot here: ask another one, or later", .0)]
-    SnapshotBusy(PlacementId),
+    #[error("other regions take snapshots here: ask another one, or later")]
+    SnapshotBusy,
     /// The asker could not read the store.
     #[error("the store has format {found}, and the asker reads up to {known}: upgrade the region that joins")]
     NewerFormat {
@@ -325,7 +325,7 @@ impl Reason {
             Self::EpochChanged => CODE_EPOCH_CHANGED,
             Self::NotAdmitted { .. } => CODE_NOT_ADMITTED,
             Self::Behind(_) => CODE_BEHIND,
-            Self::SnapshotBusy(_) => CODE_SNAPSHOT_BUSY,
+            Self::SnapshotBusy => CODE_SNAPSHOT_BUSY,
             Self::NewerFormat { .. } => 15,
             Self::NoSnapshot { .. } => 16,
             Self::Malformed(_) => 20,

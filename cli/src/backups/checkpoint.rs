@@ -10,7 +10,7 @@ use crate::operate;
 use crate::token;
 use backup::manifest::About;
 use region::cluster::{ClusterPlacement, ClusterRegion};
-use region_rocks::checkpoints::{self, FolderIdentity};
+use region_rocks::checkpoints::{self, FolderIdentity, Purpose};
 use region_rocks::lock::{BackupLock, LockRefused};
 use region_rocks::stopped::{Stopped, StoppedRefused};
 use serde::Deserialize;
@@ -58,7 +58,9 @@ impl Checkpoints {
         let lock = BackupLock::acquire(data).map_err(|refused| {
             let said = refused.to_string();
             match refused {
-                LockRefused::BackedUp { .. } | LockRefused::Held { .. } => Failure::Refused(said),
+                LockRefused::BackedUp { .. } | LockRefused::Held { .. } | LockRefused::Joins { .. } => {
+                    Failure::Refused(said)
+                }
                 LockRefused::Failed { .. } => Failure::Stopped(said),
             }
         })?;
@@ -74,7 +76,7 @@ impl Checkpoints {
         placement: &ClusterPlacement,
         taken_at_ms: i64,
     ) -> Result<Made<'_>, Failure> {
-        let folder = checkpoints::folder(&self.data, &placement.name);
+        let folder = checkpoints::folder(&self.data, Purpose::Backup, &placement.name);
         let about = About { incarnation: 0, format: 0, taken_at_ms };
         // From here on it is removed, also if making it fails halfway.
         let mut made = Made { of: self, folder, about, took_us: 0 };
@@ -125,7 +127,7 @@ fn of_stopped(
     let store = stopped.stores.iter().find(|store| store.placement == placement.id);
     // The caller asks for the placements of the region alone.
     let store = store.ok_or_else(|| Failure::Stopped(format!("there is no store of {}", placement.name)))?;
-    let made = checkpoints::make(data, &placement.name, &store.store.reader());
+    let made = checkpoints::make(data, Purpose::Backup, &placement.name, &store.store.reader());
     let made = made.map_err(crate::at_rest::unreadable)?;
     Ok((made.incarnation, made.format, u64::try_from(made.took.as_micros()).unwrap_or(u64::MAX)))
 }

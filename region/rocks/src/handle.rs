@@ -6,7 +6,7 @@
 //! - Reads see only durable state.
 
 use crate::bridges::BridgeHub;
-use crate::checkpoints::{self, Checkpoint};
+use crate::checkpoints::{self, Checkpoint, Purpose};
 use crate::clock::RegionClock;
 use crate::counters::ShardCounters;
 use crate::machine;
@@ -25,7 +25,7 @@ use region::shard::{Effect, Input};
 use region::store::StoreError;
 use replication::epoch::{EpochRefused, EpochStatement};
 use replication::placement::{Epoch, Placements};
-use replication_quic::{BridgeCounters, Certificates};
+use replication_quic::{BridgeCounters, Certificates, SnapshotCounters};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, TryLockError};
@@ -58,13 +58,14 @@ pub(crate) struct Shared {
     /// What it may come to need of its machine.
     pub(crate) needs: Needs,
     /// Held while a checkpoint is made.
-    pub(crate) checkpoint: Mutex<()>,
+    pub(crate) checkpoint: Arc<Mutex<()>>,
     pub(crate) clock: Arc<RegionClock>,
     pub(crate) placements: BTreeMap<PlacementId, PlacementHandle>,
     /// Knows the epochs in which the shards stand.
     pub(crate) hub: BridgeHub,
     pub(crate) devices: DeviceSink,
     pub(crate) bridge_counters: BTreeMap<RegionId, Arc<BridgeCounters>>,
+    pub(crate) snapshot_counters: Arc<SnapshotCounters>,
     pub(crate) open_bridges: watch::Receiver<BTreeSet<RegionId>>,
     pub(crate) behind: Behind,
     pub(crate) certificates: Arc<Certificates>,
@@ -77,6 +78,10 @@ pub(crate) struct Behind(watch::Sender<BTreeSet<PlacementId>>);
 impl Behind {
     pub(crate) fn of(placements: impl IntoIterator<Item = PlacementId>) -> Self {
         Self(watch::Sender::new(placements.into_iter().collect()))
+    }
+
+    pub(crate) fn is_behind(&self, placement: PlacementId) -> bool {
+        self.0.borrow().contains(&placement)
     }
 
     pub(crate) fn caught_up(&self, placement: PlacementId) {
@@ -236,7 +241,7 @@ impl RegionHandle {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return None,
         };
-        let made = checkpoints::make(&self.shared.data, name, reader);
+        let made = checkpoints::make(&self.shared.data, Purpose::Backup, name, reader);
         drop(one_at_a_time);
         Some(made)
     }
@@ -263,6 +268,12 @@ impl RegionHandle {
     #[must_use]
     pub fn bridge_counters(&self) -> &BTreeMap<RegionId, Arc<BridgeCounters>> {
         &self.shared.bridge_counters
+    }
+
+    /// What was given to regions that join.
+    #[must_use]
+    pub fn snapshot_counters(&self) -> &SnapshotCounters {
+        &self.shared.snapshot_counters
     }
 
     /// The peers whose bridges are open now.

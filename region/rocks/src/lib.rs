@@ -23,6 +23,7 @@ pub mod node;
 mod port;
 mod scrub_thread;
 mod shard_thread;
+mod snapshots;
 pub mod stopped;
 pub mod store;
 mod torn_tail;

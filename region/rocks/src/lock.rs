@@ -1,4 +1,4 @@
-//! One process a data folder: `DATA/lock`, held by flock as long as the process lives. And one that makes backups of it: `DATA/backup.lock`.
+//! One process a data folder: `DATA/lock`, held by flock as long as the process lives. One that makes backups of it: `DATA/backup.lock`. And one that begins stores in it: `DATA/join.lock`.
 //!
 //! What must always hold: a lock dies with its process, however it dies, so there is never a stale lock to delete by hand.
 //! The file holds the process id of its holder, for the message alone.
@@ -16,6 +16,12 @@ pub struct DataLock {
 /// Holds the right to make backups of a data folder until it is dropped.
 #[derive(Debug)]
 pub struct BackupLock {
+    _held: File,
+}
+
+/// Holds the right to begin stores in a data folder with snapshots until it is dropped.
+#[derive(Debug)]
+pub struct JoinLock {
     _held: File,
 }
 
@@ -39,6 +45,17 @@ pub enum LockRefused {
         .folder.display()
     )]
     BackedUp {
+        /// The folder.
+        folder: PathBuf,
+        /// The other's process id, as it wrote it.
+        holder: String,
+    },
+    /// Another process begins stores in it.
+    #[error(
+        "process {holder} takes snapshots into data folder {}: wait until it has ended",
+        .folder.display()
+    )]
+    Joins {
         /// The folder.
         folder: PathBuf,
         /// The other's process id, as it wrote it.
@@ -79,6 +96,20 @@ impl BackupLock {
         match take(&folder.join("backup.lock")).map_err(failed)? {
             Taken::Ours(held) => Ok(Self { _held: held }),
             Taken::Others(holder) => Err(LockRefused::BackedUp { folder: folder.to_path_buf(), holder }),
+        }
+    }
+}
+
+impl JoinLock {
+    /// Takes the right to begin stores in a data folder, which must exist. Its region may run, on other stores.
+    ///
+    /// # Errors
+    /// [`LockRefused`] when another process does so or the system refuses.
+    pub fn acquire(folder: &Path) -> Result<Self, LockRefused> {
+        let failed = |reason| LockRefused::Failed { folder: folder.to_path_buf(), reason };
+        match take(&folder.join("join.lock")).map_err(failed)? {
+            Taken::Ours(held) => Ok(Self { _held: held }),
+            Taken::Others(holder) => Err(LockRefused::Joins { folder: folder.to_path_buf(), holder }),
         }
     }
 }

@@ -26,8 +26,12 @@ struct Family {
 #[must_use]
 pub fn text(region: &RegionHandle) -> String {
     let mut text = String::new();
-    for family in
-        shards(region).into_iter().chain(bridges(region)).chain([clock(region)]).chain(certificates(region))
+    for family in shards(region)
+        .into_iter()
+        .chain(bridges(region))
+        .chain(snapshots(region))
+        .chain([clock(region)])
+        .chain(certificates(region))
     {
         let Family { name, help, kind, samples } = family;
         let (kind, suffix) = match kind {
@@ -41,6 +45,23 @@ pub fn text(region: &RegionHandle) -> String {
         }
     }
     text
+}
+
+fn snapshots(region: &RegionHandle) -> Vec<Family> {
+    let counters = region.snapshot_counters();
+    let counter = |name, help, counted: &AtomicU64| {
+        let samples = vec![(String::new(), value(counted))];
+        Family { name, help, kind: Type::Counter, samples }
+    };
+    vec![
+        counter("snapshots_given", "Snapshots that regions that join have taken whole", &counters.given),
+        counter("snapshots_refused", "Callers for snapshots that were refused", &counters.refused),
+        counter(
+            "snapshot_bytes",
+            "Bytes of files of snapshots that were handed to connections",
+            &counters.bytes,
+        ),
+    ]
 }
 
 fn value(counter: &AtomicU64) -> i64 {

@@ -23,6 +23,7 @@ use crate::mailbox::{Inbox, Letter, WeakMailbox, mailbox};
 use crate::port::Port;
 use crate::scrub_thread::Scrubber;
 use crate::shard_thread::ShardThread;
+use crate::snapshots::Snapshots;
 use crate::store::RocksStore;
 use crdt::{Now, PlacementId, RegionId, ReplicaId};
 use ed25519_dalek::SigningKey;
@@ -228,12 +229,21 @@ impl RegionNode {
             placements.insert(id, handle);
             waiting.push((placement, inbox, to_shard, counters));
         }
+        let checkpoint: Arc<Mutex<()>> = Arc::default();
         let port = Arc::new(Port {
             region: config.region,
             clock: Arc::clone(&clock),
             placements: for_bridges,
             hub: hub.clone(),
             ending: config.ending.clone(),
+            snapshots: Snapshots {
+                cluster: Arc::clone(&config.cluster),
+                region: config.region,
+                data: config.data.clone(),
+                hub: hub.clone(),
+                behind: behind.clone(),
+                checkpoint: Arc::clone(&checkpoint),
+            },
         });
         let (ending, runtime) = (config.ending.clone(), Handle::current());
         let (region, cluster) = (config.region, Arc::clone(&config.cluster));
@@ -245,12 +255,13 @@ impl RegionNode {
             cluster,
             data,
             needs,
-            checkpoint: Mutex::default(),
+            checkpoint,
             clock: Arc::clone(&clock),
             placements,
             hub: hub.clone(),
             devices: devices.clone(),
             bridge_counters: bridges.counters().clone(),
+            snapshot_counters: Arc::clone(bridges.snapshots()),
             open_bridges: bridges.open(),
             behind: behind.clone(),
             certificates,

@@ -7,6 +7,7 @@ use crate::bridges::BridgeHub;
 use crate::clock::RegionClock;
 use crate::ending::Ending;
 use crate::mailbox::{Letter, Mailbox, Taken};
+use crate::snapshots::Snapshots;
 use crate::store::Reader;
 use crdt::{Now, PlacementId, RegionId};
 use region::log_view::StoreLog;
@@ -14,7 +15,9 @@ use region::shard::Input;
 use region::store::View;
 use replication::Delivery;
 use replication::log::LogView;
-use replication_quic::RegionPort;
+use replication::reason::Reason;
+use replication::snapshot::Asked;
+use replication_quic::{GivenSnapshot, RegionPort};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -26,6 +29,7 @@ pub(crate) struct Port {
     pub(crate) placements: BTreeMap<PlacementId, (Reader, Mailbox)>,
     pub(crate) hub: BridgeHub,
     pub(crate) ending: Ending,
+    pub(crate) snapshots: Snapshots,
 }
 
 impl RegionPort for Port {
@@ -56,6 +60,16 @@ impl RegionPort for Port {
         };
         let taken = bytes.zip(self.hub.notices(from)).map(|(bytes, notices)| Taken { notices, bytes });
         mailbox.deliver(Letter::Replicated { input, taken }).await;
+    }
+
+    async fn snapshot(&self, from: RegionId, asked: Asked) -> Result<GivenSnapshot, Reason> {
+        let proof = self.snapshots.judge(from, &asked)?;
+        let placement = proof.placement();
+        let failed = |reason: String| Reason::NoSnapshot { placement, reason };
+        let held = self.placements.get(&placement).ok_or_else(|| failed("there is no store".to_owned()))?;
+        let (snapshots, reader) = (self.snapshots.clone(), held.0.clone());
+        let made = move || snapshots.make(proof, asked.format_max, &reader);
+        tokio::task::spawn_blocking(made).await.unwrap_or_else(|error| Err(failed(error.to_string())))
     }
 
     fn stop(&self, why: &str) {

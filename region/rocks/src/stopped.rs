@@ -115,6 +115,15 @@ impl Stopped {
     }
 }
 
+/// Opens the store that a snapshot holds, whosever it is: `region::join` judges it.
+///
+/// # Errors
+/// [`StoppedRefused::Store`].
+pub fn open_snapshot(folder: &Path, placement: &ClusterPlacement) -> Result<RocksStore, StoppedRefused> {
+    let failed = |error| StoppedRefused::Store { placement: placement.name.clone(), error };
+    RocksStore::open(folder, &SharedMemory::new()).map_err(failed)
+}
+
 impl StoppedStore {
     /// Opens one store alone, in a folder that nobody else knows: one that was fetched from a backup.
     ///

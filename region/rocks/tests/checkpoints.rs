@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crdt::{Incarnation, PlacementId, RegionId, ReplicaId};
 use region::meta::{self, Expected};
 use region::store::{Batch, Direction, Store as _, View};
-use region_rocks::checkpoints;
+use region_rocks::checkpoints::{self, Purpose};
 use region_rocks::engine::SharedMemory;
 use region_rocks::store::RocksStore;
 use replication::StoreId;
@@ -84,10 +84,10 @@ fn a_checkpoint_made_while_a_shard_writes_is_the_store_at_one_moment() {
                 std::thread::yield_now();
             }
             let acknowledged = written.load(Ordering::SeqCst);
-            let made = checkpoints::make(data.path(), "global", &reader).unwrap();
+            let made = checkpoints::make(data.path(), Purpose::Backup, "global", &reader).unwrap();
             took.push(made.took);
             assert_eq!((made.incarnation, made.format), (0xabc, meta::FORMAT));
-            let checkpoint = checkpoints::folder(data.path(), "global");
+            let checkpoint = checkpoints::folder(data.path(), Purpose::Backup, "global");
             let copy = RocksStore::open(&checkpoint, &SharedMemory::new()).unwrap();
             let (held, now) = (numbers(&copy), written.load(Ordering::SeqCst));
             assert!((acknowledged..=now + 1).contains(&held), "{acknowledged} <= {held} <= {now} + 1");
@@ -116,7 +116,8 @@ fn a_checkpoint_made_while_a_shard_writes_is_the_store_at_one_moment() {
 fn a_store_that_was_never_started_has_nothing_to_keep() {
     let data = tempfile::tempdir().unwrap();
     let store = RocksStore::open(&data.path().join("global"), &SharedMemory::new()).unwrap();
-    let refused = checkpoints::make(data.path(), "global", &store.reader()).unwrap_err().to_string();
+    let refused =
+        checkpoints::make(data.path(), Purpose::Backup, "global", &store.reader()).unwrap_err().to_string();
     assert!(refused.contains("never started"), "{refused}");
 }
 
@@ -128,7 +129,7 @@ fn removing_follows_no_link_out_of_the_data_folder() {
     let all = data.path().join("backup.checkpoints");
     std::fs::create_dir(&all).unwrap();
     std::os::unix::fs::symlink(elsewhere.path(), all.join("linked")).unwrap();
-    checkpoints::make(data.path(), "global", &store.reader()).unwrap();
+    checkpoints::make(data.path(), Purpose::Backup, "global", &store.reader()).unwrap();
     checkpoints::remove_all(data.path()).unwrap();
     assert!(!all.exists() && elsewhere.path().join("precious").exists());
 }

@@ -17,9 +17,13 @@ use region::shard::{Input, Shard, ShardConfig, Ticket};
 use region::store::{MemoryStore, Store as _, View};
 use replication::bridge::{Bridge, Config, OwnStore};
 use replication::log::LogView;
+use replication::reason::Reason;
 use replication::signature::Ed25519;
+use replication::snapshot::Asked;
 use replication::{Delivery, StoreId, StoreStart};
-use replication_quic::{BridgeSettings, Bridges, BridgesConfig, Notices, PeerConfig, RegionPort};
+use replication_quic::{
+    BridgeSettings, Bridges, BridgesConfig, GivenSnapshot, Notices, PeerConfig, RegionPort,
+};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -127,6 +131,10 @@ impl RegionPort for Liar {
                 self.notices[&from].taken(bytes);
             }
         }
+    }
+
+    async fn snapshot(&self, _: RegionId, asked: Asked) -> Result<GivenSnapshot, Reason> {
+        Err(Reason::Behind(asked.placement))
     }
 
     fn stop(&self, why: &str) {

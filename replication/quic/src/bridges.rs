@@ -7,9 +7,12 @@ use crate::certificates::Certificates;
 use crate::counters::BridgeCounters;
 use crate::dial::{Dialer, Listener};
 use crate::endpoint::{self, BridgeSettings, EndpointRefused};
-use crate::limits::{DELIVERIES_MAX, HANDSHAKES_MAX, STOP_TIMEOUT};
+use crate::identity::Spoken;
+use crate::limits::{DELIVERIES_MAX, HANDSHAKES_MAX, SNAPSHOTS_WAITING_MAX, STOP_TIMEOUT};
 use crate::notices::Notices;
 use crate::region_port::RegionPort;
+use crate::snapshots::SnapshotCounters;
+use crate::snapshots::give;
 use arc_swap::ArcSwap;
 use crdt::RegionId;
 use quinn::{Endpoint, VarInt};
@@ -55,6 +58,7 @@ pub struct Bridges {
     endpoint: Endpoint,
     tasks: JoinSet<()>,
     counters: BTreeMap<RegionId, Arc<BridgeCounters>>,
+    snapshots: Arc<SnapshotCounters>,
     open: watch::Receiver<BTreeSet<RegionId>>,
 }
 
@@ -69,7 +73,8 @@ impl Bridges {
         region: &Arc<R>,
     ) -> Result<Self, EndpointRefused> {
         let settings = config.settings;
-        let (accepting_as, dialling_as) = endpoint::set_up(&config.certificates.current(), settings)?;
+        let (accepting_as, dialling_as) =
+            endpoint::set_up(&config.certificates.current(), Spoken::Bridge, settings)?;
         let endpoint = endpoint::open(config.listen, accepting_as)?;
         let dialling_as = Arc::new(ArcSwap::from_pointee(dialling_as));
         let names = Arc::new(config.names);
@@ -114,22 +119,38 @@ impl Bridges {
             tasks.spawn(task.run());
         }
         let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
-        let listener = Listener { own: config.own, names, bridges: accepting, handshakes };
+        let (snapshots, callers) = mpsc::channel(SNAPSHOTS_WAITING_MAX);
+        let snapshot_counters: Arc<SnapshotCounters> = Arc::default();
+        tasks.spawn(give::give(Arc::clone(region), callers, Arc::clone(&snapshot_counters)));
+        let listener = Listener {
+            own: config.own,
+            names,
+            bridges: accepting,
+            handshakes,
+            snapshots,
+            snapshot_counters: Arc::clone(&snapshot_counters),
+        };
         tasks.spawn(listener.run(endpoint.clone()));
         let renewing = endpoint.clone();
         tasks.spawn(config.certificates.watch(move |identity| {
-            let (accepting, dialling) = endpoint::set_up(identity, settings)?;
+            let (accepting, dialling) = endpoint::set_up(identity, Spoken::Bridge, settings)?;
             renewing.set_server_config(Some(accepting));
             dialling_as.store(Arc::new(dialling));
             Ok(())
         }));
-        Ok(Self { endpoint, tasks, counters, open: open_seen })
+        Ok(Self { endpoint, tasks, counters, snapshots: snapshot_counters, open: open_seen })
     }
 
     /// What each bridge has carried.
     #[must_use]
     pub fn counters(&self) -> &BTreeMap<RegionId, Arc<BridgeCounters>> {
         &self.counters
+    }
+
+    /// What was given to regions that join.
+    #[must_use]
+    pub fn snapshots(&self) -> &Arc<SnapshotCounters> {
+        &self.snapshots
     }
 
     /// The regions whose bridges are open: both sides have accepted each other. It changes as bridges come and go.

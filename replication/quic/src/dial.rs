@@ -1,20 +1,25 @@
 //! Making connections: dialling a peer, and accepting the peers that dial.
 //!
 //! What must always hold: a connection reaches a bridge only when its certificate names that bridge's region; the region with the
-//! lower number dials; whoever else calls is refused by a code, at a bounded cost, and disturbs nobody.
+//! lower number dials a bridge, and any asks for a snapshot; whoever else calls is refused by a code, at a bounded cost, and disturbs nobody.
 
 use crate::bridge_task::Arrival;
 use crate::counters::BridgeCounters;
-use crate::identity::certified_region;
+use crate::identity::{Spoken, certified_region};
 use crate::limits::{ATTEMPT_EVERY, ATTEMPTS_MAX, DIAL_TIMEOUT, HANDSHAKE_TIMEOUT};
 use crate::link::{Link, code_of};
+use crate::snapshots::SnapshotCounters;
+use crate::snapshots::give::{self, Caller};
 use arc_swap::ArcSwap;
 use crdt::RegionId;
+use quinn::crypto::rustls::HandshakeData;
 use quinn::{ClientConfig, Connection, ConnectionError, Endpoint, Incoming, RecvStream, SendStream, VarInt};
+use replication::reason::Reason;
 use rustls_pki_types::CertificateDer;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -51,6 +56,9 @@ pub(crate) struct Listener {
     pub(crate) names: Arc<BTreeMap<RegionId, String>>,
     pub(crate) bridges: BTreeMap<RegionId, (mpsc::Sender<Arrival>, Arc<BridgeCounters>)>,
     pub(crate) handshakes: Arc<Semaphore>,
+    /// Who asks for a snapshot, one at a time.
+    pub(crate) snapshots: mpsc::Sender<Caller>,
+    pub(crate) snapshot_counters: Arc<SnapshotCounters>,
 }
 
 impl Dialer {
@@ -154,7 +162,12 @@ impl Listener {
 
     async fn admit(&self, incoming: Incoming) -> Result<(), ConnectionError> {
         let connection = incoming.accept()?.await?;
-        let certified = region_of(&connection, &self.names).filter(|region| *region < self.own);
+        let certified = region_of(&connection, &self.names);
+        if protocol_of(&connection) == Some(Spoken::Snapshots) {
+            self.ask_for_snapshot(connection, certified);
+            return Ok(());
+        }
+        let certified = certified.filter(|region| *region < self.own);
         let bridge = certified.and_then(|region| Some((region, self.bridges.get(&region)?)));
         let Some((certified, (arrivals, counters))) = bridge else {
             tracing::warn!(caller = %connection.remote_address(), "a caller's certificate names no region that dials this one");
@@ -167,6 +180,23 @@ impl Listener {
         let _ = arrivals.send(Arrival::Link(link)).await;
         Ok(())
     }
+
+    fn ask_for_snapshot(&self, connection: Connection, certified: Option<RegionId>) {
+        let Some(certified) = certified.filter(|region| *region != self.own) else {
+            tracing::warn!(caller = %connection.remote_address(), "a caller's certificate names no other region of this cluster");
+            refuse(&connection, "your certificate names no other region of this cluster");
+            return;
+        };
+        if let Err(TrySendError::Full((connection, _))) = self.snapshots.try_send((connection, certified)) {
+            give::refuse(&connection, certified, &Reason::SnapshotBusy, &self.snapshot_counters);
+        }
+    }
+}
+
+/// What the handshake agreed on.
+fn protocol_of(connection: &Connection) -> Option<Spoken> {
+    let agreed = connection.handshake_data()?.downcast::<HandshakeData>().ok()?;
+    Spoken::of(agreed.protocol.as_deref()?)
 }
 
 fn refuse(connection: &Connection, text: &str) {
@@ -174,7 +204,7 @@ fn refuse(connection: &Connection, text: &str) {
 }
 
 /// The region that the peer's certificate names. The handshake has verified the certificate against the cluster's authority.
-fn region_of(connection: &Connection, names: &BTreeMap<RegionId, String>) -> Option<RegionId> {
+pub(crate) fn region_of(connection: &Connection, names: &BTreeMap<RegionId, String>) -> Option<RegionId> {
     let identity = connection.peer_identity()?;
     let chain = identity.downcast::<Vec<CertificateDer<'static>>>().ok()?;
     certified_region(chain.first()?, names)

@@ -3,7 +3,7 @@
 //! What must always hold: a cut link is noticed within the idle timeout, though nobody writes; windows reach the bandwidth-delay product of
 //! a wide-area link; callers may come from any port and move, since a relay or a translator may stand between.
 
-use crate::identity::{BridgeIdentity, IdentityRefused};
+use crate::identity::{BridgeIdentity, IdentityRefused, Spoken};
 use crate::limits::{
     DATAGRAM_BUFFER_BYTES, HANDSHAKES_MAX, IDLE_TIMEOUT, KEEP_ALIVE, RECEIVE_WINDOW_BYTES, SEND_WINDOW_BYTES,
     UDP_BUFFER_BYTES,
@@ -47,12 +47,13 @@ pub enum EndpointRefused {
     Identity(#[from] IdentityRefused),
 }
 
-/// How QUIC accepts and dials with that identity.
+/// How QUIC accepts with that identity, and dials to speak that.
 pub(crate) fn set_up(
     identity: &BridgeIdentity,
+    dialled: Spoken,
     settings: BridgeSettings,
 ) -> Result<(ServerConfig, ClientConfig), IdentityRefused> {
-    let (server, client) = identity.tls()?;
+    let (server, client) = identity.tls(dialled)?;
     let unfit = |error: &dyn std::fmt::Display| identity.unfit(error);
     let server = QuicServerConfig::try_from(server).map_err(|error| unfit(&error))?;
     let client = QuicClientConfig::try_from(client).map_err(|error| unfit(&error))?;
@@ -69,6 +70,13 @@ pub(crate) fn open(address: SocketAddr, accepting: ServerConfig) -> Result<Endpo
     let refused = |reason| EndpointRefused::Address { address, reason };
     let socket = socket(address).map_err(refused)?;
     Endpoint::new(EndpointConfig::default(), Some(accepting), socket, Arc::new(TokioRuntime)).map_err(refused)
+}
+
+/// Opens a socket that only calls.
+pub(crate) fn open_to_call(address: SocketAddr) -> Result<Endpoint, EndpointRefused> {
+    let refused = |reason| EndpointRefused::Address { address, reason };
+    let socket = socket(address).map_err(refused)?;
+    Endpoint::new(EndpointConfig::default(), None, socket, Arc::new(TokioRuntime)).map_err(refused)
 }
 
 fn transport(settings: BridgeSettings) -> TransportConfig {

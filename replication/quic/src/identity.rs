@@ -29,8 +29,31 @@ use std::sync::Arc;
 use std::time::Duration;
 use x509_parser::certificate::X509Certificate;
 
-/// The protocol that the handshake agrees on; another one is refused there.
-const PROTOCOL: &[u8] = b"archipelago-bridge";
+/// What is spoken on a connection, which its handshake agrees on; anything else is refused there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Spoken {
+    /// A bridge's frames.
+    Bridge,
+    /// A snapshot on its way.
+    Snapshots,
+}
+
+impl Spoken {
+    const ALL: [Self; 2] = [Self::Bridge, Self::Snapshots];
+
+    /// As the handshake has it.
+    const fn name(self) -> &'static [u8] {
+        match self {
+            Self::Bridge => b"archipelago-bridge",
+            Self::Snapshots => b"archipelago-snapshot",
+        }
+    }
+
+    /// Of that name.
+    pub(crate) fn of(name: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|spoken| spoken.name() == name)
+    }
+}
 
 /// Where a region's certificates lie, in PEM.
 #[derive(Debug, Clone)]
@@ -224,8 +247,8 @@ impl BridgeIdentity {
         self.files.untrusted(reason)
     }
 
-    /// The set-up for accepting and for dialling.
-    pub(crate) fn tls(&self) -> Result<(ServerConfig, ClientConfig), IdentityRefused> {
+    /// The set-up for accepting, and for dialling to speak that.
+    pub(crate) fn tls(&self, dialled: Spoken) -> Result<(ServerConfig, ClientConfig), IdentityRefused> {
         let unfit = |error: &dyn fmt::Display| self.unfit(error);
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let chain = || self.certified.cert.clone();
@@ -236,7 +259,7 @@ impl BridgeIdentity {
             .with_client_cert_verifier(callers)
             .with_single_cert(chain(), self.key.clone_key())
             .map_err(|error| unfit(&error))?;
-        server.alpn_protocols = vec![PROTOCOL.to_vec()];
+        server.alpn_protocols = Spoken::ALL.map(|spoken| spoken.name().to_vec()).to_vec();
         server.send_tls13_tickets = 0;
         let mut client = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])
@@ -244,7 +267,7 @@ impl BridgeIdentity {
             .with_root_certificates(Arc::clone(&self.roots))
             .with_client_auth_cert(chain(), self.key.clone_key())
             .map_err(|error| unfit(&error))?;
-        client.alpn_protocols = vec![PROTOCOL.to_vec()];
+        client.alpn_protocols = vec![dialled.name().to_vec()];
         client.resumption = rustls::client::Resumption::disabled();
         #[cfg(debug_assertions)]
         log_secrets(&mut server, &mut client);

@@ -17,6 +17,7 @@ pub mod limits;
 mod link;
 mod notices;
 mod region_port;
+mod snapshots;
 
 pub use bridges::{Bridges, BridgesConfig, PeerConfig};
 pub use certificates::{Certificates, CertificatesStanding};
@@ -25,3 +26,4 @@ pub use endpoint::{BridgeSettings, EndpointRefused};
 pub use identity::{CertificateFiles, IdentityRefused};
 pub use notices::{Notices, Told};
 pub use region_port::RegionPort;
+pub use snapshots::{GivenSnapshot, Landed, Progress, SnapshotCounters, SnapshotTaker, TakeRefused};

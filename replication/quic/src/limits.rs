@@ -48,6 +48,12 @@ pub const STOP_TIMEOUT: Duration = Duration::from_millis(500);
 /// Handshakes of unproven callers at a time. One more is refused at once, before any cryptography.
 pub const HANDSHAKES_MAX: usize = 64;
 
+/// Regions that wait for a snapshot while another one takes one: the next is told to come again.
+pub const SNAPSHOTS_WAITING_MAX: usize = 1;
+
+/// A snapshot of which nothing is taken for so long is taken away, and one that does not come for so long is asked for again.
+pub const SNAPSHOT_STALLS_AFTER: Duration = Duration::from_secs(30);
+
 /// Deliveries of one bridge that wait for room in a shard's mailbox. Their bytes are bounded by the core; at this number the bridge waits.
 pub const DELIVERIES_MAX: usize = 1_024;
 

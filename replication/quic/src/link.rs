@@ -147,7 +147,8 @@ async fn read_frames(
     }
 }
 
-async fn read_frame(stream: &mut RecvStream) -> Result<Heard, ReadExactError> {
+/// The next frame of a stream.
+pub(crate) async fn read_frame(stream: &mut RecvStream) -> Result<Heard, ReadExactError> {
     let mut prefix = [0; PREFIX_BYTES];
     stream.read_exact(&mut prefix).await?;
     let length = u32::from_be_bytes(prefix) as usize;

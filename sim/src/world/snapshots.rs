@@ -74,6 +74,11 @@ impl World {
         true
     }
 
+    /// A region that has been admitted and does not run yet.
+    pub(crate) fn waits_for_snapshots(&self) -> Option<RegionId> {
+        self.snapshots.joining.keys().next().copied()
+    }
+
     /// They ask for what it lacks, and start it when it has all, or has waited long enough.
     pub(crate) fn operators_join(&mut self, id: RegionId) {
         if self.standing(id) != Standing::Honest {

@@ -78,6 +78,9 @@ impl World {
         if let Some(region) = self.lost().find(|id| self.waits_for_disks(*id)) {
             return Some(format!("{region} has not been given new disks"));
         }
+        if let Some(region) = self.waits_for_snapshots() {
+            return Some(format!("{region} waits for snapshots to begin with"));
+        }
         if let Some(why) = self.unsalvaged() {
             return Some(why);
         }

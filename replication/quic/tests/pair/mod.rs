@@ -23,11 +23,13 @@ use replication::log::{
 };
 use replication::output::Output;
 use replication::placement::{Epoch, Placement, Placements};
+use replication::reason::Reason;
 use replication::register::Register;
+use replication::snapshot::Asked;
 use replication::{Delivery, StoreId, StoreStart};
 use replication_quic::{
-    BridgeSettings, Bridges, BridgesConfig, CertificateFiles, Certificates, EndpointRefused, Notices,
-    PeerConfig, RegionPort,
+    BridgeSettings, Bridges, BridgesConfig, CertificateFiles, Certificates, EndpointRefused, GivenSnapshot,
+    Notices, PeerConfig, RegionPort,
 };
 use rustls::RootCertStore;
 use rustls_pki_types::pem::PemObject as _;
@@ -304,6 +306,10 @@ impl RegionPort for MadeUpRegion {
                 self.notices[&from.0].taken(bytes);
             }
         }
+    }
+
+    async fn snapshot(&self, _: RegionId, asked: Asked) -> Result<GivenSnapshot, Reason> {
+        Err(Reason::Behind(asked.placement))
     }
 
     fn stop(&self, why: &str) {
