@@ -6,7 +6,7 @@
 //!
 //! What must always hold:
 //! - The sender counted the new replica as active when the snapshot was made (history 6): the snapshot itself says so, by the epochs in it.
-//! - Nothing of the new replica is in it: one that has issued anything had a store before, and would give its numbers twice (history 9).
+//! - Nobody has met the new replica before: one that has started, or issued anything, had a store, and would give its numbers twice (history 9).
 //! - Nobody is believed who has not signed: the last commit of every origin, and by the chain all before it, bears its signature. That the tables are what the log comes to, `verify.rs` finds,
 //!   which is to be asked too.
 //! - What is the sender's alone is not taken over: its clock, and what it had heard about who has caught up. Rights are held by replica, so they stay the sender's.
@@ -72,13 +72,10 @@ pub enum JoinRefused {
     },
     /// The replica has had a store.
     #[error(
-        "the snapshot holds {held}: {replica} has issued operations, so it has a store, or had one: put that back, or close the replica and admit another one with `archipelago admin epoch --close … --admit …`",
-        replica = .held.replica
+        "others have met {}, so it has a store, or had one: put that back, or close the replica and admit another one with `archipelago admin epoch --close … --admit …`",
+        .0
     )]
-    HasIssued {
-        /// Its last operation that the sender knows.
-        held: Dot,
-    },
+    HadStore(ReplicaId),
     /// An origin has not signed what the snapshot says it has.
     #[error(
         "the snapshot holds {held} in {partition}, which its origin has not signed: the region that gave it is damaged or lies; keep its disk, and ask another one"
@@ -121,6 +118,10 @@ pub fn look_at(
             return Err(JoinRefused::NotActive { replica, epoch: stands.epoch.0 });
         }
     }
+    let met: Option<PeerRecord> = record::load(snapshot, &Key::PeerStart(own.replica))?;
+    if met.is_some() {
+        return Err(JoinRefused::HadStore(own.replica));
+    }
     for bucket in partition::buckets(snapshot)? {
         let partition = PartitionId { placement: placement.id, bucket };
         judge_origins(snapshot, partition, (own.replica, &stands), signatures)?;
@@ -137,8 +138,7 @@ fn judge_origins(
     for (origin, chain) in partition::chains(snapshot, partition.bucket)? {
         let held = Dot { replica: origin, sequence: chain.sequence };
         if origin == own {
-            crate::sometimes::JOINER_HAS_ISSUED.reach();
-            return Err(JoinRefused::HasIssued { held });
+            return Err(JoinRefused::HadStore(own));
         }
         let key = stands.active.get(&origin).or_else(|| stands.closed.get(&origin));
         let said = (chain.end.head, &chain.end.signature);

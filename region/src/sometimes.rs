@@ -58,7 +58,6 @@ crdt::marks! {
     BEHIND_A_REFUSAL = "entries arrive behind others that were refused";
     ID_IN_USE = "another message is sent under the id of one that stands";
     STORE_JOINED = "a snapshot of a store becomes the store of another region's replica";
-    JOINER_HAS_ISSUED = "a replica that has issued something asks to begin with a snapshot";
     COPY_RESTORED = "a copy of a store becomes the store of the region's next incarnation";
     COPY_AHEAD_OF_OTHERS = "a copy holds of a replica that was closed earlier what nobody else does";
     CAUGHT_UP = "a replica that an epoch has admitted has what all others held";

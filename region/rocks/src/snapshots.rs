@@ -9,6 +9,9 @@ use crate::handle::Behind;
 use crate::store::Reader;
 use crdt::RegionId;
 use region::cluster::Cluster;
+use region::log_view::StoreLog;
+use region::store::View;
+use replication::log::LogView as _;
 use replication::reason::Reason;
 use replication::snapshot::{Asked, File, MayTake, Offered, is_plain, may_take};
 use replication_quic::GivenSnapshot;
@@ -52,6 +55,11 @@ impl Snapshots {
         let placement = proof.placement();
         let failed =
             |reason: &dyn std::fmt::Display| Reason::NoSnapshot { placement, reason: reason.to_string() };
+        // The snapshot would say so too, once all of it had come.
+        let log = StoreLog::new(self.region, [(placement, reader as &dyn View)]);
+        if log.seen_start(placement, proof.replica()).map_err(|error| failed(&error))?.is_some() {
+            return Err(Reason::OtherStore { placement, replica: proof.replica() });
+        }
         let name = &self.cluster.placements.get(&placement).ok_or_else(|| failed(&"it has no name"))?.name;
         // Whoever broke off left nothing that the next one does not remove.
         let one_at_a_time = self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner);

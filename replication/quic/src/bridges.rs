@@ -8,7 +8,7 @@ use crate::counters::BridgeCounters;
 use crate::dial::{Dialer, Listener};
 use crate::endpoint::{self, BridgeSettings, EndpointRefused};
 use crate::identity::Spoken;
-use crate::limits::{DELIVERIES_MAX, HANDSHAKES_MAX, SNAPSHOTS_WAITING_MAX, STOP_TIMEOUT};
+use crate::limits::{DELIVERIES_MAX, HANDSHAKES_MAX, SNAPSHOTS_MAX, STOP_TIMEOUT};
 use crate::notices::Notices;
 use crate::region_port::RegionPort;
 use crate::snapshots::SnapshotCounters;
@@ -119,7 +119,7 @@ impl Bridges {
             tasks.spawn(task.run());
         }
         let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
-        let (snapshots, callers) = mpsc::channel(SNAPSHOTS_WAITING_MAX);
+        let (snapshots, callers) = mpsc::channel(SNAPSHOTS_MAX);
         let snapshot_counters: Arc<SnapshotCounters> = Arc::default();
         tasks.spawn(give::give(Arc::clone(region), callers, Arc::clone(&snapshot_counters)));
         let listener = Listener {
@@ -127,7 +127,7 @@ impl Bridges {
             names,
             bridges: accepting,
             handshakes,
-            snapshots,
+            snapshots: (snapshots, Arc::new(Semaphore::new(SNAPSHOTS_MAX))),
             snapshot_counters: Arc::clone(&snapshot_counters),
         };
         tasks.spawn(listener.run(endpoint.clone()));

@@ -19,7 +19,6 @@ use rustls_pki_types::CertificateDer;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -56,8 +55,8 @@ pub(crate) struct Listener {
     pub(crate) names: Arc<BTreeMap<RegionId, String>>,
     pub(crate) bridges: BTreeMap<RegionId, (mpsc::Sender<Arrival>, Arc<BridgeCounters>)>,
     pub(crate) handshakes: Arc<Semaphore>,
-    /// Who asks for a snapshot, one at a time.
-    pub(crate) snapshots: mpsc::Sender<Caller>,
+    /// Where those go who ask for a snapshot, and how many may.
+    pub(crate) snapshots: (mpsc::Sender<Caller>, Arc<Semaphore>),
     pub(crate) snapshot_counters: Arc<SnapshotCounters>,
 }
 
@@ -187,9 +186,13 @@ impl Listener {
             refuse(&connection, "your certificate names no other region of this cluster");
             return;
         };
-        if let Err(TrySendError::Full((connection, _))) = self.snapshots.try_send((connection, certified)) {
+        let (callers, room) = &self.snapshots;
+        let Ok(place) = Arc::clone(room).try_acquire_owned() else {
             give::refuse(&connection, certified, &Reason::SnapshotBusy, &self.snapshot_counters);
-        }
+            return;
+        };
+        // There is room for whoever has a place, or nobody is there any more.
+        let _ = callers.try_send(Caller { connection, certified, place });
     }
 }
 

@@ -48,8 +48,8 @@ pub const STOP_TIMEOUT: Duration = Duration::from_millis(500);
 /// Handshakes of unproven callers at a time. One more is refused at once, before any cryptography.
 pub const HANDSHAKES_MAX: usize = 64;
 
-/// Regions that wait for a snapshot while another one takes one: the next is told to come again.
-pub const SNAPSHOTS_WAITING_MAX: usize = 1;
+/// Snapshots that are given at a time: each holds on to room that the store has long freed, and reads the disk beside everything else. The next caller is told to come again.
+pub const SNAPSHOTS_MAX: usize = 1;
 
 /// A snapshot of which nothing is taken for so long is taken away, and one that does not come for so long is asked for again.
 pub const SNAPSHOT_STALLS_AFTER: Duration = Duration::from_secs(30);

@@ -1,7 +1,7 @@
 //! Gives snapshots to regions that join, one after the other.
 //!
 //! What must always hold: the region decides, before anything is made; a snapshot is held for as long as it is read and no longer, and one that is not read for a while is taken away; a second
-//! caller is told to come again, and waits for nobody.
+//! caller is told to come again at once.
 //!
 //! Cost: a checkpoint (links to files, and what is in memory is written), and one sequential read of its files at the pace at which they are taken.
 
@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use tokio::io::AsyncReadExt as _;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::timeout;
 
 /// A snapshot that a region has made for somebody.
@@ -44,7 +44,13 @@ pub struct SnapshotCounters {
 }
 
 /// A caller whose certificate names a region.
-pub(crate) type Caller = (Connection, RegionId);
+#[derive(Debug)]
+pub(crate) struct Caller {
+    pub(crate) connection: Connection,
+    pub(crate) certified: RegionId,
+    /// Its place among those that are served.
+    pub(crate) place: OwnedSemaphorePermit,
+}
 
 /// Why giving ended before its end.
 enum Broken {
@@ -59,7 +65,7 @@ pub(crate) async fn give<R: RegionPort>(
     mut callers: mpsc::Receiver<Caller>,
     counters: Arc<SnapshotCounters>,
 ) {
-    while let Some((connection, certified)) = callers.recv().await {
+    while let Some(Caller { connection, certified, place }) = callers.recv().await {
         match give_one(&*region, &connection, certified, &counters).await {
             Ok(()) => add(&counters.given, 1),
             Err(Broken::Gone) => {
@@ -68,6 +74,7 @@ pub(crate) async fn give<R: RegionPort>(
             }
             Err(Broken::Refused(reason)) => refuse(&connection, certified, &reason, &counters),
         }
+        drop(place);
     }
 }
 

@@ -25,7 +25,7 @@ use replication::output::Output;
 use replication::placement::{Epoch, Placement, Placements};
 use replication::reason::Reason;
 use replication::register::Register;
-use replication::snapshot::Asked;
+use replication::snapshot::{Asked, Offered, may_take};
 use replication::{Delivery, StoreId, StoreStart};
 use replication_quic::{
     BridgeSettings, Bridges, BridgesConfig, CertificateFiles, Certificates, EndpointRefused, GivenSnapshot,
@@ -36,6 +36,7 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -176,19 +177,21 @@ pub fn replica(region: u16) -> ReplicaId {
     ReplicaId { region: RegionId(region), incarnation: Incarnation(u64::from(region)) }
 }
 
-/// The core of a bridge between two of three regions.
-pub fn core(own: u16, peer: u16) -> Bridge {
+/// What all three regions stand under.
+fn placements() -> Placements {
     let key = |region: u16| SigningKey::from_bytes(&[region as u8; 32]).verifying_key();
     let active = (1..=3).map(|region| (replica(region), key(region))).collect();
+    let regions = (1..=3).map(RegionId).collect();
+    Placements::new([Placement { epoch: Epoch(1), active, ..Placement::new(PLACEMENT, regions, key(99)) }])
+}
+
+/// The core of a bridge between two of three regions.
+pub fn core(own: u16, peer: u16) -> Bridge {
     Bridge::new(Config {
         cluster: "test".to_owned(),
         own: RegionId(own),
         peer: RegionId(peer),
-        placements: Placements::new([Placement {
-            epoch: Epoch(1),
-            active,
-            ..Placement::new(PLACEMENT, (1..=3).map(RegionId).collect(), key(99))
-        }]),
+        placements: placements(),
         stores: BTreeMap::from([(
             PLACEMENT,
             OwnStore { replica: replica(own), start: StoreStart { id: StoreId(own.into()), number: 1 } },
@@ -227,6 +230,10 @@ pub struct MadeUpRegion {
     pub delivered: AtomicU64,
     pub delivered_bytes: AtomicU64,
     pub stopped: Mutex<Vec<String>>,
+    /// What it gives to whoever asks for a snapshot.
+    pub snapshot: Mutex<Option<(PathBuf, Offered)>>,
+    /// As often as it is held, somebody reads that, and once by the region.
+    pub held: Arc<()>,
 }
 
 impl MadeUpRegion {
@@ -242,6 +249,8 @@ impl MadeUpRegion {
             delivered: AtomicU64::new(0),
             delivered_bytes: AtomicU64::new(0),
             stopped: Mutex::default(),
+            snapshot: Mutex::default(),
+            held: Arc::default(),
         })
     }
 
@@ -308,8 +317,11 @@ impl RegionPort for MadeUpRegion {
         }
     }
 
-    async fn snapshot(&self, _: RegionId, asked: Asked) -> Result<GivenSnapshot, Reason> {
-        Err(Reason::Behind(asked.placement))
+    async fn snapshot(&self, from: RegionId, asked: Asked) -> Result<GivenSnapshot, Reason> {
+        may_take(&asked, from, ("test", RegionId(self.own), &placements()))?;
+        let (folder, offered) =
+            self.snapshot.lock().unwrap().clone().ok_or(Reason::Behind(asked.placement))?;
+        Ok(GivenSnapshot { folder, offered, kept: Box::new(Arc::clone(&self.held)) })
     }
 
     fn stop(&self, why: &str) {
