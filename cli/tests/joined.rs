@@ -20,6 +20,8 @@ use two_regions::{ISLE, PROGRAM, TwoRegions, begin_isle, global_of, wait_for, wa
 /// Messages of a round, and bytes of each: all rounds are more than what the windows of a connection hold, and take seconds at the slowest pace.
 const MESSAGES: usize = 65;
 const BODY_BYTES: usize = 60_000;
+const SLOW: &str = "1";
+const FAST: &str = "50";
 const ROUNDS: u64 = 4;
 
 /// What does not compress, another one each time.
@@ -57,11 +59,11 @@ impl TwoRegions {
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// West begins with a snapshot, a megabyte a second.
-    fn join(&self) -> Child {
+    /// West begins with a snapshot, so many megabytes a second.
+    fn join(&self, limit: &str) -> Child {
         let region = ["--region", "west", "--data", "data/west", "--from", "east"];
         Command::new(PROGRAM)
-            .args(["admin", "join", "--cluster", "demo", "--limit", "1", "--json"])
+            .args(["admin", "join", "--cluster", "demo", "--limit", limit, "--json"])
             .args(region)
             .current_dir(self.path())
             .stdout(Stdio::piped())
@@ -70,12 +72,11 @@ impl TwoRegions {
             .unwrap()
     }
 
-    /// Files of tables that have come.
-    fn came(&self) -> usize {
+    /// Whether a file of tables has come, or comes.
+    fn comes(&self) -> bool {
         let incoming = self.path().join("data/west/incoming.snapshots/global.fetching");
         let named = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
-        let files = fs::read_dir(incoming).into_iter().flatten().map(named);
-        files.filter(|name| name.ends_with(".sst")).count()
+        fs::read_dir(incoming).into_iter().flatten().map(named).any(|name| name.contains(".sst"))
     }
 
     fn checkpoint(&self) -> PathBuf {
@@ -94,7 +95,7 @@ async fn a_region_begins_with_a_snapshot_however_often_it_breaks_off() {
     let mut regions = TwoRegions::start();
     regions.write().await;
     regions.lose_west();
-    let (code, _, said) = ended(regions.join());
+    let (code, _, said) = ended(regions.join(FAST));
     assert!(code == Some(6) && said.contains("code 9"), "it had a store: {code:?} {said}");
     let mut last = MessageId(0);
     for round in 0..ROUNDS {
@@ -112,9 +113,9 @@ async fn a_region_begins_with_a_snapshot_however_often_it_breaks_off() {
     regions.admit_west();
 
     // The region that gives is killed, and comes again; people go on. The joiner asks by itself.
-    let mut joiner = regions.join();
-    wait_until("a file has come", || regions.came() > 0);
-    let (code, _, said) = ended(regions.join());
+    let mut joiner = regions.join(SLOW);
+    wait_until("a file comes", || regions.comes());
+    let (code, _, said) = ended(regions.join(FAST));
     assert!(code == Some(6) && said.contains("takes snapshots into data folder"), "{code:?} {said}");
     regions.signal(0, "KILL");
     regions.wait(0);
@@ -129,7 +130,7 @@ async fn a_region_begins_with_a_snapshot_however_often_it_breaks_off() {
     joiner.kill().unwrap();
     joiner.wait().unwrap();
     wait_until("nobody holds its links", || !regions.checkpoint().exists());
-    let (code, shown, said) = ended(regions.join());
+    let (code, shown, said) = ended(regions.join(FAST));
     assert_eq!(code, Some(0), "{said}");
     let begun = global_of(&shown);
     assert!(begun["operations"].as_u64().unwrap() > ROUNDS * MESSAGES as u64, "{begun}");
@@ -138,7 +139,7 @@ async fn a_region_begins_with_a_snapshot_however_often_it_breaks_off() {
     assert_eq!(regions.metric(0, "archipelago_snapshots_given_total"), 1);
 
     // Once is enough.
-    let (code, _, said) = ended(regions.join());
+    let (code, _, said) = ended(regions.join(FAST));
     assert!(code == Some(6) && said.contains("start the region"), "{code:?} {said}");
     regions.start_again(1);
     regions.wait_until_equal();
@@ -163,7 +164,7 @@ async fn a_damaged_snapshot_takes_nobodys_place() {
     regions.end(0);
     flip(&regions, 0, TIMELINE);
     regions.start_again(0);
-    let (code, _, said) = ended(regions.join());
+    let (code, _, said) = ended(regions.join(FAST));
     assert!(code == Some(3) && said.contains("the snapshot is damaged"), "{code:?} {said}");
     assert!(!regions.path().join("data/west/global").exists(), "nothing is served of it");
     let incoming = regions.path().join("data/west/incoming.snapshots");
