@@ -27,7 +27,7 @@ use crate::limits::{SALVAGED_A_STEP_MAX, SALVAGED_A_STEP_TARGET, SALVAGED_BYTES_
 use crate::operate::{Failure, NotOperated};
 use crate::partition;
 use crate::pending::Pending;
-use crate::record::{self, IdentityRecord};
+use crate::record::{self, IdentityRecord, LoggedPlace};
 use crate::store::{StoreError, View};
 use bytes::Bytes;
 use crdt::amendments::AmendmentContent;
@@ -363,7 +363,7 @@ fn fate(
     }
 }
 
-/// Whether an operation is here, and then whether all regions have it. A dot that stands for another operation here was given twice, which says nothing of this one.
+/// Whether an operation is here, where it stood or before, and then whether all regions have it so. A dot that stands for another operation here was given twice, which says nothing of this one.
 fn is_here(pending: &mut Pending<'_>, original: &Original) -> Result<Option<bool>, StoreError> {
     let (dot, envelope) = (original.dot, &original.envelope);
     let conversation = envelope.conversation;
@@ -379,8 +379,16 @@ fn is_here(pending: &mut Pending<'_>, original: &Original) -> Result<Option<bool
         return Ok(None);
     }
     let key = Key::Identity(conversation, envelope.sender, envelope.message);
-    let known: Option<IdentityRecord> = pending.tables.load(&key)?;
-    Ok(known.map(|known| known.places.iter().any(|logged| stable.covers(logged.place.dot))))
+    let known: IdentityRecord = pending.tables.load(&key)?.unwrap_or_default();
+    // Sent again from an outbox it stands where it arrived then, and what its author wrote behind it, and has come back from the disk alone, would stand before it.
+    let keeps_its_place = matches!(original.body, Some(Body::Post(_) | Body::Amend { .. }));
+    let stands = |logged: &&LoggedPlace| !keeps_its_place || logged.place.hlc <= envelope.hlc;
+    let mut standing = known.places.iter().filter(stands).peekable();
+    if standing.peek().is_none() && !known.places.is_empty() {
+        crate::sometimes::SENT_AGAIN_BEFORE_IT_WAS_SALVAGED.reach();
+    }
+    let is_there = standing.peek().is_some();
+    Ok(is_there.then(|| standing.any(|logged| stable.covers(logged.place.dot))))
 }
 
 /// Issues a message, or what was done to one, under a dot of this region and with its time.

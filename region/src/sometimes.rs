@@ -46,6 +46,7 @@ crdt::marks! {
     EDIT_TAKEN_BACK = "a region takes back what an edit put into a description that another region made too";
     EDIT_TAKEN_BACK_LATER = "words are taken back that had to wait until every region knows documents";
     SALVAGE_TOO_EARLY = "an operator brings back operations before all regions stand in the epoch that closed their replica";
+    SENT_AGAIN_BEFORE_IT_WAS_SALVAGED = "what a disk holds is here, and stands later than it did";
     BROUGHT_BACK = "what a closed replica alone held is issued again";
     ASKED_AGAIN = "a change of members that a closed replica alone held is asked again";
     LEFT_ON_THE_DISK = "an operation of a closed replica is not brought back";

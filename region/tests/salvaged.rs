@@ -175,9 +175,28 @@ fn what_two_regions_bring_back_at_once_is_one_message() {
     world.ask(2, X, post(group(1), 10, "alone")).unwrap();
     assert_eq!(salvage(&mut world, 1, &disk).brought_back, 2);
     let other = salvage(&mut world, 2, &disk);
-    assert_eq!((other.had, other.brought_back), (3, 1));
+    // What the outbox had sent stands there where it stood, too.
+    assert_eq!((other.had, other.brought_back), (2, 2));
     assert_eq!(shown(&mut world), ["known to all 👍1", "alone"]);
     assert_eq!(salvage(&mut world, 1, &disk).stable, 4);
+}
+
+/// One of an author's messages was sent again by their outbox, the other one came back from the disk alone: they stand in the order in which they were said.
+#[test]
+fn what_was_sent_again_stands_before_what_its_author_said_behind_it() {
+    let mut world = world();
+    world.ask(0, X, post(group(1), 10, "first")).unwrap();
+    world.ask(0, X, post(group(1), 11, "second")).unwrap();
+    world.ask(0, X, amend(12, (X, 10), edit("the first edit"))).unwrap();
+    world.ask(0, X, amend(13, (X, 10), edit("the last edit"))).unwrap();
+    let disk = lose_the_first(&mut world);
+    world.now = world.now.plus_ms(60_000);
+    world.ask(1, X, post(group(1), 10, "first")).unwrap();
+    world.ask(1, X, amend(12, (X, 10), edit("the first edit"))).unwrap();
+    // Its author's device is gone with the rest.
+    assert_eq!(salvage(&mut world, 1, &disk).brought_back, 4);
+    assert_eq!(shown(&mut world), ["known to all", "the last edit", "second"]);
+    assert_eq!(salvage(&mut world, 2, &disk).brought_back, 0, "the disk may go");
 }
 
 /// History 7: what is brought back of a replica's own alone arrives without its cause, which that had from another one whose disk is gone.

@@ -55,8 +55,9 @@ scenarios!(
     "storm-of-everything",
     "ten-thousand-waiting",
     "two-see-a-third";
-    /// Those that are there to be measured: large ones.
+    /// Those that take longer: large ones, which are there to be measured, and long ones.
     MEASURES, MEASURE_TEXTS:
+    "away-for-forty-days",
     "measure-hundred-thousand",
     "measure-thirty",
     "measure-thousand";

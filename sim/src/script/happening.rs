@@ -125,6 +125,12 @@ pub enum What {
         #[serde(with = "spelling::region")]
         region: crdt::RegionId,
     },
+    /// Operators close a region for which they do not wait any longer: it is told once it sees the others again, and is lost then, with disks that are in order.
+    Suspend {
+        /// Which.
+        #[serde(with = "spelling::region")]
+        region: crdt::RegionId,
+    },
     /// An operator gives a user a home, in a region: as all that operators do, beside the device, not on it.
     SetHome {
         /// In which region.

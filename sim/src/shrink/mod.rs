@@ -149,6 +149,7 @@ mod tests {
             | What::Add { .. }
             | What::Move { .. }
             | What::Admit { .. }
+            | What::Suspend { .. }
             | What::TellReads { .. }
             | What::Misuse
             | What::GoOffline

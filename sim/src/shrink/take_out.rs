@@ -116,7 +116,9 @@ pub(super) fn clear(script: &mut Script) {
                 }
                 What::Erase { region, user } => regions.contains(&region.0) && users.contains(user),
                 What::SetFlag { region, .. } => regions.contains(&region.0),
-                What::Move { region } | What::Admit { region } => regions.contains(&region.0),
+                What::Move { region } | What::Admit { region } | What::Suspend { region } => {
+                    regions.contains(&region.0)
+                }
                 What::Account { .. }
                 | What::TellReads { .. }
                 | What::Misuse

@@ -1,4 +1,4 @@
-//! Epochs in a world: operators close a region that is lost for good, admit one that was not there, or give a lost one new disks and admit it as another replica. One region is told, and
+//! Epochs in a world: operators close a region that is lost for good, or away for too long, admit one that was not there, or give a lost one new disks and admit it as another replica. One region is told, and
 //! the others hear of it over their bridges.
 //!
 //! What must always hold: operators sign one row of epochs, whomever they tell first (history 18); bridges are told once the shard has it durably; a region whose replica is closed ends.
@@ -132,6 +132,21 @@ impl World {
         }
     }
 
+    /// They close a region that has been away for too long, though its machine may be in order: the others wait for it no longer.
+    pub(crate) fn operators_suspend(&mut self, id: RegionId) {
+        let placements = self.layout.placements_of(id);
+        let is_alone = placements.iter().any(|placement| self.operators.is_alone(*placement, id));
+        if is_alone || self.lies(id) || !self.may_lie(id) {
+            return;
+        }
+        self.trace.tell(self.now, || format!("{id} is suspended"));
+        for placement in placements {
+            self.operators.close(placement, id);
+        }
+        self.oracle.is_lost(id);
+        self.operators_tell(id);
+    }
+
     /// They give a lost region new disks: it is another replica from then on, and has what the others have. One that was the only one of a placement stays lost, as nobody has anything.
     pub(crate) fn operators_replace(&mut self, id: RegionId) {
         if !self.waits_for_disks(id) {
@@ -240,6 +255,11 @@ impl World {
         self.trace.tell(now, || format!("{id} stands in epoch {} of {}", placement.epoch.0, placement.id));
         self.oracle.marks.epochs += 1;
         if placement.replica_of(id).is_none() {
+            if !self.lies(id) {
+                self.may_be_found(id);
+                self.lose(id, "an epoch has closed it");
+                return false;
+            }
             self.fall(id, None);
             if let Some(region) = self.regions.get_mut(&id) {
                 region.standing = Standing::Lost;

@@ -232,6 +232,7 @@ impl World {
                 self.misuse(id, conversation, &mut dice);
             }
             What::Admit { region } => self.operators_admit(region),
+            What::Suspend { region } => self.operators_suspend(region),
             What::SetHome { region, user, home } => {
                 if let Some(user) = self.people.users.get(&user).copied() {
                     self.operate(region, user.placement(), operate::Act::SetHome { user, home });
