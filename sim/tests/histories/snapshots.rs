@@ -5,6 +5,7 @@
 
 use super::faults::strike;
 use super::islands::{A, B, C, calm, device, islands, shows};
+use gateway_client::{Act, Amend};
 use sim::world::{Fault, World};
 
 /// A is lost, and begins again with snapshots that are carried for so long at most.
@@ -68,5 +69,30 @@ fn a_region_that_is_given_nothing_begins_empty() {
     world.pass(30_000_000);
     assert_eq!(world.marks().joined, 0);
     assert!(world.wait_until(90_000_000, |world| shows(world, 1, group, kept)));
+    calm(world);
+}
+
+/// History 24: a text is deleted while a snapshot that holds it is on its way. It is cut nowhere before the joiner has heard of it, and in the joiner's files too.
+#[test]
+fn a_text_that_is_deleted_while_a_snapshot_is_carried_is_cut_there_too() {
+    let (mut world, group) = islands();
+    let regretted = world.post(device(2), group, "regretted");
+    assert!(world.wait_until(10_000_000, |world| shows(world, 3, group, regretted)));
+    lost(&mut world, 30_000_000);
+    // It has been made and is carried, and A does not run.
+    world.pass(6_000_000);
+    assert_eq!((world.lost().count(), world.marks().joined), (0, 0));
+    let delete = Act::Amend {
+        conversation: group,
+        command: None,
+        target: (World::user(2, false), regretted),
+        what: Amend::Delete,
+    };
+    world.act(device(2), delete);
+    world.pass(3_000_000);
+    assert_eq!(world.marks().joined, 0, "it is still on its way");
+    assert!(world.wait_until(90_000_000, |world| world.marks().caught_up == 2));
+    assert_eq!(world.marks().joined, 2);
+    // That no store and no file of any region has the text then, is looked at in the end.
     calm(world);
 }

@@ -17,6 +17,9 @@ use region::shard::Effect;
 use region::store::View;
 use std::collections::BTreeMap;
 
+/// Milliseconds for which what was said may be sent again: thirty days, as `docs/protocol.md` has it.
+const OUTBOX_MS: u64 = 30 * 24 * 3_600_000;
+
 /// What came before its user was added is not shown.
 pub(super) fn is_hidden_from(facts: &Facts, shown: &Appearance<'_>) -> Fault {
     if facts.may_be_shown(shown.number, shown.user) {
@@ -227,7 +230,8 @@ fn is_issued_in_order(facts: &Facts, region: RegionId, number: usize) -> Fault {
     is_done_once(facts, region, number)
 }
 
-/// One sending device's messages are shown in the order sent.
+/// One sending device's messages are shown in the order sent. One that was too old to be sent again when another was said may come behind it: only a disk that is found brings it, and until then
+/// the other one bears a mark.
 fn out_of_order(
     facts: &Facts,
     device: DeviceId,
@@ -235,7 +239,7 @@ fn out_of_order(
     screen: &Screen,
     is_refused: impl Fn(DeviceId, MessageId) -> bool,
 ) -> Option<(Checker, String)> {
-    let mut latest: BTreeMap<DeviceId, u64> = BTreeMap::new();
+    let mut latest: BTreeMap<DeviceId, (u64, u64)> = BTreeMap::new();
     for identity in screen.order() {
         let Some(name) = facts.names.get(*identity) else { continue };
         let Some(sent) = facts.sent.get(name) else { continue };
@@ -243,13 +247,17 @@ fn out_of_order(
         if is_refused(sent.device, name.1) {
             continue;
         }
-        let before = latest.entry(sent.device).or_default();
-        if sent.number < *before && !facts.is_excused_identity(*identity, known.user) {
-            let (by, number) = (sent.device, sent.number);
+        let (number, said_ms) = (sent.number, name.1.created_ms());
+        let (before, then_ms) = latest.entry(sent.device).or_default();
+        let was_too_old = said_ms + OUTBOX_MS < *then_ms;
+        if number < *before && !was_too_old && !facts.is_excused_identity(*identity, known.user) {
+            let by = sent.device;
             let text = format!("{device} shows {by}'s message {number} after its {before}.");
             return Some((Checker::SenderInOrder, text));
         }
-        *before = (*before).max(sent.number);
+        if number > *before {
+            (*before, *then_ms) = (number, said_ms);
+        }
     }
     None
 }
