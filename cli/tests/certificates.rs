@@ -4,47 +4,19 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod runbook;
 mod two_regions;
 
 use gateway_client_net::{ClientHandle, Event, Events};
 use rcgen::{CertificateParams, Issuer, KeyPair};
+use runbook::Runbook;
 use serde_json::Value;
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 use std::process::Command;
 use two_regions::{ISLE, NAMES, PROGRAM, TwoRegions, begin_isle, wait_for, wait_until};
 
 const RUNBOOK: &str = include_str!("../../docs/operations/certificates.md");
-
-/// The runbook's commands, and which of them were run.
-struct Runbook<'a> {
-    folder: &'a Path,
-    run: RefCell<BTreeSet<String>>,
-}
-
-impl Runbook<'_> {
-    fn commands() -> BTreeSet<String> {
-        let blocks = RUNBOOK.split("```").skip(1).step_by(2);
-        let lines = blocks.flat_map(str::lines).map(str::trim);
-        lines.filter(|line| line.starts_with("archipelago ")).map(str::to_owned).collect()
-    }
-
-    /// Runs a command of the runbook: its exit code and what it said.
-    fn try_run(&self, command: &str) -> (Option<i32>, String) {
-        assert!(Self::commands().contains(command), "not in the runbook: {command}");
-        self.run.borrow_mut().insert(command.to_owned());
-        let arguments = command.split_whitespace().skip(1);
-        let output = Command::new(PROGRAM).args(arguments).current_dir(self.folder).output().unwrap();
-        (output.status.code(), String::from_utf8(output.stderr).unwrap())
-    }
-
-    fn run(&self, command: &str) {
-        let (code, said) = self.try_run(command);
-        assert_eq!(code, Some(0), "{said}");
-    }
-}
 
 fn certificates(regions: &TwoRegions, name: &str) -> Value {
     regions.status().1["regions"][name]["certificates"].clone()
@@ -100,7 +72,7 @@ async fn crosses(client: &ClientHandle, events: &mut Events, text: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn certificates_and_their_authority_are_renewed_under_running_regions() {
     let regions = TwoRegions::start();
-    let runbook = Runbook { folder: regions.path(), run: RefCell::default() };
+    let runbook = Runbook::new(RUNBOOK, regions.path());
     wait_until("all are well", || regions.status().0 == Some(0));
     let (client, mut events) = ClientHandle::connect(regions.device(0, 0xa11ce, 1));
     begin_isle(&client).await;
@@ -119,7 +91,7 @@ async fn certificates_and_their_authority_are_renewed_under_running_regions() {
 
     runbook.run("archipelago admin renew-authority --cluster demo");
     until_authorities(&regions, 2);
-    let (code, said) = runbook.try_run("archipelago admin retire-authority --cluster demo");
+    let (code, _, said) = runbook.try_run("archipelago admin retire-authority --cluster demo");
     assert!(code == Some(6) && said.contains("first give all regions"), "{said}");
     let second = expire(&regions);
     runbook.run("archipelago admin renew-certificates --cluster demo");
@@ -138,7 +110,7 @@ async fn certificates_and_their_authority_are_renewed_under_running_regions() {
 
     runbook.run("archipelago admin renew-certificates --cluster demo --region east");
     wait_until("all are well", || regions.status().0 == Some(0));
-    assert_eq!(runbook.run.into_inner(), Runbook::commands(), "each command of the runbook is run");
+    runbook.was_followed();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

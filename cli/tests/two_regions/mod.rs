@@ -8,7 +8,7 @@ use gateway_client_net::{Act, Address, ClientHandle, Config, Event, Events, Sett
 use serde_json::Value;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -55,10 +55,15 @@ pub fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
+/// Variables of each region's process.
+pub type Environment = [Vec<(&'static str, PathBuf)>; 2];
+
 pub struct TwoRegions {
     folder: tempfile::TempDir,
     /// What their logs are to hold.
     logged: &'static str,
+    /// What else each of them sees in its environment.
+    environment: Environment,
     regions: Vec<Child>,
     /// Where clients reach them.
     pub urls: Vec<String>,
@@ -86,16 +91,33 @@ impl TwoRegions {
         Self::start_logging("trace", &[], &[])
     }
 
+    /// Regions of a cluster whose folder, `demo`, something is done to before they start, and whose processes see what that gives.
+    pub fn start_prepared(options: &[&str], prepare: impl FnOnce(&Path) -> Environment) -> Self {
+        Self::start_as("info", options, &[], prepare)
+    }
+
     fn start_with(options: &[&str], of_regions: &[&str]) -> Self {
         Self::start_logging("warn", options, of_regions)
     }
 
     fn start_logging(logged: &'static str, options: &[&str], of_regions: &[&str]) -> Self {
+        Self::start_as(logged, options, of_regions, |_| Environment::default())
+    }
+
+    fn start_as(
+        logged: &'static str,
+        options: &[&str],
+        of_regions: &[&str],
+        prepare: impl FnOnce(&Path) -> Environment,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut started = Self { folder, logged, regions: Vec::new(), urls: Vec::new(), admins: Vec::new() };
+        let environment = Environment::default();
+        let (regions, urls, admins) = (Vec::new(), Vec::new(), Vec::new());
+        let mut started = Self { folder, logged, environment, regions, urls, admins };
         started.run(
             &[&["init", "demo", "--regions", "east,west", "--placement", "local=east"], options].concat(),
         );
+        started.environment = prepare(started.path());
         for region in NAMES {
             let (process, url, admin) = started.start_one(region, &[options, of_regions].concat());
             started.regions.push(process);
@@ -106,7 +128,9 @@ impl TwoRegions {
     }
 
     fn start_one(&self, region: &str, options: &[&str]) -> (Child, String, String) {
+        let number = NAMES.iter().position(|name| *name == region).unwrap();
         let mut process = Command::new(PROGRAM)
+            .envs(self.environment[number].iter().cloned())
             .args(["region", region, "--cluster", "demo", "--data", &format!("data/{region}")])
             .args(options)
             .env("ARCHIPELAGO_LOG", self.logged)
@@ -190,12 +214,27 @@ impl TwoRegions {
         wait_for(&mut events, is_last).await;
     }
 
+    /// What a region has logged, over all its starts.
+    pub fn logged(&self, number: usize) -> String {
+        std::fs::read_to_string(self.path().join("log").join(NAMES[number])).unwrap()
+    }
+
+    /// All that a region tells of itself as metrics.
+    pub fn metrics(&self, number: usize) -> String {
+        let url = format!("http://{}/metrics", self.admins[number]);
+        ureq::get(&url).call().unwrap().body_mut().read_to_string().unwrap()
+    }
+
     /// What a region's metric says, all its lines together that begin so.
     pub fn metric(&self, number: usize, begin: &str) -> u64 {
-        let url = format!("http://{}/metrics", self.admins[number]);
-        let text = ureq::get(&url).call().unwrap().body_mut().read_to_string().unwrap();
+        let text = self.metrics(number);
         let lines = text.lines().filter(|line| line.starts_with(begin));
         lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+    }
+
+    /// The number of a region's process.
+    pub fn process(&self, number: usize) -> u32 {
+        self.regions[number].id()
     }
 
     /// How long processors have worked for a region's process so far.
