@@ -137,6 +137,8 @@ pub struct Bridge {
     pub(crate) turns: u64,
     /// Partitions with something to pass.
     pub(crate) waiting: BTreeSet<PartitionId>,
+    /// Partitions of which this connection takes no more, be it operations or registers.
+    pub(crate) stopped: BTreeSet<PartitionId>,
     /// What waits to be passed, in bytes.
     pub(crate) pending_bytes: usize,
     /// Delivered and not taken, in bytes; outlives the connection.
@@ -181,6 +183,7 @@ impl Bridge {
             feeding: BTreeSet::new(),
             turns: 0,
             waiting: BTreeSet::new(),
+            stopped: BTreeSet::new(),
             pending_bytes: 0,
             in_flight_bytes: 0,
             paused: false,
@@ -370,6 +373,7 @@ impl Bridge {
         self.holding.clear();
         self.feeding.clear();
         self.waiting.clear();
+        self.stopped.clear();
         self.inline.clear();
         (self.version, self.catch_up) = (0, CatchUp::default());
         self.pending_bytes = 0;

@@ -21,6 +21,12 @@ use crate::proto;
 use crate::reason::Reason;
 
 impl Bridge {
+    /// Partitions of which nothing more is taken from the peer on this connection, be it operations or registers.
+    #[must_use]
+    pub fn stopped(&self) -> usize {
+        self.stopped.len()
+    }
+
     /// The shard refused a commit of the peer.
     pub(crate) fn refused_by_shard(
         &mut self,
@@ -45,6 +51,7 @@ impl Bridge {
             CommitRefused::LaterRegister { .. } => {
                 if !std::mem::replace(&mut known.incoming.feed_stopped, true) {
                     crate::sometimes::FEED_STOPPED.reach();
+                    self.stopped.insert(refused.partition());
                     let peer = self.config.peer;
                     turn.out.push(Output::Alarm(Alarm::PartitionStopped { peer, reason: refused }));
                 }
@@ -75,6 +82,7 @@ impl Bridge {
         self.outbox.rewinds.push(proto::Rewind { partition: number, to: 0 });
         self.pending_bytes -= known.incoming.bytes;
         known.incoming.stop();
+        self.stopped.insert(partition);
         if matches!(refused, CommitRefused::Fork { .. }) {
             (known.outgoing.stopped, known.outgoing.forked) = (true, true);
         }

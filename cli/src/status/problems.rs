@@ -34,18 +34,31 @@ pub(super) fn problems_of(region: &str, status: &RegionStatus, now_s: i64) -> Ve
                 "{region} was told in {name} of what it has, by somebody who has something else in its place: its log names who; close that replica, and keep both disks (docs/operations/a-region-is-lost.md)"
             ));
         }
+        if placement.store_holds_up {
+            problems.push(format!(
+                "{region} is behind with the files of its store of {name} and slows writes down: see docs/operations/a-slow-store.md"
+            ));
+        }
         for peer in placement.peers.iter().filter(|peer| peer.for_ms.is_some_and(|ms| ms > LAG_MS_MAX)) {
             let (operations, ago) = (peer.lacks_operations, ago(peer.for_ms));
             problems.push(format!(
-                "{} lacks {operations} operations of {region} in {name}, the oldest {ago} old",
+                "{} lacks {operations} operations of {region} in {name}, the oldest {ago} old: see docs/operations/messages-do-not-arrive.md",
                 peer.region
             ));
         }
     }
+    let ahead = status.wall_clock_ahead_ms;
+    if ahead.unsigned_abs() > CLOCK_MS_MAX {
+        problems.push(format!(
+            "the machine's clock of {region} is {ahead} ms ahead of the time that the region goes by: it was set, or the machine slept, see docs/operations/clocks-are-wrong.md"
+        ));
+    }
     for bridge in &status.bridges {
         let peer = &bridge.peer;
         if !bridge.open {
-            problems.push(format!("the bridge from {region} to {peer} is down"));
+            problems.push(format!(
+                "the bridge from {region} to {peer} is down: see docs/operations/a-link-is-cut.md"
+            ));
         }
         if bridge.partitions_differing > 0 {
             let partitions = bridge.partitions_differing;
@@ -53,12 +66,18 @@ pub(super) fn problems_of(region: &str, status: &RegionStatus, now_s: i64) -> Ve
                 "{region} and {peer} hold two states of {partitions} partitions: see docs/operations/regions-differ.md"
             ));
         }
+        if bridge.partitions_stopped > 0 {
+            let partitions = bridge.partitions_stopped;
+            problems.push(format!(
+                "{region} takes nothing more from {peer} of {partitions} partitions: its log says why, see docs/operations/messages-do-not-arrive.md"
+            ));
+        }
         let uncertain = bridge.clock_uncertain_ms.unwrap_or(0);
         if let Some(ahead) = bridge.clock_ahead_ms
             && ahead.unsigned_abs() > CLOCK_MS_MAX + uncertain
         {
             problems.push(format!(
-                "the clock of {peer} is {ahead} ms ahead of {region}'s: correct the wrong one"
+                "the clock of {peer} is {ahead} ms ahead of {region}'s: correct the wrong one, see docs/operations/clocks-are-wrong.md"
             ));
         }
     }
@@ -98,7 +117,8 @@ pub(super) fn days(until_s: i64, now_s: i64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{CertificatesStatus, RefusedStatus, of_certificates};
+    use super::{CertificatesStatus, RefusedStatus, RegionStatus, of_certificates, problems_of};
+    use serde_json::json;
 
     const DAY: i64 = 86_400;
 
@@ -119,6 +139,37 @@ mod tests {
         let [own, authority] = &told(-1, &[99 * DAY, 0])[..] else { panic!("both are told of") };
         assert!(own.starts_with("the certificate of east has expired"), "{own}");
         assert!(authority.starts_with("an authority that east trusts expires in 0 days"), "{authority}");
+    }
+
+    /// What is not well of a region of which that is so.
+    fn told(store_holds_up: bool, partitions_stopped: u64, wall_clock_ahead_ms: i64) -> Vec<String> {
+        let said = json!({
+            "version": "1", "wall_clock_ahead_ms": wall_clock_ahead_ms,
+            "placements": [{
+                "placement": "global", "state": "active", "epoch": 1, "operations": 0, "stable": 0, "damaged_records": 0,
+                "store_holds_up": store_holds_up, "peers": [],
+            }],
+            "bridges": [{
+                "peer": "west", "open": true, "alarms": 0, "states_compared": 0, "partitions_differing": 0,
+                "partitions_stopped": partitions_stopped, "clock_ahead_ms": null, "clock_uncertain_ms": null,
+            }],
+        });
+        let said: Result<RegionStatus, _> = serde_json::from_value(said);
+        said.map_or_else(|error| vec![error.to_string()], |said| problems_of("east", &said, 0))
+    }
+
+    #[test]
+    fn a_stopped_partition_a_store_that_is_behind_and_a_clock_that_was_set_are_told_of_with_their_runbook() {
+        assert!(told(false, 0, 500).is_empty());
+        let [stopped] = &told(false, 2, 0)[..] else { panic!("one is told of") };
+        assert!(
+            stopped.starts_with("east takes nothing more from west of 2 partitions: its log"),
+            "{stopped}"
+        );
+        let [behind] = &told(true, 0, 0)[..] else { panic!("one is told of") };
+        assert!(behind.starts_with("east is behind with the files of its store of global"), "{behind}");
+        let [clock] = &told(false, 0, -501)[..] else { panic!("one is told of") };
+        assert!(clock.starts_with("the machine's clock of east is -501 ms ahead of the time"), "{clock}");
     }
 
     #[test]

@@ -67,6 +67,14 @@ pub(super) struct PlacementStatus {
     /// Regions of a release that does not say so are asked too.
     #[serde(default)]
     pub(super) other_histories: u64,
+    /// The same, as below.
+    #[serde(default)]
+    pub(super) letters_waiting: Option<u64>,
+    /// What the last batch took to become durable; zero before the first.
+    #[serde(default)]
+    pub(super) last_sync_us: Option<u64>,
+    #[serde(default)]
+    pub(super) store_holds_up: bool,
     pub(super) peers: Vec<PeerStatus>,
     /// The same.
     #[serde(default)]
@@ -87,6 +95,11 @@ pub(super) struct BridgeStatus {
     pub(super) alarms: u64,
     pub(super) states_compared: u64,
     pub(super) partitions_differing: u64,
+    /// Of a release that does not say so, none.
+    #[serde(default)]
+    pub(super) partitions_stopped: u64,
+    #[serde(default)]
+    pub(super) round_trip_us: Option<u64>,
     pub(super) clock_ahead_ms: Option<i64>,
     pub(super) clock_uncertain_ms: Option<u64>,
 }

@@ -16,25 +16,43 @@ pub(super) fn ago(ms: Option<u64>) -> String {
     }
 }
 
+/// With one digit behind the point: a good disk takes a tenth of one.
+fn milliseconds(us: Option<u64>) -> String {
+    us.map_or_else(|| "-".to_owned(), |us| format!("{}.{}", us / 1_000, us % 1_000 / 100))
+}
+
 /// All that people look at.
 pub(super) fn table(overview: &Overview, now_s: i64) -> String {
     let mut text = format!(
-        "{:<14} {:<10} {:<8} {:>5} {:>12} {:>12}\n",
-        "region", "placement", "state", "epoch", "operations", "stable"
+        "{:<14} {:<10} {:<8} {:>5} {:>12} {:>12} {:>8} {:>9}\n",
+        "region", "placement", "state", "epoch", "operations", "stable", "waiting", "sync ms"
     );
     for (name, status) in &overview.regions {
         let Some(status) = status else {
             text += &format!("{name:<14} no answer\n");
             continue;
         };
-        for PlacementStatus { placement, state, epoch, operations, stable, .. } in &status.placements {
-            text +=
-                &format!("{name:<14} {placement:<10} {state:<8} {epoch:>5} {operations:>12} {stable:>12}\n");
+        for PlacementStatus {
+            placement,
+            state,
+            epoch,
+            operations,
+            stable,
+            letters_waiting,
+            last_sync_us,
+            ..
+        } in &status.placements
+        {
+            let waiting = letters_waiting.map_or_else(|| "-".to_owned(), |letters| letters.to_string());
+            let sync = milliseconds(last_sync_us.filter(|us| *us > 0));
+            text += &format!(
+                "{name:<14} {placement:<10} {state:<8} {epoch:>5} {operations:>12} {stable:>12} {waiting:>8} {sync:>9}\n"
+            );
         }
     }
     text += &format!(
-        "\n{:<14} {:<14} {:<6} {:>12} {:>8} {:>10}\n",
-        "from", "to", "bridge", "lacks", "oldest", "compared"
+        "\n{:<14} {:<14} {:<6} {:>9} {:>12} {:>8} {:>10}\n",
+        "from", "to", "bridge", "trip ms", "lacks", "oldest", "compared"
     );
     for (name, status) in overview.regions.iter().filter_map(|(name, status)| Some((name, status.as_ref()?)))
     {
@@ -44,8 +62,9 @@ pub(super) fn table(overview: &Overview, now_s: i64) -> String {
             let lacks: u64 = peers.iter().map(|peer| peer.lacks_operations).sum();
             let oldest = ago(peers.iter().filter_map(|peer| peer.for_ms).max());
             let state = if bridge.open { "open" } else { "down" };
+            let trip = milliseconds(bridge.round_trip_us.filter(|_| bridge.open));
             text += &format!(
-                "{name:<14} {:<14} {state:<6} {lacks:>12} {oldest:>8} {:>10}\n",
+                "{name:<14} {:<14} {state:<6} {trip:>9} {lacks:>12} {oldest:>8} {:>10}\n",
                 bridge.peer, bridge.states_compared
             );
         }

@@ -3,7 +3,7 @@
 //! | path | who | what |
 //! | --- | --- | --- |
 //! | `GET /healthz` | anybody | `ok` while the region serves |
-//! | `GET /metrics` | anybody | counters in the Prometheus text format |
+//! | `GET /metrics` | anybody | counters in OpenMetrics' text format, which Prometheus reads (`docs/metrics.md`) |
 //! | `GET /v1/status` | operators | how the region stands: placements, what peers lack, bridges, clocks, certificates, the machine: JSON |
 //! | `GET /v1/state?placement=NAME` | operators | vectors, chain heads, digests: JSON lines |
 //! | `GET /v1/export?placement=NAME` | operators | the same, and every post, membership and receipt |
@@ -96,7 +96,7 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stop: 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     // The gateway's part comes last: it ends with the format's closing line.
     let text = region_rocks::metrics::text(&shared.region) + &shared.metrics.text();
-    ([(CONTENT_TYPE, "text/plain; version=1.0.0; charset=utf-8")], text).into_response()
+    ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
 }
 
 async fn status(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {

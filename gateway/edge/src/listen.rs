@@ -6,6 +6,7 @@
 use crate::connection::{Shared, serve};
 use crate::limits;
 use crate::upgrade::{Room, upgrade};
+use prometheus_client::metrics::gauge::Gauge;
 use rustls::ServerConfig;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,19 +65,20 @@ async fn welcome(
     place: OwnedSemaphorePermit,
     shared: Arc<Shared>,
 ) {
+    let arriving = Counted::by(&shared.metrics.handshakes);
     // Small frames must not wait for an acknowledgement of the frame before.
     let _ = stream.set_nodelay(true);
     match acceptor {
-        None => shake_hands(stream, room, shared).await,
+        None => shake_hands(stream, room, shared, arriving).await,
         Some(acceptor) => match timeout(limits::HANDSHAKE_MAX, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => shake_hands(stream, room, shared).await,
+            Ok(Ok(stream)) => shake_hands(stream, room, shared, arriving).await,
             Ok(Err(_)) | Err(_) => shared.metrics.closed("tls_failed"),
         },
     }
     drop(place);
 }
 
-async fn shake_hands<S>(stream: S, room: Room, shared: Arc<Shared>)
+async fn shake_hands<S>(stream: S, room: Room, shared: Arc<Shared>, arriving: Counted)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -84,9 +86,8 @@ where
     match upgraded.unwrap_or(Err("hello_timeout")) {
         Ok((socket, subprotocol)) => {
             shared.metrics.connections_accepted.inc();
-            shared.metrics.connections.inc();
-            let metrics = Arc::clone(&shared.metrics);
-            let open = Open(metrics);
+            drop(arriving);
+            let open = Counted::by(&shared.metrics.connections);
             Box::pin(serve(socket, subprotocol, shared)).await;
             drop(open);
         }
@@ -94,11 +95,19 @@ where
     }
 }
 
-/// Counts a connection as open until it is dropped, however it ends.
-struct Open(Arc<crate::metrics::Metrics>);
+/// Counts a connection in a gauge until it is dropped, however it ends.
+struct Counted(Gauge);
 
-impl Drop for Open {
+impl Counted {
+    fn by(gauge: &Gauge) -> Self {
+        gauge.inc();
+        // A copy of a gauge is the same gauge.
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.connections.dec();
+        self.0.dec();
     }
 }

@@ -15,6 +15,7 @@ type Code = [(&'static str, &'static str); 1];
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
     pub(crate) connections: Gauge,
+    pub(crate) handshakes: Gauge,
     pub(crate) connections_accepted: Counter,
     pub(crate) frames_in: Counter,
     pub(crate) bytes_in: Counter,
@@ -33,15 +34,20 @@ impl Metrics {
         self.closed.get_or_create(&[("code", code)]).inc();
     }
 
-    /// In the Prometheus text format.
+    /// In OpenMetrics' text format, with its closing line.
     pub(crate) fn text(&self) -> String {
         let mut registry = Registry::with_prefix("archipelago_gateway");
         registry.register("connections", "Open connections of devices", self.connections.clone());
+        registry.register(
+            "handshakes",
+            "Connections that have not finished their handshake, which hold a place as well",
+            self.handshakes.clone(),
+        );
         let counters = [
             ("connections_accepted", "Connections whose handshake succeeded", &self.connections_accepted),
             ("frames_in", "Frames received from devices", &self.frames_in),
-            ("bytes_in", "Bytes of frames received from devices", &self.bytes_in),
-            ("bytes_out", "Bytes of frames sent to devices", &self.bytes_out),
+            ("received_bytes", "Bytes of frames received from devices", &self.bytes_in),
+            ("sent_bytes", "Bytes of frames sent to devices", &self.bytes_out),
             (
                 "deliveries_encoded",
                 "Changes turned into a delivery, once for all devices",

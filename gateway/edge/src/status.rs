@@ -58,7 +58,8 @@ fn status(region: &RegionHandle) -> Result<Value, StoreError> {
             "epoch": placement.epoch.0, "replica": own.to_string(),
             "operations": standing.operations, "stable": standing.stable,
             "damaged_records": count(&counters.damaged), "other_histories": count(&counters.other_histories),
-            "letters_waiting": region.letters_waiting(id),
+            "letters_waiting": region.letters_waiting(id), "last_sync_us": count(&counters.last_sync_us),
+            "store_holds_up": region.backlog(id).is_some_and(|backlog| backlog.holds_up),
             "peers": peers(region, &standing), "closed": closed_ones(region, &closed),
         }));
     }
@@ -113,10 +114,12 @@ fn shortage(shortage: &Shortage) -> Value {
 fn bridge(region: &RegionHandle, peer: RegionId) -> Value {
     let counters = region.bridge_counters().get(&peer);
     let found = counters.map(|counters| counters.found()).unwrap_or_default();
+    let trip = counters.and_then(|counters| counters.round_trip());
     json!({
         "peer": region.cluster().name_of(peer), "open": region.open_bridges().contains(&peer),
         "alarms": counters.map(|counters| counters.alarms.load(Ordering::Relaxed)),
         "states_compared": found.compared.compared, "partitions_differing": found.compared.differing,
+        "partitions_stopped": found.stopped, "round_trip_us": trip.map(|trip| trip.as_micros()),
         "clock_ahead_ms": found.clock.map(|clock| clock.ahead_us / 1_000),
         "clock_uncertain_ms": found.clock.map(|clock| clock.uncertain_us / 1_000),
     })

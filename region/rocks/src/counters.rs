@@ -33,6 +33,10 @@ pub struct ShardCounters {
     pub registers_kept_out: AtomicU64,
     /// Time spent in them, in microseconds.
     pub sync_us: AtomicU64,
+    /// Time spent in the last of them, in microseconds; zero before the first.
+    pub last_sync_us: AtomicU64,
+    /// Commands and acts that were refused since the mailbox was full.
+    pub letters_refused: AtomicU64,
     /// Compactions begun, so that no file holds what was cut.
     pub compactions: AtomicU64,
     /// Those that came to nothing, and are tried again.
@@ -49,6 +53,10 @@ impl ShardCounters {
     pub(crate) fn stepped(&self, inputs: usize) {
         self.steps.fetch_add(1, Ordering::Relaxed);
         self.inputs.fetch_add(inputs as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn letter_refused(&self) {
+        self.letters_refused.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn pin_broken(&self) {
@@ -100,5 +108,6 @@ impl ShardCounters {
         self.writes.fetch_add(batch.writes().count() as u64, Ordering::Relaxed);
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         self.sync_us.fetch_add(took_us, Ordering::Relaxed);
+        self.last_sync_us.store(took_us, Ordering::Relaxed);
     }
 }

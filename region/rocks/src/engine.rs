@@ -6,7 +6,7 @@
 //! - Recovery refuses every damage. Torn tails are cut before the engine sees them, by `torn_tail`, because the
 //!   engine's own tolerance also swallows damage in the middle of the last 32 KiB (decision 0010).
 
-use rocksdb::{BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, Options, WriteBufferManager};
+use rocksdb::{BlockBasedOptions, Cache, DB, DBCompressionType, DBRecoveryMode, Options, WriteBufferManager};
 
 /// Bytes of uncompressed blocks kept in memory for all stores of a process. At the limit the least used are dropped.
 pub const BLOCK_CACHE_BYTES: usize = 64 << 20;
@@ -51,6 +51,30 @@ impl Default for SharedMemory {
     }
 }
 
+/// How far the engine is behind with its files: it writes new ones at once and puts them together later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Backlog {
+    /// Files of the first level, which every read looks into. From 20 on the engine slows writes down, at 36 it stops them.
+    pub first_files: u64,
+    /// Bytes that it estimates to rewrite until all levels are in order.
+    pub bytes: u64,
+    /// Whether it slows writes down or stops them, until it has caught up.
+    pub holds_up: bool,
+}
+
+impl Backlog {
+    /// Of that store, now. What the engine does not tell counts as none: it is for a figure, and nothing is decided by it.
+    pub(crate) fn of(database: &DB) -> Self {
+        let figure = |name: &str| database.property_int_value(name).ok().flatten().unwrap_or(0);
+        Self {
+            first_files: figure("rocksdb.num-files-at-level0"),
+            bytes: figure("rocksdb.estimate-pending-compaction-bytes"),
+            holds_up: figure("rocksdb.actual-delayed-write-rate") > 0
+                || figure("rocksdb.is-write-stopped") > 0,
+        }
+    }
+}
+
 /// The engine's options for one store.
 pub(crate) fn options(memory: &SharedMemory, create: bool) -> Options {
     let mut options = Options::default();
@@ -80,4 +104,24 @@ pub(crate) fn options(memory: &SharedMemory, create: bool) -> Options {
     tables.set_bloom_filter(10.0, false);
     options.set_block_based_table_factory(&tables);
     options
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::{Backlog, DB, SharedMemory, options};
+
+    #[test]
+    fn files_that_are_not_put_together_yet_are_counted_and_a_new_store_has_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = options(&SharedMemory::new(), true);
+        options.set_disable_auto_compactions(true);
+        let database = DB::open(&options, folder.path()).unwrap();
+        assert_eq!(Backlog::of(&database), Backlog::default());
+        for number in 0..3_u8 {
+            database.put([number], [number]).unwrap();
+            database.flush().unwrap();
+        }
+        assert_eq!(Backlog::of(&database), Backlog { first_files: 3, ..Backlog::default() });
+    }
 }

@@ -9,6 +9,7 @@ use crate::bridges::BridgeHub;
 use crate::checkpoints::{self, Checkpoint, Purpose};
 use crate::clock::RegionClock;
 use crate::counters::ShardCounters;
+use crate::engine::Backlog;
 use crate::machine;
 use crate::mailbox::{Letter, Mailbox};
 use crate::store::Reader;
@@ -95,6 +96,13 @@ pub(crate) struct PlacementHandle {
     pub(crate) reader: Reader,
     pub(crate) mailbox: Mailbox,
     pub(crate) counters: Arc<ShardCounters>,
+}
+
+impl PlacementHandle {
+    /// Delivers at once, or counts that it cannot and says in how many milliseconds to try again.
+    fn offer(&self, letter: Letter) -> Result<(), u64> {
+        self.mailbox.offer(letter).inspect_err(|_| self.counters.letter_refused())
+    }
 }
 
 /// The gateway, once it has attached itself.
@@ -198,7 +206,7 @@ impl RegionHandle {
         let placement = placement.ok_or(Refusal::WrongPlacement(conversation))?;
         let (answer, answered) = oneshot::channel();
         let letter = Letter::Command { user, device, command, answer };
-        placement.mailbox.offer(letter).map_err(|retry_after_ms| Refusal::Busy { retry_after_ms })?;
+        placement.offer(letter).map_err(|retry_after_ms| Refusal::Busy { retry_after_ms })?;
         Ok(answered)
     }
 
@@ -209,7 +217,7 @@ impl RegionHandle {
     pub fn operate(&self, placement: PlacementId, act: Act) -> Option<Result<Operating, NotOperated>> {
         let placement = self.shared.placements.get(&placement)?;
         let (answer, answered) = oneshot::channel();
-        let offered = placement.mailbox.offer(Letter::Operate { act, answer });
+        let offered = placement.offer(Letter::Operate { act, answer });
         let busy = |retry_after_ms| NotOperated::Busy { retry_after_ms };
         Some(offered.map(|()| answered).map_err(busy))
     }
@@ -256,6 +264,18 @@ impl RegionHandle {
     #[must_use]
     pub fn shortages(&self) -> Vec<Shortage> {
         judge(&machine::measure(&self.shared.data), &self.shared.needs)
+    }
+
+    /// Bytes that are free where the data folder lies; none if that cannot be read.
+    #[must_use]
+    pub fn disk_free_bytes(&self) -> Option<u64> {
+        machine::measure(&self.shared.data).disk_free_bytes
+    }
+
+    /// How far that placement's engine is behind with its files. None if this region has no part in it.
+    #[must_use]
+    pub fn backlog(&self, placement: PlacementId) -> Option<Backlog> {
+        self.shared.placements.get(&placement).map(|handle| handle.reader.backlog())
     }
 
     /// The certificates in use, by which this region is known to peers and devices.

@@ -46,6 +46,15 @@ pub(crate) fn measure(data: &Path) -> Machine {
     }
 }
 
+/// Bytes of memory that this process has in use, files mapped into it included; none if that cannot be read.
+pub(crate) fn resident_bytes() -> Option<u64> {
+    // In KiB, see proc_pid_status(5).
+    let status = read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+    Some(kib.saturating_mul(1_024))
+}
+
 fn number(path: &str) -> Option<u64> {
     read_to_string(path).ok()?.trim().parse().ok()
 }
@@ -53,12 +62,13 @@ fn number(path: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::{Resource, getrlimit, measure, raise_descriptors, setrlimit};
+    use super::{Resource, getrlimit, measure, raise_descriptors, resident_bytes, setrlimit};
 
     #[test]
     fn a_machine_is_measured_and_what_is_not_there_is_not_known() {
         let here = measure(&std::env::temp_dir());
         assert!(here.descriptors.unwrap() > 0 && here.disk_free_bytes.unwrap() > 0);
+        assert!((1 << 20..1 << 40).contains(&resident_bytes().unwrap()));
         assert!(here.udp_receive_bytes.unwrap() >= 4_096 && here.udp_send_bytes.unwrap() >= 4_096);
         let nowhere = measure(std::path::Path::new("/no/such/folder"));
         assert_eq!(nowhere.disk_free_bytes, None);

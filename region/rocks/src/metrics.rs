@@ -1,9 +1,12 @@
-//! A region's counters in the Prometheus text format (OpenMetrics), without its closing line, so that the gateway's can follow.
+//! A region's counters in OpenMetrics' text format, without its closing line, so that the gateway's can follow.
 //!
 //! What must always hold: labels are names from the cluster file. No id of a user, device or conversation is in a metric, since metrics
 //! leave the region (promise 8).
 
+use crate::engine::Backlog;
 use crate::handle::RegionHandle;
+use crate::machine::resident_bytes;
+use crdt::PlacementId;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -28,10 +31,12 @@ pub fn text(region: &RegionHandle) -> String {
     let mut text = String::new();
     for family in shards(region)
         .into_iter()
+        .chain(stores(region))
         .chain(bridges(region))
         .chain(snapshots(region))
         .chain([clock(region)])
         .chain(certificates(region))
+        .chain(machine(region))
     {
         let Family { name, help, kind, samples } = family;
         let (kind, suffix) = match kind {
@@ -72,16 +77,18 @@ fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-fn shards(region: &RegionHandle) -> Vec<Family> {
+/// A sample for each placement that has one.
+fn of_each(region: &RegionHandle, read: &dyn Fn(PlacementId) -> Option<i64>) -> Vec<(String, i64)> {
     let names = &region.cluster().placements;
-    let each = |read: &dyn Fn(crdt::PlacementId) -> Option<i64>| {
-        let sample = |(placement, _)| {
-            let name =
-                names.get(&placement).map_or_else(|| placement.to_string(), |named| named.name.clone());
-            Some((format!("{{placement=\"{name}\"}}"), read(placement)?))
-        };
-        region.placements().filter_map(sample).collect::<Vec<_>>()
+    let sample = |(placement, _)| {
+        let name = names.get(&placement).map_or_else(|| placement.to_string(), |named| named.name.clone());
+        Some((format!("{{placement=\"{name}\"}}"), read(placement)?))
     };
+    region.placements().filter_map(sample).collect()
+}
+
+fn shards(region: &RegionHandle) -> Vec<Family> {
+    let each = |read: &dyn Fn(PlacementId) -> Option<i64>| of_each(region, read);
     let counted = |name, help, read: fn(&crate::counters::ShardCounters) -> &AtomicU64| Family {
         name,
         help,
@@ -160,10 +167,39 @@ fn shards(region: &RegionHandle) -> Vec<Family> {
         },
         Family {
             name: "shard_letters_waiting",
-            help: "Commands and deliveries that wait in a shard's mailbox",
+            help: "Commands and deliveries that wait in a shard's mailbox, of at most 1,024",
             kind: Type::Gauge,
             samples: each(&|placement| Some(signed(region.letters_waiting(placement)? as u64))),
         },
+        counted(
+            "shard_letters_refused",
+            "Commands that were refused for the moment since a shard's mailbox was full",
+            |shard| &shard.letters_refused,
+        ),
+    ]
+}
+
+fn stores(region: &RegionHandle) -> Vec<Family> {
+    let gauge = |name, help, read: fn(Backlog) -> i64| Family {
+        name,
+        help,
+        kind: Type::Gauge,
+        samples: of_each(region, &|placement| region.backlog(placement).map(read)),
+    };
+    vec![
+        gauge("store_first_files", "New files that the engine has not put together yet", |store| {
+            signed(store.first_files)
+        }),
+        gauge(
+            "store_backlog_bytes",
+            "Bytes that the engine estimates to rewrite until its files are in order",
+            |store| signed(store.bytes),
+        ),
+        gauge(
+            "store_holds_up",
+            "Whether the engine slows writes down since it is behind with its files: see docs/operations/a-slow-store.md",
+            |store| i64::from(store.holds_up),
+        ),
     ]
 }
 
@@ -173,7 +209,8 @@ fn bridges(region: &RegionHandle) -> Vec<Family> {
     let mut datagram_bytes = Vec::new();
     let (mut sent_bytes, mut sent_items) = (Vec::new(), Vec::new());
     let (mut operations, mut connections, mut alarms) = (Vec::new(), Vec::new(), Vec::new());
-    let mut open = Vec::new();
+    let (mut open, mut stopped) = (Vec::new(), Vec::new());
+    let (mut trips, mut lost) = (Vec::new(), Vec::new());
     let (mut compared, mut differing, mut clocks) = (Vec::new(), Vec::new(), Vec::new());
     for (peer, counters) in region.bridge_counters() {
         let name = region.cluster().name_of(*peer);
@@ -201,6 +238,10 @@ fn bridges(region: &RegionHandle) -> Vec<Family> {
         let found = counters.found();
         compared.push((label.clone(), signed(found.compared.compared)));
         differing.push((label.clone(), signed(found.compared.differing as u64)));
+        stopped.push((label.clone(), signed(found.stopped as u64)));
+        lost.push((label.clone(), signed(counters.lost_packets())));
+        let trip = counters.round_trip().and_then(|trip| i64::try_from(trip.as_micros()).ok());
+        trips.extend(trip.map(|trip_us| (label.clone(), trip_us)));
         clocks.extend(found.clock.map(|clock| (label.clone(), clock.ahead_us)));
         open.push((label, i64::from(region.open_bridges().contains(peer))));
     }
@@ -237,6 +278,19 @@ fn bridges(region: &RegionHandle) -> Vec<Family> {
             clocks,
         ),
         family("bridge_open", "Whether the bridge is open", Type::Gauge, open),
+        family(
+            "bridge_partitions_stopped",
+            "Partitions of which nothing more is taken from the peer: see docs/operations/messages-do-not-arrive.md",
+            Type::Gauge,
+            stopped,
+        ),
+        family(
+            "bridge_round_trip_microseconds",
+            "The way to the peer and back while the bridge is connected, with what packets wait for on the way",
+            Type::Gauge,
+            trips,
+        ),
+        counter("bridge_lost_packets", "Packets to the peer that were taken for lost and sent again", lost),
     ]
 }
 
@@ -268,5 +322,22 @@ fn certificates(region: &RegionHandle) -> Vec<Family> {
             kind: Type::Gauge,
             samples: refused,
         },
+    ]
+}
+
+fn machine(region: &RegionHandle) -> [Family; 2] {
+    let sample = |bytes: Option<u64>| bytes.map(|bytes| (String::new(), signed(bytes))).into_iter().collect();
+    let gauge = |name, help, samples| Family { name, help, kind: Type::Gauge, samples };
+    [
+        gauge(
+            "disk_free_bytes",
+            "Bytes that are free where the data folder lies",
+            sample(region.disk_free_bytes()),
+        ),
+        gauge(
+            "memory_resident_bytes",
+            "Bytes of memory that the process has in use: see docs/operations/out-of-memory.md",
+            sample(resident_bytes()),
+        ),
     ]
 }

@@ -9,7 +9,7 @@
 //! It refuses to decide anything: what a failed commit means is the caller's business (it ends the process).
 
 use crate::compact_files::Files;
-use crate::engine::{self, SharedMemory};
+use crate::engine::{self, Backlog, SharedMemory};
 use crate::torn_tail;
 use bytes::Bytes;
 use region::store::{Batch, Direction, Store, StoreError, View, Visit};
@@ -99,6 +99,11 @@ impl Reader {
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// How far the engine is behind with this store's files.
+    pub(crate) fn backlog(&self) -> Backlog {
+        Backlog::of(&self.database)
     }
 
     /// Makes a checkpoint in a folder that does not exist, beside a shard that goes on writing: what is in memory goes to a file first, then files are linked. The caller waits, the shard

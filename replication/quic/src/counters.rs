@@ -6,6 +6,7 @@ use quinn::Connection;
 use replication::{Bridge, ClockOffset, Compared, Sent};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// The counters of one bridge.
 #[derive(Debug, Default)]
@@ -36,13 +37,16 @@ pub struct Found {
     pub compared: Compared,
     /// How far the peer's clock is ahead; none while no connection has told.
     pub clock: Option<ClockOffset>,
+    /// Partitions of which this connection takes nothing more from the peer.
+    pub stopped: usize,
 }
 
-/// UDP payload bytes, both ways.
+/// UDP payload bytes, both ways, and packets that were taken for lost and sent again.
 #[derive(Debug, Default)]
 struct Datagrams {
     ended_in: u64,
     ended_out: u64,
+    ended_lost: u64,
     live: Option<Connection>,
 }
 
@@ -52,6 +56,7 @@ impl Datagrams {
             let stats = connection.stats();
             self.ended_in += stats.udp_rx.bytes;
             self.ended_out += stats.udp_tx.bytes;
+            self.ended_lost += stats.path.lost_packets;
         }
     }
 }
@@ -62,6 +67,19 @@ impl BridgeCounters {
         let datagrams = self.datagrams.lock().unwrap_or_else(PoisonError::into_inner);
         let live = datagrams.live.as_ref().map(Connection::stats).unwrap_or_default();
         (datagrams.ended_in + live.udp_rx.bytes, datagrams.ended_out + live.udp_tx.bytes)
+    }
+
+    /// Packets that this bridge's connections took for lost on the way to the peer, and sent again.
+    pub fn lost_packets(&self) -> u64 {
+        let datagrams = self.datagrams.lock().unwrap_or_else(PoisonError::into_inner);
+        let live = datagrams.live.as_ref().map_or(0, |live| live.stats().path.lost_packets);
+        datagrams.ended_lost + live
+    }
+
+    /// The way to the peer and back, as QUIC estimates it, with what packets wait for on the way; none without a connection.
+    pub fn round_trip(&self) -> Option<Duration> {
+        let datagrams = self.datagrams.lock().unwrap_or_else(PoisonError::into_inner);
+        datagrams.live.as_ref().map(Connection::rtt)
     }
 
     /// What was put into frames, by kind.
@@ -81,7 +99,8 @@ impl BridgeCounters {
 
     /// The core stands like that now.
     pub(crate) fn note_found(&self, bridge: &Bridge) {
-        let found = Found { compared: bridge.compared(), clock: bridge.clock_offset() };
+        let (compared, clock) = (bridge.compared(), bridge.clock_offset());
+        let found = Found { compared, clock, stopped: bridge.stopped() };
         *self.found.lock().unwrap_or_else(PoisonError::into_inner) = found;
     }
 

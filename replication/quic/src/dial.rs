@@ -96,7 +96,10 @@ impl Dialer {
                         return Arrival::Failed { code };
                     }
                 },
-                () = &mut deadline => return Arrival::Failed { code: None },
+                () = &mut deadline => {
+                    tracing::info!(peer = %self.peer, address = %self.address, "nobody answers");
+                    return Arrival::Failed { code: None };
+                }
             }
         }
     }

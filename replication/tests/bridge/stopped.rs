@@ -41,7 +41,7 @@ fn an_operation_of_a_later_kind_stops_its_partition_alone() {
     assert_eq!(delivered(&played.frame(&section(7, 1))), [(2, 1)]);
     let outputs = refuse(&mut played, later(partition(1, 7)));
     let said = "r2: the stream of a partition stops: r2.0000000000000022:1 in p1/7 is of kind 9, which a later version issues: upgrade this region, and it goes on where it stopped";
-    assert_eq!(alarms(&outputs), [said]);
+    assert_eq!((alarms(&outputs), played.bridge.stopped()), (vec![said.to_owned()], 1));
     let mut sent = frames(&outputs);
     sent.extend(played.send());
     let rewinds: Vec<(u32, u64)> =
