@@ -90,6 +90,7 @@ fn a_register_of_a_later_kind_stops_its_feed_alone() {
     let said = "r2: the stream of a partition stops: the feed of p1/7 holds a register of kind 99, which a later version writes: upgrade this region, and it goes on where it stopped";
     assert_eq!(alarms(&outputs), [said]);
     assert!(!outputs.iter().any(|output| matches!(output, Output::Close(_))), "{outputs:?}");
+    assert_eq!(played.bridge.stopped(), 1);
     assert_eq!(registers(&mut played, 7), 0, "what was on its way is not taken");
     assert_eq!(alarms(&refuse(&mut played, refused)).len(), 0, "it is said once a connection");
     assert_eq!(delivered(&played.frame(&section(7, 1))), [(2, 1)], "its operations go on");
@@ -161,6 +162,7 @@ fn the_next_connection_asks_again_from_where_it_stopped() {
     played.frame(&section(7, 1));
     refuse(&mut played, later(partition(1, 7)));
     played.step(Input::Disconnected { code: None });
+    assert_eq!(played.bridge.stopped(), 0);
     played.greet(|_| {});
     played.resume();
     while !played.send().is_empty() {}
