@@ -2,7 +2,7 @@
 //!
 //! `said.rs` is what regions say, `closed.rs` what they know of closed replicas, `problems.rs` what of it is not well, `tables.rs` and `clocks.rs` how it looks.
 //!
-//! What must always hold: a region that does not answer is told as such, and never taken for well; a problem is one sentence that names the region and what to look at; exit code 3 as long
+//! What must always hold: a region that takes part and does not answer is told as such, and never taken for well; a problem is one sentence that names the region and what to look at; exit code 3 as long
 //! as there is one, so that a script can wait for the end of them.
 
 mod clocks;
@@ -19,7 +19,7 @@ use clap::Args;
 use problems::problems_of;
 use region::cluster::ClusterRegion;
 use said::{Overview, RegionStatus};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 use tables::table;
@@ -88,9 +88,13 @@ impl Status {
     fn ask_all(&self, folder: &ClusterFolder, token: &str) -> Result<Overview, Failure> {
         let agent = ask_region::agent(Duration::from_secs(self.timeout));
         let (mut regions, mut problems) = (BTreeMap::new(), Vec::new());
-        for region in folder.cluster.regions.values() {
+        let taking_part = taking_part(folder)?;
+        for region in folder.cluster.regions.values().filter(|region| taking_part.contains(&region.name)) {
             let status = match ask(&agent, region, token) {
-                Ok(status) => Some(status),
+                Ok(mut status) => {
+                    status.bridges.retain(|bridge| taking_part.contains(&bridge.peer));
+                    Some(status)
+                }
                 Err(refused @ Failure::Refused(_)) => return Err(refused),
                 Err(silent) => {
                     problems.push(format!("{} does not answer: {silent}", region.name));
@@ -106,6 +110,16 @@ impl Status {
         let (closed, clocks_ahead_ms) = (closed::of_all(&regions), clocks::offsets(&regions));
         Ok(Overview { ok: problems.is_empty(), problems, regions, closed, clocks_ahead_ms })
     }
+}
+
+/// The regions that are active in any placement, by the epochs of the folder. Of one that has left, or has not joined yet, nothing is expected.
+fn taking_part(folder: &ClusterFolder) -> Result<BTreeSet<String>, Failure> {
+    let mut names = BTreeSet::new();
+    for placement in folder.cluster.placements.values() {
+        let epoch = folder.current_epoch(placement)?;
+        names.extend(epoch.active.keys().map(|replica| folder.cluster.name_of(replica.region)));
+    }
+    Ok(names)
 }
 
 fn ask(agent: &ureq::Agent, region: &ClusterRegion, token: &str) -> Result<RegionStatus, Failure> {

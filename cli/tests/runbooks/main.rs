@@ -1,4 +1,4 @@
-//! What goes wrong with links, clocks, disks, memory and crowds, over real processes: each test makes the event of a runbook in `docs/operations`, runs each command that the runbook shows, and looks at the
+//! What goes wrong with links, clocks, disks, memory and crowds, and a region that joins, over real processes: each test makes the event of a runbook in `docs/operations`, runs each command that the runbook shows, and looks at the
 //! figures and sentences by which it tells the operator what to do.
 //!
 //! What must always hold: what is looked at stands in the runbook (`runbook/mod.rs`), so that it cannot go stale; figures come from regions, never from the test's own knowledge of what it did.
@@ -8,6 +8,7 @@
 mod clocks;
 mod cut;
 mod herd;
+mod join;
 mod latency;
 mod memory;
 mod messages;
