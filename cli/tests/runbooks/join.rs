@@ -119,6 +119,8 @@ async fn a_region_joins_two_that_run_holds_what_they_hold_and_leaves_with_nothin
     })
     .await;
 
+    let begun = runbook.run("archipelago admin join --cluster demo --region north --data data/north");
+    assert!(begun.contains("global: begun with a snapshot of"), "{begun}");
     let mut north = North::start(&folder);
     runbook.done("archipelago region north --cluster demo --data data/north");
     wait_until("all are well", || runbook.try_run(status).0 == Some(0));
