@@ -46,7 +46,7 @@ pub(super) fn is_the_same(facts: &Facts, number: usize, item: &Item) -> Fault {
     }
 }
 
-/// A region that has a command under any dot does not do it again.
+/// A region that has a command under any dot does not do it again, but to put it back where it stood on a disk that was found: what it does by itself always stands above all that it has.
 pub(super) fn is_done_once(facts: &Facts, region: RegionId, number: Number) -> Fault {
     match facts.done_before(region, number) {
         Some(before) => {

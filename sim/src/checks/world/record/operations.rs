@@ -288,11 +288,13 @@ impl Facts {
         self.applied(region).and_then(|applied| applied.highest)
     }
 
-    /// Another operation of the same identity that a region has applied.
+    /// Another operation of the same identity that a region has applied, and that stands no later.
     pub(crate) fn done_before(&self, region: RegionId, number: Number) -> Option<Number> {
         // Numbers are those of these lists.
-        let aliases = &self.aliases[self.operations[number].identity];
-        aliases.iter().copied().find(|alias| *alias != number && self.is_applied(region, *alias))
+        let done = &self.operations[number];
+        let stands = |alias: &Number| self.operations[*alias].place.hlc <= done.place.hlc;
+        let others = self.aliases[done.identity].iter().copied().filter(|alias| *alias != number);
+        others.filter(stands).find(|alias| self.is_applied(region, *alias))
     }
 
     /// A region has applied it; as which of its operations here, or none if it had before.
