@@ -170,6 +170,7 @@ async fn serve(node: NodeConfig, gateway: GatewayConfig, own: &ClusterRegion) ->
         }
     }
     tracing::info!("draining");
+    node.handle().drain();
     gateway.stop(refuge(&node.handle())).await;
     node.stop().await;
     Ok(())

@@ -23,6 +23,7 @@ pub mod output;
 mod print_state;
 pub mod query;
 mod read_frame;
+pub mod refuge;
 pub mod session;
 pub mod shared_delivery;
 pub mod site;

@@ -4,9 +4,11 @@
 
 use crate::cursor::CursorKeys;
 use crate::error::SessionError;
+use crate::refuge::in_order;
 use crdt::{ConversationId, PlacementId, RegionId, ReplicaId};
 use gateway_protocol::v1;
 use region::command::{Placements, Refusal};
+use region::membership::View;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -48,6 +50,8 @@ pub struct Progress<'a> {
     pub epochs: &'a Placements,
     /// The placements in which it lacks what others hold ([`Shard::is_behind`](region::shard::Shard::is_behind)): nobody is answered there.
     pub behind: &'a BTreeSet<PlacementId>,
+    /// Which regions are live, as this one has heard: devices are told of those first.
+    pub view: &'a View,
 }
 
 /// The region as one connection has found it. It stays so for as long as that stands: who was led elsewhere meanwhile is served there.
@@ -105,7 +109,7 @@ impl Site {
     }
 
     /// What a welcome tells: all placements, in which epochs this region stands, and where their regions are. Of a placement whose epoch is known those that are active in it, so
-    /// that no device is led to one that is closed; of any other all that may hold it. Nor is one led here where this region is behind.
+    /// that no device is led to one that is closed; of any other all that may hold it. Nor is one led here where this region is behind. Those that are live come first.
     fn directory(&self, progress: Progress<'_>) -> Vec<v1::Placement> {
         let own = self.region_id();
         let told = |(id, described): (&PlacementId, &Described)| {
@@ -114,11 +118,12 @@ impl Site {
             let serves = |region| {
                 stands.is_none_or(|stands| stands.replica_of(region).is_some()) && !is_behind(region)
             };
-            let regions = described.regions.iter().filter(|(region, _)| serves(**region));
+            let regions = described.regions.iter().map(|(region, address)| (*region, address));
+            let regions = in_order(*id, progress.view, regions.filter(|(region, _)| serves(*region)));
             v1::Placement {
                 id: id.to_string(),
                 name: described.name.clone(),
-                regions: regions.map(|(_, region)| region.clone()).collect(),
+                regions: regions.into_iter().map(|(_, address)| address.clone()).collect(),
                 epoch: stands.map_or(0, |stands| stands.epoch.0),
             }
         };

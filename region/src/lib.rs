@@ -45,6 +45,7 @@ pub mod lag;
 pub mod limits;
 pub mod log_view;
 pub mod machine;
+pub mod membership;
 mod mend_document;
 pub mod mend_log;
 pub mod mend_registers;

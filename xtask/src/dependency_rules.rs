@@ -39,7 +39,12 @@ pub(crate) const PACKAGES: &[Package] = &[
     core("gateway-client", "gateway/client", &["crdt", "gateway-protocol"]),
     core("sim", "sim", &["crdt", "gateway", "gateway-client", "gateway-protocol", "region", "replication"]),
     driver("replication-quic", "replication/quic", &["crdt", "replication"]),
-    driver("region-rocks", "region/rocks", &["crdt", "region", "replication", "replication-quic"]),
+    driver("region-gossip", "region/gossip", &["crdt", "region", "replication-quic"]),
+    driver(
+        "region-rocks",
+        "region/rocks",
+        &["crdt", "region", "region-gossip", "replication", "replication-quic"],
+    ),
     driver(
         "gateway-edge",
         "gateway/edge",

@@ -1,12 +1,13 @@
 //! `archipelago status`: asks all regions how they stand, and says what is not well.
 //!
-//! `said.rs` is what regions say, `closed.rs` what they know of closed replicas, `problems.rs` what of it is not well, `tables.rs` and `clocks.rs` how it looks.
+//! `said.rs` is what regions say, `closed.rs` what they know of closed replicas, `members.rs` what they have heard of each other, `problems.rs` what of it is not well, `tables.rs` and `clocks.rs` how it looks.
 //!
 //! What must always hold: a region that takes part and does not answer is told as such, and never taken for well; a problem is one sentence that names the region and what to look at; exit code 3 as long
 //! as there is one, so that a script can wait for the end of them.
 
 mod clocks;
 mod closed;
+mod members;
 mod problems;
 mod said;
 mod tables;
@@ -31,7 +32,7 @@ Examples:
   archipelago status --cluster demo --json | jq .problems
 ";
 
-/// How regions stand: what they hold, what others lack of it, bridges, clocks.
+/// How regions stand: what they hold, what others lack of it, bridges, whom they hold for live, clocks.
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES)]
 pub(crate) struct Status {

@@ -2,6 +2,7 @@
 //!
 //! What must always hold: it is a function of what the regions said and of the time; whoever is well is told nothing.
 
+use super::members;
 use super::said::{CertificatesStatus, RefusedStatus, RegionStatus, ShortageStatus};
 use super::tables::ago;
 
@@ -81,6 +82,7 @@ pub(super) fn problems_of(region: &str, status: &RegionStatus, now_s: i64) -> Ve
             ));
         }
     }
+    problems.extend(members::problems(region, &status.members, &status.bridges));
     // What a region can work with is a note below the tables, and no problem: it may be meant so.
     let stops = status.machine.iter().filter(|shortage| shortage.stops);
     problems.extend(stops.map(|ShortageStatus { code, what, .. }| format!("{region}: {what} ({code})")));

@@ -4,6 +4,7 @@
 
 use super::clocks::Offsets;
 use super::closed::{Closed, ClosedStatus};
+use super::members::MemberStatus;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -27,6 +28,9 @@ pub(super) struct RegionStatus {
     pub(super) placements: Vec<PlacementStatus>,
     pub(super) bridges: Vec<BridgeStatus>,
     /// Regions of a release that does not say so are asked too.
+    #[serde(default)]
+    pub(super) members: Vec<MemberStatus>,
+    /// The same.
     #[serde(default)]
     pub(super) certificates: Option<CertificatesStatus>,
     #[serde(default)]

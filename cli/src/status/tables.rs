@@ -3,6 +3,7 @@
 //! What must always hold: a region that does not answer has a line that says so; what is not known is a dash, never a zero.
 
 use super::clocks::matrix;
+use super::members;
 use super::problems::days;
 use super::said::{Overview, PeerStatus, PlacementStatus, ShortageStatus};
 
@@ -69,6 +70,7 @@ pub(super) fn table(overview: &Overview, now_s: i64) -> String {
             );
         }
     }
+    text += &members::table(&overview.regions);
     text.push('\n');
     text += &matrix(&overview.clocks_ahead_ms);
     text += &certificates(overview, now_s);

@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | `GET /healthz` | anybody | `ok` while the region serves |
 //! | `GET /metrics` | anybody | counters in OpenMetrics' text format, which Prometheus reads (`docs/metrics.md`) |
-//! | `GET /v1/status` | operators | how the region stands: placements, what peers lack, bridges, clocks, certificates, the machine: JSON |
+//! | `GET /v1/status` | operators | how the region stands: placements, what peers lack, bridges, clocks, which regions it holds for live, certificates, the machine: JSON |
 //! | `GET /v1/state?placement=NAME` | operators | vectors, chain heads, digests: JSON lines |
 //! | `GET /v1/export?placement=NAME` | operators | the same, and every post, membership and receipt |
 //! | `GET /v1/items?placement=NAME&conversation=ID` | operators | what the digest of a conversation is a sum over: JSON lines |

@@ -78,8 +78,8 @@ where
     let outgoing = Arc::new(Outgoing::default());
     let metrics = Arc::clone(&shared.metrics);
     let mut writer = tokio::spawn(Arc::clone(&outgoing).send_all(sink, metrics));
-    let (epochs, behind) = (shared.region.epochs(), shared.region.behind());
-    let progress = Progress { epochs: &epochs, behind: &behind };
+    let (epochs, behind, view) = (shared.region.epochs(), shared.region.behind(), shared.region.view());
+    let progress = Progress { epochs: &epochs, behind: &behind, view: &view };
     let (session, first) = Session::open(Arc::clone(&shared.site), progress, shared.region.now());
     let mut connection = Connection {
         subprotocol,

@@ -63,6 +63,10 @@ impl DeviceEffects for Releases {
     fn release(&self, _: PlacementId, effects: Vec<Effect>) {
         self.0.take_in(effects);
     }
+
+    fn connected(&self) -> usize {
+        self.0.sessions()
+    }
 }
 
 impl FanOut {

@@ -23,6 +23,7 @@ mod inbox;
 pub mod limits;
 mod listen;
 mod lost;
+mod members;
 mod metrics;
 mod operate;
 mod outgoing;

@@ -4,6 +4,7 @@
 //! never a zero.
 
 use crate::connection::Shared;
+use crate::members;
 use crate::operate::{ok, refusal, unreadable};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -18,7 +19,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Of this region: its clock, its placements, its bridges, its certificates, its machine.
+/// Of this region: its clock, its placements, its bridges, what it has heard of the others, its certificates, its machine.
 pub(crate) async fn show(shared: &Arc<Shared>) -> Response {
     let region = shared.region.clone();
     // It reads every partition of every placement.
@@ -66,7 +67,7 @@ fn status(region: &RegionHandle) -> Result<Value, StoreError> {
     let bridges: Vec<Value> = region.bridge_counters().keys().map(|peer| bridge(region, *peer)).collect();
     Ok(json!({
         "now_ms": region.now().ms(), "wall_clock_ahead_ms": region.wall_offset_us() / 1_000,
-        "placements": placements, "bridges": bridges, "certificates": certificates(region),
+        "placements": placements, "bridges": bridges, "members": members::rows(region), "certificates": certificates(region),
         "machine": region.shortages().iter().map(shortage).collect::<Vec<_>>(),
     }))
 }

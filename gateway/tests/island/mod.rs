@@ -22,6 +22,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng as _;
 use region::command::Placements;
 use region::item::{ArrivalNumber, Became, Change, Content, Item};
+use region::membership::View;
 use region::read::{Changes, DocumentRead, Membership, PageFrom};
 use region::store::StoreError;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -246,8 +247,8 @@ impl Device {
 
     /// To a region that is behind in those placements.
     pub fn connect_to(site: &Arc<Site>, behind: BTreeSet<PlacementId>) -> Self {
-        let (epochs, behind) = (&Placements::default(), &behind);
-        let progress = Progress { epochs, behind };
+        let (epochs, behind, view) = (&Placements::default(), &behind, &View::default());
+        let progress = Progress { epochs, behind, view };
         let now = Now(1_000_000_000);
         let (session, out) = Session::open(Arc::clone(site), progress, now);
         let mut device = Self {

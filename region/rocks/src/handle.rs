@@ -21,14 +21,17 @@ use region::export;
 use region::features::Feature;
 use region::follow_epochs;
 use region::machine::{Needs, Shortage, judge};
+use region::membership::View;
 use region::operate::{Act, NotOperated, Operated};
 use region::shard::{Effect, Input};
 use region::store::StoreError;
+use region_gossip::GossipCounters;
 use replication::epoch::{EpochRefused, EpochStatement};
 use replication::placement::{Epoch, Placements};
 use replication_quic::{BridgeCounters, Certificates, SnapshotCounters};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, TryLockError};
 use tokio::sync::{oneshot, watch};
 
@@ -37,6 +40,9 @@ pub trait DeviceEffects: Send + Sync {
     /// Takes the effects of one durable batch of a placement, in order: `Changed`, `Membership`, `Receipt` and `Stable`, nothing
     /// else. Called on the shard's thread, so it must return at once: it routes to bounded queues and drops a device to sync when one is full.
     fn release(&self, placement: PlacementId, effects: Vec<Effect>);
+
+    /// How many devices are connected, as the other regions are told.
+    fn connected(&self) -> usize;
 }
 
 /// How a command went. The sender is gone only when the region is shutting down.
@@ -70,6 +76,10 @@ pub(crate) struct Shared {
     pub(crate) open_bridges: watch::Receiver<BTreeSet<RegionId>>,
     pub(crate) behind: Behind,
     pub(crate) certificates: Arc<Certificates>,
+    /// What is heard of all regions.
+    pub(crate) view: watch::Receiver<Arc<View>>,
+    pub(crate) gossip_counters: Arc<GossipCounters>,
+    pub(crate) draining: Arc<AtomicBool>,
 }
 
 /// The placements in which this region lacks what others hold, until it has caught up.
@@ -83,6 +93,10 @@ impl Behind {
 
     pub(crate) fn is_behind(&self, placement: PlacementId) -> bool {
         self.0.borrow().contains(&placement)
+    }
+
+    pub(crate) fn now(&self) -> BTreeSet<PlacementId> {
+        self.0.borrow().clone()
     }
 
     pub(crate) fn caught_up(&self, placement: PlacementId) {
@@ -118,6 +132,11 @@ impl DeviceSink {
         if let Some(devices) = &*self.0.load() {
             devices.release(placement, effects);
         }
+    }
+
+    /// How many devices are connected: none before a gateway is attached.
+    pub(crate) fn connected(&self) -> usize {
+        self.0.load().as_ref().map_or(0, |devices| devices.connected())
     }
 }
 
@@ -187,7 +206,7 @@ impl RegionHandle {
     /// The placements of which this region does not hold yet all that others did when it was admitted: no device is answered there. Each leaves once, for good.
     #[must_use]
     pub fn behind(&self) -> BTreeSet<PlacementId> {
-        self.shared.behind.0.borrow().clone()
+        self.shared.behind.now()
     }
 
     /// The present, by this region's disciplined clock.
@@ -300,6 +319,23 @@ impl RegionHandle {
     #[must_use]
     pub fn open_bridges(&self) -> BTreeSet<RegionId> {
         self.shared.open_bridges.borrow().clone()
+    }
+
+    /// Which regions are live, as heard here, and what they say of themselves. A second old at most.
+    #[must_use]
+    pub fn view(&self) -> Arc<View> {
+        Arc::clone(&self.shared.view.borrow())
+    }
+
+    /// What gossip has refused, and holds.
+    #[must_use]
+    pub fn gossip_counters(&self) -> &GossipCounters {
+        &self.shared.gossip_counters
+    }
+
+    /// From now on the other regions are told that this one sends its devices away.
+    pub fn drain(&self) {
+        self.shared.draining.store(true, Ordering::Relaxed);
     }
 
     /// How far the wall clock is ahead of this region's present, in microseconds; negative when it is behind.

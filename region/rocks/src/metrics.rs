@@ -7,22 +7,23 @@ use crate::engine::Backlog;
 use crate::handle::RegionHandle;
 use crate::machine::resident_bytes;
 use crdt::PlacementId;
+use crate::membership_metrics;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Whether a number only grows.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Type {
+pub(crate) enum Type {
     Counter,
     Gauge,
 }
 
 /// One metric with all its samples: labels and value.
-struct Family {
-    name: &'static str,
-    help: &'static str,
-    kind: Type,
-    samples: Vec<(String, i64)>,
+pub(crate) struct Family {
+    pub(crate) name: &'static str,
+    pub(crate) help: &'static str,
+    pub(crate) kind: Type,
+    pub(crate) samples: Vec<(String, i64)>,
 }
 
 /// All counters of that region.
@@ -34,6 +35,7 @@ pub fn text(region: &RegionHandle) -> String {
         .chain(stores(region))
         .chain(bridges(region))
         .chain(snapshots(region))
+        .chain(membership_metrics::families(region))
         .chain([clock(region)])
         .chain(certificates(region))
         .chain(machine(region))
@@ -69,11 +71,11 @@ fn snapshots(region: &RegionHandle) -> Vec<Family> {
     ]
 }
 
-fn value(counter: &AtomicU64) -> i64 {
+pub(crate) fn value(counter: &AtomicU64) -> i64 {
     signed(counter.load(Ordering::Relaxed))
 }
 
-fn signed(value: u64) -> i64 {
+pub(crate) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 

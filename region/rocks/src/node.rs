@@ -20,6 +20,7 @@ use crate::entropy;
 use crate::handle::{Behind, DeviceSink, PlacementHandle, RegionHandle, Shared};
 use crate::machine;
 use crate::mailbox::{Inbox, Letter, WeakMailbox, mailbox};
+use crate::own_facts::OwnFacts;
 use crate::port::Port;
 use crate::scrub_thread::Scrubber;
 use crate::shard_thread::ShardThread;
@@ -28,7 +29,7 @@ use crate::store::RocksStore;
 use crdt::{Now, PlacementId, RegionId, ReplicaId};
 use ed25519_dalek::SigningKey;
 use rand_core::RngCore as _;
-use region::cluster::{Cluster, ClusterPlacement};
+use region::cluster::{Cluster, ClusterPlacement, ClusterRegion};
 use region::epoch::current_placement;
 use region::follow_epochs;
 use region::limits::Limits;
@@ -38,14 +39,18 @@ use region::present::{self, Present};
 use region::scrub::Scrub;
 use region::shard::{OpenError, Shard, ShardConfig};
 use region::store::{Store as _, StoreError};
+use region_gossip::{Gossip, GossipConfig};
 use replication::bridge::{Bridge, Config, OwnStore};
 use replication::epoch::{EpochRefused, EpochStatement};
 use replication::placement::{Epoch, Placement, Placements};
 use replication::signature::Ed25519;
 use replication::{StoreId, StoreStart};
-use replication_quic::{BridgeSettings, Bridges, BridgesConfig, Certificates, EndpointRefused, PeerConfig};
+use replication_quic::{
+    BridgeSettings, Bridges, BridgesConfig, Certificates, EndpointRefused, GossipPort, PeerConfig,
+};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use tokio::runtime::Handle;
@@ -148,6 +153,7 @@ pub enum StartRefused {
 pub struct RegionNode {
     handle: RegionHandle,
     bridges: Bridges,
+    gossip: Gossip,
     shards: Vec<thread::JoinHandle<()>>,
     scrubbers: Vec<Scrubber>,
     /// Held until everything else is gone.
@@ -192,7 +198,7 @@ impl RegionNode {
                 placements.push(current(placement, &config.epochs)?);
             }
         }
-        Self::run(config, needs, Placements::new(placements), folder, opened, own.bridge)
+        Self::run(config, needs, Placements::new(placements), folder, opened, own)
     }
 
     fn run(
@@ -201,7 +207,7 @@ impl RegionNode {
         placements: Placements,
         folder: DataFolder,
         opened: Vec<Opened>,
-        listen: std::net::SocketAddr,
+        own: ClusterRegion,
     ) -> Result<Self, StartRefused> {
         let hub = BridgeHub::new(&config.cluster, config.region, placements);
         let remembered = opened.iter().map(|placement| placement.floor).max().unwrap_or_default();
@@ -249,7 +255,16 @@ impl RegionNode {
         let (region, cluster) = (config.region, Arc::clone(&config.cluster));
         let data = config.data.clone();
         let certificates = Arc::clone(&config.certificates);
-        let bridges = start_bridges(config, &hub, stores, &port, listen)?;
+        let (bridges, gossip_port) = start_bridges(config, &hub, stores, &port, own.bridge)?;
+        let draining: Arc<AtomicBool> = Arc::default();
+        let facts = OwnFacts {
+            own,
+            port,
+            behind: behind.clone(),
+            devices: devices.clone(),
+            draining: Arc::clone(&draining),
+        };
+        let gossip = start_gossip(&cluster, facts, gossip_port);
         let shared = Shared {
             region,
             cluster,
@@ -265,6 +280,9 @@ impl RegionNode {
             open_bridges: bridges.open(),
             behind: behind.clone(),
             certificates,
+            view: gossip.view(),
+            gossip_counters: Arc::clone(gossip.counters()),
+            draining,
         };
         let start_shard =
             |(opened, inbox, to_shard, counters): (Opened, Inbox, WeakMailbox, Arc<ShardCounters>)| {
@@ -291,7 +309,8 @@ impl RegionNode {
                 thread.start().map_err(no_thread)
             };
         let shards = waiting.into_iter().map(start_shard).collect::<Result<_, _>>()?;
-        Ok(Self { handle: RegionHandle { shared: Arc::new(shared) }, bridges, shards, scrubbers, folder })
+        let handle = RegionHandle { shared: Arc::new(shared) };
+        Ok(Self { handle, bridges, gossip, shards, scrubbers, folder })
     }
 
     /// What the gateway holds of this region.
@@ -309,7 +328,8 @@ impl RegionNode {
     /// Stops the bridges and the shards and gives the data folder back. Commands taken before are committed and answered; later ones
     /// are refused as busy. The stores close when the last reader is gone.
     pub async fn stop(self) {
-        let Self { handle, bridges, shards, scrubbers, folder } = self;
+        let Self { handle, bridges, gossip, shards, scrubbers, folder } = self;
+        drop(gossip);
         bridges.stop().await;
         for placement in handle.shared.placements.values() {
             placement.mailbox.deliver(Letter::Stop).await;
@@ -434,7 +454,7 @@ fn start_bridges(
     stores: BTreeMap<PlacementId, OwnStore>,
     port: &Arc<Port>,
     listen: std::net::SocketAddr,
-) -> Result<Bridges, StartRefused> {
+) -> Result<(Bridges, GossipPort), StartRefused> {
     let cluster = &config.cluster;
     let mut peers = BTreeMap::new();
     for peer in cluster.peers_of(config.region) {
@@ -463,4 +483,16 @@ fn start_bridges(
         settings: config.bridges,
     };
     Ok(Bridges::start(bridges, peers, port)?)
+}
+
+/// A start of a region has the region's present for its number, which only an operator's word sets back.
+fn start_gossip(cluster: &Cluster, facts: OwnFacts, port: GossipPort) -> Gossip {
+    let own = facts.own.id;
+    let config = GossipConfig {
+        own,
+        started_ms: facts.port.clock.now().ms(),
+        regions: cluster.regions.keys().copied().collect(),
+        peers: cluster.peers_of(own),
+    };
+    Gossip::start(config, port, facts)
 }

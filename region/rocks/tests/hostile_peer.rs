@@ -1,4 +1,4 @@
-//! A peer with a true certificate and a false key: nothing that it signs is taken, it is told so by code, and the other regions go on.
+//! A peer with a true certificate and a false key: nothing that it signs is taken, it is told so by code, and the other regions go on. Nor is it believed that it is another region.
 //!
 //! The peer is a whole shard in memory whose epoch names another key for it than the cluster's, behind bridges that say what is true but for that.
 //! What must always hold: its operations are in nobody's log; no region ends; the bridge between two honest regions is the one it was.
@@ -22,7 +22,7 @@ use replication::signature::Ed25519;
 use replication::snapshot::Asked;
 use replication::{Delivery, StoreId, StoreStart};
 use replication_quic::{
-    BridgeSettings, Bridges, BridgesConfig, GivenSnapshot, Notices, PeerConfig, RegionPort,
+    BridgeSettings, Bridges, BridgesConfig, GivenSnapshot, GossipPort, Notices, PeerConfig, RegionPort,
 };
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -86,8 +86,8 @@ impl Liar {
         Arc::new(Self { store: Mutex::new(store), notices })
     }
 
-    /// Its bridges to both other regions, with region 2's own certificate.
-    fn start(self: &Arc<Self>, world: &World) -> Bridges {
+    /// Its bridges to both other regions, with region 2's own certificate, and its gossip over them.
+    fn start(self: &Arc<Self>, world: &World) -> (Bridges, GossipPort) {
         let cluster = &world.cluster;
         let own = OwnStore { replica: replica(LIAR), start: StoreStart { id: StoreId(1), number: 1 } };
         let peer = |(id, notices): (&RegionId, &Arc<Notices>)| {
@@ -152,7 +152,7 @@ async fn what_a_peer_signs_with_another_key_is_refused_and_disturbs_nobody() {
     post(&a.handle(), user(1), group(7), "before").await.unwrap();
     until("c has it", || texts(&c.handle(), group(7)).len() == 1).await;
 
-    let bridges = Liar::new(&world).start(&world);
+    let (bridges, _gossip) = Liar::new(&world).start(&world);
     let refusals = |peer: u16| bridges.counters()[&RegionId(peer)].alarms.load(Ordering::Relaxed);
     until("both have refused what it signed", || refusals(1) > 0 && refusals(3) > 0).await;
     for node in [&a, &c] {
@@ -169,4 +169,26 @@ async fn what_a_peer_signs_with_another_key_is_refused_and_disturbs_nobody() {
     for node in [a, c] {
         node.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_peer_gossips_as_another_region_is_refused_and_counted_and_its_bridge_goes_on() {
+    let world = World::new(3);
+    let a = world.start(1).unwrap();
+    let (bridges, gossip) = Liar::new(&world).start(&world);
+    let handle = a.handle();
+    until("the bridge is open", || handle.open_bridges().contains(&LIAR)).await;
+    let refused = |code| handle.gossip_counters().refused().find(|(other, _)| *other == code).unwrap().1;
+    // It says that it is region 3; what it says then does not matter.
+    gossip.send(RegionId(1), &[0, 3, 42]);
+    until("it is refused", || refused("gossip_other_sender") == 1).await;
+    gossip.send(RegionId(1), &[0, 2, 42]);
+    until("as itself it speaks nonsense", || refused("gossip_malformed") == 1).await;
+    assert!(handle.open_bridges().contains(&LIAR));
+    let heard: Vec<RegionId> = handle.view().members().map(|(region, _)| region).collect();
+    assert!(!heard.contains(&RegionId(3)) && !heard.contains(&LIAR), "{heard:?}");
+    assert!(bridges.counters()[&RegionId(1)].gossip_out.load(Ordering::Relaxed) >= 2);
+    drop(bridges);
+    a.stop().await;
+    assert_eq!(*world.ended.lock().unwrap(), Vec::<String>::new());
 }

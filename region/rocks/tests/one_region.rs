@@ -28,6 +28,10 @@ impl DeviceEffects for Told {
     fn release(&self, _placement: PlacementId, effects: Vec<Effect>) {
         self.0.lock().unwrap().extend(effects);
     }
+
+    fn connected(&self) -> usize {
+        0
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,6 +8,7 @@
 
 use crate::counters::{BridgeCounters, add};
 use crate::dial::Dialer;
+use crate::gossip::GossipLine;
 use crate::limits::HEARTBEAT;
 use crate::link::{Heard, Link, LinkEvent};
 use crate::notices::Notices;
@@ -49,6 +50,7 @@ pub(crate) struct BridgeTask<R> {
     pub(crate) open: watch::Sender<BTreeSet<RegionId>>,
     pub(crate) deliveries: mpsc::Sender<Delivery>,
     pub(crate) counters: Arc<BridgeCounters>,
+    pub(crate) gossip: GossipLine,
     pub(crate) state: TaskState,
 }
 
@@ -106,6 +108,7 @@ impl<R: RegionPort> BridgeTask<R> {
             Arrival::Link(link) => {
                 self.end_link(CODE_STOPPING, "replaced by a newer connection");
                 self.counters.connected(link.connection.clone());
+                self.gossip.begin(&link.connection, link.certified);
                 tracing::info!(peer = %self.peer, address = %link.connection.remote_address(), "bridge connected");
                 let certified = link.certified;
                 self.state.link = Some(link);
@@ -227,6 +230,7 @@ impl<R: RegionPort> BridgeTask<R> {
         let Some(link) = self.state.link.take() else { return };
         link.close(code, text);
         self.state.paused = false;
+        self.gossip.end();
         self.counters.disconnected();
         self.open.send_if_modified(|open| open.remove(&self.peer));
     }

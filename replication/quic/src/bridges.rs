@@ -7,6 +7,7 @@ use crate::certificates::Certificates;
 use crate::counters::BridgeCounters;
 use crate::dial::{Dialer, Listener};
 use crate::endpoint::{self, BridgeSettings, EndpointRefused};
+use crate::gossip::{GossipPort, gossip};
 use crate::identity::Spoken;
 use crate::limits::{DELIVERIES_MAX, HANDSHAKES_MAX, SNAPSHOTS_MAX, STOP_TIMEOUT};
 use crate::notices::Notices;
@@ -63,7 +64,7 @@ pub struct Bridges {
 }
 
 impl Bridges {
-    /// Opens the socket and starts a bridge to each peer. Call it within a tokio runtime.
+    /// Opens the socket and starts a bridge to each peer; the port carries gossip over them. Call it within a tokio runtime.
     ///
     /// # Errors
     /// [`EndpointRefused`] when the address or the certificates cannot be used.
@@ -71,7 +72,7 @@ impl Bridges {
         config: BridgesConfig,
         peers: BTreeMap<RegionId, PeerConfig>,
         region: &Arc<R>,
-    ) -> Result<Self, EndpointRefused> {
+    ) -> Result<(Self, GossipPort), EndpointRefused> {
         let settings = config.settings;
         let (accepting_as, dialling_as) =
             endpoint::set_up(&config.certificates.current(), Spoken::Bridge, settings)?;
@@ -80,11 +81,16 @@ impl Bridges {
         let names = Arc::new(config.names);
         let (open, open_seen) = watch::channel(BTreeSet::new());
         let mut tasks = JoinSet::new();
-        let mut counters = BTreeMap::new();
+        let counters: BTreeMap<RegionId, Arc<BridgeCounters>> =
+            peers.keys().map(|peer| (*peer, Arc::default())).collect();
+        let (port, mut gossip_lines) = gossip(&counters);
         let mut accepting = BTreeMap::new();
         for (peer, PeerConfig { address, bridge, notices, entropy }) in peers {
-            let counted: Arc<BridgeCounters> = Arc::default();
-            counters.insert(peer, Arc::clone(&counted));
+            // There are counters and a line of each peer.
+            let (Some(counted), Some(gossip)) = (counters.get(&peer).cloned(), gossip_lines.remove(&peer))
+            else {
+                continue;
+            };
             let (arrived, arrivals) = mpsc::channel(1);
             accepting.insert(peer, (arrived.clone(), Arc::clone(&counted)));
             let (deliveries, mut to_deliver) = mpsc::channel(DELIVERIES_MAX);
@@ -114,6 +120,7 @@ impl Bridges {
                 open: open.clone(),
                 deliveries,
                 counters: counted,
+                gossip,
                 state: TaskState::default(),
             };
             tasks.spawn(task.run());
@@ -138,7 +145,7 @@ impl Bridges {
             dialling_as.store(Arc::new(dialling));
             Ok(())
         }));
-        Ok(Self { endpoint, tasks, counters, snapshots: snapshot_counters, open: open_seen })
+        Ok((Self { endpoint, tasks, counters, snapshots: snapshot_counters, open: open_seen }, port))
     }
 
     /// What each bridge has carried.

@@ -25,6 +25,16 @@ pub struct BridgeCounters {
     pub connections: AtomicU64,
     /// Alarms raised.
     pub alarms: AtomicU64,
+    /// Messages of gossip received and taken.
+    pub gossip_in: AtomicU64,
+    /// Messages of gossip given to the connection.
+    pub gossip_out: AtomicU64,
+    /// Messages of gossip received and not taken: nobody had room for them, or they were too long or broken off.
+    pub gossip_dropped: AtomicU64,
+    /// Messages of gossip that were to be sent and were not: no connection stood, or there was no room.
+    pub gossip_unsent: AtomicU64,
+    /// Datagrams received that are of no known kind.
+    pub datagrams_unknown: AtomicU64,
     sent: Mutex<Sent>,
     found: Mutex<Found>,
     datagrams: Mutex<Datagrams>,

@@ -26,6 +26,13 @@ pub const HEARTBEAT: Duration = Duration::from_millis(500);
 /// What is kept of datagrams that were received and not looked at yet.
 pub const DATAGRAM_BUFFER_BYTES: usize = 4 << 10;
 
+/// Bytes of a message of gossip: what chitchat makes at most, the payload of a UDP datagram. A longer one is neither sent nor taken. What does not fit into a datagram of
+/// the connection goes as a stream of its own; 12 regions fit.
+pub const GOSSIP_BYTES_MAX: usize = 65_507;
+
+/// Messages of gossip that wait to be looked at, of all peers together. One more is dropped, and the next round says it again.
+pub const GOSSIP_WAITING_MAX: usize = 64;
+
 /// A connection on which nothing was heard for this long is dead: several signs of life were lost. A cut link is noticed within it, and a
 /// new connection goes on sooner than QUIC would repeat what a longer cut has swallowed. A peer that stood still as long is met again by one handshake.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(3);

@@ -6,6 +6,7 @@
 //! - One frame is being written, and the next is asked for when QUIC has taken all of it.
 
 use crate::counters::{BridgeCounters, add};
+use crate::gossip::SIGN_OF_LIFE;
 use bytes::{Bytes, BytesMut};
 use crdt::RegionId;
 use quinn::{
@@ -69,7 +70,6 @@ impl Link {
         let mut tasks = JoinSet::new();
         tasks.spawn(read_frames(connection.clone(), receive, heard, Arc::clone(counters)));
         tasks.spawn(write_frames(connection.clone(), send, to_write, wrote, Arc::clone(counters)));
-        tasks.spawn(drop_datagrams(connection.clone()));
         Self { connection, certified, frames, outgoing, written, heard: 0, _tasks: tasks }
     }
 
@@ -78,7 +78,7 @@ impl Link {
         let heard = self.connection.stats().udp_rx.datagrams;
         if heard == self.heard {
             // A connection that has ended tells by itself.
-            let _ = self.connection.send_datagram(Bytes::from_static(&[0]));
+            let _ = self.connection.send_datagram(Bytes::from_static(&[SIGN_OF_LIFE]));
         }
         self.heard = heard;
     }
@@ -105,11 +105,6 @@ impl Link {
     pub(crate) fn close(self, code: u32, text: &str) {
         self.connection.close(VarInt::from_u32(code), text.as_bytes());
     }
-}
-
-/// Signs of life have done their work once they have arrived.
-async fn drop_datagrams(connection: Connection) {
-    while connection.read_datagram().await.is_ok() {}
 }
 
 async fn read_frames(

@@ -24,6 +24,7 @@ use gateway::{Session, SharedDelivery};
 use gateway_protocol::v1::ServerFrame;
 use gateway_protocol::{Payload, Subprotocol};
 use region::item::Change;
+use region::membership::View;
 use region::shard::Effect;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -73,7 +74,9 @@ impl World {
     pub(crate) fn begin_session(&mut self, life: Life, line: LineId, dice: Dice) {
         let Some(now) = self.present(life) else { return };
         let Some(process) = self.process(life) else { return };
-        let progress = Progress { epochs: &process.placements, behind: &process.behind };
+        // Nothing is gossiped here, so regions are told of in the order of their numbers.
+        let view = View::default();
+        let progress = Progress { epochs: &process.placements, behind: &process.behind, view: &view };
         let (core, outputs) = Session::open(Arc::clone(&process.site), progress, now);
         let task = SessionTask {
             core,

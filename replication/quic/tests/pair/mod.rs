@@ -29,6 +29,7 @@ use replication::snapshot::{Asked, Offered, may_take};
 use replication::{Delivery, StoreId, StoreStart};
 use replication_quic::{
     BridgeSettings, Bridges, BridgesConfig, CertificateFiles, Certificates, EndpointRefused, GivenSnapshot,
+    GossipPort,
     Notices, PeerConfig, RegionPort,
 };
 use rustls::RootCertStore;
@@ -261,6 +262,16 @@ impl MadeUpRegion {
         peers: &[u16],
         addresses: [SocketAddr; 3],
     ) -> Result<Bridges, EndpointRefused> {
+        self.start_gossiping(certificates, peers, addresses).map(|(bridges, _)| bridges)
+    }
+
+    /// The same, and gives what carries gossip.
+    pub fn start_gossiping(
+        self: &Arc<Self>,
+        certificates: Arc<Certificates>,
+        peers: &[u16],
+        addresses: [SocketAddr; 3],
+    ) -> Result<(Bridges, GossipPort), EndpointRefused> {
         let config = BridgesConfig {
             own: RegionId(self.own),
             listen: addresses[usize::from(self.own) - 1],
