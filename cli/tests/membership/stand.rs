@@ -133,7 +133,7 @@ impl Stand {
 }
 
 /// What a region has heard of another, of what `status` says.
-pub fn heard<'a>(said: &'a Value, by: usize, of: usize) -> &'a Value {
+pub fn heard(said: &Value, by: usize, of: usize) -> &Value {
     let members = said["regions"][NAMES[by]]["members"].as_array().map(Vec::as_slice).unwrap_or_default();
     members.iter().find(|member| member["region"] == NAMES[of]).unwrap_or(&Value::Null)
 }

@@ -5,7 +5,7 @@
 //!   view ◀──every second── chitchat (live, dead, facts of all) ◀── gate ◀── carrier ◀── bridges ◀── peers
 //! ```
 //! The gossip is chitchat's (Scuttlebutt), its verdicts those of a phi-accrual failure detector. A round with a peer is three messages, and two begin every two seconds on a bridge, one at
-//! each end: an idle bridge of three regions carries some 500 bytes a second for it, all that QUIC adds included (`cli/tests/idle.rs`).
+//! each end: an idle bridge of three regions carries 530 bytes a second in all, some 400 of them for it, what QUIC adds included (`cli/tests/membership`).
 //!
 //! What must always hold:
 //! - Nothing is sent but over bridges, so only to regions that have proven by their certificate who they are, and nothing but this region's own facts and what others said of theirs.

@@ -25,8 +25,9 @@ pub const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// A start of a region that is dead for this long is forgotten; it is passed on for half of it. It must be longer than regions are apart in finding it dead.
 pub const FORGET_AFTER: Duration = Duration::from_secs(30);
 
-/// Starts of one region that are held at a time: one that ends and is started again every three seconds. A message that names one more is refused.
-pub const STARTS_MAX: usize = 16;
+/// Starts of one region that are held at a time: one that ends and is started again every six seconds. A message that names one more is refused. Twice as many of 64 regions, at 47 bytes
+/// each, leave room in a message, without which chitchat ends its process.
+pub const STARTS_MAX: usize = 8;
 
 /// Blocks of a message's facts, and bytes of a block once inflated: what chitchat makes at most of 64 KiB. A message with more is refused.
 pub const BLOCKS_MAX: usize = 5;

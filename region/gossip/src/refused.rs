@@ -4,20 +4,28 @@
 
 use crate::limits::STARTS_MAX;
 use crdt::RegionId;
-use std::fmt;
 
 /// Why a message was refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum GossipRefused {
     /// It says that it is from another region than the certificate names.
+    #[error(
+        "it says that it is from {0}, and the peer's certificate names another region: look at the peer's machine"
+    )]
     OtherSender(RegionId),
     /// It is no message, or not one that regions send.
+    #[error("it is malformed, {0}: upgrade both regions to one release, or look at the peer's machine")]
     Malformed(&'static str),
     /// It tells of what is no region of the cluster file.
+    #[error("it tells of `{0}`, which is no region of the cluster file: give all regions the same one")]
     Stranger(String),
     /// It tells of one more start of a region.
+    #[error(
+        "it tells of one more start of {0} than the {STARTS_MAX} that are held: look why that region is started so often"
+    )]
     TooManyStarts(RegionId),
     /// It tells this region what it has never said of itself.
+    #[error("it tells this region what it has never said of itself: look at the peer's machine")]
     OfReceiver,
 }
 
@@ -31,7 +39,7 @@ impl GossipRefused {
         "gossip_of_receiver",
     ];
 
-    /// Its stable code: docs/errors.md.
+    /// Its stable code.
     pub(crate) const fn code(&self) -> &'static str {
         let [other_sender, malformed, stranger, too_many_starts, of_receiver] = Self::CODES;
         match self {
@@ -40,20 +48,6 @@ impl GossipRefused {
             Self::Stranger(_) => stranger,
             Self::TooManyStarts(_) => too_many_starts,
             Self::OfReceiver => of_receiver,
-        }
-    }
-}
-
-impl fmt::Display for GossipRefused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::OtherSender(claimed) => write!(f, "it says that it is from {claimed}"),
-            Self::Malformed(why) => write!(f, "it is malformed: {why}"),
-            Self::Stranger(name) => write!(f, "it tells of `{name}`, which is no region of the cluster file"),
-            Self::TooManyStarts(region) => {
-                write!(f, "it tells of one more start of {region}, and {STARTS_MAX} are held")
-            }
-            Self::OfReceiver => f.write_str("it tells this region what it has never said"),
         }
     }
 }
