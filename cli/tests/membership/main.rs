@@ -11,7 +11,7 @@ use serde_json::Value;
 use stand::{NAMES, Stand, heard, until};
 use std::time::{Duration, Instant};
 
-/// From the last word of a region until the others hold it for dead: at most thirteen seconds for the detector, the rest for rounds, looks and a busy machine.
+/// From the last word of a region until the others hold it for dead: some ten seconds for the detector, the rest for rounds, looks and a busy machine.
 const DEAD_WITHIN: Duration = Duration::from_secs(25);
 /// From its first word until they hold it for live: a bridge, then two rounds.
 const LIVE_WITHIN: Duration = Duration::from_secs(20);

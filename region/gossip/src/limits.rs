@@ -10,8 +10,9 @@ pub const ROUND_EVERY: Duration = Duration::from_secs(2);
 /// What this region says of itself, and what it holds of the others, is looked at this often.
 pub const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// A region is held for dead once nothing new was heard of it for this many times the mean of the times between what was heard: 5 to 13 seconds, as there are more peers or fewer that pass its word on.
-pub const PHI: f64 = 10.0;
+/// A region is held for dead once nothing new was heard of it for this many times the mean of the times between what was heard: 4 to 11 seconds, as there are more peers or fewer that pass its word on,
+/// and some more soon after it was found live, while those times are uneven.
+pub const PHI: f64 = 8.0;
 
 /// So many times between words make the mean, beside five of [`WORD_EVERY`] that stand for the beginning: a burst, as after a process stood still, hardly lowers it.
 pub const WORDS: usize = 10;
