@@ -9,7 +9,7 @@
 //!
 //! What must always hold:
 //! - Nothing is sent but over bridges, so only to regions that have proven by their certificate who they are, and nothing but this region's own facts and what others said of theirs.
-//! - What a peer sends reaches chitchat only after [`gate`] has looked at all of it: chitchat trusts its peers, ends its process on some of what they could say, and keeps whatever it is told.
+//! - What a peer sends reaches chitchat only after `gate.rs` has looked at all of it: chitchat trusts its peers, ends its process on some of what they could say, and keeps whatever it is told.
 //! - Gossip is bounded: one line of facts for each start of a region, and a few starts a region; a start that is dead is forgotten within a minute.
 
 mod carrier;
