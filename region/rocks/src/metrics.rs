@@ -6,8 +6,8 @@
 use crate::engine::Backlog;
 use crate::handle::RegionHandle;
 use crate::machine::resident_bytes;
-use crdt::PlacementId;
 use crate::membership_metrics;
+use crdt::PlacementId;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -29,8 +29,7 @@ use replication::snapshot::{Asked, Offered, may_take};
 use replication::{Delivery, StoreId, StoreStart};
 use replication_quic::{
     BridgeSettings, Bridges, BridgesConfig, CertificateFiles, Certificates, EndpointRefused, GivenSnapshot,
-    GossipPort,
-    Notices, PeerConfig, RegionPort,
+    GossipPort, Notices, PeerConfig, RegionPort,
 };
 use rustls::RootCertStore;
 use rustls_pki_types::pem::PemObject as _;

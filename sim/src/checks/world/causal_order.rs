@@ -125,9 +125,13 @@ impl Oracle {
         self.may_be_a_member(change)?;
         self.may_be_done(item.message)?;
         if is_new && item.dot.replica.region == region && !of_second_life {
+            // Who said what a disk brings back was in it where they said it.
+            let facts = self.record.conversations.get(&change.conversation);
+            let is_brought_back = facts.is_some_and(|facts| facts.is_brought_back(number));
             let is_a_users = !matches!(item.content, Content::Rights(_));
+            let is_done_here = is_a_users && !is_brought_back;
             let in_it =
-                if is_a_users { self.is_in_it(region, change.conversation, item.sender) } else { Ok(()) };
+                if is_done_here { self.is_in_it(region, change.conversation, item.sender) } else { Ok(()) };
             let held = self.spends_what_it_holds(region, change.conversation, number, item);
             let heeds = self.heeds_its_own_flags(region, change.conversation, item);
             for fault in [in_it, held, heeds] {

@@ -297,6 +297,14 @@ impl Facts {
         others.filter(stands).find(|alias| self.is_applied(region, *alias))
     }
 
+    /// It has the very time of another operation of its identity: it was brought back from the disk of that one's region. What is sent again is done at a time of its own.
+    pub(crate) fn is_brought_back(&self, number: Number) -> bool {
+        // Numbers are those of these lists.
+        let done = &self.operations[number];
+        let others = self.aliases[done.identity].iter().filter(|alias| **alias != number);
+        others.into_iter().any(|alias| self.operations[*alias].place.hlc == done.place.hlc)
+    }
+
     /// A region has applied it; as which of its operations here, or none if it had before.
     pub(crate) fn applies(&mut self, at: Moment, region: RegionId, number: Number) -> Option<u64> {
         let branch = self.branch(region);
