@@ -94,7 +94,7 @@ impl Join {
         let region = folder.region(&self.region)?.clone();
         let incoming = self.data.join(INCOMING);
         fs::create_dir_all(&incoming).map_err(Failure::write(&incoming))?;
-        let _lock = JoinLock::acquire(&self.data).map_err(|refused| match refused {
+        let held = JoinLock::acquire(&self.data).map_err(|refused| match refused {
             LockRefused::Joins { .. } => Failure::Refused(refused.to_string()),
             LockRefused::Held { .. } | LockRefused::BackedUp { .. } | LockRefused::Failed { .. } => {
                 Failure::Stopped(refused.to_string())
@@ -125,6 +125,7 @@ impl Join {
                 bytes.map_or_else(|| "fetched before".to_owned(), size)
             ));
         }
+        drop(held);
         // Empty by now, unless an earlier call left something of a placement that was not asked for.
         let _ = fs::remove_dir(&incoming);
         if self.json {

@@ -1,4 +1,6 @@
 //! Snapshots over real connections: whatever breaks off goes on behind what has come, and nobody is given one who may not have it.
+//!
+//! What must always hold: what is there in the end is what was given, byte for byte, and nothing else; whoever is refused has written nothing.
 
 #![allow(clippy::unwrap_used)]
 

@@ -160,6 +160,7 @@ impl SnapshotTaker {
         let wanted = Wanted(wanted.filter_map(|(number, _)| u32::try_from(number).ok()).collect());
         let came = offered.files.iter().filter(lacks).map(|file| file.bytes).fold(0, u64::saturating_add);
         tell(Progress::Begins { bytes, there: bytes.saturating_sub(came) });
+        // The same, the next byte.
         let _ = say(&mut send, wanted.encode()).await;
         let mut pace = Pace { begun: Instant::now(), came: 0, bytes_a_second: self.pace };
         for file in offered.files.iter().filter(lacks) {
