@@ -1,10 +1,11 @@
 //! `archipelago bench`: three regions on this machine under a steady load, links as long as they really are, and what a message costs;
-//! `archipelago bench catch-up`: two regions and what a healed link costs (`catch_up.rs`). What both share is here: the folder, the cluster and the verdict.
+//! `archipelago bench catch-up`: two regions and what a healed link costs (`catch_up.rs`); `archipelago bench join`: a third region that joins them (`join.rs`). What they share is here: the folder, the cluster and the verdict.
 //!
 //! What must always hold: nothing leaves the machine; the folder and the processes are gone afterwards, however it ends; the exit code is 0 only if
 //! every promised figure was measured and is within its bound.
 
 mod catch_up;
+mod join;
 
 use crate::cluster_folder::ClusterFolder;
 use crate::failure::Failure;
@@ -20,6 +21,7 @@ Examples:
   archipelago bench
   archipelago bench --rate 500 --seconds 30 --json figures.json
   archipelago bench catch-up --bandwidth 200 --delay 80
+  archipelago bench join --operations 5000000
 ";
 
 /// Tokens outlive any bench.
@@ -56,6 +58,8 @@ pub(crate) struct Bench {
 enum Other {
     /// Cut two regions off from each other, fill both, heal the link and measure how they become whole again
     CatchUp(catch_up::CatchUp),
+    /// Let a third region join two that hold many messages, and measure what people notice of it
+    Join(join::Join),
 }
 
 impl Bench {
@@ -64,8 +68,10 @@ impl Bench {
     /// # Errors
     /// When the regions do not start, or a figure is beyond what is promised.
     pub(crate) fn run(self) -> Result<(), Failure> {
-        if let Some(Other::CatchUp(catch_up)) = self.other {
-            return catch_up.run();
+        match self.other {
+            Some(Other::CatchUp(catch_up)) => return catch_up.run(),
+            Some(Other::Join(join)) => return join.run(),
+            None => {}
         }
         let settings = BenchSettings {
             rate: self.rate,

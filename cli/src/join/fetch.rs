@@ -114,7 +114,7 @@ impl<'a> Fetch<'a> {
         let current = self.folder.current_epoch(placement)?;
         let others = current.active.keys().map(|replica| replica.region).filter(|id| *id != self.region);
         let meant = others.filter(|id| self.from.is_none_or(|from| from == *id));
-        let address = |id: RegionId| Some((id, self.folder.cluster.regions.get(&id)?.bridge));
+        let address = |id: RegionId| Some((id, self.folder.cluster.bridge_address(self.region, id)?));
         let peers: Vec<_> = meant.filter_map(address).collect();
         if peers.is_empty() {
             let name = &placement.name;

@@ -24,7 +24,10 @@ mod recorder;
 mod replay;
 mod scan_disks;
 
-pub use bench::{BenchFigures, BenchSettings, CatchUpFigures, CatchUpSettings, Line, bench, catch_up};
+pub use bench::{
+    BenchFigures, BenchSettings, CatchUpFigures, CatchUpSettings, JoinFigures, JoinSettings, Line, bench,
+    catch_up, join,
+};
 pub use logs::{LogFileError, read_log};
 pub use options::{
     Distances, Progress, ReplayError, ReplayOptions, Signer, WORLD_PLACEMENT, pinned_placement,

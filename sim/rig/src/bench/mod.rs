@@ -14,6 +14,7 @@ mod catch_up_figures;
 mod counted;
 mod figures;
 mod fill;
+mod join;
 mod line;
 mod load;
 mod probe;
@@ -22,6 +23,7 @@ mod stand;
 pub use catch_up::{CatchUpSettings, catch_up};
 pub use catch_up_figures::CatchUpFigures;
 pub use figures::BenchFigures;
+pub use join::{JoinFigures, JoinSettings, join};
 pub use line::Line;
 
 use crate::options::{ReplayError, ReplayOptions};

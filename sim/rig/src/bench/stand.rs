@@ -34,13 +34,23 @@ impl Stand {
         name: &str,
         shim: Option<&Shim>,
     ) -> Result<Self, ReplayError> {
+        Self::start_some(options, name, shim, options.cluster.regions.len()).await
+    }
+
+    /// Starts the first so many.
+    pub(super) async fn start_some(
+        options: &ReplayOptions,
+        name: &str,
+        shim: Option<&Shim>,
+        count: usize,
+    ) -> Result<Self, ReplayError> {
         let output = folder(&options.output, name)?;
         folder(&output, "data")?;
         let names = options.region_names();
         let relay = start_relay(options)?;
         route_bridges_through(&relay, options)?;
         let (mut processes, mut regions) = (vec![], vec![]);
-        for region in options.cluster.regions.values() {
+        for region in options.cluster.regions.values().take(count) {
             let mut process =
                 RegionProcess::new(&region.name, &options.program, &options.cluster_folder, &output);
             if let Some(shim) = shim {

@@ -392,6 +392,12 @@ impl Facts {
         self.operations.get(number).is_some_and(|operation| operation.of_second_life)
     }
 
+    /// Whether there is nothing to see of that identity: a region did something with the group's rights. Of a lost region that stays on the disk, as its heir has them, and nobody misses it on a screen.
+    pub(crate) fn shows_nothing(&self, identity: IdentityNumber) -> bool {
+        let aliases = self.aliases.get(identity).into_iter().flatten();
+        aliases.into_iter().all(|alias| self.operations.get(*alias).is_some_and(|of| of.kind == Kind::Rights))
+    }
+
     /// Whether any operation of that identity may be.
     pub(crate) fn is_excused_identity(&self, identity: IdentityNumber, user: UserId) -> bool {
         let aliases = self.aliases.get(identity).into_iter().flatten();

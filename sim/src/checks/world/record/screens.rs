@@ -125,7 +125,9 @@ impl Screen {
         user: UserId,
     ) -> Option<IdentityNumber> {
         self.shown.gap(Against::Device(sent.device), author, sent.seen, |shown, identity| {
-            shown.contains(identity) || facts.is_excused_identity(identity, user)
+            shown.contains(identity)
+                || facts.shows_nothing(identity)
+                || facts.is_excused_identity(identity, user)
         })
     }
 }
