@@ -22,7 +22,8 @@ const PIECE_BYTES: usize = 1 << 20;
 const TEXT_BYTES_MIN: usize = 8;
 
 /// What a region itself writes beside its stores.
-const OF_THE_REGION: [&str; 5] = ["lock", "stores", "stores.new", "repairs.jsonl", "backup.lock"];
+const OF_THE_REGION: [&str; 6] =
+    ["lock", "stores", "stores.new", "repairs.jsonl", "backup.lock", "join.lock"];
 
 /// The files of a data folder.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -217,6 +218,7 @@ mod tests {
         let ours = [
             "lock",
             "stores",
+            "join.lock",
             "global/000007.sst",
             "global/000009.log",
             "global/MANIFEST-000001",
@@ -225,7 +227,7 @@ mod tests {
         ];
         ours.iter().for_each(|name| write(name));
         let found = look(data.path(), &stores(), None).unwrap();
-        assert_eq!(found, Files { files: 7, bytes: 28, strange: vec![] });
+        assert_eq!(found, Files { files: 8, bytes: 32, strange: vec![] });
         let strange =
             ["core.1234", "eu/000001.sst", "global/dump.txt", "global/old/000001.sst", "global/x.sst"];
         strange.iter().for_each(|name| write(name));
