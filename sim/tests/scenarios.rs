@@ -58,18 +58,6 @@ fn scenarios_are_kept() {
     assert!(broken.is_empty(), "{broken:?}");
 }
 
-/// Forty simulated days take a while, so one seed is played. A closed region comes back as another replica, with snapshots in both of its placements, and what its old disks alone held is brought back.
-#[test]
-fn a_region_that_was_away_for_forty_days_comes_back_with_all_of_it() {
-    let outcome = run(&script("away-for-forty-days", 1), Options::default());
-    let violations: Vec<String> = outcome.violations.iter().map(ToString::to_string).collect();
-    assert_eq!(outcome.class, Verdict::Kept, "{}", violations.join("\n"));
-    let marks = &outcome.marks;
-    assert!(outcome.simulated_us > 40 * 86_400_000_000, "{} us", outcome.simulated_us);
-    assert_eq!((marks.lost, marks.joined), (1, 1), "{marks:?}");
-    assert!(marks.salvaged > 0 && marks.brought_back > 0 && marks.caught_up > 0, "{marks:?}");
-}
-
 /// Seeds that drew pinned users alone, and conversations of the world alone: nobody could be in any, and nothing was ever looked at.
 #[test]
 fn in_every_storm_somebody_can_talk_to_somebody() {

@@ -9,7 +9,7 @@ use super::record::{DeviceFacts, Facts, IdentityNumber, Screen};
 use super::shown_once::{is_done_once, is_the_same};
 use super::told::Appearance;
 use super::{Checker, Fault, Oracle};
-use crate::world::Moment;
+use crate::world::{Moment, START_US};
 use crdt::{ConversationId, DeviceId, MessageId, RegionId, UserId};
 use region::command::Refusal;
 use region::item::{Change, Content};
@@ -205,6 +205,7 @@ impl Oracle {
     pub(super) fn judge_causal_order(&mut self, at: Moment) {
         let mut faults = Vec::new();
         let mut screens = 0;
+        let now_ms = (START_US + at) / 1_000;
         for (id, facts) in &self.record.conversations {
             for (device, known) in self.devices_to_judge(*id, facts) {
                 let Some(screen) = known.conversations.get(id) else { continue };
@@ -212,7 +213,7 @@ impl Oracle {
                 let is_refused = |author: DeviceId, message: MessageId| {
                     self.record.devices.get(&author).is_some_and(|author| author.refused.contains(&message))
                 };
-                faults.extend(out_of_order(facts, device, known, screen, is_refused));
+                faults.extend(out_of_order(facts, (device, known), screen, now_ms, is_refused));
                 let excused = !self.lies.spare(id.placement());
                 if !screen.marked.is_empty() && facts.is_member(known.user) && !excused {
                     let text = format!("{device} still shows {} marks in {id}", screen.marked.len());
@@ -234,16 +235,15 @@ fn is_issued_in_order(facts: &Facts, region: RegionId, number: usize) -> Fault {
     is_done_once(facts, region, number)
 }
 
-/// One sending device's messages are shown in the order sent. One that was too old to be sent again when another was said may come behind it: only a disk that is found brings it, and until then
-/// the other one bears a mark.
+/// One sending device's messages are shown in the order sent. One that is older than outboxes keep may come behind others: only a disk that is found brings it, and until then those bear a mark.
 fn out_of_order(
     facts: &Facts,
-    device: DeviceId,
-    known: &DeviceFacts,
+    (device, known): (DeviceId, &DeviceFacts),
     screen: &Screen,
+    now_ms: u64,
     is_refused: impl Fn(DeviceId, MessageId) -> bool,
 ) -> Option<(Checker, String)> {
-    let mut latest: BTreeMap<DeviceId, (u64, u64)> = BTreeMap::new();
+    let mut latest: BTreeMap<DeviceId, u64> = BTreeMap::new();
     for identity in screen.order() {
         let Some(name) = facts.names.get(*identity) else { continue };
         let Some(sent) = facts.sent.get(name) else { continue };
@@ -251,17 +251,14 @@ fn out_of_order(
         if is_refused(sent.device, name.1) {
             continue;
         }
-        let (number, said_ms) = (sent.number, name.1.created_ms());
-        let (before, then_ms) = latest.entry(sent.device).or_default();
-        let was_too_old = said_ms + OUTBOX_MS < *then_ms;
-        if number < *before && !was_too_old && !facts.is_excused_identity(*identity, known.user) {
-            let by = sent.device;
+        let before = latest.entry(sent.device).or_default();
+        let is_too_old = name.1.created_ms() + OUTBOX_MS < now_ms;
+        if sent.number < *before && !is_too_old && !facts.is_excused_identity(*identity, known.user) {
+            let (by, number) = (sent.device, sent.number);
             let text = format!("{device} shows {by}'s message {number} after its {before}.");
             return Some((Checker::SenderInOrder, text));
         }
-        if number > *before {
-            (*before, *then_ms) = (number, said_ms);
-        }
+        *before = (*before).max(sent.number);
     }
     None
 }
