@@ -63,6 +63,11 @@ impl Copies {
         self.durable.insert((region, placement), durable);
     }
 
+    /// No copy of that region is given to it any more.
+    pub(crate) fn throw_away(&mut self, region: RegionId) {
+        self.of.retain(|(of, _), _| *of != region);
+    }
+
     /// A batch is durable.
     pub(crate) fn note(&mut self, region: RegionId, placement: PlacementId, effects: &[Effect]) {
         if self.are_kept {

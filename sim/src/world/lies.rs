@@ -218,9 +218,10 @@ impl World {
         }
     }
 
-    /// A restored store that nobody has spoken up about is taken out again.
+    /// A restored store that nobody has spoken up about is taken out again, and not given a second time: what it holds beside the others' branch it would hold again.
     pub(crate) fn second_life_ends(&mut self, id: RegionId) {
         if matches!(self.standing(id), Standing::SecondLife(_)) {
+            self.copies.throw_away(id);
             self.lose(id, "an operator takes the old copy out");
         }
     }
