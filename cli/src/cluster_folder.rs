@@ -11,12 +11,12 @@
 //! keys/cursor-NAME.hex    secret, shared by that placement's regions: authenticates devices' cursors
 //! keys/backup-NAME.hex    secret: seals that placement's backups, which are noise without it; for machines that make or read them
 //! epochs/NAME-1.toml      public: the signed statements of which replicas are active, the first and those that followed
+//! restored/               public: which replicas were given a store (`given_stores.rs`)
 //! ```
 //! A region takes the cluster file, the epochs, its own certificate and key, its replica key and its placements' cursor keys.
 
 use crate::failure::Failure;
 use crate::write_file::write_public;
-use crdt::ReplicaId;
 use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::DecodePrivateKey as _;
 use region::cluster::{Cluster, ClusterPlacement, ClusterRegion};
@@ -55,6 +55,11 @@ impl ClusterFolder {
             .map_err(|mistake| Failure::File { path: file.clone(), mistake: mistake.to_string() })?;
         let root = file.parent().map_or_else(PathBuf::new, Path::to_owned);
         Ok(Self { root, cluster })
+    }
+
+    /// Where it lies.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
     }
 
     /// Where the certificates of `region` lie.
@@ -197,32 +202,6 @@ impl ClusterFolder {
     ) -> Result<(), Failure> {
         let path = self.root.join(format!("epochs/{}-{number}.toml", placement.name));
         write_public(&path, text)
-    }
-
-    /// Notes that the store of a replica is made from a copy. None can be made a second time: it would issue again what the first has issued, and where a region is alone nobody could tell.
-    ///
-    /// # Errors
-    /// When one was made before; when the note cannot be written.
-    pub(crate) fn note_restored(
-        &self,
-        placement: &ClusterPlacement,
-        replica: ReplicaId,
-        text: &str,
-    ) -> Result<(), Failure> {
-        let path = self.restored(placement, replica);
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(Failure::write(folder))?;
-        }
-        write_public(&path, text)
-    }
-
-    /// Whether the store of a replica was made from a copy, as far as this folder knows.
-    pub(crate) fn was_restored(&self, placement: &ClusterPlacement, replica: ReplicaId) -> bool {
-        self.restored(placement, replica).exists()
-    }
-
-    fn restored(&self, placement: &ClusterPlacement, replica: ReplicaId) -> PathBuf {
-        self.root.join(format!("restored/{}-{replica}.json", placement.name))
     }
 
     /// The epochs of a placement that the folder has, in order; not verified.

@@ -18,6 +18,7 @@ mod cluster_folder;
 mod demo;
 mod epoch;
 mod failure;
+mod given_stores;
 mod init;
 mod join;
 mod operate;

@@ -10,6 +10,7 @@ use crate::ask_region::{agent, ask};
 use crate::at_rest::{DAMAGED_MAX, Disk, listed, note, unreadable};
 use crate::cluster_folder::ClusterFolder;
 use crate::failure::Failure;
+use crate::given_stores::{Given, given, note_given};
 use crate::random;
 use crate::token;
 use clap::Args;
@@ -62,7 +63,7 @@ struct Found<'a> {
     store: &'a mut StoppedStore,
     statements: Vec<EpochStatement>,
     /// None if it was restored already.
-    change: Option<(Restorable, Batch)>,
+    change: Option<(Restorable, StoreId, Batch)>,
     /// When it was last written, as far as it remembers.
     as_of: String,
 }
@@ -91,7 +92,7 @@ impl Restore {
         let (mut shown, mut text, mut pending) = (Vec::new(), String::new(), 0);
         for found in &mut all {
             let name = found.store.name.clone();
-            let Some((restorable, batch)) = found.change.take() else {
+            let Some((restorable, store_id, batch)) = found.change.take() else {
                 text += &format!("{name}: restored already; start the region\n");
                 shown.push(json!({ "placement": name, "restored": true, "written": false }));
                 continue;
@@ -99,7 +100,8 @@ impl Restore {
             let (from, to) = (restorable.copy.replica.to_string(), restorable.replica.to_string());
             let what = json!({ "from": from, "to": to, "as_of": found.as_of });
             if self.apply {
-                folder.note_restored(folder.placement(&name)?, restorable.replica, &what.to_string())?;
+                let given = (store_id, &what);
+                note_given(&folder, folder.placement(&name)?, restorable.replica, given)?;
                 note(self.disk.data(), &name, "restored", &what)?;
                 // The epochs first: a store of the new incarnation is never without the one that admits it.
                 let kept =
@@ -150,7 +152,7 @@ impl Restore {
             return Ok(Found { store, statements, change: None, as_of });
         }
         let restorable = look_at(&store.store, &expected, &statements).map_err(refused)?;
-        if folder.was_restored(placement, replica) {
+        if given(folder, placement, replica, None)? != Given::Nothing {
             let (name, region) = (&placement.name, &region.name);
             return Err(Failure::Refused(format!(
                 "placement {name}: {replica} was given a copy before, and this one would issue again what that has issued: close and admit the region once more, `archipelago admin epoch --placement {name} --close {region} --admit {region}`"
@@ -171,7 +173,7 @@ impl Restore {
         };
         let store_id = StoreId(u128::from_be_bytes(random::bytes()?));
         let (_, batch) = restorable.clone().restore(&store.store, store_id, &others).map_err(refused)?;
-        Ok(Found { store, statements, change: Some((restorable, batch)), as_of })
+        Ok(Found { store, statements, change: Some((restorable, store_id, batch)), as_of })
     }
 
     /// What the other active regions have applied between them.

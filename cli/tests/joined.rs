@@ -74,9 +74,13 @@ impl TwoRegions {
 
     /// Whether a file of tables has come, or comes.
     fn comes(&self) -> bool {
-        let incoming = self.path().join("data/west/incoming.snapshots/global.fetching");
+        let incoming = self.west("incoming.snapshots/global.fetching");
         let named = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
         fs::read_dir(incoming).into_iter().flatten().map(named).any(|name| name.contains(".sst"))
+    }
+
+    fn west(&self, path: &str) -> PathBuf {
+        self.path().join("data/west").join(path)
     }
 
     fn checkpoint(&self) -> PathBuf {
@@ -135,12 +139,27 @@ async fn a_region_begins_with_a_snapshot_however_often_it_breaks_off() {
     let begun = global_of(&shown);
     assert!(begun["operations"].as_u64().unwrap() > ROUNDS * MESSAGES as u64, "{begun}");
     assert_eq!(begun["from"], "east");
-    assert!(!regions.checkpoint().exists() && !regions.path().join("data/west/incoming.snapshots").exists());
+    assert!(!regions.checkpoint().exists() && !regions.west("incoming.snapshots").exists());
     assert_eq!(regions.metric(0, "archipelago_snapshots_given_total"), 1);
 
     // Once is enough.
     let (code, _, said) = ended(regions.join(FAST));
     assert!(code == Some(6) && said.contains("start the region"), "{code:?} {said}");
+
+    // One that was killed before the store had its place goes on with that very store, and is given no other one.
+    let (place, fetched) = (regions.west("global"), regions.west("incoming.snapshots/global.fetched"));
+    fs::rename(&place, regions.path().join("kept")).unwrap();
+    let (code, _, said) = ended(regions.join(FAST));
+    assert!(code == Some(6) && said.contains("was given a store before"), "{code:?} {said}");
+    fs::create_dir_all(fetched.parent().unwrap()).unwrap();
+    fs::rename(regions.path().join("kept"), &fetched).unwrap();
+    let (code, shown, said) = ended(regions.join(FAST));
+    assert_eq!(code, Some(0), "{said}");
+    let resumed = global_of(&shown);
+    assert_eq!((&resumed["from"], &resumed["bytes"]), (&Value::Null, &Value::Null), "all of it was there");
+    assert_eq!(resumed["operations"], begun["operations"]);
+    assert!(place.exists() && !fetched.exists());
+    assert_eq!(regions.metric(0, "archipelago_snapshots_given_total"), 1);
     regions.start_again(1);
     regions.wait_until_equal();
     let taken = regions.metric(1, "archipelago_bridge_operations_in_total");
@@ -166,7 +185,6 @@ async fn a_damaged_snapshot_takes_nobodys_place() {
     regions.start_again(0);
     let (code, _, said) = ended(regions.join(FAST));
     assert!(code == Some(3) && said.contains("the snapshot is damaged"), "{code:?} {said}");
-    assert!(!regions.path().join("data/west/global").exists(), "nothing is served of it");
-    let incoming = regions.path().join("data/west/incoming.snapshots");
-    assert_eq!(fs::read_dir(incoming).unwrap().count(), 0, "nor kept");
+    assert!(!regions.west("global").exists(), "nothing is served of it");
+    assert_eq!(fs::read_dir(regions.west("incoming.snapshots")).unwrap().count(), 0, "nor kept");
 }

@@ -12,8 +12,10 @@ use crate::at_rest::{DAMAGED_MAX, listed, note, unreadable};
 use crate::backups::{run, size};
 use crate::cluster_folder::ClusterFolder;
 use crate::failure::Failure;
+use crate::given_stores::{Given, given, note_given};
 use crate::random;
 use clap::Args;
+use crdt::ReplicaId;
 use fetch::Fetch;
 use region::cluster::{ClusterPlacement, ClusterRegion};
 use region::join::{JoinRefused, look_at};
@@ -80,8 +82,17 @@ struct Joining<'a> {
 
 /// A store that has begun.
 struct Begun {
-    from: String,
+    /// The region that gave the snapshot; none if that was in an earlier call, which was cut short.
+    from: Option<String>,
     operations: u64,
+    store_id: StoreId,
+}
+
+impl Begun {
+    /// As it is noted.
+    fn told(&self, to: ReplicaId) -> Value {
+        json!({ "from": self.from, "to": to.to_string(), "operations": self.operations })
+    }
 }
 
 impl Join {
@@ -118,9 +129,9 @@ impl Join {
                 "placement": name, "from": begun.from, "replica": joining.own.replica.to_string(),
                 "operations": begun.operations, "bytes": bytes, "came": came,
             }));
+            let whose = begun.from.map_or_else(String::new, |from| format!(" of {from}"));
             self.tell(&format!(
-                "{name}: begun with a snapshot of {}: {} operations, {}\n",
-                begun.from,
+                "{name}: begun with a snapshot{whose}: {} operations, {}\n",
                 begun.operations,
                 bytes.map_or_else(|| "fetched before".to_owned(), size)
             ));
@@ -188,11 +199,10 @@ impl Join {
         if current.active.len() == 1 {
             return refused("nobody else is active in it: start the region".to_owned());
         }
-        if folder.was_restored(placement, replica) {
-            return refused(format!(
-                "{replica} was given a store before, and another one would issue again what that has issued: close and admit the region once more, `archipelago admin epoch --placement {name} --close {} --admit {} --apply`",
-                region.name, region.name
-            ));
+        let fetched = self.data.join(INCOMING).join(format!("{name}.fetched"));
+        // What was fetched may be the very store that it was given: `begin` looks.
+        if given(folder, placement, replica, None)? != Given::Nothing && !fetched.exists() {
+            return Err(had_store(placement, replica, &region.name));
         }
         let own = Expected {
             replica,
@@ -200,23 +210,19 @@ impl Join {
             placement: placement.id,
             placement_name: name.clone(),
         };
-        let fetched = self.data.join(INCOMING).join(format!("{name}.fetched"));
         Ok(Joining { placement, own, fetched, store })
     }
 
     /// Makes what was fetched the store of the replica, and puts it in its place.
     fn begin(&self, folder: &ClusterFolder, joining: &Joining<'_>) -> Result<Begun, Failure> {
-        let begun = self.adopt(joining);
+        let begun = self.adopt(joining).and_then(|begun| given_once(folder, joining, begun));
         if matches!(begun, Err(Failure::Refused(_) | Failure::Degraded(_))) {
             // Of no use: the next call asks for another one.
             fs::remove_dir_all(&joining.fetched).map_err(Failure::write(&joining.fetched))?;
         }
         let begun = begun?;
         let Joining { placement, own, fetched, store } = joining;
-        let what =
-            json!({ "from": begun.from, "to": own.replica.to_string(), "operations": begun.operations });
-        folder.note_restored(placement, own.replica, &what.to_string())?;
-        note(&self.data, &placement.name, "joined", &what)?;
+        note(&self.data, &placement.name, "joined", &begun.told(own.replica))?;
         // It takes nothing's place: a region that was started meanwhile has a store, and keeps it.
         fs::rename(fetched, store).map_err(Failure::write(store))?;
         sync(&self.data)?;
@@ -238,15 +244,35 @@ impl Join {
         let found = meta::read(&store).map_err(unreadable)?;
         if let Some(found) = found.filter(|found| found.replica == own.replica) {
             // A call that was cut short had come so far.
-            return Ok(Begun { from: found.region_name, operations });
+            return Ok(Begun { from: None, operations, store_id: found.store_id });
         }
         let joinable = look_at(&store, own, placement, &Ed25519).map_err(refused)?;
-        let from = joinable.sender.region_name.clone();
+        let from = Some(joinable.sender.region_name.clone());
         let store_id = StoreId(u128::from_be_bytes(random::bytes()?));
         let (_, batch) = joinable.begin(&store, store_id).map_err(unreadable)?;
         store.commit(&batch).map_err(unreadable)?;
-        Ok(Begun { from, operations })
+        Ok(Begun { from, operations, store_id })
     }
+}
+
+/// Notes that the replica is given that store, unless an earlier call has. Only then may it have its place.
+fn given_once(folder: &ClusterFolder, joining: &Joining<'_>, begun: Begun) -> Result<Begun, Failure> {
+    let Joining { placement, own, .. } = joining;
+    match given(folder, placement, own.replica, Some(begun.store_id))? {
+        Given::Nothing => {
+            note_given(folder, placement, own.replica, (begun.store_id, &begun.told(own.replica)))?;
+        }
+        Given::This => {}
+        Given::Another => return Err(had_store(placement, own.replica, &own.region_name)),
+    }
+    Ok(begun)
+}
+
+fn had_store(placement: &ClusterPlacement, replica: ReplicaId, region: &str) -> Failure {
+    let name = &placement.name;
+    Failure::Refused(format!(
+        "placement {name}: {replica} was given a store before, and another one would issue again what that has issued: close and admit the region once more, `archipelago admin epoch --placement {name} --close {region} --admit {region} --apply`"
+    ))
 }
 
 fn not_opened(refused: StoppedRefused) -> Failure {
