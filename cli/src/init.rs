@@ -110,7 +110,14 @@ impl Init {
         let mut placements = BTreeMap::new();
         for (number, (name, regions)) in (1..).zip(named) {
             let (id, key) = (PlacementId(number), new_key()?);
-            let placement = ClusterPlacement { id, name, regions, key: key.verifying_key(), backup: None };
+            let placement = ClusterPlacement {
+                id,
+                name,
+                regions,
+                key: key.verifying_key(),
+                kept_days: None,
+                backup: None,
+            };
             placements.insert(id, placement);
             secrets.placements.insert(id, key);
         }

@@ -7,6 +7,7 @@
 //! exist, every address parses. Nothing is guessed and no unknown key is passed over.
 
 use crate::backup_place::{self, BackupPlace};
+use crate::limits;
 use crate::read_toml::{
     At, FileMistake, Key, Mistake, Section, Unique, bytes_of_hex, hex, is_name, read_file,
 };
@@ -66,6 +67,8 @@ pub struct ClusterPlacement {
     pub regions: BTreeSet<RegionId>,
     /// Verifies its epochs.
     pub key: VerifyingKey,
+    /// For how many days each region keeps messages, from 30 to 90; 30 if it does not say.
+    pub kept_days: Option<u64>,
     /// Where its backups lie, if it has any.
     pub backup: Option<BackupPlace>,
 }
@@ -120,6 +123,11 @@ const PLACEMENT_KEY: Key = Key {
     form: "an Ed25519 public key as 64 hexadecimal digits",
     example: "key = \"d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a\"",
 };
+const KEPT_DAYS: Key = Key {
+    name: "kept_days",
+    form: "a number of days from 30, for which devices send again what they sent, to 90",
+    example: "kept_days = 30",
+};
 const FROM: Key = Key { name: "from", form: "a region's name", example: "from = \"eu-central\"" };
 const TO: Key = Key { name: "to", form: "a region's name", example: "to = \"us-east\"" };
 const ADDRESS: Key =
@@ -165,6 +173,9 @@ impl Cluster {
                 regions.join(", "),
                 hex(placement.key.as_bytes())
             ));
+            if let Some(days) = placement.kept_days {
+                line(format_args!("kept_days = {days}"));
+            }
             if let Some(backup) = &placement.backup {
                 line(format_args!("{}", backup.to_toml()));
             }
@@ -218,7 +229,7 @@ impl Cluster {
     }
 
     /// What two regions must agree on before they talk: names, numbers, placements and their keys. Addresses are left out,
-    /// since a region may be known under another address elsewhere, and so are the places of backups.
+    /// since a region may be known under another address elsewhere, and so are the places of backups and how long messages are kept.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new_derive_key("archipelago cluster configuration");
@@ -319,8 +330,9 @@ fn placements(
     let (mut ids, mut names) = (Unique::new(ID, "[[placement]]"), Unique::new(NAME, "[[placement]]"));
     let mut placements = BTreeMap::new();
     for section in sections {
-        section
-            .only(&[["id", "name", "regions", "key"].as_slice(), backup_place::KEYS.as_slice()].concat())?;
+        section.only(
+            &[["id", "name", "regions", "key", KEPT_DAYS.name].as_slice(), &backup_place::KEYS].concat(),
+        )?;
         let id = number(&section, ID)?;
         let name = name(&section, NAME)?;
         ids.take(id.line, id.value)?;
@@ -336,10 +348,11 @@ fn placements(
             return Err(FileMistake::form(named.line, REGIONS, "[]"));
         }
         let key = public_key(&section, PLACEMENT_KEY)?;
+        let kept_days = section.optional_number(KEPT_DAYS, &limits::KEPT_DAYS)?;
         let backup = BackupPlace::read(&section)?;
         let id = PlacementId(id.value);
         let name = name.value.to_owned();
-        placements.insert(id, ClusterPlacement { id, name, regions: of, key, backup });
+        placements.insert(id, ClusterPlacement { id, name, regions: of, key, kept_days, backup });
     }
     Ok(placements)
 }

@@ -11,7 +11,6 @@ use crate::digest;
 pub use crate::digest::{Item, items};
 use crate::features::{self, Feature};
 use crate::hide_message;
-use crate::item::Content;
 use crate::join_registers;
 use crate::keys::{Key, KeyRange};
 use crate::partition;
@@ -22,6 +21,7 @@ use crate::record::{
 use crate::register_key::RegisterKey;
 use crate::store::{Direction, StoreError, View};
 use bytes::Bytes;
+use crdt::operation::DIGEST_BYTES;
 use crdt::{
     Bucket, ChainHead, ConversationId, Cut, DeviceId, DeviceReceipt, DirectoryEntry, Dot, Flag, Flags,
     Identity, Kind, Membership, MessageId, PartitionId, PlacementId, Receipt, RegionId, ReplicaId,
@@ -64,8 +64,8 @@ pub struct ExportedPost {
     pub dot: Dot,
     /// Every operation that carried it, that one first.
     pub aliases: Vec<Dot>,
-    /// BLAKE3 of the body that it shows; none if it was deleted for everyone.
-    pub body_digest: Option<[u8; 32]>,
+    /// Of the payload with the body that it shows, as its envelope says, so it stands when the text has gone by its age; none if it was deleted for everyone.
+    pub payload_digest: Option<[u8; DIGEST_BYTES]>,
 }
 
 /// One member of one conversation.
@@ -325,10 +325,17 @@ fn exported_post(
     let of = Key::Identity(conversation, sender, message);
     let identity: IdentityRecord = record::load_named(view, &of, "the timeline")?;
     let aliases = identity.places.iter().map(|logged| logged.place.dot).collect();
-    let Content::Post { body, became, .. } = read::message_at(view, conversation, entry.position)?.content
-    else {
+    if envelope.kind != Kind::Post {
         return Err(record::damaged(&key.encode(), "it calls a post what the log does not"));
+    }
+    let amendments = partition::amendments(view, conversation, envelope.identity())?.unwrap_or_default();
+    let payload_digest = match amendments.edited() {
+        _ if amendments.is_deleted() => None,
+        Some(edit) => {
+            let position = record::load_named(view, &Key::Dot(bucket, edit.dot), "an edited message")?;
+            Some(partition::envelope(view, bucket, position, "a dot")?.payload_digest)
+        }
+        None => Some(envelope.payload_digest),
     };
-    let body_digest = (!became.deleted).then(|| *blake3::hash(&body).as_bytes());
-    Ok(Some(ExportedPost { conversation, sender, message, hlc, dot, aliases, body_digest }))
+    Ok(Some(ExportedPost { conversation, sender, message, hlc, dot, aliases, payload_digest }))
 }

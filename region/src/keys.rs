@@ -11,7 +11,7 @@ use crate::item::ArrivalNumber;
 use crate::key_bytes::KeyBytes;
 use crate::register_key::RegisterKey;
 use crdt::{
-    Bucket, ConversationId, Dot, Incarnation, MessageId, PlacementId, RegionId, ReplicaId, Sequence,
+    Bucket, ConversationId, Dot, Incarnation, MessageId, Now, PlacementId, RegionId, ReplicaId, Sequence,
     Timestamp, UserId,
 };
 use replication::log::{ChangeNumber, Position};
@@ -57,6 +57,8 @@ pub(crate) enum Table {
     MadeTwice = 28,
     CaughtUp = 29,
     Heard = 30,
+    Ages = 31,
+    Expired = 32,
 }
 
 /// The key of one record.
@@ -119,6 +121,10 @@ pub(crate) enum Key {
     Survey,
     /// The highest of a replica's operations that a device was shown elsewhere, where that was not here.
     Heard(Bucket, ReplicaId),
+    /// How far the partition's log reached at that time.
+    Aged(Bucket, Now),
+    /// Up to here in the partition's log texts of messages have gone by their age.
+    Expired(Bucket),
     /// From whom a message is hidden, as the registers say.
     HiddenFrom(ConversationId, UserId, MessageId),
     /// That an edit was made by another region too, and this one has still to take its words back.
@@ -127,7 +133,7 @@ pub(crate) enum Key {
 
 impl Table {
     /// By number, from 1.
-    const ALL: [Self; 30] = [
+    const ALL: [Self; 32] = [
         Self::Log,
         Self::Dots,
         Self::Chains,
@@ -158,6 +164,8 @@ impl Table {
         Self::MadeTwice,
         Self::CaughtUp,
         Self::Heard,
+        Self::Ages,
+        Self::Expired,
     ];
 
     /// As it is named in errors.
@@ -193,6 +201,8 @@ impl Table {
             Self::MadeTwice => "made_twice",
             Self::CaughtUp => "caught_up",
             Self::Heard => "heard",
+            Self::Ages => "ages",
+            Self::Expired => "expired",
         }
     }
 
@@ -239,6 +249,8 @@ impl Key {
             Self::MadeTwice(..) => Table::MadeTwice,
             Self::CaughtUp(..) => Table::CaughtUp,
             Self::Heard(..) => Table::Heard,
+            Self::Aged(..) => Table::Ages,
+            Self::Expired(_) => Table::Expired,
         }
     }
 
@@ -281,7 +293,9 @@ impl Key {
             | Self::Present
             | Self::Leftover(..)
             | Self::Epoch(_)
-            | Self::Survey => None,
+            | Self::Survey
+            | Self::Aged(..)
+            | Self::Expired(_) => None,
         }
     }
 
@@ -297,11 +311,12 @@ impl Key {
             | Self::Heard(bucket, replica) => {
                 push_replica(start(&mut out, *bucket, self), *replica);
             }
-            Self::Reach(bucket) | Self::Stable(bucket) => {
+            Self::Reach(bucket) | Self::Stable(bucket) | Self::Expired(bucket) => {
                 start(&mut out, *bucket, self);
             }
             Self::Register(bucket, register) => register.write(start(&mut out, *bucket, self)),
             Self::Feed(bucket, change) => start(&mut out, *bucket, self).extend(change.0.to_be_bytes()),
+            Self::Aged(bucket, at) => start(&mut out, *bucket, self).extend(at.0.to_be_bytes()),
             Self::Conversation(conversation)
             | Self::Members(conversation)
             | Self::Unsettled(conversation)
@@ -397,6 +412,8 @@ impl Key {
             Table::PeerStarts => Self::PeerStart(fields.replica()?),
             Table::CaughtUp => Self::CaughtUp(fields.replica()?),
             Table::Heard => Self::Heard(bucket?, fields.replica()?),
+            Table::Ages => Self::Aged(bucket?, Now(fields.u64()?)),
+            Table::Expired => Self::Expired(bucket?),
             Table::Present => Self::Present,
             Table::Leftovers => Self::Leftover(Bucket::new(fields.u16()?)?),
             Table::Epochs => Self::Epoch(Epoch(fields.u64()?)),

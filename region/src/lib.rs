@@ -30,6 +30,7 @@ mod digest;
 mod document;
 mod encoding;
 pub mod epoch;
+mod expire_messages;
 pub mod export;
 pub mod features;
 pub mod follow_epochs;

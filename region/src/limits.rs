@@ -3,6 +3,7 @@
 //! What must always hold: everything that input can grow is bounded by one of these, or by what an operator provides (disk).
 
 use crdt::amendments::Windows;
+use std::ops::RangeInclusive;
 
 /// What a shard accepts. Each is a setting; the defaults are the design's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +34,9 @@ pub struct Limits {
     /// Milliseconds for which a partition's acknowledgement may wait for more to acknowledge: an acknowledgement costs every region a write and every
     /// bridge some 70 bytes, so one a second and busy partition. Stability comes at most that much later: it lets clients forget, and nobody waits for it.
     pub acknowledge_after_ms: u64,
+    /// Milliseconds for which a message's text is kept here once it is here. As long as an outbox is kept at least, so that whoever is sent it again is told it is known; a placement
+    /// may say up to 90 days.
+    pub kept_ms: u64,
     /// Milliseconds after which a text that was cut leaves the engine's older files: then they are rewritten. A day's deletions share one rewriting, which may have to write all that the
     /// placement holds; and a day is short of the 90 by which all of a text is to be gone.
     pub compact_after_ms: u64,
@@ -55,6 +59,7 @@ impl Default for Limits {
             hidden_max: 1_024,
             device_dead_after_ms: 30 * DAY_MS,
             acknowledge_after_ms: 1_000,
+            kept_ms: 30 * DAY_MS,
             compact_after_ms: DAY_MS,
             scrub_within_ms: DAY_MS,
             windows: Windows::default(),
@@ -63,7 +68,7 @@ impl Default for Limits {
 }
 
 /// Milliseconds of a day.
-pub(crate) const DAY_MS: u64 = 86_400_000;
+pub const DAY_MS: u64 = 86_400_000;
 
 /// Milliseconds between two notes of the present in a store that is being written: how far `now` may go back by a crash and a wall clock
 /// that is late. Some 20 bytes a second.
@@ -78,6 +83,15 @@ pub const REACTION_USERS_SHOWN_MAX: usize = 16;
 
 /// Deleted messages that are looked at in one step, and cut if they may be; the others follow in the next steps, at once. Each is a log record read and written, of up to 68 KiB.
 pub const CUT_A_STEP_MAX: usize = 64;
+
+/// Days for which a placement may keep messages: as long as devices send again what they sent at least, and at most what is promised to be gone in all with its backups.
+pub const KEPT_DAYS: RangeInclusive<u64> = 30..=90;
+
+/// Entries of logs that are looked at in one step because they have come of age; the others follow in the next steps, at once. Each is a log record read and written, of up to 68 KiB.
+pub const EXPIRED_A_STEP_MAX: usize = 64;
+
+/// Entries that a read of what a device lacks looks at: what has expired gives nothing, however much it is, and the next read goes on behind it.
+pub const CHANGES_LOOKED_AT_MAX: usize = 4_096;
 
 /// Milliseconds after which a compaction that came to nothing is tried again: a reader that held it up, or a full disk, has time to go.
 pub const COMPACT_AGAIN_AFTER_MS: u64 = 10_000;

@@ -284,19 +284,22 @@ pub(crate) fn held(view: &dyn View, conversation: ConversationId) -> Result<Conv
     Ok(record::load(view, &Key::Conversation(conversation))?.unwrap_or_default())
 }
 
-/// What the operation at that position of the log shows in the order of arrival.
+/// What the operation at that position of the log shows in the order of arrival; none if it carried a text that has gone by its age.
 fn item_at(
     view: &dyn View,
     held: &ConversationRecord,
     conversation: ConversationId,
     position: Position,
-) -> Result<Item, StoreError> {
+) -> Result<Option<Item>, StoreError> {
     let bucket = conversation.partition().bucket;
     let entry = partition::entry(view, bucket, position, "its conversation")?;
     let (envelope, body) = partition::decode(bucket, position, &entry)?;
     let carried = if envelope.kind.amends() { envelope.target } else { Some(envelope.identity()) };
     let is_gone = held.amended > 0 && envelope.kind.may_be_cut() && is_deleted(view, conversation, carried)?;
-    Ok(apply_operation::item(entry.dot, &envelope, body.filter(|_| !is_gone)))
+    if body.is_none() && !is_gone {
+        return Ok(None);
+    }
+    Ok(Some(apply_operation::item(entry.dot, &envelope, body.filter(|_| !is_gone))))
 }
 
 /// Whether a message was deleted for everyone.
@@ -309,32 +312,35 @@ fn is_deleted(
     Ok(partition::amendments(view, conversation, message)?.is_some_and(|amendments| amendments.is_deleted()))
 }
 
-/// The message whose canonical operation stands at that position of the log, as it stands now.
-pub(crate) fn message_at(
+/// The message whose canonical operation stands at that position of the log, as it stands now; none if its text has gone by its age.
+fn message_at(
     view: &dyn View,
     conversation: ConversationId,
     position: Position,
-) -> Result<Item, StoreError> {
+) -> Result<Option<Item>, StoreError> {
     let bucket = conversation.partition().bucket;
     let entry = partition::entry(view, bucket, position, "the timeline")?;
     let (envelope, body) = partition::decode(bucket, position, &entry)?;
     let amendments = partition::amendments(view, conversation, envelope.identity())?.unwrap_or_default();
     if amendments.is_deleted() {
-        return Ok(apply_operation::item(entry.dot, &envelope, None));
+        return Ok(Some(apply_operation::item(entry.dot, &envelope, None)));
+    }
+    if body.is_none() {
+        return Ok(None);
     }
     let mut item = apply_operation::item(entry.dot, &envelope, body);
     if let Content::Post { body, became, .. } = &mut item.content {
         if let Some(edited) = amendments.edited() {
             match edited_body(view, bucket, edited.dot)? {
                 Some(newest) => *body = newest,
-                // Cut where this region has it from, so the message is deleted, though that has not arrived yet.
-                None => return Ok(apply_operation::item(entry.dot, &envelope, None)),
+                // Older than what carries the message, which was sent again, or cut where this region has it from.
+                None => return Ok(None),
             }
             became.edited = Some(edited);
         }
         became.reactions = amendments.reactions().into_iter().map(reaction).collect();
     }
-    Ok(item)
+    Ok(Some(item))
 }
 
 fn edited_body(view: &dyn View, bucket: Bucket, edit: Dot) -> Result<Option<Bytes>, StoreError> {

@@ -7,6 +7,7 @@
 //! What must always hold: no text makes reading panic; an unknown key is refused, naming the nearest known one.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -194,10 +195,29 @@ impl<'file> Section<'file> {
     /// The whole number of a key that must be there, from 1 to `most`.
     pub(crate) fn number(&self, key: Key, most: u64) -> Result<At<u64>, FileMistake> {
         let value = self.required(key)?;
+        self.as_number(key, value, &(1..=most))
+    }
+
+    /// The whole number of a key, within that range; none if the key is not there.
+    pub(crate) fn optional_number(
+        &self,
+        key: Key,
+        range: &RangeInclusive<u64>,
+    ) -> Result<Option<u64>, FileMistake> {
+        let value = self.table.get(key.name);
+        Ok(value.map(|value| self.as_number(key, value, range)).transpose()?.map(|found| found.value))
+    }
+
+    fn as_number(
+        &self,
+        key: Key,
+        value: &Spanned<DeValue<'file>>,
+        range: &RangeInclusive<u64>,
+    ) -> Result<At<u64>, FileMistake> {
         let line = self.line_at(value);
         let DeValue::Integer(integer) = value.get_ref() else { return Err(wrong_kind(line, key, value)) };
         let number = u64::from_str_radix(integer.as_str(), integer.radix()).ok();
-        match number.filter(|number| (1..=most).contains(number)) {
+        match number.filter(|number| range.contains(number)) {
             Some(value) => Ok(At { line, value }),
             None => Err(FileMistake::form(line, key, integer.as_str())),
         }

@@ -102,7 +102,9 @@ pub(crate) fn check(key: &Key, bytes: &[u8], value: &[u8]) -> Result<(), StoreEr
     let value = Bytes::copy_from_slice(value);
     match key.table() {
         Table::Log => unseal::<LogRecord>(bytes, value).map(drop),
-        Table::Dots | Table::DocumentChanges => unseal::<Position>(bytes, value).map(drop),
+        Table::Dots | Table::DocumentChanges | Table::Ages | Table::Expired => {
+            unseal::<Position>(bytes, value).map(drop)
+        }
         Table::Chains => unseal::<ChainRecord>(bytes, value).map(drop),
         Table::Reach => unseal::<ReachRecord>(bytes, value).map(drop),
         Table::Cursors => unseal::<PeerCursor>(bytes, value).map(drop),

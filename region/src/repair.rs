@@ -12,6 +12,7 @@
 //!
 //! It decides and writes nothing: the batch is for the caller, whose word it needs. Memory: as verification takes, and the batch.
 
+use crate::expire_messages;
 use crate::keys::{Key, KeyRange};
 use crate::mend_log::{self, Given};
 use crate::mend_registers;
@@ -188,10 +189,15 @@ impl Mended<'_> {
         failure.map_or(Ok(()), Err)
     }
 
-    /// A text that came back with the log, though its message is deleted, is to be cut once more.
+    /// A text that came back with the log, though its message is deleted, is to be cut once more; one that has gone by its age goes again at once.
     fn cut_once_more(&mut self, key: &[u8]) -> Result<(), StoreError> {
         let Some(Key::Log(bucket, position)) = Key::decode(key) else { return Ok(()) };
         let entry = partition::entry(&self.overlay, bucket, position, "the log")?;
+        if let Some(without) = expire_messages::without_text(&self.overlay, bucket, position, &entry)? {
+            let key = Key::Log(bucket, position).encode();
+            self.put(&key, record::seal(&key, &without), "its text has come back with the log");
+            return Ok(());
+        }
         let (envelope, _) = partition::decode(bucket, position, &entry)?;
         let message = envelope.target.unwrap_or_else(|| envelope.identity());
         let amendments = partition::amendments(&self.overlay, envelope.conversation, message)?;

@@ -255,7 +255,9 @@ fn look_at(bytes: &[u8], value: &[u8], held: &mut Held) -> Result<Record, Outsid
         | Key::Present
         | Key::Leftover(_)
         | Key::Epoch(_)
-        | Key::Survey => {}
+        | Key::Survey
+        | Key::Aged(..)
+        | Key::Expired(_) => {}
     }
     Ok(of)
 }

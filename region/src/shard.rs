@@ -21,6 +21,7 @@ use crate::catch_up::{self, Standing};
 use crate::command::{Command, Done, Refusal};
 use crate::compact_files::{self, KeySpan, Leftovers};
 use crate::cut_payloads::{self, Uncut};
+use crate::expire_messages::{self, Ages};
 use crate::features::Features;
 use crate::follow_epochs;
 use crate::issue_operation;
@@ -94,6 +95,7 @@ pub struct Shard {
     unacknowledged: Unacknowledged,
     uncut: Uncut,
     leftovers: Leftovers,
+    ages: Ages,
     unsettled: Unsettled,
     made_twice: MadeTwice,
     refused: RefusedStreams,
@@ -116,6 +118,7 @@ impl Shard {
         let unacknowledged = Unacknowledged::load(&config, view)?;
         let (uncut, unsettled) = (cut_payloads::load(view)?, Unsettled::load(view)?);
         let (leftovers, survey) = (Leftovers::load(view)?, Survey::load(view)?);
+        let ages = Ages::load(view)?;
         let (made_twice, kept) = (mend_document::load(view)?, Kept::new());
         let features = Features::load(view, &config.placement)?;
         let refused = RefusedStreams::default();
@@ -125,6 +128,7 @@ impl Shard {
             unacknowledged,
             uncut,
             leftovers,
+            ages,
             unsettled,
             made_twice,
             refused,
@@ -145,6 +149,12 @@ impl Shard {
     #[must_use]
     pub fn leftovers_since(&self) -> Option<Now> {
         self.leftovers.since()
+    }
+
+    /// Since when at least the oldest texts of messages have been here; none while none has been for a day.
+    #[must_use]
+    pub fn texts_since(&self) -> Option<Now> {
+        self.ages.oldest()
     }
 
     /// Decides what the inputs do.
@@ -218,8 +228,10 @@ impl Shard {
         for bucket in acknowledge::weigh(&mut pending)? {
             self.uncut.note(bucket);
             self.unsettled.note(bucket);
+            self.ages.note_stable(bucket);
         }
         cut_payloads::cut(&mut pending, &mut self.uncut, &mut self.leftovers)?;
+        expire_messages::expire(&mut pending, &mut self.ages, &mut self.leftovers)?;
         compact_files::compact(&mut pending, &mut self.leftovers);
         let (batch, effects) = pending.finish()?;
         let (rights, words) = (self.unsettled.is_due() || self.survey.is_due(), self.made_twice.is_due());
@@ -227,7 +239,11 @@ impl Shard {
             Some(now)
         } else {
             let compaction = self.leftovers.due(self.config.limits.compact_after_ms);
-            [self.unacknowledged.due(), self.unsettled.wakes(), compaction].into_iter().flatten().min()
+            let expiry = self.ages.due(self.config.limits.kept_ms);
+            [self.unacknowledged.due(), self.unsettled.wakes(), expiry, compaction]
+                .into_iter()
+                .flatten()
+                .min()
         };
         Ok(Outcome { batch, effects, next_tick })
     }

@@ -71,6 +71,9 @@ crdt::marks! {
     REGISTER_KEPT_OUT = "a peer's register is kept out";
     LATER_REGISTER = "a peer's register is of a kind that is not known here";
     FEED_WITH_A_GAP = "registers arrive behind others that were refused";
+    EXPIRED = "a text goes that has been here for as long as messages are kept";
+    EXPIRY_HELD_UP = "what has come of age is not stable";
+    EXPIRED_NOT_GIVEN = "a device is not given a message whose text has gone by its age";
     CUT_LATER = "more deleted messages are to be cut than a step cuts";
     REGISTER_STANDS = "a register arrives that says nothing new";
     REGISTER_NOT_SENT_BACK = "a register is not sent to the peer that brought it";

@@ -7,6 +7,7 @@
 //! - every table that follows from the log holds exactly what the log says, no more and no less, and so do the digests that are kept; of the members of a group, which a store and a replay
 //!   fold at different moments, what they are;
 //! - the feed names each register once, under its latest change; by message stands from whom it is hidden, as the registers say;
+//! - texts have gone where it is written that they have, by their age;
 //! - of a deleted message whose payloads are still there, it is written down that they are to be cut; of a group that is not settled, that it is not.
 //!
 //! It changes nothing and goes on after damage, up to a limit, so an operator sees how far it reaches. Memory: the
@@ -15,6 +16,7 @@
 use crate::acknowledge;
 use crate::apply_operation::{self, Checked};
 use crate::cut_payloads;
+use crate::expire_messages;
 use crate::export;
 use crate::hide_message;
 use crate::key_bytes::KeyBytes;
@@ -96,7 +98,15 @@ pub fn verify_partition(
 }
 
 fn verify_tables(view: &dyn View, partition: PartitionId, verified: &mut Verified) -> Result<(), StoreError> {
-    for check in [verify_log, verify_feed, verify_hidden, verify_memberships, verify_cuts, verify_rights] {
+    for check in [
+        verify_log,
+        verify_feed,
+        verify_hidden,
+        verify_memberships,
+        verify_cuts,
+        verify_expired,
+        verify_rights,
+    ] {
         match check(view, partition, verified) {
             Err(damage @ StoreError::Damaged { .. }) => verified.name(damage),
             Ok(()) => {}
@@ -404,6 +414,11 @@ fn verify_hidden(view: &dyn View, partition: PartitionId, _: &mut Verified) -> R
 fn verify_cuts(view: &dyn View, partition: PartitionId, _: &mut Verified) -> Result<(), StoreError> {
     let conversations = export::conversations_of(view, partition.bucket)?;
     conversations.into_keys().try_for_each(|conversation| cut_payloads::verify(view, conversation))
+}
+
+/// What is written down of how long messages have been here.
+fn verify_expired(view: &dyn View, partition: PartitionId, _: &mut Verified) -> Result<(), StoreError> {
+    expire_messages::verify(view, partition.bucket)
 }
 
 /// What is written down of groups of which rights may come to be due.

@@ -234,6 +234,24 @@ fn missing_keys_are_named_with_an_example() {
 }
 
 #[test]
+fn a_placement_says_how_long_messages_are_kept() {
+    let kept = |days: &str| with(REGIONS_OF_EU, 0, &format!("{REGIONS_OF_EU}\nkept_days = {days}"));
+    let cluster = Cluster::parse(&kept("90")).unwrap();
+    assert_eq!(cluster.placement_named("eu").unwrap().kept_days, Some(90));
+    assert_eq!(cluster.placement_named("global").unwrap().kept_days, None);
+    assert_eq!(Cluster::parse(&cluster.to_toml()).unwrap(), cluster);
+    assert_eq!(cluster.digest(), Cluster::parse(RIGHT).unwrap().digest(), "each region sees to its own disk");
+    check(
+        kept("29"),
+        expect![
+            "line 30: `kept_days` is `29`; write a number of days from 30, for which devices send again what they sent, to 90, such as `kept_days = 30`"
+        ],
+    );
+    check(kept("91"), expect!["line 30: `kept_days` is `91`; write a number of days from 30, for which devices send again what they sent, to 90, such as `kept_days = 30`"]);
+    check(kept("\"30\""), expect!["line 30: `kept_days` is the text `30`; write a number of days from 30, for which devices send again what they sent, to 90, such as `kept_days = 30`"]);
+}
+
+#[test]
 fn values_of_another_form_are_shown_with_the_right_one() {
     check(
         with("id = 2", 0, "id = \"2\""),

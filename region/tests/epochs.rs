@@ -21,6 +21,7 @@ fn placement() -> ClusterPlacement {
         name: "eu".to_owned(),
         regions,
         key: key().verifying_key(),
+        kept_days: None,
         backup: None,
     }
 }

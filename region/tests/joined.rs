@@ -22,7 +22,7 @@ use std::sync::Arc;
 /// The placement as the cluster file has it.
 fn placement() -> ClusterPlacement {
     let (regions, key) = ((1..=16).map(RegionId).collect(), operators().verifying_key());
-    ClusterPlacement { id: WORLD, name: "world".to_owned(), regions, key, backup: None }
+    ClusterPlacement { id: WORLD, name: "world".to_owned(), regions, key, kept_days: None, backup: None }
 }
 
 fn expected_of(replica: ReplicaId, name: &str) -> Expected {

@@ -15,6 +15,7 @@ mod damage;
 mod digests;
 mod documents;
 mod epochs;
+mod expiry;
 mod following_epochs;
 mod heirs;
 mod hidden;

@@ -98,7 +98,7 @@ fn post_line(post: &ExportedPost) -> Value {
     json!({
         "kind": "post", "conversation": post.conversation.to_string(), "sender": post.sender.to_string(),
         "message": post.message.to_string(), "hlc": post.hlc.to_string(), "dot": post.dot.to_string(),
-        "aliases": aliases, "body_blake3": post.body_digest.map(|digest| hexadecimal(&digest)),
+        "aliases": aliases, "payload": post.payload_digest.map(|digest| hexadecimal(&digest)),
     })
 }
 

@@ -43,6 +43,8 @@ pub struct ShardCounters {
     pub compactions_failed: AtomicU64,
     /// Since when texts that were cut may lie in the engine's older files, in microseconds of the region's present; zero if none does.
     pub leftovers_since_us: AtomicU64,
+    /// Since when at least the oldest texts of messages have been here, likewise; zero while none has been for a day.
+    pub texts_since_us: AtomicU64,
     /// Partitions read again at leisure.
     pub scrubbed: AtomicU64,
     /// Records that were damaged when they were last read again.
@@ -98,6 +100,10 @@ impl ShardCounters {
 
     pub(crate) fn leftovers_since(&self, since: Option<Now>) {
         self.leftovers_since_us.store(since.unwrap_or_default().0, Ordering::Relaxed);
+    }
+
+    pub(crate) fn texts_since(&self, since: Option<Now>) {
+        self.texts_since_us.store(since.unwrap_or_default().0, Ordering::Relaxed);
     }
 
     pub(crate) fn committed(&self, batch: &Batch, took_us: u64) {

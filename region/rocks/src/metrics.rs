@@ -91,6 +91,10 @@ fn of_each(region: &RegionHandle, read: &dyn Fn(PlacementId) -> Option<i64>) -> 
 
 fn shards(region: &RegionHandle) -> Vec<Family> {
     let each = |read: &dyn Fn(PlacementId) -> Option<i64>| of_each(region, read);
+    let age_s = |since_us: &AtomicU64| match since_us.load(Ordering::Relaxed) {
+        0 => 0,
+        since_us => signed(region.now().0.saturating_sub(since_us) / 1_000_000),
+    };
     let counted = |name, help, read: fn(&crate::counters::ShardCounters) -> &AtomicU64| Family {
         name,
         help,
@@ -155,11 +159,13 @@ fn shards(region: &RegionHandle) -> Vec<Family> {
             name: "shard_leftovers_age_seconds",
             help: "How long ago the oldest text was cut that files may still hold",
             kind: Type::Gauge,
-            samples: each(&|placement| {
-                let since_us = region.counters(placement)?.leftovers_since_us.load(Ordering::Relaxed);
-                let age_us = if since_us == 0 { 0 } else { region.now().0.saturating_sub(since_us) };
-                Some(signed(age_us / 1_000_000))
-            }),
+            samples: each(&|placement| Some(age_s(&region.counters(placement)?.leftovers_since_us))),
+        },
+        Family {
+            name: "shard_texts_age_seconds",
+            help: "How long the oldest texts of messages have been here, to a day: more than a day above what the placement keeps, and some region has not acknowledged them",
+            kind: Type::Gauge,
+            samples: each(&|placement| Some(age_s(&region.counters(placement)?.texts_since_us))),
         },
         Family {
             name: "shard_behind",

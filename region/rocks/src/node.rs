@@ -32,7 +32,7 @@ use rand_core::RngCore as _;
 use region::cluster::{Cluster, ClusterPlacement, ClusterRegion};
 use region::epoch::current_placement;
 use region::follow_epochs;
-use region::limits::Limits;
+use region::limits::{DAY_MS, Limits};
 use region::machine::{Needs, Shortage, descriptors_wanted, judge};
 use region::meta::{self, Expected, MetaRefused};
 use region::present::{self, Present};
@@ -441,7 +441,10 @@ fn open_placement(
         replica,
         signing_key: config.signing_key.clone(),
         signatures: Arc::new(Ed25519),
-        limits: config.limits.clone(),
+        limits: Limits {
+            kept_ms: placement.kept_days.map_or(config.limits.kept_ms, |days| days.saturating_mul(DAY_MS)),
+            ..config.limits.clone()
+        },
     };
     let shard = Shard::open(shard, &store);
     let shard = shard.map_err(|error| StartRefused::Shard { placement: name(), error })?;

@@ -117,6 +117,7 @@ impl ShardThread {
             self.counters.committed(&outcome.batch, self.clock.now().0.saturating_sub(begun.0));
         }
         self.counters.leftovers_since(self.shard.leftovers_since());
+        self.counters.texts_since(self.shard.texts_since());
         Ok(outcome)
     }
 

@@ -58,6 +58,11 @@ impl KeyRange {
         Self::of_prefix(from)
     }
 
+    /// How far a partition's log reached, by time.
+    pub(crate) fn aged(bucket: Bucket) -> Self {
+        Self::table(bucket, Table::Ages)
+    }
+
     /// The log after that position.
     pub(crate) fn log_after(bucket: Bucket, after: Position) -> Self {
         Self::from(Key::Log(bucket, Position(after.0.saturating_add(1))), Self::table(bucket, Table::Log))

@@ -2,12 +2,15 @@
 //!
 //! What must always hold: every entry after the standing is either given, or covered by what was given elsewhere, or hidden from
 //! the member; the cut given with them covers exactly the entries read and what the standing covered, so it is causally closed.
+//! What has gone by its age (`expire_messages.rs`) is passed over, and counts as read: nobody will ever be given it.
 //! A standing of another replica has a cut and no arrival number: the first entry it lacks is found by going back from the newest.
 
 use super::origins::Origins;
 use super::{Changes, READ_BYTES_MAX, Standing, body_bytes, held, item_at};
+use crate::expire_messages;
 use crate::item::ArrivalNumber;
 use crate::keys::{Key, KeyRange};
+use crate::limits::CHANGES_LOOKED_AT_MAX;
 use crate::record::{self, ChangeRecord};
 use crate::store::{Direction, StoreError, View};
 use crdt::{ConversationId, Cut, Identity};
@@ -29,16 +32,23 @@ pub(super) fn changes(
         cut.join(since);
         through = last_covered(view, conversation, &held.cut, &cut)?;
     }
+    let expired = expire_messages::expired(view, conversation.partition().bucket)?;
     let mut items = Vec::new();
-    let mut bytes = 0;
+    let (mut bytes, mut looked_at) = (0, 0);
     let range = KeyRange::changes_after(conversation, through);
     record::scan(view, &range, Direction::Ascending, |key, entry: ChangeRecord| {
         let Key::Change(_, arrival) = key else { return Ok(ControlFlow::Continue(())) };
-        if items.len() >= limit || bytes >= READ_BYTES_MAX {
+        if items.len() >= limit || bytes >= READ_BYTES_MAX || looked_at >= CHANGES_LOOKED_AT_MAX {
             return Ok(ControlFlow::Break(()));
         }
-        if !standing.cut.covers(entry.dot) && !since.covers(entry.dot) {
-            let item = item_at(view, &held, conversation, entry.position)?;
+        looked_at += 1;
+        let is_held = standing.cut.covers(entry.dot) || since.covers(entry.dot);
+        let has_gone = is_held || (entry.position <= expired && entry.kind.may_be_cut());
+        let item = if has_gone { None } else { item_at(view, &held, conversation, entry.position)? };
+        if item.is_none() && !is_held {
+            crate::sometimes::EXPIRED_NOT_GIVEN.reach();
+        }
+        if let Some(item) = item {
             let is_hidden = item.message_of().is_some_and(|message| hidden.contains(&message));
             let item = if is_hidden { item.withheld() } else { item };
             bytes += body_bytes(&item);

@@ -2,7 +2,7 @@
 //!
 //! Looking for what a cut does not cover, one would have to look at all a conversation ever held, because something late may stand
 //! anywhere. But the operations of one origin in one conversation arrive in their order, and their timestamps grow in it: so
-//! going back, once an operation of an origin is covered, all its older ones are. When that has been seen of every origin, nothing
+//! going back, once an operation of an origin is covered, all its older ones are; and so it is with what has gone by its age, since they stand in that order in the log, too. When that has been seen of every origin, nothing
 //! uncovered is left further back.
 
 use crdt::{Cut, Dot, ReplicaId};
@@ -18,7 +18,7 @@ impl Origins {
         Self(held.iter().map(|dot| dot.replica).collect())
     }
 
-    /// An operation was met that the reader's cut covers.
+    /// An operation was met that the reader's cut covers, or that has gone by its age.
     pub(super) fn met_covered(&mut self, dot: Dot) {
         self.0.remove(&dot.replica);
     }

@@ -1,10 +1,11 @@
 //! A page of a conversation's messages in the display order.
 //!
 //! What must always hold: a message stands on a page once, at its canonical place, and not at all when everything that ever carried it
-//! is hidden from the reader, or when the reader has hidden it from themselves.
+//! is hidden from the reader, or when the reader has hidden it from themselves, or when its text has gone by its age (`expire_messages.rs`).
 
 use super::origins::Origins;
 use super::{PageFrom, READ_BYTES_MAX, body_bytes, held, message_at};
+use crate::expire_messages;
 use crate::item::Item;
 use crate::keys::{Key, KeyRange};
 use crate::record::{self, IdentityRecord, TimelineRecord};
@@ -29,6 +30,7 @@ pub(super) fn page(
         PageFrom::After(hlc, dot) => (KeyRange::timeline_after(conversation, hlc, dot), Direction::Ascending),
     };
     let held = held(view, conversation)?;
+    let expired = expire_messages::expired(view, conversation.partition().bucket)?;
     let mut origins = Origins::of(&held.cut);
     let mut items = Vec::new();
     let mut bytes = 0;
@@ -39,7 +41,7 @@ pub(super) fn page(
         }
         let covered = since.covers(dot);
         // Only a message that was sent twice needs a second look: the other one may be shown.
-        if covered && held.aliases == 0 {
+        if (covered && held.aliases == 0) || entry.position <= expired {
             origins.met_covered(dot);
             let stop = direction == Direction::Descending && origins.is_done();
             return Ok(if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) });
@@ -47,7 +49,9 @@ pub(super) fn page(
         if entry.kind != Kind::Post {
             return Ok(ControlFlow::Continue(()));
         }
-        let item = message_at(view, conversation, entry.position)?;
+        let Some(item) = message_at(view, conversation, entry.position)? else {
+            return Ok(ControlFlow::Continue(()));
+        };
         let is_hidden = hidden.contains(&Identity { sender: item.sender, message: item.message });
         if !is_hidden && (!covered || shown_by_alias(view, conversation, &item, since)?) {
             bytes += body_bytes(&item);

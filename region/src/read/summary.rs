@@ -1,11 +1,12 @@
 //! A conversation as its list shows it: members, last message, unread count.
 //!
 //! What must always hold: a message counts as unread once, whatever carried it, unless any of what carried it was read; what is
-//! hidden from the member never counts, nor what was deleted or what they hid from themselves. The count looks at a bounded number of entries.
+//! hidden from the member never counts, nor what was deleted, has gone by its age, or what they hid from themselves. The count looks at a bounded number of entries.
 
 use super::origins::Origins;
 use super::{PageFrom, Summary, held, is_deleted, membership, page, receipts_in};
 use crate::document;
+use crate::expire_messages;
 use crate::hide_message;
 use crate::item::ArrivalNumber;
 use crate::keys::{Key, KeyRange};
@@ -57,12 +58,13 @@ fn unread(
     if read.covers_all(&held.cut) {
         return Ok(0);
     }
+    let expired = expire_messages::expired(view, conversation.partition().bucket)?;
     let mut origins = Origins::of(&held.cut);
     let (mut unread, mut looked_at) = (0, 0);
     let range = KeyRange::changes_after(conversation, ArrivalNumber(0));
     record::scan(view, &range, Direction::Descending, |_, entry: ChangeRecord| {
         looked_at += 1;
-        if read.covers(entry.dot) {
+        if read.covers(entry.dot) || entry.position <= expired {
             origins.met_covered(entry.dot);
         } else if entry.kind == Kind::Post && entry.sender != user && !entry.repeated {
             let read_otherwise = held.aliases > 0 && any_read(view, conversation, &entry, &read)?;

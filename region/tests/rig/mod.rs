@@ -106,7 +106,7 @@ pub fn config(region: usize, regions: usize) -> ShardConfig {
         replica: replica(region),
         signing_key: key(region),
         signatures: Arc::new(Ed25519),
-        limits: Limits::default(),
+        limits: Limits { kept_ms: u64::MAX, ..Limits::default() },
     }
 }
 
@@ -163,6 +163,14 @@ impl World {
         let placement = &mut self.regions[at].config.placement;
         *placement = placement.follow(statement).unwrap();
         outcome
+    }
+
+    /// Every region keeps messages for as long from now on.
+    pub fn keep(&mut self, kept_ms: u64) {
+        for at in 0..self.regions.len() {
+            self.regions[at].config.limits.kept_ms = kept_ms;
+            self.reopen(at);
+        }
     }
 
     /// Steps without committing: what a crash loses.

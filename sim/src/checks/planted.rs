@@ -175,7 +175,7 @@ fn export(in_eu: bool) -> String {
     for (number, sender, dot) in [(1, 1, "r1"), (2, 2, "r2"), (3, 1, "r1"), (4, 2, "r2")] {
         let (sender, message, sequence) = (user(sender), message(number), number + 1);
         lines.push(format!(
-            r#"{{"kind":"post","conversation":"{id}","sender":"{sender}","message":"{message}","hlc":"{sequence}.0","dot":"{dot}.00000000000000aa:{sequence}","aliases":[],"body_blake3":"b{number}"}}"#
+            r#"{{"kind":"post","conversation":"{id}","sender":"{sender}","message":"{message}","hlc":"{sequence}.0","dot":"{dot}.00000000000000aa:{sequence}","aliases":[],"payload":"b{number}"}}"#
         ));
     }
     if in_eu {
@@ -422,9 +422,8 @@ fn a_receipt_that_lies_is_reported() {
 
 #[test]
 fn one_byte_changed_at_rest_is_a_divergence() {
-    let body = plant(|world| {
-        world.exports[1] = world.exports[1].replace(r#""body_blake3":"b2""#, r#""body_blake3":"b3""#)
-    });
+    let body =
+        plant(|world| world.exports[1] = world.exports[1].replace(r#""payload":"b2""#, r#""payload":"b3""#));
     assert_eq!(body, [(Verdict::DivergedPartitions, 1)]);
     let head = plant(|world| world.exports[1] = world.exports[1].replace(r#""02"}"#, r#""03"}"#));
     assert_eq!(head, [(Verdict::DivergedPartitions, 1)]);

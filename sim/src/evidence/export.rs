@@ -3,7 +3,7 @@
 //! ```text
 //! {"kind":"region",…}   {"kind":"membership",…}   {"kind":"receipt",…}   for people, not judged by
 //! {"kind":"partition","partition":"p1/12","applied":["r1.…:40"],"heads":{"r1.…":"…"},"conversations":{"c…":"…"},…}
-//! {"kind":"post","conversation":"c…","sender":"u…","message":"…","hlc":"…","dot":"…","aliases":["…"],"body_blake3":"…"}
+//! {"kind":"post","conversation":"c…","sender":"u…","message":"…","hlc":"…","dot":"…","aliases":["…"],"payload":"…"}
 //! {"kind":"end"}        the last line of each placement: an export without it was cut short and is refused
 //! ```
 //! Digests and heads are hexadecimal. They are compared between regions and never believed alone: posts are compared one by one.
@@ -68,7 +68,7 @@ pub struct ExportedPost {
     #[serde(with = "texts")]
     pub aliases: Vec<Dot>,
     /// A digest of its body; none if it was deleted.
-    pub body_blake3: Option<String>,
+    pub payload: Option<String>,
 }
 
 /// What one region holds.

@@ -182,5 +182,12 @@ impl World {
 /// A placement as the cluster file has it.
 fn in_cluster(layout: &Layout, name: &str, id: PlacementId) -> ClusterPlacement {
     let regions = layout.regions_of(id).into_iter().collect();
-    ClusterPlacement { id, name: name.to_owned(), regions, key: operators().verifying_key(), backup: None }
+    ClusterPlacement {
+        id,
+        name: name.to_owned(),
+        regions,
+        key: operators().verifying_key(),
+        kept_days: None,
+        backup: None,
+    }
 }

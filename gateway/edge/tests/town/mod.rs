@@ -351,6 +351,7 @@ fn start_region(folder: &TempDir, token_key: &SigningKey) -> RegionNode {
         name: "global".into(),
         regions: [id, other].into(),
         key: token_key.verifying_key(),
+        kept_days: None,
         backup: None,
     };
     let cluster = Arc::new(Cluster {

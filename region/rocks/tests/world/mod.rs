@@ -101,6 +101,7 @@ impl World {
                 name: name.to_owned(),
                 regions: members.into_iter().collect(),
                 key: operator,
+                kept_days: None,
                 backup: None,
             };
             (id, placement)

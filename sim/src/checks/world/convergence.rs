@@ -120,10 +120,8 @@ impl Oracle {
         for ExportedMembership { conversation, user, .. } in memberships {
             self.says(at, region, format_args!("{conversation} {user}"));
         }
-        for ExportedPost { conversation, sender, message, body_digest, .. } in posts {
-            let digest = body_digest.map(|digest| blake3::Hash::from_bytes(digest).to_hex());
-            let digest = digest.as_ref().map_or("nothing", |digest| digest.as_str());
-            self.says(at, region, format_args!("{conversation} {sender} {message} {digest}"));
+        for ExportedPost { conversation, sender, message, payload_digest, .. } in posts {
+            self.says(at, region, format_args!("{conversation} {sender} {message} {payload_digest:02x?}"));
         }
     }
 
