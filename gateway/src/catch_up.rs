@@ -20,6 +20,7 @@ use crate::wait_for_answers::Purpose;
 use crate::write_frame;
 use crdt::{ConversationId, Cut, PlacementId, VersionVector};
 use gateway_protocol::fields;
+use gateway_protocol::fields::write_cut;
 use gateway_protocol::v1::server_frame::Frame;
 use gateway_protocol::v1::{self, ServerFrame};
 use region::command::Refusal;
@@ -310,6 +311,7 @@ impl Delivery {
         }
         stream.after = stream.after.max(changes.through);
         stream.cut = Arc::new(joined(&stream.cut, &changes.cut));
+        stream.expired.join(&changes.expired);
         stream.highest = stream.highest.max(changes.highest);
         if stream.take_read_anew() {
             crate::sometimes::READ_ANEW.reach();
@@ -319,7 +321,8 @@ impl Delivery {
             stream.progress = Progress::Live;
             let cut = stable.meet(&stream.cut);
             self.current = None;
-            around.send(Frame::CaughtUp(v1::CaughtUp { conversation: conversation.to_string() }));
+            let expired = Some(&stream.expired).filter(|expired| !expired.is_empty()).map(write_cut);
+            around.send(Frame::CaughtUp(v1::CaughtUp { conversation: conversation.to_string(), expired }));
             if !cut.is_empty() {
                 around.out.push(crate::Output::Send(write_frame::stable(conversation, &cut)));
             }

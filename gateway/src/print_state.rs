@@ -132,7 +132,10 @@ fn describe(frame: &ServerFrame) -> String {
         Some(Frame::Conversations(list)) => format!("Conversations {}", list.conversations.len()),
         Some(Frame::Messages(page)) => format!("Messages {} more {}", items(&page.items), page.more),
         Some(Frame::Deliver(deliver)) => format!("Deliver {}", items(&deliver.items)),
-        Some(Frame::CaughtUp(_)) => "CaughtUp".to_owned(),
+        Some(Frame::CaughtUp(caught_up)) => match &caught_up.expired {
+            None => "CaughtUp".to_owned(),
+            expired => format!("CaughtUp, expired {}", cut(expired.as_ref())),
+        },
         Some(Frame::Document(document)) => describe_document(document),
         Some(Frame::Receipts(receipts)) => format!("Receipts {}", receipts_of(&receipts.receipts)),
         Some(Frame::Stable(stable)) => format!("Stable {}", cut(stable.cut.as_ref())),

@@ -59,6 +59,8 @@ pub(crate) struct Stream {
     pub(crate) after: ArrivalNumber,
     /// What the device has been given, here or elsewhere. Shared with the change it came from.
     pub(crate) cut: Arc<Cut>,
+    /// Of that, what it was never given, since it is kept no longer.
+    pub(crate) expired: Cut,
     /// The highest timestamp it has been given.
     pub(crate) highest: Timestamp,
     /// The newest entry heard of while catching up.
@@ -132,6 +134,7 @@ impl Stream {
             read_anew: false,
             tell_hidden: true,
             spoilt: false,
+            expired: Cut::new(),
         }
     }
 

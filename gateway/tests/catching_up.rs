@@ -250,6 +250,36 @@ fn a_cursor_presented_before_this_region_heard_of_the_conversation_counts_once_i
     );
 }
 
+#[test]
+fn what_is_kept_no_longer_is_passed_over_and_the_device_is_told_up_to_where() {
+    let mut island = Island::new(1);
+    island.begin(conversation(1));
+    for _ in 0..3 {
+        island.post(conversation(1), OTHER, 1);
+    }
+    island.expired = [dot(1, 1), dot(1, 2)].into();
+    let mut device = Device::welcomed(&island.site);
+    from_here(&mut device);
+    device.sync_all();
+    device.settle(&island);
+    check(&device, &expect![[r#"
+        client Sync
+            query 1: memberships in p1
+        unsent 0
+        read 1
+            send #7 Done  
+            subscribe c00010000000000000000000000000001
+            query 2: changes of c00010000000000000000000000000001 after 0, given {}
+        read 2
+            send Deliver [r1.0000000000000001:3]
+            send CaughtUp, expired {r1.0000000000000001:2}
+        client Acknowledge
+            submit 3 to p1: receipt delivered {r1.0000000000000001:3} read nothing
+        answered 3: true
+            send #7 Done  
+    "#]]);
+}
+
 /// Whoever left or was removed while they were away is in no list: what they were given proves to the region that they were in.
 #[test]
 fn who_ceased_to_be_a_member_while_away_is_told_so_by_a_sync_with_their_cursor() {

@@ -1,6 +1,6 @@
 //! Lets the texts of messages go that this region has kept for as long as messages are kept.
 //!
-//! The age of a message is how long it has been *here*, by this region's own clock, and never its timestamp: who was cut off for a month brings messages that are a month old, and
+//! The age of a message is how long it has been *here*, while this region ran (`running_time.rs`), and never its timestamp: who was cut off for a month brings messages that are a month old, and
 //! everybody here is to see them (history 25). The naive way writes a time beside each operation. Here each partition that grows notes once a day how far its log reaches; when the note
 //! has come of age, so has all that stands up to there. So a text stays for a day longer at most, and a note is some 20 bytes a partition and day.
 //!
@@ -18,6 +18,8 @@ use crate::limits::EXPIRED_A_STEP_MAX;
 use crate::partition;
 use crate::pending::Pending;
 use crate::record::{self, LogRecord, damaged};
+use crate::running_time::{Ran, RunningTime};
+use crate::shard::Effect;
 use crate::store::{Direction, StoreError, View};
 use crdt::{Bucket, Now};
 use replication::log::Position;
@@ -25,15 +27,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 /// A partition notes so often while something is kept how far its log reaches.
-pub(crate) const NOTES_MAX: u64 = 30;
+const NOTES_MAX: u64 = 30;
+/// So often meanwhile it is written how long the store has been run, where nothing else is: once an hour of thirty days.
+const COUNTED_MAX: u64 = 720;
+/// Milliseconds after which it is, with what is written anyway.
+const COUNTED_EVERY_MS: u64 = 60_000;
 
 /// What is to be noted, and what comes of age.
 #[derive(Debug, Default)]
 pub(crate) struct Ages {
+    running: RunningTime,
+    /// As it was in the last step.
+    ran: Ran,
     /// Partitions that have grown behind their last note, and since when.
-    grown: BTreeMap<Bucket, Now>,
+    grown: BTreeMap<Bucket, Ran>,
     /// The oldest note of each partition that has one.
-    oldest: BTreeMap<Bucket, Now>,
+    oldest: BTreeMap<Bucket, Ran>,
     /// Those whose oldest note has come of age, and something up to it is not stable: looked at again once more is.
     held_up: BTreeSet<Bucket>,
 }
@@ -41,13 +50,12 @@ pub(crate) struct Ages {
 impl Ages {
     /// What a store holds. What has come since the last note of a partition is noted when that is due, however often the region starts.
     pub(crate) fn load(view: &dyn View) -> Result<Self, StoreError> {
-        let mut ages = Self::default();
+        let mut ages = Self { running: RunningTime::load(view)?, ..Self::default() };
         for bucket in partition::buckets(view)? {
-            let last = match note(view, bucket, Direction::Descending)? {
-                Some((at, position)) => Some((at, position)),
-                None => record::load(view, &Key::Expired(bucket))?.map(|expired| (Now::default(), expired)),
+            let (since, known) = match note(view, bucket, Direction::Descending)? {
+                Some(last) => last,
+                None => (Ran::default(), expired(view, bucket)?),
             };
-            let (since, known) = last.unwrap_or_default();
             if partition::reach(view, bucket)?.log_end > known {
                 ages.grown.insert(bucket, since);
             }
@@ -58,9 +66,9 @@ impl Ages {
         Ok(ages)
     }
 
-    /// The time of the oldest note.
-    pub(crate) fn oldest(&self) -> Option<Now> {
-        self.oldest.values().min().copied()
+    /// For how many microseconds at least the oldest texts have been here; none while none has been for long.
+    pub(crate) fn oldest_us(&self) -> Option<u64> {
+        self.oldest.values().min().map(|oldest| self.ran.0.saturating_sub(oldest.0))
     }
 
     /// More is stable in that partition.
@@ -71,10 +79,22 @@ impl Ages {
     /// When the next is to be noted or to go; none if there is nothing.
     pub(crate) fn due(&self, kept_ms: u64) -> Option<Now> {
         let noted = self.grown.values().map(|since| since.plus_ms(kept_ms / NOTES_MAX));
-        let held_up = |bucket: &Bucket| self.held_up.contains(bucket);
-        let come = self.oldest.iter().filter(|(bucket, _)| !held_up(bucket));
-        // The end of time never comes: who keeps messages for ever waits for nothing.
-        noted.chain(come.map(|(_, noted)| noted.plus_ms(kept_ms))).min().filter(|due| *due < Now(u64::MAX))
+        let come = self.oldest.iter().filter(|(bucket, _)| !self.held_up.contains(bucket));
+        // While texts come of age it is written how far they have, also where nothing else is.
+        let counted = (!self.is_idle()).then(|| self.ran.plus_ms(kept_ms / COUNTED_MAX));
+        let next = noted.chain(come.map(|(_, noted)| noted.plus_ms(kept_ms))).chain(counted).min()?;
+        self.running.when(next)
+    }
+
+    /// Whether no text waits to come of age.
+    fn is_idle(&self) -> bool {
+        self.grown.is_empty() && self.oldest.is_empty()
+    }
+
+    /// A partition whose oldest note has come of age, and nothing is known to hold it up.
+    fn come_of_age(&self, kept_ms: u64) -> Option<Bucket> {
+        let mut come = self.oldest.iter().filter(|(_, noted)| noted.plus_ms(kept_ms) <= self.ran);
+        come.find(|(bucket, _)| !self.held_up.contains(bucket)).map(|(bucket, _)| *bucket)
     }
 }
 
@@ -84,31 +104,33 @@ pub(crate) fn expire(
     ages: &mut Ages,
     leftovers: &mut Leftovers,
 ) -> Result<(), StoreError> {
-    let (now, kept_ms) = (pending.now, pending.config.limits.kept_ms);
-    for bucket in pending.applied_to() {
-        ages.grown.entry(bucket).or_insert(now);
+    let kept_ms = pending.config.limits.kept_ms;
+    let ran = ages.running.at(pending.now);
+    ages.ran = ran;
+    let applied_to = pending.applied_to();
+    let writes_anyway = !applied_to.is_empty();
+    if writes_anyway {
+        ages.running.note(ran, COUNTED_EVERY_MS, &mut pending.tables);
+    } else if !ages.is_idle() {
+        ages.running.note(ran, kept_ms / COUNTED_MAX, &mut pending.tables);
     }
-    let is_due = |since: &Now| since.plus_ms(kept_ms / NOTES_MAX) <= now;
+    let is_due = |since: &Ran| since.plus_ms(kept_ms / NOTES_MAX) <= ran;
     for (bucket, _) in ages.grown.extract_if(.., |_, since| is_due(since)) {
-        let end = pending.partition(bucket)?.reach.log_end;
-        pending.tables.put(&Key::Aged(bucket, now), &end);
-        ages.oldest.entry(bucket).or_insert(now);
+        // What this very step has applied is here once it is durable.
+        let end = pending.partition(bucket)?.durable_end();
+        pending.tables.put(&Key::Aged(bucket, ran), &end);
+        ages.oldest.entry(bucket).or_insert(ran);
+    }
+    for bucket in applied_to {
+        ages.grown.entry(bucket).or_insert(ran);
     }
     let mut room = EXPIRED_A_STEP_MAX;
     while room > 0
-        && let Some(bucket) = ages.come_of_age(now, kept_ms)
+        && let Some(bucket) = ages.come_of_age(kept_ms)
     {
         room = let_go(pending, ages, leftovers, bucket, room)?;
     }
     Ok(())
-}
-
-impl Ages {
-    /// A partition whose oldest note has come of age, and nothing is known to hold it up.
-    fn come_of_age(&self, now: Now, kept_ms: u64) -> Option<Bucket> {
-        let mut come = self.oldest.iter().filter(|(_, noted)| noted.plus_ms(kept_ms) <= now);
-        come.find(|(bucket, _)| !self.held_up.contains(bucket)).map(|(bucket, _)| *bucket)
-    }
 }
 
 /// Goes on in a partition up to its oldest note. Returns what is left of the room.
@@ -125,7 +147,7 @@ fn let_go(
         return Ok(room);
     };
     let mut expired = expired(pending.tables.view(), bucket)?;
-    let begun = expired;
+    let (begun, mut dots) = (expired, Vec::new());
     while room > 0 && expired < until {
         let next = Position(expired.0 + 1);
         let entry = partition::entry(pending.tables.view(), bucket, next, "how long it has been here")?;
@@ -134,7 +156,10 @@ fn let_go(
             ages.held_up.insert(bucket);
             break;
         }
-        if holds_a_text(bucket, next, &entry)? {
+        if carries_a_text(bucket, next, &entry)? {
+            dots.push(entry.dot);
+        }
+        if entry.payload.is_some() && dots.last() == Some(&entry.dot) {
             crate::sometimes::EXPIRED.reach();
             pending.tables.put(&Key::Log(bucket, next), &LogRecord { payload: None, ..entry });
             leftovers.note(pending.now, bucket, next);
@@ -144,6 +169,10 @@ fn let_go(
     }
     if expired > begun {
         pending.tables.put(&Key::Expired(bucket), &expired);
+    }
+    if !dots.is_empty() {
+        let partition = pending.partition_id(bucket);
+        pending.tables.effects.push(Effect::Expired { partition, dots });
     }
     if expired >= until {
         pending.tables.delete(&Key::Aged(bucket, noted));
@@ -160,7 +189,7 @@ fn note(
     view: &dyn View,
     bucket: Bucket,
     direction: Direction,
-) -> Result<Option<(Now, Position)>, StoreError> {
+) -> Result<Option<(Ran, Position)>, StoreError> {
     let mut found = None;
     record::scan(view, &KeyRange::aged(bucket), direction, |key, position: Position| {
         if let Key::Aged(_, at) = key {
@@ -193,7 +222,7 @@ pub(crate) fn verify(view: &dyn View, bucket: Bucket) -> Result<(), StoreError> 
     }
     for position in (1..=expired.0).map(Position) {
         let entry = partition::entry(view, bucket, position, "how far texts have gone")?;
-        if holds_a_text(bucket, position, &entry)? {
+        if entry.payload.is_some() && carries_a_text(bucket, position, &entry)? {
             let key = Key::Log(bucket, position).encode();
             return Err(damaged(&key, "its text should have gone by its age"));
         }
@@ -201,8 +230,9 @@ pub(crate) fn verify(view: &dyn View, bucket: Bucket) -> Result<(), StoreError> 
     Ok(())
 }
 
-fn holds_a_text(bucket: Bucket, position: Position, entry: &LogRecord) -> Result<bool, StoreError> {
-    Ok(entry.payload.is_some() && partition::decode(bucket, position, entry)?.0.kind.may_be_cut())
+/// Whether it does, or did until that was cut.
+fn carries_a_text(bucket: Bucket, position: Position, entry: &LogRecord) -> Result<bool, StoreError> {
+    Ok(partition::decode(bucket, position, entry)?.0.kind.may_be_cut())
 }
 
 /// The entry without its text, if it holds one that should have gone: for what is put back into a log.
@@ -212,6 +242,7 @@ pub(crate) fn without_text(
     position: Position,
     entry: &LogRecord,
 ) -> Result<Option<LogRecord>, StoreError> {
-    let is_gone = position <= expired(view, bucket)? && holds_a_text(bucket, position, entry)?;
-    Ok(is_gone.then(|| LogRecord { payload: None, ..entry.clone() }))
+    let is_due = entry.payload.is_some() && position <= expired(view, bucket)?;
+    Ok((is_due && carries_a_text(bucket, position, entry)?)
+        .then(|| LogRecord { payload: None, ..entry.clone() }))
 }

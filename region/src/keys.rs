@@ -10,8 +10,9 @@
 use crate::item::ArrivalNumber;
 use crate::key_bytes::KeyBytes;
 use crate::register_key::RegisterKey;
+use crate::running_time::Ran;
 use crdt::{
-    Bucket, ConversationId, Dot, Incarnation, MessageId, Now, PlacementId, RegionId, ReplicaId, Sequence,
+    Bucket, ConversationId, Dot, Incarnation, MessageId, PlacementId, RegionId, ReplicaId, Sequence,
     Timestamp, UserId,
 };
 use replication::log::{ChangeNumber, Position};
@@ -59,6 +60,7 @@ pub(crate) enum Table {
     Heard = 30,
     Ages = 31,
     Expired = 32,
+    Ran = 33,
 }
 
 /// The key of one record.
@@ -121,10 +123,12 @@ pub(crate) enum Key {
     Survey,
     /// The highest of a replica's operations that a device was shown elsewhere, where that was not here.
     Heard(Bucket, ReplicaId),
-    /// How far the partition's log reached at that time.
-    Aged(Bucket, Now),
+    /// How far the partition's log reached when the store had been run for so long.
+    Aged(Bucket, Ran),
     /// Up to here in the partition's log texts of messages have gone by their age.
     Expired(Bucket),
+    /// For how long the store has been run.
+    Ran,
     /// From whom a message is hidden, as the registers say.
     HiddenFrom(ConversationId, UserId, MessageId),
     /// That an edit was made by another region too, and this one has still to take its words back.
@@ -133,7 +137,7 @@ pub(crate) enum Key {
 
 impl Table {
     /// By number, from 1.
-    const ALL: [Self; 32] = [
+    const ALL: [Self; 33] = [
         Self::Log,
         Self::Dots,
         Self::Chains,
@@ -166,6 +170,7 @@ impl Table {
         Self::Heard,
         Self::Ages,
         Self::Expired,
+        Self::Ran,
     ];
 
     /// As it is named in errors.
@@ -203,6 +208,7 @@ impl Table {
             Self::Heard => "heard",
             Self::Ages => "ages",
             Self::Expired => "expired",
+            Self::Ran => "ran",
         }
     }
 
@@ -251,6 +257,7 @@ impl Key {
             Self::Heard(..) => Table::Heard,
             Self::Aged(..) => Table::Ages,
             Self::Expired(_) => Table::Expired,
+            Self::Ran => Table::Ran,
         }
     }
 
@@ -295,7 +302,8 @@ impl Key {
             | Self::Epoch(_)
             | Self::Survey
             | Self::Aged(..)
-            | Self::Expired(_) => None,
+            | Self::Expired(_)
+            | Self::Ran => None,
         }
     }
 
@@ -348,7 +356,9 @@ impl Key {
                 out.extend(user.0.to_be_bytes());
                 out.extend(conversation.0.to_be_bytes());
             }
-            Self::Meta | Self::Present | Self::Survey => prefix(&mut out, WHOLE_STORE, self.table()),
+            Self::Meta | Self::Present | Self::Survey | Self::Ran => {
+                prefix(&mut out, WHOLE_STORE, self.table())
+            }
             Self::Leftover(bucket) => {
                 prefix(&mut out, WHOLE_STORE, self.table());
                 out.extend(bucket.number().to_be_bytes());
@@ -412,12 +422,13 @@ impl Key {
             Table::PeerStarts => Self::PeerStart(fields.replica()?),
             Table::CaughtUp => Self::CaughtUp(fields.replica()?),
             Table::Heard => Self::Heard(bucket?, fields.replica()?),
-            Table::Ages => Self::Aged(bucket?, Now(fields.u64()?)),
+            Table::Ages => Self::Aged(bucket?, Ran(fields.u64()?)),
             Table::Expired => Self::Expired(bucket?),
             Table::Present => Self::Present,
             Table::Leftovers => Self::Leftover(Bucket::new(fields.u16()?)?),
             Table::Epochs => Self::Epoch(Epoch(fields.u64()?)),
             Table::Survey => Self::Survey,
+            Table::Ran => Self::Ran,
         };
         // A key has one encoding: this also refuses trailing bytes and a conversation or user in a wrong bucket.
         (*key.encode() == *bytes).then_some(key)

@@ -65,6 +65,7 @@ mod register_key;
 pub mod repair;
 pub mod residency;
 pub mod restore;
+mod running_time;
 pub mod salvage;
 pub mod scrub;
 mod settle_rights;

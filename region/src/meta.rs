@@ -17,12 +17,12 @@ use replication::log::Position;
 use replication::{StoreId, StoreStart};
 
 /// The format this version writes. Grows when records or keys change in a way that an older version would misread.
-pub const FORMAT: u64 = 17;
+pub const FORMAT: u64 = 18;
 
 /// The oldest format this version reads: before it nobody held rights to a place in a group. 5 had no documents, 6 no word of
 /// what files may hold of texts that were cut, 7 did not say since when a register stands, 8 had neither directory nor flags, 9 kept no epochs,
 /// 10 nothing that was hidden from a user, 11 had no accounts, 12 no note of words that are still to be taken back,
-/// 13 none of who had caught up, 14 no digests, 15 no heads in acknowledgements, 16 nothing of what devices were shown elsewhere.
+/// 13 none of who had caught up, 14 no digests, 15 no heads in acknowledgements, 16 nothing of what devices were shown elsewhere, 17 nothing of how long texts have been here.
 pub const FORMAT_MIN: u64 = 5;
 
 /// From here on it is noted where texts were cut that the engine's files may still hold. A store of before may hold them anywhere.

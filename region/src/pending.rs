@@ -228,6 +228,11 @@ impl PartitionWork {
     }
 
     /// Whether this step has applied operations to it.
+    /// Where its log ended when the step began.
+    pub(crate) const fn durable_end(&self) -> Position {
+        self.before.log_end
+    }
+
     pub(crate) fn has_applied(&self) -> bool {
         self.reach.log_end != self.before.log_end
     }

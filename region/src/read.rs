@@ -86,6 +86,8 @@ pub struct Changes {
     pub through: ArrivalNumber,
     /// What the reader holds of the conversation after these entries.
     pub cut: Cut,
+    /// Of that, what was passed over, since it is kept no longer.
+    pub expired: Cut,
     /// The highest timestamp among all that.
     pub highest: Timestamp,
     /// The newest entry's number: more is to be read if it is above `through`.

@@ -124,7 +124,7 @@ pub(crate) fn check(key: &Key, bytes: &[u8], value: &[u8]) -> Result<(), StoreEr
         Table::Membership => unseal::<MembershipRecord>(bytes, value).map(drop),
         Table::Meta => unseal::<StoreMeta>(bytes, value).map(drop),
         Table::PeerStarts => unseal::<PeerRecord>(bytes, value).map(drop),
-        Table::Present | Table::Unsettled | Table::Survey | Table::Heard => {
+        Table::Present | Table::Unsettled | Table::Survey | Table::Heard | Table::Ran => {
             unseal::<u64>(bytes, value).map(drop)
         }
         Table::Uncut | Table::MadeTwice => unseal::<()>(bytes, value).map(drop),

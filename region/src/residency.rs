@@ -257,7 +257,8 @@ fn look_at(bytes: &[u8], value: &[u8], held: &mut Held) -> Result<Record, Outsid
         | Key::Epoch(_)
         | Key::Survey
         | Key::Aged(..)
-        | Key::Expired(_) => {}
+        | Key::Expired(_)
+        | Key::Ran => {}
     }
     Ok(of)
 }

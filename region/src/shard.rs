@@ -151,10 +151,10 @@ impl Shard {
         self.leftovers.since()
     }
 
-    /// Since when at least the oldest texts of messages have been here; none while none has been for a day.
+    /// For how many microseconds at least the oldest texts of messages have been here, while this region ran; none while none has been for a day.
     #[must_use]
-    pub fn texts_since(&self) -> Option<Now> {
-        self.ages.oldest()
+    pub fn texts_age_us(&self) -> Option<u64> {
+        self.ages.oldest_us()
     }
 
     /// Decides what the inputs do.
@@ -396,6 +396,13 @@ pub enum Effect {
     /// Files are to be rewritten, so that none holds a value of these keys that is overwritten, and no write-ahead log does: in the background, one such effect at a time.
     /// Answered by [`Input::Compacted`]; what a crash cuts short is asked for again.
     Compact(Vec<KeySpan>),
+    /// These operations have been here for as long as messages are kept, and nobody is given their texts any more: to be counted.
+    Expired {
+        /// Where.
+        partition: PartitionId,
+        /// Posts and edits, also those whose text was deleted before.
+        dots: Vec<Dot>,
+    },
     /// The placement stands in another epoch: for the bridges, and for whoever steers devices. If this region's replica is not active in it, the shard has taken nothing
     /// more in this step and is not to be stepped again.
     Epoch(Box<Placement>),

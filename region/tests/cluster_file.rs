@@ -247,8 +247,18 @@ fn a_placement_says_how_long_messages_are_kept() {
             "line 30: `kept_days` is `29`; write a number of days from 30, for which devices send again what they sent, to 90, such as `kept_days = 30`"
         ],
     );
-    check(kept("91"), expect!["line 30: `kept_days` is `91`; write a number of days from 30, for which devices send again what they sent, to 90, such as `kept_days = 30`"]);
-    check(kept("\"30\""), expect!["line 30: `kept_days` is the text `30`; write a number of days from 30, for which devices send again what they sent, to 90, such as `kept_days = 30`"]);
+    check(
+        kept("91"),
+        expect![
+            "line 30: `kept_days` is `91`; write a number of days from 30, for which devices send again what they sent, to 90, such as `kept_days = 30`"
+        ],
+    );
+    check(
+        kept("\"30\""),
+        expect![
+            "line 30: `kept_days` is the text `30`; write a number of days from 30, for which devices send again what they sent, to 90, such as `kept_days = 30`"
+        ],
+    );
 }
 
 #[test]

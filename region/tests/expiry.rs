@@ -139,12 +139,19 @@ fn what_was_written_down_goes_on_after_every_restart() {
     for number in 2..2 + EXPIRED_A_STEP_MAX as u128 + 10 {
         world.ask(0, ANN, post(group(1), number, "old")).unwrap();
     }
-    // A region that never runs for a whole day.
-    for _ in 0..61 {
-        world.now = world.now.plus_ms(DAY_MS / 2);
+    // A region that never runs for a whole day, and is down for one in between.
+    let run_half_a_day = |world: &mut World| {
+        world.now = world.now.plus_ms(DAY_MS);
         world.reopen(0);
         world.step(0, vec![Input::Tick]);
+        world.now = world.now.plus_ms(DAY_MS / 2);
+        world.step(0, vec![Input::Tick]);
+    };
+    for _ in 0..61 {
+        run_half_a_day(&mut world);
     }
+    assert_eq!(kept(&world, 0), EXPIRED_A_STEP_MAX + 10);
+    run_half_a_day(&mut world);
     let left = kept(&world, 0);
     assert!(left > 0, "{left}: a step looks at so many, and no more");
     world.reopen(0);

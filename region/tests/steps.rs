@@ -83,6 +83,7 @@ fn tell(outcome: &Outcome) -> String {
             Effect::BehindFold { dot, .. } => format!("behind a fold: {dot}"),
             Effect::NoRight { dot, .. } => format!("no right: {dot}"),
             Effect::DocumentChangeKeptOut { dot, .. } => format!("kept out of the document: {dot}"),
+            Effect::Expired { dots, .. } => format!("expired: {dots:?}"),
             Effect::Compact(spans) => format!("compact: {} stretches", spans.len()),
             Effect::AnotherHistory { partition, by, dot } => {
                 format!("another history: {by} at {dot} of {partition}")
@@ -339,7 +340,7 @@ fn the_bytes_on_disks_are_those_of_format_17() {
     }
     world.ask(1, 1, Command::Hide { conversation: group(1), message: target }).unwrap();
     world.calm();
-    assert_eq!(meta::FORMAT, 17);
+    assert_eq!(meta::FORMAT, 18);
     let mut hasher = blake3::Hasher::new();
     for (key, value) in world.regions[0].store.records() {
         hasher.update(key).update(value);

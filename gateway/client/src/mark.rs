@@ -12,6 +12,7 @@
 //!   would stay open for ever: what `since` covers counts as given. Of several memberships at once that is what any of them
 //!   hides (their join), as the region has it; a first member is hidden nothing. That a membership ended is told by the next add alone, which covers it, as no region
 //!   adds whom it has as a member: who left is not given their leave, or only one that came to nothing.
+//! - What is kept no longer is never given either; the region says what it has passed over, and that counts as given here, but not for receipts.
 //! - Duplicates count: each has an item and a dot of its own.
 //! - Pages of the past do not count: they may show a message without its causes.
 //!
@@ -26,6 +27,8 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Given {
     cut: Cut,
+    /// What will never be given, since it is kept no longer.
+    expired: Cut,
     /// What each of the user's memberships hides, by the dot that began it.
     memberships: BTreeMap<Dot, Cut>,
     marked: BTreeMap<(UserId, MessageId), Cut>,
@@ -77,10 +80,15 @@ impl Given {
         }
     }
 
-    /// Whether all that the cut covers has been given, or is hidden for good.
+    /// The region has passed that over, since it is kept no longer.
+    pub(crate) fn pass(&mut self, expired: &Cut) {
+        self.expired.join(expired);
+    }
+
+    /// Whether all that the cut covers has been given, or never will be.
     pub(crate) fn settles(&self, seen: &Cut) -> bool {
         let hidden = self.hidden();
-        seen.iter().all(|dot| self.cut.covers(dot) || hidden.covers(dot))
+        seen.iter().all(|dot| self.cut.covers(dot) || hidden.covers(dot) || self.expired.covers(dot))
     }
 
     /// Marks a message, or an edit of one, until its cut is settled.
@@ -189,6 +197,18 @@ mod tests {
         assert!(!given.settles(&seen), "(r2, 3) is still to come");
         given.take(user(1), &post(2, 3));
         assert!(given.settles(&seen));
+    }
+
+    #[test]
+    fn what_is_kept_no_longer_is_not_waited_for_nor_has_it_been_given() {
+        let mut given = Given::default();
+        given.mark(user(2), MessageId(7), cut(&[(1, 5), (2, 3)]));
+        given.take(user(1), &post(2, 3));
+        given.pass(&cut(&[(1, 4)]));
+        assert!(given.take_settled().is_empty(), "(r1, 5) may still come");
+        given.pass(&cut(&[(1, 6)]));
+        assert_eq!(given.take_settled(), [(user(2), MessageId(7))]);
+        assert_eq!(given.cut(), &cut(&[(2, 3)]));
     }
 
     #[test]

@@ -37,6 +37,14 @@ impl Client {
         }
         let Some(conversation) = self.conversations.get_mut(&id) else { return Ok(()) };
         conversation.cursor = Some(deliver.cursor.clone());
+        self.settle(step, id);
+        self.given(step, id, count);
+        Ok(())
+    }
+
+    /// What waited for what has been given now waits no longer.
+    fn settle(&mut self, step: &mut Step<'_>, id: ConversationId) {
+        let Some(conversation) = self.conversations.get_mut(&id) else { return };
         for (sender, message) in conversation.given.take_settled() {
             crate::sometimes::MARK_CLEARED.reach();
             step.show(Event::MarkCleared { conversation: id, sender, message });
@@ -44,8 +52,6 @@ impl Client {
         let given = &conversation.given;
         let ticks = conversation.ticks.settle(|cut| given.settles(cut));
         show_ticks(step, id, ticks, self.tells_reads);
-        self.given(step, id, count);
-        Ok(())
     }
 
     fn show_item(&mut self, step: &mut Step<'_>, id: ConversationId, item: Item) {
@@ -203,6 +209,13 @@ impl Client {
         let id: ConversationId = read_id("conversation", &caught_up.conversation)?;
         let Some(conversation) = self.conversation_of(step, key, id) else { return Ok(()) };
         conversation.live = true;
+        let expired = read_cut("expired", caught_up.expired.as_ref())?;
+        if !expired.is_empty() {
+            crate::sometimes::EXPIRED.reach();
+            conversation.given.pass(&expired);
+            self.settle(step, id);
+        }
+        let Some(conversation) = self.conversations.get_mut(&id) else { return Ok(()) };
         let follows = conversation.ticks.is_following();
         step.show(Event::CaughtUp { conversation: id });
         if follows {

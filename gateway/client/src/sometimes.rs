@@ -21,6 +21,7 @@ crdt::marks! {
     MOVED = "a duplicate moves what is shown to an earlier place";
     GIVEN_AGAIN = "an operation is given again";
     MARKED = "a message is shown with the mark";
+    EXPIRED = "what a device lacked is kept no longer";
     MARK_CLEARED = "a mark goes";
     MARKS_FULL = "a further mark is not followed";
     HIDDEN_FORGOTTEN = "so many messages are hidden that the oldest is forgotten";

@@ -117,7 +117,11 @@ fn what_was_to_be_told_of_a_conversation_never_goes_to_a_region_outside_its_plac
             ..v1::Done::default()
         }),
     );
-    story.hear(1, 0, Told::CaughtUp(v1::CaughtUp { conversation: conversation(2).to_string() }));
+    story.hear(
+        1,
+        0,
+        Told::CaughtUp(v1::CaughtUp { conversation: conversation(2).to_string(), expired: None }),
+    );
     story.text.clear();
     story.act("move home to near, which serves only p1", Act::Move { region: address("near") });
     story.act("read in p2", Act::MarkRead { conversation: conversation(2) });

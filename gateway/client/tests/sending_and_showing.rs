@@ -302,11 +302,34 @@ fn a_refusal_for_good_is_told_and_the_next_goes_on() {
 }
 
 #[test]
+fn a_mark_goes_when_what_it_waits_for_is_kept_no_longer() {
+    let mut story = Story::live();
+    story.hear(
+        1,
+        0,
+        deliver(1, &[("5.0", "r2.0000000000000001:1", post(Some("r1.0000000000000001:4")))], "a"),
+    );
+    let expired = Some(v1::Cut { dots: vec!["r1.0000000000000001:4".into()] });
+    let conversation = conversation(1).to_string();
+    story.hear(1, 0, Told::CaughtUp(v1::CaughtUp { conversation, expired }));
+    story.check(expect![[r#"
+        shown 5.0/r2.0000000000000001:1 marked: true
+        send 1 {"request":"3","acknowledge":{"cursor":"YQ=="}}
+        MarkCleared { conversation: ConversationId(5192296858534827628530496329220103), sender: UserId(281474976710658), message: MessageId(52407) }
+        CaughtUp { conversation: ConversationId(5192296858534827628530496329220103) }
+    "#]]);
+}
+
+#[test]
 fn live_items_are_acknowledged_together_and_read_goes_with_the_newest_cursor() {
     let mut story = Story::live();
     story.hear(1, 0, deliver(1, &[("1.0", "r1.0000000000000001:1", post(None))], "a"));
     story.hear(1, 3, Told::Done(v1::Done::default()));
-    story.hear(1, 0, Told::CaughtUp(v1::CaughtUp { conversation: conversation(1).to_string() }));
+    story.hear(
+        1,
+        0,
+        Told::CaughtUp(v1::CaughtUp { conversation: conversation(1).to_string(), expired: None }),
+    );
     story.hear(1, 0, deliver(1, &[("2.0", "r1.0000000000000001:2", post(None))], "b"));
     story.hear(1, 0, deliver(1, &[("3.0", "r1.0000000000000001:3", post(None))], "c"));
     story.wait();
@@ -516,7 +539,7 @@ fn a_conversation_too_many_is_named_once_and_not_taken() {
     let mut story = Story::live();
     let caught_up = |number: u128| {
         let conversation = ConversationId::group(PlacementId(1), number).to_string();
-        Told::CaughtUp(v1::CaughtUp { conversation })
+        Told::CaughtUp(v1::CaughtUp { conversation, expired: None })
     };
     for number in 0..limits::CONVERSATIONS_MAX as u128 {
         story.hear(1, 0, caught_up(number));

@@ -157,6 +157,7 @@ impl FanOut {
             | Effect::AnotherHistory { .. }
             | Effect::BehindFold { .. }
             | Effect::Compact(_)
+            | Effect::Expired { .. }
             | Effect::Operated { .. }
             | Effect::RegisterKeptOut { .. }
             | Effect::NoRight { .. }

@@ -71,6 +71,8 @@ pub struct Island {
     pub stable: VersionVector,
     /// The document of every conversation.
     pub document: Option<DocumentRead>,
+    /// What it keeps no longer.
+    pub expired: BTreeSet<Dot>,
     /// What [`USER`] has hidden, in every conversation.
     pub hidden: BTreeSet<crdt::Identity>,
     issued: u64,
@@ -85,6 +87,7 @@ impl Island {
             members: BTreeMap::new(),
             stable: VersionVector::new(),
             document: None,
+            expired: BTreeSet::new(),
             hidden: BTreeSet::new(),
             issued: 0,
         }
@@ -141,7 +144,7 @@ impl Island {
                     return if is_given { Answer::Ended } else { Answer::Changes(None) };
                 }
                 let entries = &self.entries[conversation];
-                let mut cut: Cut = standing.cut.clone();
+                let (mut cut, mut expired): (Cut, Cut) = (standing.cut.clone(), Cut::new());
                 let mut highest = standing.highest;
                 let mut through = standing.after;
                 let mut items = Vec::new();
@@ -156,14 +159,16 @@ impl Island {
                     through = arrival;
                     cut.raise(item.dot);
                     highest = highest.max(item.hlc);
-                    if !standing.cut.covers(item.dot) {
+                    if self.expired.contains(&item.dot) {
+                        expired.raise(item.dot);
+                    } else if !standing.cut.covers(item.dot) {
                         let is_hidden = self.is_hidden(item);
                         items.push((arrival, if is_hidden { item.withheld() } else { item.clone() }));
                     }
                 }
                 let end = ArrivalNumber(entries.len() as u64);
                 let hidden = self.hidden.clone();
-                let changes = Changes { items, through, cut, highest, end, hidden };
+                let changes = Changes { items, through, cut, expired, highest, end, hidden };
                 Answer::Changes(Some((changes, self.stable.clone())))
             }
             Query::Page { conversation, from, limit, .. } => {
@@ -364,7 +369,7 @@ impl Device {
                 self.unacknowledged.push_back(cursor);
             }
             Frame::Done(v1::Done { acceptance, .. }) => self.acceptance = acceptance,
-            Frame::CaughtUp(v1::CaughtUp { conversation }) => {
+            Frame::CaughtUp(v1::CaughtUp { conversation, .. }) => {
                 self.live.insert(conversation.parse().unwrap());
             }
             Frame::Behind(v1::Behind { conversations }) => {

@@ -43,8 +43,10 @@ pub struct ShardCounters {
     pub compactions_failed: AtomicU64,
     /// Since when texts that were cut may lie in the engine's older files, in microseconds of the region's present; zero if none does.
     pub leftovers_since_us: AtomicU64,
-    /// Since when at least the oldest texts of messages have been here, likewise; zero while none has been for a day.
-    pub texts_since_us: AtomicU64,
+    /// For how long at least the oldest texts of messages have been here, in microseconds; zero while none has been for a day.
+    pub texts_age_us: AtomicU64,
+    /// Posts and edits that are kept no longer.
+    pub texts_expired: AtomicU64,
     /// Partitions read again at leisure.
     pub scrubbed: AtomicU64,
     /// Records that were damaged when they were last read again.
@@ -102,8 +104,12 @@ impl ShardCounters {
         self.leftovers_since_us.store(since.unwrap_or_default().0, Ordering::Relaxed);
     }
 
-    pub(crate) fn texts_since(&self, since: Option<Now>) {
-        self.texts_since_us.store(since.unwrap_or_default().0, Ordering::Relaxed);
+    pub(crate) fn expired(&self, operations: usize) {
+        self.texts_expired.fetch_add(operations as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn texts_age(&self, age_us: Option<u64>) {
+        self.texts_age_us.store(age_us.unwrap_or_default(), Ordering::Relaxed);
     }
 
     pub(crate) fn committed(&self, batch: &Batch, took_us: u64) {

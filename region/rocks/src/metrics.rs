@@ -91,10 +91,6 @@ fn of_each(region: &RegionHandle, read: &dyn Fn(PlacementId) -> Option<i64>) -> 
 
 fn shards(region: &RegionHandle) -> Vec<Family> {
     let each = |read: &dyn Fn(PlacementId) -> Option<i64>| of_each(region, read);
-    let age_s = |since_us: &AtomicU64| match since_us.load(Ordering::Relaxed) {
-        0 => 0,
-        since_us => signed(region.now().0.saturating_sub(since_us) / 1_000_000),
-    };
     let counted = |name, help, read: fn(&crate::counters::ShardCounters) -> &AtomicU64| Family {
         name,
         help,
@@ -136,6 +132,9 @@ fn shards(region: &RegionHandle) -> Vec<Family> {
             "Operations of peers that spend or give a right to a place in a group that they do not hold",
             |shard| &shard.no_rights,
         ),
+        counted("shard_texts_expired", "Posts and edits that are kept no longer", |shard| {
+            &shard.texts_expired
+        }),
         counted(
             "shard_compactions",
             "Times that files were rewritten so that none holds a text that was cut",
@@ -159,13 +158,19 @@ fn shards(region: &RegionHandle) -> Vec<Family> {
             name: "shard_leftovers_age_seconds",
             help: "How long ago the oldest text was cut that files may still hold",
             kind: Type::Gauge,
-            samples: each(&|placement| Some(age_s(&region.counters(placement)?.leftovers_since_us))),
+            samples: each(&|placement| {
+                let since_us = region.counters(placement)?.leftovers_since_us.load(Ordering::Relaxed);
+                let age_us = if since_us == 0 { 0 } else { region.now().0.saturating_sub(since_us) };
+                Some(signed(age_us / 1_000_000))
+            }),
         },
         Family {
             name: "shard_texts_age_seconds",
             help: "How long the oldest texts of messages have been here, to a day: more than a day above what the placement keeps, and some region has not acknowledged them",
             kind: Type::Gauge,
-            samples: each(&|placement| Some(age_s(&region.counters(placement)?.texts_since_us))),
+            samples: each(&|placement| {
+                Some(signed(region.counters(placement)?.texts_age_us.load(Ordering::Relaxed) / 1_000_000))
+            }),
         },
         Family {
             name: "shard_behind",

@@ -117,7 +117,7 @@ impl ShardThread {
             self.counters.committed(&outcome.batch, self.clock.now().0.saturating_sub(begun.0));
         }
         self.counters.leftovers_since(self.shard.leftovers_since());
-        self.counters.texts_since(self.shard.texts_since());
+        self.counters.texts_age(self.shard.texts_age_us());
         Ok(outcome)
     }
 
@@ -187,6 +187,7 @@ impl ShardThread {
                     let partition = conversation.partition();
                     tracing::warn!(%dot, %partition, "a peer spends or gives a right to a place in a group that it does not hold: it does nothing");
                 }
+                Effect::Expired { dots, .. } => self.counters.expired(dots.len()),
                 Effect::Compact(spans) => {
                     self.counters.compacts();
                     self.compactor.begin(spans);

@@ -156,6 +156,38 @@ async fn what_was_deleted_is_in_no_file_of_any_region_once_that_is_stable() {
     }
 }
 
+/// The same for what is kept no longer, which is a matter of seconds here.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_kept_no_longer_is_in_no_file_of_any_region() {
+    let text = "vmqzxwkjhgfpbyuc";
+    let world = World::new(2);
+    let nodes = [1, 2].map(|region| {
+        let mut config = world.config(RegionId(region));
+        (config.limits.kept_ms, config.limits.compact_after_ms) = (2_000, 0);
+        RegionNode::start(config).unwrap()
+    });
+    all_open(&nodes.each_ref()).await;
+    let [a, _] = &nodes;
+    create(&a.handle(), user(1), &[user(2)], group(7)).await;
+    post(&a.handle(), user(1), group(7), text).await.unwrap();
+    let files = |region: u16| files_that_hold(&world.data(RegionId(region)), text.as_bytes());
+    until("both have written it down", || [1, 2].iter().all(|region| !files(*region).is_empty())).await;
+    for (region, node) in [1, 2].into_iter().zip(&nodes) {
+        until(&format!("no file of region {region} holds it"), || files(region).is_empty()).await;
+        assert!(texts(&node.handle(), group(7)).is_empty(), "nor is it shown");
+        let metrics = region_rocks::metrics::text(&node.handle());
+        let expired = metrics.lines().find(|line| {
+            line.starts_with("archipelago_shard_texts_expired_total") && line.contains("global")
+        });
+        assert!(expired.is_some_and(|line| line.ends_with(" 1")), "{expired:?}");
+    }
+    let view = a.handle().reader(PlacementId(1)).unwrap();
+    assert_eq!(region::verify::verify(&view, PlacementId(1), 3).unwrap().damaged, []);
+    for node in nodes {
+        node.stop().await;
+    }
+}
+
 fn files_that_hold(folder: &std::path::Path, needle: &[u8]) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {

@@ -44,7 +44,7 @@ fn key() -> impl Strategy<Value = Key> {
         (bucket.clone(), replica()).prop_map(|(bucket, replica)| Key::Cursor(bucket, replica)),
         (bucket.clone(), register).prop_map(|(bucket, register)| Key::Register(bucket, register)),
         (bucket.clone(), number).prop_map(|(bucket, number)| Key::Feed(bucket, ChangeNumber(number))),
-        (bucket.clone(), number).prop_map(|(bucket, at)| Key::Aged(bucket, Now(at))),
+        (bucket.clone(), number).prop_map(|(bucket, ran)| Key::Aged(bucket, Ran(ran))),
         bucket.clone().prop_map(Key::Expired),
         (bucket, replica()).prop_map(|(bucket, replica)| Key::Acknowledgement(bucket, replica)),
         conversation.clone().prop_map(Key::Conversation),
@@ -175,8 +175,9 @@ fn golden_keys_stay_as_they_are_on_disks() {
         Key::Register(bucket, hidden),
         Key::HiddenFrom(conversation, UserId(9), MessageId(7)),
         Key::MadeTwice(conversation, UserId(9), MessageId(7)),
-        Key::Aged(bucket, Now(5)),
+        Key::Aged(bucket, Ran(5)),
         Key::Expired(bucket),
+        Key::Ran,
     ];
     let hexadecimal =
         |key: &Key| -> String { key.encode().iter().map(|byte| format!("{byte:02x}")).collect() };
@@ -209,5 +210,6 @@ fn golden_keys_stay_as_they_are_on_disks() {
         hidden_from  008b1b00010000000000000000000000000005000000000000000900000000000000000000000000000007
         made_twice   008b1c00010000000000000000000000000005000000000000000900000000000000000000000000000007
         ages         008b1f0000000000000005
-        expired      008b20"#]].assert_eq(&lines.join("\n"));
+        expired      008b20
+        ran          ffff21"#]].assert_eq(&lines.join("\n"));
 }

@@ -34,7 +34,7 @@ pub(super) fn changes(
     }
     let expired = expire_messages::expired(view, conversation.partition().bucket)?;
     let mut items = Vec::new();
-    let (mut bytes, mut looked_at) = (0, 0);
+    let (mut bytes, mut looked_at, mut passed) = (0, 0, Cut::new());
     let range = KeyRange::changes_after(conversation, through);
     record::scan(view, &range, Direction::Ascending, |key, entry: ChangeRecord| {
         let Key::Change(_, arrival) = key else { return Ok(ControlFlow::Continue(())) };
@@ -47,6 +47,7 @@ pub(super) fn changes(
         let item = if has_gone { None } else { item_at(view, &held, conversation, entry.position)? };
         if item.is_none() && !is_held {
             crate::sometimes::EXPIRED_NOT_GIVEN.reach();
+            passed.raise(entry.dot);
         }
         if let Some(item) = item {
             let is_hidden = item.message_of().is_some_and(|message| hidden.contains(&message));
@@ -62,7 +63,7 @@ pub(super) fn changes(
     if through == held.arrival {
         highest = highest.max(held.highest);
     }
-    Ok(Changes { items, through, cut, highest, end: held.arrival, hidden })
+    Ok(Changes { items, through, cut, expired: passed, highest, end: held.arrival, hidden })
 }
 
 /// The arrival number up to which every entry is covered.

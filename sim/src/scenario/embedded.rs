@@ -39,6 +39,7 @@ scenarios!(
     "lost-for-good",
     "a-disk-is-found",
     "many-hands",
+    "messages-are-kept-for-seconds",
     "new-year",
     "offline-for-days",
     "one-way-cut",

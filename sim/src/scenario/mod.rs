@@ -297,6 +297,8 @@ pub struct Limits {
     pub device_dead_s: Amount,
     /// Members of a group. People begin groups with fewer, where that is possible.
     pub members: Amount,
+    /// Seconds for which a region keeps messages.
+    pub kept_s: Amount,
 }
 
 /// Faults that are drawn.
@@ -451,6 +453,7 @@ impl Default for Limits {
             receipt_devices: Amount::of(RECEIPT_DEVICES),
             device_dead_s: Amount::of(DEVICE_DEAD_S),
             members: Amount::of(MEMBERS),
+            kept_s: Amount::of(KEPT_S),
         }
     }
 }
@@ -465,6 +468,9 @@ impl Default for DrawnFaults {
 pub(crate) const RECEIPT_DEVICES: u64 = 32;
 /// Seconds after which a device is dead, as in production.
 pub(crate) const DEVICE_DEAD_S: u64 = 30 * 86_400;
+
+/// Seconds for which a region keeps messages, as in production.
+pub(crate) const KEPT_S: u64 = 30 * 86_400;
 
 /// Members of a group, if nothing else is said: as in production.
 pub(crate) const MEMBERS: u64 = 1_024;

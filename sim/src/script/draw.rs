@@ -82,6 +82,7 @@ pub fn draw(scenario: &Scenario, seed: u64) -> Script {
         receipt_devices: lot.amount("receipt_devices", &scenario.limits.receipt_devices).max(1),
         device_dead_s: lot.amount("device_dead_s", &scenario.limits.device_dead_s).max(1),
         members: lot.amount("members_max", &scenario.limits.members).max(1),
+        kept_s: lot.amount("kept_s", &scenario.limits.kept_s).max(1),
     };
     let mut script = Script {
         scenario: scenario.name.clone(),

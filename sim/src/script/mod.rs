@@ -18,7 +18,7 @@ pub(crate) mod spelling;
 pub use draw::draw;
 pub use happening::{Account, Act, Describe, Feature, Govern, How, PlannedFault, Says, What};
 
-use crate::scenario::{ClientNetwork, DEVICE_DEAD_S, MEMBERS, Pace, RECEIPT_DEVICES};
+use crate::scenario::{ClientNetwork, DEVICE_DEAD_S, KEPT_S, MEMBERS, Pace, RECEIPT_DEVICES};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -103,6 +103,18 @@ pub struct ScriptLimits {
     /// Members of a group.
     #[serde(default = "members", skip_serializing_if = "is_usual_group")]
     pub members: u64,
+    /// Seconds for which a region keeps messages.
+    #[serde(default = "kept_s", skip_serializing_if = "is_kept_as_usual")]
+    pub kept_s: u64,
+}
+
+const fn kept_s() -> u64 {
+    KEPT_S
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+const fn is_kept_as_usual(kept_s: &u64) -> bool {
+    *kept_s == KEPT_S
 }
 
 const fn receipt_devices() -> u64 {

@@ -3,7 +3,7 @@
 //! What must always hold: a plain number is one that nobody would ask about, so whatever is not plain at the end has to do with the failure.
 
 use super::Search;
-use crate::scenario::{DEVICE_DEAD_S, MEMBERS, RECEIPT_DEVICES};
+use crate::scenario::{DEVICE_DEAD_S, KEPT_S, MEMBERS, RECEIPT_DEVICES};
 use crate::script::{Act, Device, Region, Script, ScriptLimits, Way, What};
 
 const USUAL: ScriptLimits = ScriptLimits {
@@ -13,6 +13,7 @@ const USUAL: ScriptLimits = ScriptLimits {
     receipt_devices: RECEIPT_DEVICES,
     device_dead_s: DEVICE_DEAD_S,
     members: MEMBERS,
+    kept_s: KEPT_S,
 };
 
 impl Search<'_> {
@@ -24,6 +25,7 @@ impl Search<'_> {
             |limits: &mut ScriptLimits| limits.receipt_devices = USUAL.receipt_devices,
             |limits: &mut ScriptLimits| limits.device_dead_s = USUAL.device_dead_s,
             |limits: &mut ScriptLimits| limits.members = USUAL.members,
+            |limits: &mut ScriptLimits| limits.kept_s = USUAL.kept_s,
         ] {
             let mut candidate = self.script.clone();
             of(&mut candidate.limits);

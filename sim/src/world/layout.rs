@@ -84,6 +84,7 @@ impl Layout {
         layout.limits.receipt_devices_max =
             usize::try_from(script.limits.receipt_devices).unwrap_or(usize::MAX);
         layout.limits.device_dead_after_ms = script.limits.device_dead_s.saturating_mul(1_000);
+        layout.limits.kept_ms = script.limits.kept_s.saturating_mul(1_000);
         layout.limits.members_max = usize::try_from(script.limits.members).unwrap_or(usize::MAX);
         layout
     }

@@ -375,6 +375,7 @@ impl World {
                 | Effect::AnotherHistory { .. }
                 | Effect::BehindFold { .. }
                 | Effect::Compact(_)
+                | Effect::Expired { .. }
                 | Effect::NoRight { .. }
                 | Effect::DocumentChangeKeptOut { .. }
                 | Effect::Refused { .. } => {}

@@ -398,6 +398,10 @@ impl World {
                     self.oracle.violate(self.now, Checker::Operated, why);
                 }
                 Effect::Compact(spans) => self.begin_to_compact(life, placement, spans),
+                Effect::Expired { partition, dots } => {
+                    let region = life.region;
+                    self.trace.tell(self.now, || format!("{region} lets texts in {partition} go: {dots:?}"));
+                }
                 Effect::Refused { peer, reason } => {
                     let why = format!("{} refuses what {} sends: {reason}", life.region, peer.region);
                     if !self.lies(life.region) && !self.lies(peer.region) && !self.is_older(life.region) {

@@ -209,7 +209,7 @@ impl Region {
         }
         if !session.live && *position == self.log.len() {
             session.live = true;
-            frames.push(Told::CaughtUp(v1::CaughtUp { conversation: conversation.clone() }));
+            frames.push(Told::CaughtUp(v1::CaughtUp { conversation: conversation.clone(), expired: None }));
         }
         if session.live && session.told_stable != self.stable {
             session.told_stable.clone_from(&self.stable);

@@ -73,6 +73,7 @@ impl Oracle {
                     self.comes_after_what_is_stable(at, region, *conversation, item.dot);
                     self.found(at, || format!("{region} applies {} in {conversation}", item.dot), fault);
                 }
+                Effect::Expired { partition, dots } => self.expires(at, region, *partition, dots),
                 Effect::Membership { conversation, user, member: true } => {
                     self.becomes_a_member(at, region, *user, *conversation);
                 }

@@ -39,8 +39,13 @@ impl Oracle {
             let messages = facts.amendments.messages();
             messages.filter(|message| facts.amendments.is_deleted(*message)).map(|(_, message)| message)
         });
-        // So is what users deleted for themselves, of which their own devices have no line.
-        let deleted: BTreeSet<MessageId> = deleted.chain(self.hidden.messages()).collect();
+        // So is what users deleted for themselves, of which their own devices have no line, and what is kept no longer, of which devices have none that were away.
+        let facts = self.record.conversations.values();
+        let expired = facts.flat_map(|facts| {
+            let names = facts.names.iter().enumerate();
+            names.filter(|(identity, _)| facts.is_expired(*identity)).map(|(_, (_, message))| *message)
+        });
+        let deleted: BTreeSet<MessageId> = deleted.chain(self.hidden.messages()).chain(expired).collect();
         for lines in histories.values() {
             if let Err(error) = collect(&mut evidence, lines, &deleted) {
                 self.violate(at, Checker::Clients, error.to_string());

@@ -132,6 +132,7 @@ impl Oracle {
         store: &dyn View,
         durable: &[Vec<Effect>],
     ) {
+        self.began_with_another.insert(region);
         for effects in durable {
             self.committed(at, region, effects);
             for effect in effects {

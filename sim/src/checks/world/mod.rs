@@ -3,6 +3,7 @@
 //! | file | promise | what it holds |
 //! | --- | --- | --- |
 //! | `lost.rs` | 1 | nothing acknowledged is lost; what is stable is everywhere |
+//! | `expired.rs` | 1 | a text goes no sooner than messages are kept, and when it is everywhere |
 //! | `durable.rs` | 2 | no acknowledgement, delivery or byte on a bridge before the batch is durable |
 //! | `convergence.rs` | 3 | regions are equal, byte for byte, and are what their logs give |
 //! | `amended.rs` | 3 | a message looks everywhere as what was done to it says; what a deleted one said is on no disk |
@@ -34,6 +35,7 @@ mod convergence;
 mod described;
 mod display_order;
 mod durable;
+mod expired;
 mod forwarded;
 mod hidden;
 mod lies;
@@ -79,6 +81,8 @@ type Fault = Result<(), (Checker, String)>;
 pub struct Marks {
     /// Items shown to devices.
     pub shown: u64,
+    /// Texts that regions let go, since they had been there for as long as messages are kept.
+    pub expired: u64,
     /// Of these, with the mark of promise 4.
     pub marked: u64,
     /// Marks that went.
@@ -167,6 +171,10 @@ pub(crate) struct Oracle {
     all_meet: bool,
     /// Whom epochs of that placement have closed.
     closed: Vec<ReplicaId>,
+    /// Microseconds for which regions keep messages.
+    kept_us: u64,
+    /// Regions that began with a store that another one, or an earlier life of theirs, had filled.
+    began_with_another: BTreeSet<RegionId>,
     /// Commands that must be refused, wherever they are tried.
     forbidden: BTreeSet<MessageId>,
     /// Nothing is judged.
@@ -267,6 +275,7 @@ impl Marks {
     /// Adds those of another run.
     pub fn add(&mut self, other: &Self) {
         self.shown += other.shown;
+        self.expired += other.expired;
         self.marked += other.marked;
         self.unmarked += other.unmarked;
         self.moved += other.moved;

@@ -1,7 +1,7 @@
 //! Promise 4, for ticks: a receipt is the effect of a message that was given, and comes after it.
 //!
 //! A receipt's cut names operations of its own conversation alone (history 35), and covers only what its device has been given, or what is hidden from its user for
-//! good; what it covers as read was on the screen when its user said so, and not only to themselves; who tells nobody is told nothing. An author is told so once. Each operation is looked at when a receipt first covers
+//! good, or kept no longer; what it covers as read was on the screen when its user said so, and not only to themselves; who tells nobody is told nothing. An author is told so once. Each operation is looked at when a receipt first covers
 //! it. One of the rest of a user's devices may be of any of them. What this does not see: what a user looked at.
 
 use super::record::IdentityNumber;
@@ -108,9 +108,11 @@ impl Oracle {
             return Ok(());
         };
         let identity = facts.identities.get(&(author, message)).copied();
+        // A cut has no holes: what came behind something that is kept no longer counts that with it.
         let given = self.is_misled(user, reader)
-            || identity
-                .is_some_and(|identity| self.was_given(conversation, (user, reader), identity, is_read));
+            || identity.is_some_and(|identity| {
+                facts.is_expired(identity) || self.was_given(conversation, (user, reader), identity, is_read)
+            });
         if given { Ok(()) } else { Err((Checker::Receipts, name())) }
     }
 }

@@ -29,6 +29,8 @@ pub enum Checker {
     Admitted,
     /// 1: what lay on a lost disk is everywhere when the disk may go.
     Salvaged,
+    /// 1: a text goes when it has been there for as long as messages are kept, and everywhere.
+    Expired,
     /// 2: nothing is acknowledged, delivered or sent on before it is durable.
     Durable,
     /// 3: regions at the same operations hold the same bytes.
@@ -99,12 +101,13 @@ pub enum Checker {
 
 impl Checker {
     /// All of them.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 39] = [
         Self::Lost,
         Self::StableEverywhere,
         Self::RefusedAfterAcknowledged,
         Self::Admitted,
         Self::Salvaged,
+        Self::Expired,
         Self::Durable,
         Self::Equal,
         Self::Replayed,
@@ -149,6 +152,7 @@ impl Checker {
             | Self::RefusedAfterAcknowledged
             | Self::Admitted
             | Self::Salvaged
+            | Self::Expired
             | Self::Whole => 1,
             Self::Durable => 2,
             Self::Equal
@@ -187,6 +191,7 @@ impl Checker {
             | Self::RefusedAfterAcknowledged
             | Self::Admitted
             | Self::Salvaged
+            | Self::Expired
             | Self::Durable
             | Self::Equal
             | Self::Replayed
@@ -229,6 +234,7 @@ impl Checker {
             Self::RefusedAfterAcknowledged => "what was acknowledged is never refused",
             Self::Admitted => "who was admitted catches up before anybody is answered",
             Self::Salvaged => "what lay on a lost disk is everywhere when the disk may go",
+            Self::Expired => "texts are kept for as long as messages are",
             Self::Durable => "visible only when durable",
             Self::Equal => "regions are equal",
             Self::Replayed => "a region holds what its log gives",

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use crdt::{DeviceId, Dot, MessageId, RegionId, UserId};
 use gateway_client::{DocumentEdit, Place};
 use region::item::{Content, Item};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An operation's number in its conversation.
 pub(crate) type Number = usize;
@@ -36,6 +36,8 @@ pub(crate) struct Facts {
     present: BTreeMap<RegionId, Branch>,
     /// How much of what a life applied holds all that a region takes for stable.
     stable: BTreeMap<(RegionId, Branch), usize>,
+    /// Operations whose text some region has let go, since it is kept no longer.
+    pub(crate) expired: BTreeSet<Number>,
     /// What was done to who is in it.
     pub(crate) roster: RosterFacts,
     /// What was done with the rights to places in it.
@@ -381,11 +383,11 @@ impl Facts {
         })
     }
 
-    /// Whether that operation may be hidden from that user for good: one of their adds was made on top of it, or might have been.
+    /// Whether that operation may be hidden from that user for good: one of their adds was made on top of it, or might have been; or it is kept no longer.
     pub(crate) fn is_excused(&self, operation: Number, user: UserId) -> bool {
         let hides =
             |add: Number| add != operation && (self.is_cause(operation, add) || self.is_of_second_life(add));
-        self.adds.get(&user).into_iter().flatten().any(|add| hides(*add))
+        self.expired.contains(&operation) || self.adds.get(&user).into_iter().flatten().any(|add| hides(*add))
     }
 
     fn is_of_second_life(&self, number: Number) -> bool {
@@ -401,7 +403,8 @@ impl Facts {
     /// Whether any operation of that identity may be.
     pub(crate) fn is_excused_identity(&self, identity: IdentityNumber, user: UserId) -> bool {
         let aliases = self.aliases.get(identity).into_iter().flatten();
-        self.adds.contains_key(&user) && aliases.into_iter().any(|alias| self.is_excused(*alias, user))
+        let may_be = self.adds.contains_key(&user) || !self.expired.is_empty();
+        may_be && aliases.into_iter().any(|alias| self.is_excused(*alias, user))
     }
 
     /// Whether that user may ever be shown that operation.
@@ -412,10 +415,16 @@ impl Facts {
         })
     }
 
-    /// Whether that identity must be shown to a member in the end: one of its operations is hidden by none of their adds.
+    /// Whether that identity must be shown to a member in the end: one of its operations is hidden by none of their adds, and none is kept no longer.
     pub(crate) fn must_be_shown(&self, identity: IdentityNumber, user: UserId) -> bool {
-        let aliases = self.aliases.get(identity).into_iter().flatten();
-        aliases.into_iter().any(|alias| !self.is_excused(*alias, user))
+        let mut aliases = self.aliases.get(identity).into_iter().flatten();
+        !self.is_expired(identity) && aliases.any(|alias| !self.is_excused(*alias, user))
+    }
+
+    /// Whether any operation of that identity is kept no longer somewhere.
+    pub(crate) fn is_expired(&self, identity: IdentityNumber) -> bool {
+        let mut aliases = self.aliases.get(identity).into_iter().flatten();
+        aliases.any(|alias| self.expired.contains(alias))
     }
 
     /// Whether a region has applied any operation of that identity.
