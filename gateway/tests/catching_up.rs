@@ -262,7 +262,9 @@ fn what_is_kept_no_longer_is_passed_over_and_the_device_is_told_up_to_where() {
     from_here(&mut device);
     device.sync_all();
     device.settle(&island);
-    check(&device, &expect![[r#"
+    check(
+        &device,
+        &expect![[r#"
         client Sync
             query 1: memberships in p1
         unsent 0
@@ -277,7 +279,8 @@ fn what_is_kept_no_longer_is_passed_over_and_the_device_is_told_up_to_where() {
             submit 3 to p1: receipt delivered {r1.0000000000000001:3} read nothing
         answered 3: true
             send #7 Done  
-    "#]]);
+    "#]],
+    );
 }
 
 /// Whoever left or was removed while they were away is in no list: what they were given proves to the region that they were in.

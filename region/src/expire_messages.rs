@@ -10,7 +10,7 @@
 //!   whichever of them has let it go. That is why no region needs to ask another: what a partition's digest is made of does not change.
 //! - How far it has come is written in the batch that lets go, so a crash forgets nothing, and what was let go is cut from the engine's older files as deleted texts are (`compact_files.rs`).
 //!
-//! Bounded: [`NOTES_MAX`] notes a partition; [`EXPIRED_A_STEP_MAX`] entries of a log are looked at in a step, each read and written once; while more are left the next step is due at once.
+//! Cost: nothing a message but its share of a note, and one more write of its envelope when its text goes; a comparison a step while nothing is due. Bounded: [`NOTES_MAX`] notes a partition; [`EXPIRED_A_STEP_MAX`] entries of a log are looked at in a step, each read and written once; while more are left the next step is due at once.
 
 use crate::compact_files::Leftovers;
 use crate::keys::{Key, KeyRange};
@@ -45,6 +45,8 @@ pub(crate) struct Ages {
     oldest: BTreeMap<Bucket, Ran>,
     /// Those whose oldest note has come of age, and something up to it is not stable: looked at again once more is.
     held_up: BTreeSet<Bucket>,
+    /// Before that nothing is to be noted or to go.
+    next: Ran,
 }
 
 impl Ages {
@@ -73,17 +75,25 @@ impl Ages {
 
     /// More is stable in that partition.
     pub(crate) fn note_stable(&mut self, bucket: Bucket) {
-        self.held_up.remove(&bucket);
+        if self.held_up.remove(&bucket) {
+            self.next = self.ran;
+        }
     }
 
     /// When the next is to be noted or to go; none if there is nothing.
     pub(crate) fn due(&self, kept_ms: u64) -> Option<Now> {
+        if self.is_idle() {
+            return None;
+        }
+        // While texts come of age it is written how far they have, also where nothing else is.
+        self.running.when(self.next.min(self.ran.plus_ms(kept_ms / COUNTED_MAX)))
+    }
+
+    /// When the next is, by how long the store has been run.
+    fn find_next(&self, kept_ms: u64) -> Ran {
         let noted = self.grown.values().map(|since| since.plus_ms(kept_ms / NOTES_MAX));
         let come = self.oldest.iter().filter(|(bucket, _)| !self.held_up.contains(bucket));
-        // While texts come of age it is written how far they have, also where nothing else is.
-        let counted = (!self.is_idle()).then(|| self.ran.plus_ms(kept_ms / COUNTED_MAX));
-        let next = noted.chain(come.map(|(_, noted)| noted.plus_ms(kept_ms))).chain(counted).min()?;
-        self.running.when(next)
+        noted.chain(come.map(|(_, noted)| noted.plus_ms(kept_ms))).min().unwrap_or(Ran(u64::MAX))
     }
 
     /// Whether no text waits to come of age.
@@ -114,21 +124,35 @@ pub(crate) fn expire(
     } else if !ages.is_idle() {
         ages.running.note(ran, kept_ms / COUNTED_MAX, &mut pending.tables);
     }
-    let is_due = |since: &Ran| since.plus_ms(kept_ms / NOTES_MAX) <= ran;
-    for (bucket, _) in ages.grown.extract_if(.., |_, since| is_due(since)) {
-        // What this very step has applied is here once it is durable.
-        let end = pending.partition(bucket)?.durable_end();
-        pending.tables.put(&Key::Aged(bucket, ran), &end);
-        ages.oldest.entry(bucket).or_insert(ran);
+    let is_due = ages.next <= ran;
+    if is_due {
+        note_growth(pending, ages, kept_ms)?;
     }
     for bucket in applied_to {
         ages.grown.entry(bucket).or_insert(ran);
+        ages.next = ages.next.min(ran.plus_ms(kept_ms / NOTES_MAX));
+    }
+    if !is_due {
+        return Ok(());
     }
     let mut room = EXPIRED_A_STEP_MAX;
     while room > 0
         && let Some(bucket) = ages.come_of_age(kept_ms)
     {
         room = let_go(pending, ages, leftovers, bucket, room)?;
+    }
+    ages.next = ages.find_next(kept_ms);
+    Ok(())
+}
+
+/// Notes where the logs ended when this step began: what the step itself has applied is here once it is durable.
+fn note_growth(pending: &mut Pending<'_>, ages: &mut Ages, kept_ms: u64) -> Result<(), StoreError> {
+    let ran = ages.ran;
+    let is_due = |since: &Ran| since.plus_ms(kept_ms / NOTES_MAX) <= ran;
+    for (bucket, _) in ages.grown.extract_if(.., |_, since| is_due(since)) {
+        let end = pending.partition(bucket)?.durable_end();
+        pending.tables.put(&Key::Aged(bucket, ran), &end);
+        ages.oldest.entry(bucket).or_insert(ran);
     }
     Ok(())
 }
