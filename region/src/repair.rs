@@ -5,7 +5,7 @@
 //! remains, by name, and such a store returns as a new incarnation.
 //!
 //! What must always hold:
-//! - A sound store is not changed, and a repaired one holds byte for byte what it would hold undamaged, but for members that are
+//! - A sound store is not changed, and a repaired one holds byte for byte what it would hold undamaged, but for how long texts have been there, members that are
 //!   folded at another moment, which changes of a feed were made here, once that is lost, and which peers are known to have a register that was.
 //! - Of the log and the registers nothing is written that can be read.
 //! - What remains is what [`verify`] finds in the store as it would be, so nothing is called repaired that is not.
@@ -19,6 +19,7 @@ use crate::mend_registers;
 use crate::overlay::Overlay;
 use crate::partition;
 use crate::record::{self, MembershipRecord, ReachRecord, damaged};
+use crate::running_time::RunningTime;
 use crate::store::{Batch, Direction, StoreError, View};
 use crate::verify::{self, Replayed};
 use crdt::{Bucket, ConversationId, PartitionId, PlacementId};
@@ -63,6 +64,7 @@ pub fn repair(
     for bucket in &buckets {
         skip_damage(mended.memberships(*bucket))?;
         skip_damage(mended.hidden(*bucket))?;
+        skip_damage(mended.ages(*bucket))?;
     }
     for (key, _) in log.batch.writes() {
         skip_damage(mended.cut_once_more(key))?;
@@ -208,6 +210,19 @@ impl Mended<'_> {
             && self.overlay.get(&uncut)?.is_none()
         {
             self.put(&uncut, record::seal(&uncut, &()), "its text has come back with the log");
+        }
+        Ok(())
+    }
+
+    /// Since when texts have been here: what says so wrongly goes, and they stay for longer.
+    fn ages(&mut self, bucket: Bucket) -> Result<(), StoreError> {
+        let mut unsound = expire_messages::unsound(&self.overlay, bucket)?;
+        if let Err(StoreError::Damaged { .. }) = RunningTime::load(&self.overlay) {
+            unsound.push(Key::Ran.encode().into());
+        }
+        for key in unsound {
+            self.named.push(damaged(&key, "it says nothing of how long texts have been here"));
+            self.overlay.batch.delete(key);
         }
         Ok(())
     }

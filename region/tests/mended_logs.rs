@@ -25,6 +25,9 @@ use std::collections::BTreeSet;
 
 const LOG: u8 = 1;
 const UNCUT: u8 = 20;
+const AGES: u8 = 31;
+const EXPIRED: u8 = 32;
+const RAN: u8 = 33;
 
 fn amend(number: u128, of: (u64, u128), wish: Wish) -> Command {
     let target = Identity { sender: user(of.0), message: message(of.1) };
@@ -248,6 +251,45 @@ fn a_deleted_text_that_another_region_has_not_cut_yet_is_cut_once_more() {
         assert_eq!(log_of(&world.regions[0].store), log_of(&store), "as it was cut before");
     }
     assert_eq!(came_back, 2, "the text and its edit");
+}
+
+#[test]
+fn a_text_that_has_gone_by_its_age_does_not_come_back_from_a_region_that_has_it() {
+    const DAY_MS: u64 = 86_400_000;
+    let mut world = world();
+    world.keep(30 * DAY_MS);
+    for _ in 0..33 {
+        world.now = world.now.plus_ms(DAY_MS);
+        while world.step(0, vec![Input::Tick]).next_tick.is_some_and(|due| due <= world.now) {}
+    }
+    let store = world.regions[0].store.clone();
+    let mut came_back = 0;
+    for (key_of_it, _) in log_of(&store) {
+        let harmed = with(&store, |batch| batch.delete(key_of_it.clone()));
+        let commits = commits(&world, &harmed);
+        let (mended, Repair { remains, mended: named, .. }) = mended(&world, &harmed, &commits, &key(0));
+        assert_eq!(remains, []);
+        assert_eq!(log_of(&mended), log_of(&store), "as it was");
+        came_back += named.iter().filter(|name| name.to_string().contains("its text has come back")).count();
+    }
+    assert!(came_back > 20, "{came_back} texts");
+    // What says how long they have been here is damaged: it goes, and nothing else does.
+    let is_of_ages = |key: &[u8]| [AGES, EXPIRED, RAN].contains(&key[2]);
+    let of_ages: Vec<_> = store.records().filter(|(key, _)| is_of_ages(key)).collect();
+    assert!(of_ages.len() > 1, "{of_ages:?}");
+    for (key, value) in of_ages {
+        let mut flipped = value.to_vec();
+        flipped[0] ^= 0x10;
+        let harmed = with(&store, |batch| batch.put(key.clone(), flipped.into()));
+        assert_ne!(verify::verify(&harmed, WORLD, 9).unwrap().damaged, []);
+        let repair = repair(&harmed, WORLD, 10, None).unwrap();
+        assert_eq!((repair.remains, repair.mended.len()), (vec![], 1));
+        let mut mended = harmed.clone();
+        mended.commit(&repair.batch).unwrap();
+        equal(&mended, &with(&store, |batch| batch.delete(key.clone())));
+        world.regions[0].store = mended;
+        world.reopen(0);
+    }
 }
 
 #[test]
