@@ -2,8 +2,7 @@
 //!
 //! | file | promise | what it holds |
 //! | --- | --- | --- |
-//! | `lost.rs` | 1 | nothing acknowledged is lost; what is stable is everywhere |
-//! | `expired.rs` | 1 | a text goes no sooner than messages are kept, and when it is everywhere |
+//! | `lost.rs`, `expired.rs` | 1 | nothing acknowledged is lost, nor goes before its time; what is stable is everywhere |
 //! | `durable.rs` | 2 | no acknowledgement, delivery or byte on a bridge before the batch is durable |
 //! | `convergence.rs` | 3 | regions are equal, byte for byte, and are what their logs give |
 //! | `amended.rs` | 3 | a message looks everywhere as what was done to it says; what a deleted one said is on no disk |
