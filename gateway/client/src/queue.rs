@@ -141,10 +141,12 @@ impl Queue {
         self.refused.insert(number, why);
     }
 
-    /// It was not taken, since the one that it named is not there: that one goes first, also if it waits aside.
+    /// It was not taken, since the one that it named is not there: that one goes first, also if it waits aside. What was refused in vain is not named again: sent with it, it would
+    /// be refused, and this one with it, for ever.
     pub(crate) fn would_overtake(&mut self, number: u64) {
         self.in_flight.remove(&number);
-        self.try_refused();
+        let out = self.refused.extract_if(.., |_, why| *why == Aside::Out);
+        self.to_send.extend(out.map(|(number, _)| number));
     }
 
     /// What waits aside is to be sent again, before anything later.
