@@ -2,7 +2,7 @@
 //!
 //! The naive way takes the tables and begins an empty log. Whoever reads that log then meets the new replica's first operation without what it was written on (history 5). Here the sender's
 //! log comes along and is the head of the new one, so it is a linear extension of happened-before as every log is. The new store stands in the others' logs and feeds where the sender did, and
-//! in the sender's at its end.
+//! in the sender's at its end. The others stand at the beginning of the new log: so it has a base where the snapshot ends, at which whoever has all of that goes on (decision 0037).
 //!
 //! What must always hold:
 //! - The sender counted the new replica as active when the snapshot was made (history 6): the snapshot itself says so, by the epochs in it.
@@ -158,7 +158,7 @@ impl Joinable {
         let Self { sender, own: Expected { replica, region_name, .. }, .. } = self;
         let (from, seen) = (sender.replica, PeerRecord { start: sender.start(), kinds: BTreeSet::new() });
         let meta = StoreMeta { replica, region_name, store_id, start_number: 0, ..sender };
-        let mut batch = meta::write(&meta);
+        let (meta, mut batch) = meta::raise(meta);
         record::scan(snapshot, &KeyRange::caught_up(), Direction::Ascending, |key, _: OpaqueRecord| {
             batch.delete(key.encode());
             Ok(ControlFlow::Continue(()))
@@ -168,6 +168,7 @@ impl Joinable {
             let reach = partition::reach(snapshot, bucket)?;
             let read = PeerCursor { log: reach.log_end, feed: reach.feed_end };
             put(&mut batch, &Key::Cursor(bucket, from), &read);
+            partition::lay_base(snapshot, bucket, &mut batch)?;
         }
         // A store of the sender's that comes after this one is noticed here too.
         put(&mut batch, &Key::PeerStart(from), &seen);

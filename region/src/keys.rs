@@ -61,6 +61,7 @@ pub(crate) enum Table {
     Ages = 31,
     Expired = 32,
     Ran = 33,
+    Bases = 34,
 }
 
 /// The key of one record.
@@ -129,6 +130,8 @@ pub(crate) enum Key {
     Expired(Bucket),
     /// For how long the store has been run.
     Ran,
+    /// Where the partition's log may be gone on in by who has all that is before.
+    Base(Bucket),
     /// From whom a message is hidden, as the registers say.
     HiddenFrom(ConversationId, UserId, MessageId),
     /// That an edit was made by another region too, and this one has still to take its words back.
@@ -137,7 +140,7 @@ pub(crate) enum Key {
 
 impl Table {
     /// By number, from 1.
-    const ALL: [Self; 33] = [
+    const ALL: [Self; 34] = [
         Self::Log,
         Self::Dots,
         Self::Chains,
@@ -171,6 +174,7 @@ impl Table {
         Self::Ages,
         Self::Expired,
         Self::Ran,
+        Self::Bases,
     ];
 
     /// As it is named in errors.
@@ -209,6 +213,7 @@ impl Table {
             Self::Ages => "ages",
             Self::Expired => "expired",
             Self::Ran => "ran",
+            Self::Bases => "bases",
         }
     }
 
@@ -258,6 +263,7 @@ impl Key {
             Self::Aged(..) => Table::Ages,
             Self::Expired(_) => Table::Expired,
             Self::Ran => Table::Ran,
+            Self::Base(_) => Table::Bases,
         }
     }
 
@@ -297,6 +303,7 @@ impl Key {
             | Self::PeerStart(..)
             | Self::CaughtUp(..)
             | Self::Heard(..)
+            | Self::Base(_)
             | Self::Present
             | Self::Leftover(..)
             | Self::Epoch(_)
@@ -319,7 +326,7 @@ impl Key {
             | Self::Heard(bucket, replica) => {
                 push_replica(start(&mut out, *bucket, self), *replica);
             }
-            Self::Reach(bucket) | Self::Stable(bucket) | Self::Expired(bucket) => {
+            Self::Reach(bucket) | Self::Stable(bucket) | Self::Expired(bucket) | Self::Base(bucket) => {
                 start(&mut out, *bucket, self);
             }
             Self::Register(bucket, register) => register.write(start(&mut out, *bucket, self)),
@@ -424,6 +431,7 @@ impl Key {
             Table::Heard => Self::Heard(bucket?, fields.replica()?),
             Table::Ages => Self::Aged(bucket?, Ran(fields.u64()?)),
             Table::Expired => Self::Expired(bucket?),
+            Table::Bases => Self::Base(bucket?),
             Table::Present => Self::Present,
             Table::Leftovers => Self::Leftover(Bucket::new(fields.u16()?)?),
             Table::Epochs => Self::Epoch(Epoch(fields.u64()?)),

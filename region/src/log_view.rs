@@ -19,7 +19,7 @@ use replication::StoreStart;
 use replication::commit::Commit;
 use replication::epoch::EpochStatement;
 use replication::log::{
-    ChangeNumber, LogUnreadable, LogView, LoggedCommit, PartitionState, PeerCursor, Position,
+    Base, ChangeNumber, LogUnreadable, LogView, LoggedCommit, PartitionState, PeerCursor, Position,
 };
 use replication::placement::Epoch;
 use replication::register::Register;
@@ -146,6 +146,10 @@ impl LogView for StoreLog<'_> {
             }
             partition::head_at(view, partition, Dot { replica: origin, sequence })
         })
+    }
+
+    fn base(&self, partition: PartitionId) -> Result<Option<Base>, LogUnreadable> {
+        self.read_in(partition, |view| record::load(view, &Key::Base(partition.bucket)))
     }
 
     fn registers(

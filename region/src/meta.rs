@@ -22,7 +22,8 @@ pub const FORMAT: u64 = 18;
 /// The oldest format this version reads: before it nobody held rights to a place in a group. 5 had no documents, 6 no word of
 /// what files may hold of texts that were cut, 7 did not say since when a register stands, 8 had neither directory nor flags, 9 kept no epochs,
 /// 10 nothing that was hidden from a user, 11 had no accounts, 12 no note of words that are still to be taken back,
-/// 13 none of who had caught up, 14 no digests, 15 no heads in acknowledgements, 16 nothing of what devices were shown elsewhere, 17 nothing of how long texts have been here.
+/// 13 none of who had caught up, 14 no digests, 15 no heads in acknowledgements, 16 nothing of what devices were shown elsewhere,
+/// 17 neither bases of logs nor how long texts have been here.
 pub const FORMAT_MIN: u64 = 5;
 
 /// From here on it is noted where texts were cut that the engine's files may still hold. A store of before may hold them anywhere.
@@ -199,9 +200,13 @@ pub fn check(view: &dyn View, expected: &Expected) -> Result<Option<StoreMeta>, 
 
 /// The store's next start: to be committed before the region listens or dials.
 #[must_use]
-pub fn advance(mut meta: StoreMeta) -> (StoreMeta, Batch) {
+pub fn advance(meta: StoreMeta) -> (StoreMeta, Batch) {
+    raise(StoreMeta { start_number: meta.start_number + 1, ..meta })
+}
+
+/// The meta record of a store that is of this version's format from here on, with what is to be noted since its former one did not.
+pub(crate) fn raise(mut meta: StoreMeta) -> (StoreMeta, Batch) {
     let before = std::mem::replace(&mut meta.format, FORMAT);
-    meta.start_number += 1;
     let mut batch = write(&meta);
     if before < FORMAT_WITH_LEFTOVERS {
         for bucket in (0..BUCKETS).filter_map(Bucket::new) {

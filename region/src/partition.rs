@@ -6,7 +6,7 @@
 
 use crate::keys::{Key, KeyRange};
 use crate::record::{self, ChainRecord, LogRecord, OpaqueRecord, ReachRecord};
-use crate::store::{Direction, StoreError, View};
+use crate::store::{Batch, Direction, StoreError, View};
 use bytes::Bytes;
 use crdt::amendments::Amendments;
 use crdt::id::BUCKETS;
@@ -16,7 +16,7 @@ use crdt::{
     Sequence, VersionVector,
 };
 use replication::commit::{Commit, OperationBytes};
-use replication::log::{LoggedCommit, PartitionState, Position};
+use replication::log::{Base, LoggedCommit, PartitionState, Position};
 use replication::placement::Epoch;
 use replication::stability::Pair;
 use std::collections::BTreeMap;
@@ -65,6 +65,19 @@ pub(crate) fn applied(chains: &Chains) -> VersionVector {
 pub(crate) fn pair(chains: &Chains, epoch: Epoch) -> Pair {
     let heads = chains.iter().map(|(origin, chain)| (*origin, chain.end.head.check()));
     Pair { epoch, applied: applied(chains), heads: heads.collect() }
+}
+
+/// Notes what a partition's log holds as its base: of a store that becomes another replica's, in whose log everybody stands at the beginning.
+pub(crate) fn lay_base(view: &dyn View, bucket: Bucket, batch: &mut Batch) -> Result<(), StoreError> {
+    let chains = chains(view, bucket)?;
+    if chains.is_empty() {
+        return Ok(());
+    }
+    let position = Position(chains.values().map(|chain| chain.sequence.0).sum());
+    let chains = chains.into_iter().map(|(origin, chain)| (origin, (chain.sequence, chain.end.head)));
+    let key = Key::Base(bucket).encode();
+    batch.put(key, record::seal(&key, &Base { position, chains: chains.collect() }));
+    Ok(())
 }
 
 /// How far the log and the feed reach; nothing if the partition is empty.
@@ -291,7 +304,7 @@ pub(crate) fn commits_after(
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::store::{Batch, MemoryStore, Store as _};
+    use crate::store::{MemoryStore, Store as _};
 
     #[test]
     fn buckets_are_those_that_hold_anything_and_what_is_no_key_hides_none() {

@@ -14,7 +14,7 @@ use crate::meta::StoreMeta;
 use crate::store::{Direction, StoreError, View};
 use bytes::Bytes;
 use crdt::Cut;
-use replication::log::{PeerCursor, Position};
+use replication::log::{Base, PeerCursor, Position};
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
 
@@ -130,6 +130,7 @@ pub(crate) fn check(key: &Key, bytes: &[u8], value: &[u8]) -> Result<(), StoreEr
         Table::Uncut | Table::MadeTwice => unseal::<()>(bytes, value).map(drop),
         Table::Leftovers => unseal::<LeftoverRecord>(bytes, value).map(drop),
         Table::HiddenFrom => unseal::<HiddenFromRecord>(bytes, value).map(drop),
+        Table::Bases => unseal::<Base>(bytes, value).map(drop),
     }
 }
 
@@ -180,6 +181,7 @@ mod tests {
                     Key::Heard(bucket, replica),
                     Key::Feed(bucket, ChangeNumber(1)),
                     Key::Stable(bucket),
+                    Key::Base(bucket),
                     Key::Conversation(conversation),
                     Key::Timeline(conversation, Timestamp(1), dot),
                     Key::Identity(conversation, UserId(1), MessageId(1)),

@@ -252,6 +252,7 @@ fn look_at(bytes: &[u8], value: &[u8], held: &mut Held) -> Result<Record, Outsid
         | Key::PeerStart(_)
         | Key::CaughtUp(_)
         | Key::Heard(..)
+        | Key::Base(_)
         | Key::Present
         | Key::Leftover(_)
         | Key::Epoch(_)

@@ -2,7 +2,8 @@
 //!
 //! The naive way puts the copy where the store was. Under the same incarnation the region would issue again the dots that it has issued since the copy was made, and everybody would take
 //! the new operations for the old (history 9); so it is fenced. Here an epoch closes the copy's replica and admits another, whose log begins with all that the copy holds. It lacks what
-//! came after the copy, and takes that from the others before it answers anybody (`catch_up.rs`).
+//! came after the copy, and takes that from the others before it answers anybody (`catch_up.rs`). They stand at the beginning of its log, which has a base where the copy ends, as that of a region that
+//! joined has ([`crate::join`]).
 //!
 //! What must always hold:
 //! - Nothing is issued by the copy's replica any more, and nothing is inherited: rights go to the heir that the epoch names (`settle_rights.rs`), for a lone region itself.
@@ -150,11 +151,14 @@ impl Restorable {
             }
         }
         let meta = StoreMeta { replica: self.replica, store_id, start_number: 0, ..self.copy };
-        let mut batch = meta::write(&meta);
+        let (meta, mut batch) = meta::raise(meta);
         record::scan(copy, &KeyRange::caught_up(), Direction::Ascending, |key, _: OpaqueRecord| {
             batch.delete(key.encode());
             Ok(ControlFlow::Continue(()))
         })?;
+        for bucket in partition::buckets(copy)? {
+            partition::lay_base(copy, bucket, &mut batch)?;
+        }
         // Epochs have closed and admitted replicas since: all groups are gone through for what is due.
         let survey = Key::Survey.encode();
         batch.put(survey, record::seal(&survey, &0_u64));

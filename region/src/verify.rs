@@ -6,6 +6,7 @@
 //! - the log has no gap and nothing beyond its end, commits are whole, and every chain head is the hash of the envelopes before it;
 //! - every table that follows from the log holds exactly what the log says, no more and no less, and so do the digests that are kept; of the members of a group, which a store and a replay
 //!   fold at different moments, what they are;
+//! - a base of the log is what that holds up to there;
 //! - the feed names each register once, under its latest change; by message stands from whom it is hidden, as the registers say;
 //! - texts have gone where it is written that they have, by their age;
 //! - of a deleted message whose payloads are still there, it is written down that they are to be cut; of a group that is not settled, that it is not.
@@ -32,10 +33,10 @@ use crate::tables::Tables;
 use bytes::Bytes;
 use crdt::operation::{Body, Envelope};
 use crdt::{
-    Bucket, ChainHead, ConversationId, Cut, Membership, PartitionId, PlacementId, ReplicaId, Sequence,
+    Bucket, ChainHead, ConversationId, Cut, Dot, Membership, PartitionId, PlacementId, ReplicaId, Sequence,
     StateDigest, VersionVector, Visibility,
 };
-use replication::log::Position;
+use replication::log::{Base, Position};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
@@ -100,6 +101,7 @@ pub fn verify_partition(
 fn verify_tables(view: &dyn View, partition: PartitionId, verified: &mut Verified) -> Result<(), StoreError> {
     for check in [
         verify_log,
+        verify_base,
         verify_feed,
         verify_hidden,
         verify_memberships,
@@ -227,6 +229,25 @@ fn verify_log(view: &dyn View, partition: PartitionId, verified: &mut Verified) 
         return Err(damaged(&Key::Stable(bucket).encode(), "it is more than was applied"));
     }
     Ok(())
+}
+
+/// The base of a partition's log: that this holds exactly so much up to there. Each chain stands in the log in its order, so if the last operation that the base names of each stands before its end,
+/// all do, and there is room for no other (a base has as many operations as its position says).
+fn verify_base(view: &dyn View, partition: PartitionId, _: &mut Verified) -> Result<(), StoreError> {
+    let key = Key::Base(partition.bucket);
+    let Some(base) = record::load::<Base>(view, &key)? else { return Ok(()) };
+    let wrong = || Err(damaged(&key.encode(), "it is not what the log holds up to there"));
+    for (replica, (sequence, head)) in &base.chains {
+        let dot = Dot { replica: *replica, sequence: *sequence };
+        let position = partition::position_of(view, partition.bucket, dot)?;
+        if position.is_none_or(|position| position > base.position)
+            || partition::head_at(view, partition, dot)? != Some(*head)
+        {
+            return wrong();
+        }
+    }
+    let last = partition::entry(view, partition.bucket, base.position, "the base of its log")?;
+    if last.end.is_some() { Ok(()) } else { wrong() }
 }
 
 /// Of each change of members in a log, what it and all that follow it had seen of its conversation.

@@ -3,8 +3,9 @@
 //! What must always hold: nobody begins with a snapshot who was not counted on when it was made (history 6), or has had a store; what a joiner issues comes to nobody before what it was written on
 //! (history 5); nothing is believed that its origin has not signed.
 
+use crate::damage::with;
 use crate::following_epochs::actives;
-use crate::restored::{LIMIT, Told, expected, next_life};
+use crate::restored::{LIMIT, Told, expected, has_its_base_at_its_end, next_life};
 use crate::rig::{WORLD, group, key, operators, replica, start};
 use crdt::{RegionId, ReplicaId, Sequence};
 use ed25519_dalek::{SigningKey, VerifyingKey};
@@ -12,8 +13,8 @@ use region::cluster::ClusterPlacement;
 use region::join::{JoinRefused, look_at};
 use region::log_view::StoreLog;
 use region::meta::{self, Expected, MetaRefused};
-use region::store::{MemoryStore, Store as _};
-use region::{export, follow_epochs, verify};
+use region::store::{MemoryStore, Store as _, View as _};
+use region::{export, follow_epochs, repair, verify};
 use replication::StoreId;
 use replication::log::{LogView as _, PeerCursor};
 use replication::signature::{Ed25519, Signatures};
@@ -66,6 +67,7 @@ impl Told {
         snapshot.commit(&batch).unwrap();
         assert_eq!(meta::check(&snapshot, &own).unwrap().as_ref(), Some(&meta));
         assert_eq!(verify::verify(&snapshot, WORLD, 10).unwrap().damaged, []);
+        has_its_base_at_its_end(&snapshot);
         self.begin_with(snapshot, life);
         Ok(())
     }
@@ -122,6 +124,46 @@ fn a_joiner_reads_on_where_the_sender_stood() {
     }
     let seen = log.seen_start(WORLD, replica(2)).unwrap();
     assert_eq!(seen, Some(start(1)), "as the sender had seen it");
+}
+
+#[test]
+fn a_base_that_is_not_what_the_log_holds_is_found_and_one_that_cannot_be_read_is_done_without() {
+    const BASES: u8 = 31;
+    let mut told = told();
+    told.say(0);
+    told.world.calm();
+    told.close_and_admit(1);
+    let snapshot = told.snapshot();
+    told.join(snapshot, 1).unwrap();
+    let sound = told.world.regions[0].store.clone();
+    let base_of = |store: &MemoryStore| {
+        let mut bases = store.records().filter(|(key, _)| key[2] == BASES);
+        bases.next().map(|(key, value)| (key.clone(), value.clone())).unwrap()
+    };
+    let (key, value) = base_of(&sound);
+    let found = |harmed: &MemoryStore| {
+        let damaged = verify::verify(harmed, WORLD, 10).unwrap().damaged;
+        damaged.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let mut flipped = value.to_vec();
+    flipped[0] ^= 1;
+    let harmed = with(&sound, |batch| batch.put(key.clone(), flipped.into()));
+    assert!(found(&harmed)[0].contains("in table bases"), "{:?}", found(&harmed));
+    let repair = repair::repair(&harmed, WORLD, 10, None).unwrap();
+    assert_eq!((repair.mended.len(), &repair.remains[..]), (1, &[][..]));
+    let mut mended = harmed;
+    mended.commit(&repair.batch).unwrap();
+    assert_eq!((found(&mended), mended.get(&key).unwrap()), (vec![], None));
+
+    // One that names more than the log holds: of a snapshot of later.
+    told.say(1);
+    told.close_and_admit(2);
+    let snapshot = told.snapshot();
+    told.join(snapshot, 2).unwrap();
+    let (_, later) = base_of(&told.world.regions[0].store);
+    let harmed = with(&sound, |batch| batch.put(key.clone(), later));
+    let said = &found(&harmed)[..];
+    assert!(matches!(said, [one] if one.contains("it is not what the log holds up to there")), "{said:?}");
 }
 
 #[test]

@@ -8,9 +8,10 @@ use crate::following_epochs::actives;
 use crate::rig::{
     WORLD, World, create, first_statement, group, key, kinds, message, post, replica, start, user,
 };
-use crdt::{Dot, Incarnation, PartitionId, ReplicaId, VersionVector};
+use crdt::{Dot, Incarnation, PartitionId, RegionId, ReplicaId, VersionVector};
 use region::closed::closed;
 use region::command::{Command, Done, MembersWish, Refusal};
+use region::log_view::StoreLog;
 use region::meta::{self, Expected, MetaRefused, StoreMeta};
 use region::restore::{RestoreRefused, look_at};
 use region::shard::{Input, Shard};
@@ -18,6 +19,7 @@ use region::store::{MemoryStore, Store as _};
 use region::{export, follow_epochs, verify};
 use replication::StoreId;
 use replication::epoch::EpochStatement;
+use replication::log::{Base, LogView as _, Position};
 use std::collections::{BTreeMap, BTreeSet};
 
 const O: u64 = 1;
@@ -40,6 +42,21 @@ pub(crate) struct Told {
     pub(crate) epochs: Vec<EpochStatement>,
     pub(crate) issued: BTreeSet<Dot>,
     posts: u128,
+}
+
+/// A store that becomes another replica's: whoever has all that its logs hold need not be sent them.
+pub(crate) fn has_its_base_at_its_end(store: &MemoryStore) {
+    let log = StoreLog::new(RegionId(1), [(WORLD, store as _)]);
+    let mut bases = 0;
+    for (partition, state) in log.partitions().unwrap() {
+        let head = |dot: Dot| log.head(partition, dot.replica, dot.sequence).unwrap().unwrap();
+        let chains = state.applied.iter().map(|dot| (dot.replica, (dot.sequence, head(dot))));
+        let expected =
+            (state.log_end > Position(0)).then(|| Base { position: state.log_end, chains: chains.collect() });
+        bases += usize::from(expected.is_some());
+        assert_eq!(log.base(partition).unwrap(), expected);
+    }
+    assert!(bases > 0);
 }
 
 impl Told {
@@ -114,6 +131,7 @@ impl Told {
         copy.commit(&batch).unwrap();
         copy.commit(&follow_epochs::to_keep(&copy, &self.epochs).unwrap()).unwrap();
         assert_eq!(meta::check(&copy, &expected(next_life(life))).unwrap().as_ref(), Some(&meta));
+        has_its_base_at_its_end(&copy);
         self.begin_with(copy, life);
         Ok(meta)
     }

@@ -314,7 +314,7 @@ fn a_store_of_another_kind_is_refused_by_name() {
 
 /// Whoever changes this has changed what older stores hold: `meta::FORMAT` grows, and old stores are read or refused by name.
 #[test]
-fn the_bytes_on_disks_are_those_of_format_17() {
+fn the_bytes_on_disks_are_those_of_format_18() {
     let mut world = World::new(2);
     world.ask(0, 1, create(group(1), 1, &[1, 2])).unwrap();
     world.ask(1, 2, create(group(2), 2, &[1])).unwrap();

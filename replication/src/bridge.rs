@@ -10,6 +10,7 @@
 //! What must always hold: the same inputs give the same outputs; a connection's state ends with it, so a bridge can be cut anywhere;
 //! whatever the peer sends ends in an answer or in [`Output::Close`] with a stable code.
 
+use crate::bases::Bases;
 use crate::catch_up::CatchUp;
 use crate::compare_clocks::Clocks;
 use crate::compare_states::States;
@@ -155,6 +156,7 @@ pub struct Bridge {
     pub(crate) reachable: BTreeSet<RegionId>,
     pub(crate) clocks: Clocks,
     pub(crate) states: States,
+    pub(crate) bases: Bases,
     /// What was put into frames so far.
     pub(crate) sent: Sent,
 }
@@ -193,6 +195,7 @@ impl Bridge {
             reachable: BTreeSet::new(),
             clocks: Clocks::default(),
             states: States::default(),
+            bases: Bases::default(),
             sent: Sent::default(),
         }
     }
@@ -281,6 +284,7 @@ impl Bridge {
             inlines,
             caught_up,
             states,
+            bases,
             ..
         } = frame;
         if let Some(hello) = hello {
@@ -305,6 +309,7 @@ impl Bridge {
         inlines.iter().try_for_each(|inline| self.take_inline(inline))?;
         fetches.iter().try_for_each(|fetch| self.take_fetch(fetch))?;
         fetched.into_iter().try_for_each(|answer| self.take_fetched(turn, &answer))?;
+        bases.iter().try_for_each(|base| self.take_base(turn, base))?;
         sections.iter().try_for_each(|section| self.take_section(turn, section))?;
         feeds.into_iter().try_for_each(|feed| self.take_feed(turn, feed))?;
         caught_up.iter().try_for_each(|said| self.take_caught_up(turn, said))?;
@@ -381,6 +386,7 @@ impl Bridge {
         self.tardiness.values_mut().for_each(Tardiness::forget_connection);
         self.clocks.forget_connection();
         self.states.forget_connection();
+        self.bases.forget_connection();
         if self.paused {
             crate::sometimes::RESUMED_FULL.reach();
             self.paused = false;

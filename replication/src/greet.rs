@@ -17,7 +17,7 @@ use crdt::{Incarnation, PlacementId, RegionId, ReplicaId};
 /// The lowest version of the bridge protocol that this program speaks.
 pub(crate) const VERSION_MIN: u32 = 1;
 /// The highest.
-pub(crate) const VERSION_MAX: u32 = 3;
+pub(crate) const VERSION_MAX: u32 = 4;
 
 /// Characters of a cluster's name; a longer one in a Hello is malformed.
 const CLUSTER_NAME_MAX: usize = 256;

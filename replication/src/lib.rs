@@ -10,6 +10,7 @@
 
 #![deny(clippy::float_arithmetic, clippy::iter_over_hash_type)]
 
+mod bases;
 pub mod bridge;
 mod catch_up;
 pub mod commit;

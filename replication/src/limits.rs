@@ -43,6 +43,9 @@ pub const HELD_RUNS_MAX: usize = 64;
 /// Partitions named in one Resume frame: about 20 KiB.
 pub const RESUME_PARTITIONS_MAX: usize = 1_024;
 
+/// Bases told in one frame: about 20 KiB where three regions share a placement, and no more than the frame has room for.
+pub const BASES_MAX: usize = 512;
+
 /// Files of a snapshot: a store's files have 64 MiB each, so these are two terabytes. Of a store with more none is offered.
 pub const SNAPSHOT_FILES_MAX: usize = 32_768;
 

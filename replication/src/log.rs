@@ -9,6 +9,7 @@ use crate::placement::Epoch;
 use crate::register::Register;
 use crate::store_start::StoreStart;
 use crdt::{ChainHead, PartitionId, PlacementId, RegionId, ReplicaId, Sequence, StateDigest, VersionVector};
+use std::collections::BTreeMap;
 
 /// A place in a region's log of a partition: the number of the entry, from 1. Zero is before the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -51,6 +52,17 @@ pub struct PeerCursor {
     pub log: Position,
     /// Everything up to here in the peer's feed has been joined.
     pub feed: ChangeNumber,
+}
+
+/// A place in a log, and exactly what that log holds up to it: whoever has applied all of this may go on behind it.
+///
+/// It ends where a commit ends. That it stands says nothing of whether the entries before it are still there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Base {
+    /// The place: as many operations as the chains have together.
+    pub position: Position,
+    /// Per origin, the last operation up to there and the chain head after it.
+    pub chains: BTreeMap<ReplicaId, (Sequence, ChainHead)>,
 }
 
 /// The store failed under a read; the region must stop serving (a failed read is never an empty answer).
@@ -96,6 +108,9 @@ pub trait LogView {
         origin: ReplicaId,
         sequence: Sequence,
     ) -> Result<Option<ChainHead>, LogUnreadable>;
+
+    /// The base of a partition's log, if it has one.
+    fn base(&self, partition: PartitionId) -> Result<Option<Base>, LogUnreadable>;
 
     /// The latest value of each register that changed after `from` and that `peer` is not known to have, in the order of their last change,
     /// with that change's number; until `bytes_max` would be passed (at least one). And up to where the feed was read: what lies after the last of

@@ -64,6 +64,8 @@ pub(crate) struct Outgoing {
     pub(crate) feed_due: Option<Now>,
     /// The turn in which it was last served.
     pub(crate) served: u64,
+    /// The base that the peer was told of.
+    pub(crate) base: Option<Position>,
 }
 
 /// What comes from the peer.
@@ -73,6 +75,8 @@ pub(crate) struct Incoming {
     pub(crate) cursor: Position,
     /// Received up to here.
     pub(crate) received: Position,
+    /// Its base or entries of it have come on this connection: no base does any more.
+    pub(crate) has_begun: bool,
     /// The peer's feed was delivered up to here.
     pub(crate) feed: ChangeNumber,
     /// The feed holds what cannot be taken (`stop_partition.rs`): nothing more is taken of it on this connection.

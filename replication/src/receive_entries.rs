@@ -47,6 +47,7 @@ impl Bridge {
         let (id, shared) = self.shared.receive(section.partition, &self.config.placements, peer, own)?;
         let known = self.partitions.entry(id).or_default();
         let incoming = &mut known.incoming;
+        incoming.has_begun = true;
         match (incoming.flow, section.from.checked_sub(1).map(Position)) {
             (Flow::Taking, None) => {}
             (Flow::Rewinding, Some(from)) if from == incoming.cursor => {
@@ -183,7 +184,7 @@ impl Bridge {
     }
 
     /// The peer has another chain of that origin, which differs at that sequence at the latest.
-    fn found_fork(
+    pub(crate) fn found_fork(
         &self,
         turn: &mut Turn<'_>,
         id: PartitionId,

@@ -81,6 +81,7 @@ impl Bridge {
             if let Some((version, kinds)) = self.agreed.take() {
                 turn.out.push(Output::Opened { version, kinds });
             }
+            self.begin_bases(turn)?;
             for id in self.partitions.keys().copied().collect::<Vec<_>>() {
                 self.note_unsent(turn, id);
                 self.note_state(turn, id);

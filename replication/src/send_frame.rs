@@ -1,6 +1,6 @@
 //! What goes into the next frame: the pipe asks, one frame answers, so nothing queues in memory for a slow peer.
 //!
-//! In order: Hello, epochs or Resume, small requests, bodies the peer asked for, then entries and registers of the partitions that have any, in turns. Whatever gathered
+//! In order: Hello, epochs or Resume, small requests, bases, bodies the peer asked for, then entries and registers of the partitions that have any, in turns. Whatever gathered
 //! while the pipe was busy goes in one frame, so batches form by themselves.
 //!
 //! What must always hold: at most one frame each time the pipe is ready; entries, bodies and registers leave only with a
@@ -102,6 +102,9 @@ impl Bridge {
             return Ok(());
         }
         self.fill_requests(turn, filling);
+        if self.fill_bases(turn, filling)? {
+            return Ok(());
+        }
         self.fill_answers(turn, filling)?;
         self.fill_turns(turn, filling)?;
         filling.frame.caught_up = self.take_catch_up_to_say();
@@ -188,7 +191,8 @@ impl Bridge {
         let known = known.ok_or(Reason::OutOfTurn("a Rewind of what was not sent"))?;
         match rewind.to.checked_sub(1).map(Position) {
             None => known.outgoing.stopped = true,
-            Some(to) if to <= known.outgoing.sent => {
+            // Forward only to the base that this connection has told of.
+            Some(to) if to <= known.outgoing.sent || known.outgoing.base == Some(to) => {
                 known.outgoing.go_back(to);
                 self.ready.insert(partition);
             }

@@ -18,6 +18,10 @@ crdt::marks! {
     RESUME_IN_PARTS = "where a region stands takes several frames";
     LATE_ADVANCE = "word of growth comes after the log was read further";
     CAUGHT_UP_WAITS = "the peer has sent all it held, and some of it is not passed here yet";
+    BASE_COVERED = "a peer's log is gone on in at its base, since all before it is here";
+    BASE_NOT_COVERED = "a peer's base holds what is not here";
+    BASES_IN_PARTS = "bases take several frames";
+    FORK_AT_BASE = "a base's head is not ours";
     REWOUND = "what was dropped comes again";
     FEED_STOPPED = "a partition's feed stops at a register of a kind that is not known here";
     DROPPED_ON_ITS_WAY = "entries arrive that were dropped before";

@@ -223,7 +223,7 @@ fn bridges(region: &RegionHandle) -> Vec<Family> {
     let (mut sent_bytes, mut sent_items) = (Vec::new(), Vec::new());
     let (mut operations, mut connections, mut alarms) = (Vec::new(), Vec::new(), Vec::new());
     let (mut open, mut stopped) = (Vec::new(), Vec::new());
-    let (mut trips, mut lost) = (Vec::new(), Vec::new());
+    let (mut trips, mut lost, mut bases) = (Vec::new(), Vec::new(), Vec::new());
     let (mut compared, mut differing, mut clocks) = (Vec::new(), Vec::new(), Vec::new());
     for (peer, counters) in region.bridge_counters() {
         let name = region.cluster().name_of(*peer);
@@ -252,6 +252,7 @@ fn bridges(region: &RegionHandle) -> Vec<Family> {
         compared.push((label.clone(), signed(found.compared.compared)));
         differing.push((label.clone(), signed(found.compared.differing as u64)));
         stopped.push((label.clone(), signed(found.stopped as u64)));
+        bases.push((label.clone(), signed(found.bases)));
         lost.push((label.clone(), signed(counters.lost_packets())));
         let trip = counters.round_trip().and_then(|trip| i64::try_from(trip.as_micros()).ok());
         trips.extend(trip.map(|trip_us| (label.clone(), trip_us)));
@@ -302,6 +303,11 @@ fn bridges(region: &RegionHandle) -> Vec<Family> {
             "The way to the peer and back while the bridge is connected, with what packets wait for on the way",
             Type::Gauge,
             trips,
+        ),
+        counter(
+            "bridge_cursors_at_base",
+            "Cursors in the peer's logs that went on at a base, since all before it was here",
+            bases,
         ),
         counter("bridge_lost_packets", "Packets to the peer that were taken for lost and sent again", lost),
     ]

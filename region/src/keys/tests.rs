@@ -41,6 +41,7 @@ fn key() -> impl Strategy<Value = Key> {
         (bucket.clone(), replica()).prop_map(|(bucket, replica)| Key::Chain(bucket, replica)),
         bucket.clone().prop_map(Key::Reach),
         bucket.clone().prop_map(Key::Stable),
+        bucket.clone().prop_map(Key::Base),
         (bucket.clone(), replica()).prop_map(|(bucket, replica)| Key::Cursor(bucket, replica)),
         (bucket.clone(), register).prop_map(|(bucket, register)| Key::Register(bucket, register)),
         (bucket.clone(), number).prop_map(|(bucket, number)| Key::Feed(bucket, ChangeNumber(number))),
@@ -163,6 +164,7 @@ fn golden_keys_stay_as_they_are_on_disks() {
         Key::PeerStart(replica),
         Key::CaughtUp(replica),
         Key::Heard(bucket, replica),
+        Key::Base(bucket),
         Key::Amendments(conversation, UserId(9), MessageId(7)),
         Key::Uncut(conversation, UserId(9), MessageId(7)),
         Key::Unsettled(conversation),
@@ -197,6 +199,7 @@ fn golden_keys_stay_as_they_are_on_disks() {
         peer_starts  ffff100002000000000000abcd
         caught_up    ffff1d0002000000000000abcd
         heard        008b1e0002000000000000abcd
+        bases        008b22
         amendments   008b1300010000000000000000000000000005000000000000000900000000000000000000000000000007
         uncut        008b1400010000000000000000000000000005000000000000000900000000000000000000000000000007
         unsettled    008b1500010000000000000000000000000005

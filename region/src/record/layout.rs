@@ -11,9 +11,9 @@ use crdt::{
     Aliases, ChainHead, Cut, Dot, Kind, MessageId, Now, Place, ReplicaId, Sequence, StateDigest, Timestamp,
     UserId, VersionVector,
 };
-use replication::log::{ChangeNumber, PartitionState, PeerCursor, Position};
+use replication::log::{Base, ChangeNumber, PartitionState, PeerCursor, Position};
 use replication::{StoreId, StoreStart};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One operation in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -224,6 +224,31 @@ impl Record for PeerCursor {
 
     fn read(fields: &mut Reader) -> Option<Self> {
         Some(Self { log: Position(fields.number()?), feed: ChangeNumber(fields.number()?) })
+    }
+}
+
+impl Record for Base {
+    fn write(&self, out: &mut Writer) {
+        out.number(self.position.0);
+        for (origin, (sequence, head)) in &self.chains {
+            out.dot(Dot { replica: *origin, sequence: *sequence });
+            out.fixed(&head.0);
+        }
+    }
+
+    fn read(fields: &mut Reader) -> Option<Self> {
+        let position = Position(fields.number()?);
+        let (mut chains, mut operations) = (BTreeMap::new(), 0_u64);
+        while fields.end().is_none() {
+            let Dot { replica, sequence } = fields.dot()?;
+            if sequence == Sequence::NONE || chains.last_key_value().is_some_and(|(last, _)| *last >= replica)
+            {
+                return None;
+            }
+            operations = operations.checked_add(sequence.0)?;
+            chains.insert(replica, (sequence, ChainHead(fields.array()?)));
+        }
+        (operations == position.0).then_some(Self { position, chains })
     }
 }
 

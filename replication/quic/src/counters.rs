@@ -49,6 +49,8 @@ pub struct Found {
     pub clock: Option<ClockOffset>,
     /// Partitions of which this connection takes nothing more from the peer.
     pub stopped: usize,
+    /// How often this region has gone on in the peer's logs at a base.
+    pub bases: u64,
 }
 
 /// UDP payload bytes, both ways, and packets that were taken for lost and sent again.
@@ -110,7 +112,7 @@ impl BridgeCounters {
     /// The core stands like that now.
     pub(crate) fn note_found(&self, bridge: &Bridge) {
         let (compared, clock) = (bridge.compared(), bridge.clock_offset());
-        let found = Found { compared, clock, stopped: bridge.stopped() };
+        let found = Found { compared, clock, stopped: bridge.stopped(), bases: bridge.bases_covered() };
         *self.found.lock().unwrap_or_else(PoisonError::into_inner) = found;
     }
 

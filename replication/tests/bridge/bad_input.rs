@@ -19,7 +19,7 @@ use replication::placement::{Epoch, Placement};
 use replication::{Delivery, Input, Output, StoreId, StoreStart, Timer, proto};
 
 /// What the bridge said; nothing may have been delivered.
-fn verdict(outputs: &[Output]) -> String {
+pub(crate) fn verdict(outputs: &[Output]) -> String {
     let delivered = outputs.iter().any(|output| {
         matches!(output, Output::Deliver(Delivery::Entries { .. } | Delivery::Registers { .. }))
     });
@@ -44,7 +44,7 @@ fn a_hello_is_refused_by_name() {
     case("unknown region", &|hello| hello.region = 9);
     case("impossible region", &|hello| hello.region = 1 << 20);
     case("region not the certificate's", &|hello| hello.region = 3);
-    case("later versions alone", &|hello| (hello.version_min, hello.version_max) = (4, 6));
+    case("later versions alone", &|hello| (hello.version_min, hello.version_max) = (5, 6));
     case("unknown placement", &|hello| {
         let mut other = hello.placements[0].clone();
         other.placement = 77;
@@ -76,7 +76,7 @@ fn a_hello_is_refused_by_name() {
         unknown region:  2 the peer says it is region 9, this bridge is for r2: compare the cluster files
         impossible region:  2 the peer says it is region 1048576, this bridge is for r2: compare the cluster files
         region not the certificate's:  6 the peer's certificate is of region r2, not r3: give each region the certificate of its own name
-        later versions alone:  7 the peer speaks bridge protocol 4-6, this region 1-3: upgrade the older one
+        later versions alone:  7 the peer speaks bridge protocol 5-6, this region 1-4: upgrade the older one
         unknown placement:  3 placement p77 is shared with r2 by one side's cluster file and not by the other's: compare them
         placement not shared:  3 placement p3 is shared with r2 by one side's cluster file and not by the other's: compare them
         placement missing:  3 placement p1 is shared with r2 by one side's cluster file and not by the other's: compare them
@@ -208,7 +208,7 @@ fn step(first: u64, texts: &[&str]) -> proto::Step {
     played::step(first, &texts.iter().map(|text| operation(text)).collect::<Vec<_>>())
 }
 
-fn section(shape: impl FnOnce(&mut proto::Section)) -> proto::Frame {
+pub(crate) fn section(shape: impl FnOnce(&mut proto::Section)) -> proto::Frame {
     let mut section = proto::Section { partition: 7, from: 0, end: 1, steps: vec![step(1, &["one"])] };
     shape(&mut section);
     proto::Frame { sections: vec![section], ..Default::default() }

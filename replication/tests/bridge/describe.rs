@@ -30,6 +30,7 @@ pub(crate) fn frame(bytes: &Bytes) -> Option<String> {
     parts.extend(
         frame.fetched.iter().map(|answer| format!("fetched {} x{}", answer.partition, answer.commits.len())),
     );
+    parts.extend(frame.bases.iter().map(|base| format!("base {} at {}", base.partition, base.position)));
     for section in &frame.sections {
         let steps: Vec<String> = section.steps.iter().map(step).collect();
         let from = if section.from > 0 { format!(" from {}", section.from - 1) } else { String::new() };

@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod bad_input;
+mod bases;
 mod bounded;
 mod clocks;
 mod describe;

@@ -43,6 +43,7 @@ fn history(seed: u64, regions: &[u16], steps: u64) -> World {
                 let texts = (0..count).map(|n| operation(&format!("{step}.{n}"))).collect();
                 world.issue(who, id, texts);
             }
+            10 => world.regions.get_mut(&who).unwrap().store.lay_base(id),
             _ => {
                 let ms = world.below(60);
                 world.run_ms(ms);

@@ -70,6 +70,9 @@ impl Stage {
             ["run", ms] => self.world.run_ms(number(ms)),
             ["issue", who, count, rest @ ..] => self.issue(at(who), number(count), rest),
             ["acknowledge", who] => self.world.acknowledge(at(who), partition(1, 7)),
+            ["lay", "a", "base", "at", who] => {
+                self.world.regions.get_mut(&at(who)).unwrap().store.lay_base(partition(1, 7));
+            }
             ["save", who] => {
                 let store = self.world.regions[&at(who)].store.clone();
                 self.saved.insert(at(who), store);
@@ -189,4 +192,7 @@ scenarios! {
     restored_store_is_fenced_by_one_that_heard_of_it_through_another
     all_was_sent_is_told_behind_the_last_of_it
     two_states_of_the_same_operations_raise_an_alarm_on_both_sides
+    a_base_that_is_covered_is_gone_on_at_and_nothing_before_it_is_sent
+    a_base_that_is_not_covered_changes_nothing
+    a_base_with_another_head_is_a_fork
 }

@@ -12,7 +12,7 @@ use ed25519_dalek::SigningKey;
 use replication::commit::{Commit, CommitRefused, OperationBytes};
 use replication::epoch::EpochStatement;
 use replication::log::{
-    ChangeNumber, LogUnreadable, LogView, LoggedCommit, PartitionState, PeerCursor, Position,
+    Base, ChangeNumber, LogUnreadable, LogView, LoggedCommit, PartitionState, PeerCursor, Position,
 };
 use replication::placement::{Epoch, Placement, Placements};
 use replication::register::Register;
@@ -32,6 +32,8 @@ pub(crate) struct PartitionLog {
     had_by: BTreeMap<Bytes, BTreeSet<ReplicaId>>,
     feed_end: ChangeNumber,
     feed_own: ChangeNumber,
+    /// Where it may be gone on in by who has all that is before.
+    base: Option<Base>,
     /// By how much its digest is not that of what was applied.
     pub(crate) harm: u128,
     cursors: BTreeMap<ReplicaId, PeerCursor>,
@@ -214,6 +216,15 @@ impl Store {
         Ok(applied)
     }
 
+    /// Notes what a log holds now as its base.
+    pub(crate) fn lay_base(&mut self, id: PartitionId) {
+        let log = self.partitions.entry(id).or_default();
+        // The store keeps the head of every commit's end.
+        let chain = |dot: Dot| (dot.replica, (dot.sequence, log.heads[&(dot.replica, dot.sequence)]));
+        let chains = log.applied.iter().map(chain).collect();
+        log.base = Some(Base { position: log.end(), chains });
+    }
+
     /// Goes on under that epoch, if it is the next one.
     pub(crate) fn follow(&mut self, statement: EpochStatement) {
         let placement = self.placements.get(statement.placement).unwrap();
@@ -277,6 +288,10 @@ impl LogView for Store {
         sequence: Sequence,
     ) -> Result<Option<ChainHead>, LogUnreadable> {
         Ok(self.partitions.get(&partition).and_then(|log| log.head(partition, origin, sequence)))
+    }
+
+    fn base(&self, partition: PartitionId) -> Result<Option<Base>, LogUnreadable> {
+        Ok(self.partitions.get(&partition).and_then(|log| log.base.clone()))
     }
 
     fn registers(

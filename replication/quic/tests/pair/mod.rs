@@ -19,7 +19,7 @@ use replication::commit::{Commit, OperationBytes};
 use replication::epoch::EpochStatement;
 use replication::input::Input;
 use replication::log::{
-    ChangeNumber, LogUnreadable, LogView, LoggedCommit, PartitionState, PeerCursor, Position,
+    Base, ChangeNumber, LogUnreadable, LogView, LoggedCommit, PartitionState, PeerCursor, Position,
 };
 use replication::output::Output;
 use replication::placement::{Epoch, Placement, Placements};
@@ -403,6 +403,10 @@ impl LogView for MadeUpRegion {
         _sequence: Sequence,
     ) -> Result<Option<ChainHead>, LogUnreadable> {
         Ok(Some(ChainHead::genesis(partition, origin)))
+    }
+
+    fn base(&self, _: PartitionId) -> Result<Option<Base>, LogUnreadable> {
+        Ok(None)
     }
 
     fn registers(
