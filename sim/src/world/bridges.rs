@@ -13,7 +13,6 @@ use crdt::held::Held;
 use crdt::{Now, PartitionId, PlacementId, RegionId};
 use region::log_view::StoreLog;
 use region::shard::Input as ShardInput;
-use replication::Delivery;
 use replication::bridge::Bridge;
 use replication::commit::CommitRefused;
 use replication::input::Input;
@@ -22,6 +21,7 @@ use replication::log::PartitionState;
 use replication::output::{Alarm, Output};
 use replication::placement::Placements;
 use replication::timers::Timer;
+use replication::{Delivery, Sent};
 use std::collections::BTreeMap;
 
 /// A bridge and what it is told.
@@ -82,6 +82,14 @@ impl BridgeTask {
 }
 
 impl World {
+    /// What a region's bridge to a peer has put into frames since its process began; nothing if it does not run.
+    #[must_use]
+    pub fn sent_to(&self, region: RegionId, peer: RegionId) -> Sent {
+        let process = self.regions.get(&region).and_then(|region| region.process.as_ref());
+        let bridge = process.and_then(|process| process.bridges.get(&peer));
+        bridge.map_or_else(Sent::default, |bridge| bridge.core.sent())
+    }
+
     pub(crate) fn bridge(&mut self, life: Life, peer: RegionId) -> Option<&mut BridgeTask> {
         self.process(life)?.bridges.get_mut(&peer)
     }
@@ -162,10 +170,12 @@ impl World {
         if matches!(input, Input::Connected { .. } | Input::Disconnected { .. } | Input::PipeReady) {
             bridge.pipe_takes = input == Input::PipeReady;
         }
+        let at_base = bridge.core.bases_covered();
         match bridge.core.step(now, bridge.dice.entropy(), input, &log) {
             Ok(outputs) => {
                 self.work.step(taken, bridge_did(&outputs));
                 self.oracle.hears();
+                self.oracle.marks.at_base += bridge.core.bases_covered() - at_base;
                 let held = bridge.core.held();
                 self.oracle.hold(self.now, format_args!("the bridge of {} to {peer}", life.region), &held);
                 for output in outputs {

@@ -35,6 +35,23 @@ fn what_a_joiner_answers_comes_with_what_it_answers() {
     calm(world);
 }
 
+/// History 15: the others stand at the beginning of A's log, which is B's up to the snapshot. Both have all of that, and go on behind it: no reference to what they have is sent to them.
+#[test]
+fn who_has_what_a_joiner_began_with_is_not_sent_it() {
+    let (mut world, group) = islands();
+    let last = (0..20).map(|number| world.post(device(2 + number % 2), group, "from before")).last().unwrap();
+    assert!(world.wait_until(10_000_000, |world| (1..=3).all(|number| shows(world, number, group, last))));
+    world.pass(5_000_000);
+    lost(&mut world, 1_000_000);
+    assert!(world.wait_until(60_000_000, |world| world.marks().joined == 2));
+    assert!(world.wait_until(60_000_000, |world| world.marks().at_base == 2), "B and C, of the one log");
+    assert_eq!([B, C].map(|peer| world.sent_to(A, peer).reference_bytes), [0; 2]);
+    assert!(world.wait_until(60_000_000, |world| world.marks().caught_up == 2), "though nothing was sent");
+    let answer = world.post(device(1), group, "I am back");
+    assert!(world.wait_until(20_000_000, |world| (2..=3).all(|number| shows(world, number, group, answer))));
+    calm(world);
+}
+
 /// History 6: while the snapshot is carried, others go on, and delete what is in it; nothing that A lacks is stable before it is there and has it.
 #[test]
 fn what_happens_while_a_snapshot_is_carried_waits_for_the_joiner() {

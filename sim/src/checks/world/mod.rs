@@ -136,6 +136,8 @@ pub struct Marks {
     pub restored: u64,
     /// Snapshots of another region's store with which a region began.
     pub joined: u64,
+    /// Cursors in a peer's log that went on at its base.
+    pub at_base: u64,
     /// Copies that were not taken, since they hold more of a closed replica than anybody counted with.
     pub copies_refused: u64,
     /// Disks of closed replicas that were salvaged.
@@ -302,6 +304,7 @@ impl Marks {
         self.caught_up += other.caught_up;
         self.restored += other.restored;
         self.joined += other.joined;
+        self.at_base += other.at_base;
         self.copies_refused += other.copies_refused;
         self.salvaged += other.salvaged;
         self.brought_back += other.brought_back;
