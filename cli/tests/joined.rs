@@ -169,6 +169,8 @@ async fn a_region_begins_with_a_snapshot_however_often_it_breaks_off() {
     until_shown(&mut events, meanwhile).await;
     let after = reader.send(ISLE, "from the new one".into(), None).await.unwrap();
     wait_for(&mut events, |event| matches!(event, Event::Stable { command, .. } if *command == after)).await;
+    let at_base = regions.metric(0, "archipelago_bridge_cursors_at_base_total{");
+    assert!(at_base > 0, "east was sent what west began with, all of which it has");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -128,7 +128,7 @@ fn a_joiner_reads_on_where_the_sender_stood() {
 
 #[test]
 fn a_base_that_is_not_what_the_log_holds_is_found_and_one_that_cannot_be_read_is_done_without() {
-    const BASES: u8 = 31;
+    const BASES: u8 = 34;
     let mut told = told();
     told.say(0);
     told.world.calm();

@@ -21,6 +21,14 @@ fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
 }
 
+/// A joiner's log is another region's at first, and those who have all of that are not sent it.
+#[test]
+fn where_a_region_begins_with_a_snapshot_others_go_on_at_the_base_of_its_log() {
+    let outcome = run(&script("a-region-begins-with-a-snapshot", 1), Options::default());
+    assert_eq!(outcome.class, Verdict::Kept, "{:?}", outcome.promises);
+    assert!(outcome.marks.joined > 0 && outcome.marks.at_base > 0, "{:?}", outcome.marks);
+}
+
 #[test]
 fn scenarios_are_kept() {
     let wish = std::env::var("ARCHIPELAGO_SCENARIOS").unwrap_or_default();

@@ -1,12 +1,13 @@
 //! The random model: regions with cuts, kills and slow links become whole and equal, and order always extends happened-before.
 //!
-//! A storm under a seed, then a healed world that must become quiet and equal within 20 s of its own time. The oracle (`world`) knows each operation's
+//! Logs get bases at random, wherever they end then. A storm under a seed, then a healed world that must become quiet and equal within 20 s of its own time. The oracle (`world`) knows each operation's
 //! causes from what its region had applied when it issued it, and looks at no log, cursor or reference. A failing seed is named;
 //! the same seed gives the same history.
 
 use crate::store::placement;
 use crate::world::{World, operation, partition, region};
 use crdt::RegionId;
+use replication::Bridge;
 use replication::placement::Placements;
 
 /// One history: a storm under this seed, then a healed world.
@@ -76,10 +77,14 @@ fn heal(world: &mut World, all: &[RegionId]) {
 
 #[test]
 fn three_regions_become_whole_and_equal_and_order_extends_happened_before() {
+    let mut at_bases = 0;
     for seed in 0..60 {
         let world = history(seed, &[1, 2, 3], 300);
         assert!(world.regions.values().all(|region| !region.fenced), "seed {seed} fenced somebody");
+        let bridges = world.regions.values().flat_map(|region| region.bridges.values());
+        at_bases += bridges.map(Bridge::bases_covered).sum::<u64>();
     }
+    assert!(at_bases > 0, "nobody went on at a base");
 }
 
 #[test]
