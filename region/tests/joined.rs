@@ -7,6 +7,7 @@ use crate::damage::with;
 use crate::following_epochs::actives;
 use crate::restored::{LIMIT, Told, expected, has_its_base_at_its_end, next_life};
 use crate::rig::{WORLD, group, key, operators, replica, start};
+use bytes::Bytes;
 use crdt::{RegionId, ReplicaId, Sequence};
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use region::cluster::ClusterPlacement;
@@ -133,7 +134,11 @@ fn a_base_that_is_not_what_the_log_holds_is_found_and_one_that_cannot_be_read_is
     told.say(0);
     told.world.calm();
     told.close_and_admit(1);
+    // The third region has its own word before the second one's, which is in the snapshot.
+    told.say(1);
+    told.say(2);
     let snapshot = told.snapshot();
+    told.world.carry(1, 2);
     told.join(snapshot, 1).unwrap();
     let sound = told.world.regions[0].store.clone();
     let base_of = |store: &MemoryStore| {
@@ -155,15 +160,18 @@ fn a_base_that_is_not_what_the_log_holds_is_found_and_one_that_cannot_be_read_is
     mended.commit(&repair.batch).unwrap();
     assert_eq!((found(&mended), mended.get(&key).unwrap()), (vec![], None));
 
+    let is_wrong = |of: &MemoryStore, value: Bytes| {
+        let said = found(&with(of, |batch| batch.put(key.clone(), value)));
+        assert!(said.len() == 1 && said[0].contains("it is not what the log holds up to there"), "{said:?}");
+    };
+    // One of another order: all that it names is in the third region's log, and not all before its place.
+    is_wrong(&told.world.regions[2].store, value);
     // One that names more than the log holds: of a snapshot of later.
     told.say(1);
     told.close_and_admit(2);
     let snapshot = told.snapshot();
     told.join(snapshot, 2).unwrap();
-    let (_, later) = base_of(&told.world.regions[0].store);
-    let harmed = with(&sound, |batch| batch.put(key.clone(), later));
-    let said = &found(&harmed)[..];
-    assert!(matches!(said, [one] if one.contains("it is not what the log holds up to there")), "{said:?}");
+    is_wrong(&sound, base_of(&told.world.regions[0].store).1);
 }
 
 #[test]

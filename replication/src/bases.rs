@@ -147,7 +147,6 @@ impl Bridge {
         self.outbox.rewinds.push(proto::Rewind { partition: base.partition, to: position.0 + 1 });
         let (commits, cursor, bytes) = (Vec::new(), Some(position), 0);
         turn.out.push(Output::Deliver(Entries { peer, partition: id, commits, cursor, bytes }));
-        self.tell_what_is_passed(turn, id.placement);
         Ok(())
     }
 
