@@ -20,8 +20,7 @@ use crate::pending::Pending;
 use crate::record::{self, LogRecord, damaged};
 use crate::running_time::{Ran, RunningTime};
 use crate::shard::Effect;
-use crate::store::{Direction, StoreError, StoreKey, View};
-use bytes::Bytes;
+use crate::store::{Direction, StoreError, View};
 use crdt::{Bucket, Now};
 use replication::log::Position;
 use std::collections::{BTreeMap, BTreeSet};
@@ -253,35 +252,6 @@ pub(crate) fn verify(view: &dyn View, bucket: Bucket) -> Result<(), StoreError> 
         }
     }
     Ok(())
-}
-
-/// The notes of a partition that cannot be read or are out of order: without them texts stay for longer, and nothing else follows from them.
-///
-/// # Errors
-/// [`StoreError`] when the store cannot be read.
-pub(crate) fn unsound(view: &dyn View, bucket: Bucket) -> Result<Vec<StoreKey>, StoreError> {
-    let mut unsound = Vec::new();
-    let end = partition::reach(view, bucket)?.log_end;
-    let is_sound = |expired: &Position| *expired <= end;
-    let expired = match expired(view, bucket) {
-        Ok(expired) if is_sound(&expired) => expired,
-        Ok(_) | Err(StoreError::Damaged { .. }) => {
-            unsound.push(Key::Expired(bucket).encode().into());
-            Position::default()
-        }
-        Err(failure) => return Err(failure),
-    };
-    let (range, mut before) = (KeyRange::aged(bucket), expired);
-    view.scan(&range.from, &range.to, Direction::Ascending, &mut |key, value| {
-        match record::unseal::<Position>(key, Bytes::copy_from_slice(value)) {
-            Ok(position) if position >= before && position <= end && Key::decode(key).is_some() => {
-                before = position;
-            }
-            Ok(_) | Err(_) => unsound.push(key.into()),
-        }
-        ControlFlow::Continue(())
-    })?;
-    Ok(unsound)
 }
 
 /// Whether it does, or did until that was cut.

@@ -6,6 +6,7 @@
 //! | what a replica has acknowledged: the register, or what is believed by it | each says what the other said |
 //! | what the feed names | the register says so |
 //! | how far a peer's log and feed have been taken | gone: both are asked for from the beginning, and what is here is passed over |
+//! | how long texts have been here | gone: they stay for longer |
 //! | the base of a log | gone: whoever stands before it is sent the log itself |
 //! | what is known to be stable; what a peer said of itself | gone: known again with the next acknowledgement, said again at its next Hello |
 //! | that a message is to be cut, an edit was made twice, rights may be due, all has come from a peer | the note says nothing but its key: written again |
@@ -117,6 +118,10 @@ pub(crate) fn mend(
             (_, Table::Heard) => {
                 overlay.batch.delete(bytes);
                 "devices that were shown it tell of it again"
+            }
+            (_, Table::Ages | Table::Expired | Table::Ran) => {
+                overlay.batch.delete(bytes);
+                "texts stay for longer"
             }
             (_, Table::Bases) => {
                 overlay.batch.delete(bytes);

@@ -19,7 +19,6 @@ use crate::mend_registers;
 use crate::overlay::Overlay;
 use crate::partition;
 use crate::record::{self, MembershipRecord, ReachRecord, damaged};
-use crate::running_time::RunningTime;
 use crate::store::{Batch, Direction, StoreError, View};
 use crate::verify::{self, Replayed};
 use crdt::{Bucket, ConversationId, PartitionId, PlacementId};
@@ -64,7 +63,6 @@ pub fn repair(
     for bucket in &buckets {
         skip_damage(mended.memberships(*bucket))?;
         skip_damage(mended.hidden(*bucket))?;
-        skip_damage(mended.ages(*bucket))?;
     }
     for (key, _) in log.batch.writes() {
         skip_damage(mended.cut_once_more(key))?;
@@ -210,19 +208,6 @@ impl Mended<'_> {
             && self.overlay.get(&uncut)?.is_none()
         {
             self.put(&uncut, record::seal(&uncut, &()), "its text has come back with the log");
-        }
-        Ok(())
-    }
-
-    /// Since when texts have been here: what says so wrongly goes, and they stay for longer.
-    fn ages(&mut self, bucket: Bucket) -> Result<(), StoreError> {
-        let mut unsound = expire_messages::unsound(&self.overlay, bucket)?;
-        if let Err(StoreError::Damaged { .. }) = RunningTime::load(&self.overlay) {
-            unsound.push(Key::Ran.encode().into());
-        }
-        for key in unsound {
-            self.named.push(damaged(&key, "it says nothing of how long texts have been here"));
-            self.overlay.batch.delete(key);
         }
         Ok(())
     }
