@@ -119,7 +119,7 @@ fn a_process_that_stands_still_for_a_second_is_late_and_for_five_is_met_anew() {
 #[test]
 fn a_region_of_another_release_is_understood_or_refused_by_name_and_loses_nothing() {
     for (speaks_from, speaks_to, understood) in
-        [(0, 0, false), (0, 1, true), (1, 2, true), (3, 4, true), (4, 5, false)]
+        [(0, 0, false), (0, 1, true), (1, 2, true), (3, 4, true), (4, 5, true), (5, 6, false)]
     {
         let what = format!("speaking {speaks_from}-{speaks_to}");
         let (mut world, group) = islands();
