@@ -103,7 +103,7 @@ async fn a_hello_that_does_not_fit_is_refused_by_its_code_and_disturbs_nobody() 
         ("an earlier epoch", |hello| hello.placements[0].epoch = 0, 4),
         ("an unknown incarnation", |hello| hello.placements[0].incarnation = 99, 5),
         ("a region that the certificate does not name", |hello| hello.region = 2, 6),
-        ("later versions alone", |hello| (hello.version_min, hello.version_max) = (4, 6), 7),
+        ("later versions alone", |hello| (hello.version_min, hello.version_max) = (5, 6), 7),
     ];
     for (what, shape, code) in cases {
         assert_eq!(stand.says(&[hello(shape)]).await, Some(code), "{what}");

@@ -57,7 +57,7 @@ pub(crate) fn draw_fault(kind: &str, places: &FaultPlaces, dice: &mut Dice) -> O
         "slow-process" => Fault::SlowProcess { region, step_us: dice.pick(&[100, 500, 3_000])? },
         "other-release" => {
             // Older and newer ones, each with and without a version that this one speaks.
-            let (speaks_from, speaks_to) = dice.pick(&[(0, 0), (0, 1), (1, 2), (3, 4), (4, 5)])?;
+            let (speaks_from, speaks_to) = dice.pick(&[(0, 0), (0, 1), (1, 2), (3, 4), (5, 6)])?;
             Fault::OtherRelease { region, speaks_from, speaks_to, lacks_kinds: Vec::new() }
         }
         "cut-way" => Fault::CutWay { from: region, to: other },

@@ -178,7 +178,7 @@ impl SnapshotTaker {
         match timeout(SNAPSHOT_STALLS_AFTER, message(receive)).await {
             Ok(Ok(bytes)) => Ok(bytes),
             Ok(Err(NoMessage::Refused(reason))) => Err(reason.into()),
-            Ok(Err(NoMessage::Ended)) | Err(_) => Err(why_lost(connection)),
+            Ok(Err(NoMessage::Ended)) | Err(_) => Err(why_lost(connection).await),
         }
     }
 }
@@ -214,7 +214,7 @@ async fn take_file(
     while left > 0 {
         let room = usize::try_from(left).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
         let read = timeout(SNAPSHOT_STALLS_AFTER, receive.read(&mut piece[..room])).await;
-        let Ok(Ok(Some(read))) = read else { return Err(why_lost(connection)) };
+        let Ok(Ok(Some(read))) = read else { return Err(why_lost(connection).await) };
         written.write_all(&piece[..read]).await.map_err(&failed)?;
         let read = read as u64;
         left = left.saturating_sub(read);
@@ -265,10 +265,11 @@ fn disk(path: &Path) -> impl Fn(std::io::Error) -> TakeRefused + use<> {
     move |reason| TakeRefused::Disk { path: path.clone(), reason }
 }
 
-fn why_lost(connection: &Connection) -> TakeRefused {
-    match connection.close_reason() {
-        Some(error) => lost(&error),
-        None => TakeRefused::Silent("nothing has come for a while".to_owned()),
+/// Nothing more comes. A stream ends as its connection is closed, and word of that may come first: what the region says comes with the other.
+async fn why_lost(connection: &Connection) -> TakeRefused {
+    match timeout(STOP_TIMEOUT, connection.closed()).await {
+        Ok(error) => lost(&error),
+        Err(_) => TakeRefused::Silent("nothing has come for a while".to_owned()),
     }
 }
 
