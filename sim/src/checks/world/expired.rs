@@ -35,8 +35,9 @@ impl Oracle {
         let began_with_another = self.began_with_another.contains(&region);
         let facts = self.record.conversations.entry(conversation).or_default();
         facts.expired.insert(number);
-        let since = regions.iter().filter(|of| began_with_another || **of == region);
-        let since = since.filter_map(|of| facts.applied_at(*of, dot)).min();
+        // One that has not heard yet that it is closed counts no more, and goes by what it has itself.
+        let others = regions.iter().copied().filter(|_| began_with_another);
+        let since = others.chain([region]).filter_map(|of| facts.applied_at(of, dot)).min();
         let kept_us = self.kept_us - self.kept_us / GAINS_ONE_IN;
         match since {
             Some(since) if since + kept_us <= at => {}
