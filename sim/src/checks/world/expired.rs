@@ -35,9 +35,8 @@ impl Oracle {
         let began_with_another = self.began_with_another.contains(&region);
         let facts = self.record.conversations.entry(conversation).or_default();
         facts.expired.insert(number);
-        // One that has not heard yet that it is closed counts no more, and goes by what it has itself.
-        let others = regions.iter().copied().filter(|_| began_with_another);
-        let since = others.chain([region]).filter_map(|of| facts.applied_at(of, dot)).min();
+        let since =
+            if began_with_another { facts.first_applied_at(dot) } else { facts.applied_at(region, dot) };
         let kept_us = self.kept_us - self.kept_us / GAINS_ONE_IN;
         match since {
             Some(since) if since + kept_us <= at => {}

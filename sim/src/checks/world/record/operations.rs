@@ -279,6 +279,13 @@ impl Facts {
         applied.times.get(place).copied()
     }
 
+    /// When the first of all stores there ever were applied an operation, be it in an earlier life; none if none has.
+    pub(crate) fn first_applied_at(&self, dot: Dot) -> Option<Moment> {
+        let number = *self.by_dot.get(&dot)?;
+        let at = |applied: &Applied| applied.times.get(applied.sequence.place(number)?).copied();
+        self.branches.iter().filter_map(at).min()
+    }
+
     /// When a region last heard that a user had become a member; none if it has not.
     pub(crate) fn joined_at(&self, region: RegionId, user: UserId) -> Option<Moment> {
         let joins = self.joins.get(&user).into_iter().flatten();
