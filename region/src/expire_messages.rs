@@ -61,6 +61,7 @@ impl Ages {
             if partition::reach(view, bucket)?.log_end > known {
                 ages.grown.insert(bucket, since);
             }
+            ages.running.at_least(since);
             if let Some((at, _)) = note(view, bucket, Direction::Ascending)? {
                 ages.oldest.insert(bucket, at);
             }

@@ -40,6 +40,11 @@ impl RunningTime {
         Ok(Self { before, began: None, noted: before })
     }
 
+    /// The store was run for at least as long: something was written in it then.
+    pub(crate) fn at_least(&mut self, ran: Ran) {
+        self.before = self.before.max(ran);
+    }
+
     /// As it is at present.
     pub(crate) fn at(&mut self, now: Now) -> Ran {
         let began = *self.began.get_or_insert(now);

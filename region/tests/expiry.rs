@@ -10,7 +10,7 @@ use region::item::{ArrivalNumber, Content, Item};
 use region::limits::EXPIRED_A_STEP_MAX;
 use region::read::{self, PageFrom, Standing};
 use region::shard::{Effect, Input};
-use region::store::View;
+use region::store::{Batch, Store as _, View};
 use replication::log::{LogView as _, Position};
 use std::ops::ControlFlow;
 
@@ -163,6 +163,26 @@ fn what_was_written_down_goes_on_after_every_restart() {
     world.step(0, vec![Input::Compacted { is_done: true }]);
     world.reopen(0);
     assert_eq!(world.step(0, vec![Input::Tick]).next_tick, None);
+}
+
+/// As a repair leaves it that could not read for how long the store has been run: its notes say for how long at least.
+#[test]
+fn a_store_that_has_forgotten_how_long_it_was_run_keeps_texts_no_longer_for_that() {
+    const RAN: [u8; 3] = [0xff, 0xff, 33];
+    let mut world = world(1);
+    days_pass(&mut world, 400, &[]);
+    let before = new(&world, "before");
+    world.ask(0, ANN, before).unwrap();
+    days_pass(&mut world, 5, &[]);
+    let mut batch = Batch::default();
+    batch.delete(&RAN[..]);
+    assert!(world.regions[0].store.get(&RAN).unwrap().is_some());
+    world.regions[0].store.commit(&batch).unwrap();
+    world.reopen(0);
+    let after = new(&world, "after");
+    world.ask(0, ANN, after).unwrap();
+    days_pass(&mut world, 32, &[]);
+    assert_eq!(texts(&world, 0), both(&[]));
 }
 
 /// History 25.
