@@ -40,7 +40,6 @@ scenarios!(
     "a-disk-is-found",
     "many-hands",
     "messages-are-kept-for-seconds",
-    "much-to-send-again",
     "new-year",
     "offline-for-days",
     "one-way-cut",
