@@ -4,8 +4,8 @@
 //! - A post sorts after everything its conversation holds here and everything its author's device was given.
 //! - When the device was given more than this region has applied (it roamed from a region that is cut off), the post carries that
 //!   cut, so that readers show the mark of promise 4 until they have it.
-//! - It is not taken before the one that its author's device says it follows: that one was refused here while its author was out, or sent just before and
-//!   not answered yet (decision 0024), and readers would be shown it after this one.
+//! - It is not taken before the command that its author's device says it follows: that one was refused here while its author was out, or sent just before and
+//!   not answered yet (decision 0024), or acknowledged by a store that was put back since (decision 0036), and readers would be shown it after this one.
 //! - What operators allow is judged once: a post that another region has taken is taken here too, before its author's later ones. Refused, it would be
 //!   shown after those, or hold them up for as long as the other region is cut off.
 //!

@@ -5,9 +5,10 @@
 
 use crate::rig::{ELSEWHERE, START, WORLD, World, create, group, key, message, post, replica, user};
 use bytes::Bytes;
-use crdt::{Cut, Dot, MessageId, Sequence, Timestamp, UserId};
+use crdt::{Cut, Dot, Identity, MessageId, Sequence, Timestamp, UserId};
+use documents::{Edit, Part};
 use expect_test::{Expect, expect};
-use region::command::{Command, Done, MembersWish, Refusal, Seen};
+use region::command::{Command, DocumentWish, Done, MembersWish, Refusal, Seen, Wish};
 use region::shard::{Effect, OpenError, Shard};
 use region::store::MemoryStore;
 
@@ -183,6 +184,37 @@ fn a_message_that_is_to_stand_after_another_is_not_taken_before_it() {
     assert_eq!(world.ask(0, 2, later.clone()).unwrap_err().code(), "predecessor_missing");
     world.ask(0, 2, post(group(1), 2, "earlier")).unwrap();
     world.ask(0, 2, later).unwrap();
+}
+
+/// What a device sends again goes last, and its new messages name the last command of it, of whatever kind (decision 0036).
+#[test]
+fn a_message_can_stand_after_a_command_of_any_kind() {
+    let mut world = World::new(1);
+    world.greet();
+    world.ask(0, 1, create(group(1), 1, &[1, 2])).unwrap();
+    world.ask(0, 1, post(group(1), 2, "hello")).unwrap();
+    let (conversation, target) = (group(1), Identity { sender: user(1), message: message(2) });
+    let amend =
+        |command, wish| Command::Amend { conversation, command: message(command), target, wish, seen: None };
+    let wish = MembersWish::Add(user(3));
+    let name = Edit::Text { part: Part::Root, key: "name".to_owned(), text: "sailing".to_owned() };
+    let wish_of_name = DocumentWish::Edit(vec![name]);
+    for command in [
+        amend(3, Wish::React("👍".parse().unwrap())),
+        amend(4, Wish::Edit("hello!".into())),
+        Command::ChangeMembers { conversation, command: message(5), wish },
+        Command::ChangeDocument { conversation, command: message(6), wish: wish_of_name },
+    ] {
+        world.ask(0, 1, command).unwrap();
+    }
+    for (number, before) in (10..).zip(1..=7) {
+        let mut later = post(group(1), number, "later");
+        if let Command::Post { after, .. } = &mut later {
+            *after = Some(message(before));
+        }
+        let answer = world.ask(0, 1, later).map(drop).map_err(|refusal| refusal.code());
+        assert_eq!(answer, if before == 7 { Err("predecessor_missing") } else { Ok(()) }, "after {before}");
+    }
 }
 
 #[test]

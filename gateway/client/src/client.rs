@@ -137,9 +137,10 @@ impl Client {
 
     /// What it holds, beside what it may; of its connections and conversations, what the fullest one holds.
     #[must_use]
-    pub fn held(&self) -> [Held; 10] {
+    pub fn held(&self) -> [Held; 11] {
         let (entries, bytes) = self.outbox.size();
-        let most = |count: fn(&Line) -> usize| self.lines.values().map(|line| count(line)).max().unwrap_or(0);
+        let most =
+            |count: &dyn Fn(&Line) -> usize| self.lines.values().map(|line| count(line)).max().unwrap_or(0);
         let amended = self.conversations.values().map(|conversation| conversation.amended.size());
         let (messages, bodies) =
             amended.fold((0, 0), |most, size| (usize::max(most.0, size.0), usize::max(most.1, size.1)));
@@ -149,14 +150,23 @@ impl Client {
             Held::new("commands in the outbox", entries, limits::OUTBOX_ENTRIES_MAX),
             Held::new("bytes in the outbox", bytes, limits::OUTBOX_BYTES_MAX),
             Held::new("conversations kept", self.conversations.len(), limits::CONVERSATIONS_MAX),
-            Held::new("commands in flight", most(|line| line.commands.len()), limits::IN_FLIGHT_MAX),
+            Held::new("commands in flight", most(&|line| line.commands.len()), limits::IN_FLIGHT_MAX),
             Held::new(
                 "commands of one conversation in flight",
                 self.outbox.in_flight(),
                 limits::IN_FLIGHT_OF_ONE_MAX,
             ),
-            Held::new("questions", most(Line::questions), limits::QUESTIONS_MAX),
-            Held::new("receipts in flight", most(|line| line.receipts.len()), limits::RECEIPTS_IN_FLIGHT_MAX),
+            Held::new(
+                "commands sent again in flight",
+                most(&|line| self.outbox.repeated(line.commands.values()).0),
+                limits::REPEATED_IN_FLIGHT_MAX,
+            ),
+            Held::new("questions", most(&Line::questions), limits::QUESTIONS_MAX),
+            Held::new(
+                "receipts in flight",
+                most(&|line| line.receipts.len()),
+                limits::RECEIPTS_IN_FLIGHT_MAX,
+            ),
             Held::new("amended messages", messages, limits::AMENDED_MAX),
             Held::new("bytes of edits", bodies, limits::AMENDED_BYTES_MAX),
             Held::new("messages hidden", hidden, limits::HIDDEN_MAX),

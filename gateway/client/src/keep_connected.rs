@@ -4,7 +4,7 @@
 //! - Trying never ends. The wait is drawn from 0 to a bound that doubles from 1 s to 64 s with each failure (full jitter: a region
 //!   that comes back is not met by all its clients at once), and begins anew after a welcome.
 //! - A connection on which nothing was heard for three heartbeats is dead, whatever the socket believes.
-//! - After each welcome the outbox of everything the line leads to is sent again from its beginning.
+//! - After each welcome the outbox of everything the line leads to is sent again: from its beginning, but that what the very replica has acknowledged goes last (`queue.rs`).
 
 use crate::client::{Client, Step};
 use crate::error::LocalRefusal;
@@ -130,7 +130,8 @@ impl Client {
         self.sync_all(step, key);
         for conversation in self.outbox_of(key) {
             self.timers.cancel(Timer::Retry(conversation));
-            self.outbox.send_all_again(conversation);
+            let to = self.lines.get(&key).and_then(|line| line.standing(conversation.placement()));
+            self.outbox.send_all_again(conversation, to.as_ref());
         }
         self.settle_lines(step);
         self.tell_again(key);

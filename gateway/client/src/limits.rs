@@ -22,6 +22,14 @@ pub const IN_FLIGHT_MAX: usize = 32;
 /// conversation is never kept waiting by one alone. At it, further ones wait in the outbox.
 pub const IN_FLIGHT_OF_ONE_MAX: usize = 16;
 
+/// Of those on one connection, commands that are sent again to the replica that has acknowledged them: half of what one conversation may have, so that what the user writes meanwhile goes
+/// out at once. At it, further ones wait in the outbox.
+pub const REPEATED_IN_FLIGHT_MAX: usize = 8;
+
+/// Bytes of their bodies: about two seconds of a slow line's 10 KiB each second, since what the user writes meanwhile waits behind them on the wire. When so many are under way, further
+/// ones wait in the outbox; one may be longer.
+pub const REPEATED_BYTES_IN_FLIGHT: usize = 16 << 10;
+
 /// Questions (pages, lists) that wait for an answer on one connection. At it, asking is refused with `too_many_questions`.
 pub const QUESTIONS_MAX: usize = 16;
 
@@ -66,6 +74,9 @@ pub const OWN_MESSAGES_MAX: usize = 1_024;
 
 /// Dots remembered of one own message: its original and duplicates, at most one a region that took it. Further ones are ignored.
 pub const DOTS_OF_A_MESSAGE_MAX: usize = 64;
+
+/// Replicas remembered to have acknowledged one command, so that it goes behind what is new to them: as many as dots. At it, it is sent to further ones in its turn.
+pub const REPLICAS_OF_A_COMMAND_MAX: usize = 64;
 
 /// Receipts (one per member and device) kept per conversation. Those of further devices are not followed.
 pub const RECEIPTS_MAX: usize = 2_048;
@@ -113,4 +124,5 @@ const _: () = assert!(RECONNECT_FIRST_MS << 6 == RECONNECT_MOST_MS);
 const _: () = assert!(HEARTBEAT_MS_DEFAULT * 3 <= SILENCE_MS);
 const _: () = assert!(IN_FLIGHT_MAX + QUESTIONS_MAX + RECEIPTS_IN_FLIGHT_MAX < 64);
 const _: () = assert!(IN_FLIGHT_OF_ONE_MAX < IN_FLIGHT_MAX);
+const _: () = assert!(REPEATED_IN_FLIGHT_MAX < IN_FLIGHT_OF_ONE_MAX);
 const _: () = assert!(OUTBOX_BYTES_MAX / BODY_BYTES_DEFAULT >= IN_FLIGHT_MAX);

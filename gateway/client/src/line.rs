@@ -54,6 +54,15 @@ pub(crate) enum Receipt {
     Read,
 }
 
+/// What answers on a line for one placement. In one epoch a region is one replica there, so two that are equal, of an epoch above 0, are one replica.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// The id of the region.
+    pub(crate) region_id: String,
+    /// In which it stands; 0 if it does not say.
+    pub(crate) epoch: u64,
+}
+
 /// One line.
 #[derive(Debug, Clone)]
 pub(crate) struct Line {
@@ -132,6 +141,12 @@ impl Line {
     /// The connection, if frames other than a hello may go out on it.
     pub(crate) fn live(&self) -> Option<ConnectionId> {
         if self.state == LineState::Live { self.connection } else { None }
+    }
+
+    /// What answers for that placement, as the last welcome has it; none if the region did not say which it is.
+    pub(crate) fn standing(&self, placement: PlacementId) -> Option<Standing> {
+        let epoch = self.epochs.get(&placement).copied().unwrap_or_default();
+        self.region_id.clone().map(|region_id| Standing { region_id, epoch })
     }
 
     /// Where to connect next: the redirect's target if there is one, else the addresses in turn.

@@ -5,7 +5,7 @@
 //! of its placement, and goes to every region the user moves to, under the same id.
 //!
 //! What must always hold:
-//! - Conversations take turns, and each keeps its own order (`queue.rs`).
+//! - Conversations take turns, and each keeps its own order (`queue.rs`). What is new to its replica goes before what any has acknowledged and is sent again.
 //! - An entry that was acknowledged by any region leaves only by becoming stable.
 //! - Dots are those of the original and of every duplicate: any of them being stable makes the entry stable.
 //! - A dot counts only as told on the present connection. A store put back to an old state gives out a dot a second time before its peers
@@ -13,7 +13,7 @@
 
 use crate::input::{Amend, DocumentEdit};
 use crate::limits;
-use crate::line::Line;
+use crate::line::{Line, Standing};
 use crate::queue::{Aside, Kind, Queue};
 use bytes::Bytes;
 use crdt::roster::Wish as MembersWish;
@@ -48,21 +48,12 @@ pub(crate) enum Wish {
         members: Vec<UserId>,
         name: String,
         /// Where it was first sent.
-        begun: Option<Begun>,
+        begun: Option<Standing>,
     },
     /// Open a direct conversation.
     Direct { peer: UserId },
     /// Change who is in a group, or what they may do.
     Members(MembersWish),
-}
-
-/// Where a group was first asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Begun {
-    /// The id of the region.
-    pub(crate) region_id: String,
-    /// In which it stood then; 0 if it did not say.
-    pub(crate) epoch: u64,
 }
 
 /// One command.
@@ -77,6 +68,8 @@ pub(crate) struct Entry {
     pub(crate) acceptance: Bytes,
     /// Under which it stands, as the present connection has told.
     pub(crate) dots: Vec<Dot>,
+    /// The replicas that have acknowledged it.
+    taken_by: Vec<Standing>,
 }
 
 /// What a dot says of an own command.
@@ -96,8 +89,9 @@ pub(crate) struct Outbox {
     entries: BTreeMap<u64, Entry>,
     numbers: BTreeMap<(ConversationId, MessageId), u64>,
     queues: BTreeMap<ConversationId, Queue>,
-    /// Conversations of which a command can be sent, and the one that had the last turn.
+    /// Conversations of which a new command can be sent, those of which one can be sent again, and the one that had the last turn.
     ready: BTreeSet<ConversationId>,
+    ready_again: BTreeSet<ConversationId>,
     last: Option<ConversationId>,
     bytes: usize,
     next: u64,
@@ -152,9 +146,10 @@ impl Outbox {
         self.next += 1;
         self.bytes += wish.bytes();
         self.numbers.insert((conversation, id), number);
-        let (acceptance, dots) = (Bytes::new(), Vec::new());
+        let (acceptance, dots, taken_by) = (Bytes::new(), Vec::new(), Vec::new());
         let kind = if matches!(wish, Wish::Post { .. }) { Kind::Message } else { Kind::Other };
-        self.entries.insert(number, Entry { conversation, id, wish, acknowledged: false, acceptance, dots });
+        let entry = Entry { conversation, id, wish, acknowledged: false, acceptance, dots, taken_by };
+        self.entries.insert(number, entry);
         self.queues.entry(conversation).or_default().push(number, kind);
         self.refresh(conversation);
     }
@@ -168,11 +163,8 @@ impl Outbox {
     /// The entry is sent on that line. A creation remembers the first region and its epoch, so that it asks every region for the same.
     pub(crate) fn begin(&mut self, number: u64, line: &Line) {
         let Some(entry) = self.entries.get_mut(&number) else { return };
-        if let (Wish::Create { begun: first @ None, .. }, Some(region_id)) =
-            (&mut entry.wish, &line.region_id)
-        {
-            let epoch = line.epochs.get(&entry.conversation.placement()).copied().unwrap_or_default();
-            *first = Some(Begun { region_id: region_id.clone(), epoch });
+        if let Wish::Create { begun: first @ None, .. } = &mut entry.wish {
+            *first = line.standing(entry.conversation.placement());
         }
     }
 
@@ -199,10 +191,13 @@ impl Outbox {
         self.entries.iter().map(move |(number, entry)| (*number, entry, waits(number, entry)))
     }
 
-    /// A new connection will be asked for this conversation: everything of it is to be sent again, in order.
-    pub(crate) fn send_all_again(&mut self, conversation: ConversationId) {
+    /// A new connection to that replica will be asked for this conversation: everything of it is to be sent again.
+    pub(crate) fn send_all_again(&mut self, conversation: ConversationId, to: Option<&Standing>) {
         if let Some(queue) = self.queues.get_mut(&conversation) {
-            queue.send_all_again();
+            let of = |number: u64| self.entries.get(&number).map(|entry| &entry.taken_by);
+            queue.send_all_again(|number| {
+                to.is_some_and(|to| to.epoch > 0 && of(number).is_some_and(|taken_by| taken_by.contains(to)))
+            });
             for number in queue.iter() {
                 if let Some(entry) = self.entries.get_mut(&number) {
                     entry.dots.clear();
@@ -212,23 +207,48 @@ impl Outbox {
         self.refresh(conversation);
     }
 
-    /// The next command that can be sent in one of the conversations that `takes` admits, marked as in flight.
-    pub(crate) fn take_next(&mut self, takes: impl Fn(ConversationId) -> bool) -> Option<u64> {
+    /// The next command that can be sent in one of the conversations that `takes` admits, marked as in flight: one that is new to its replica, or, if there is none and these that are
+    /// under way leave room for it, one that is sent again.
+    pub(crate) fn take_next<'a>(
+        &mut self,
+        takes: impl Fn(ConversationId) -> bool,
+        under_way: impl Iterator<Item = &'a u64>,
+    ) -> Option<u64> {
         let later = self.last.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut turns = self.ready.range((later, Bound::Unbounded)).chain(&self.ready).copied();
-        let conversation = turns.find(|conversation| takes(*conversation))?;
+        let turn = |ready: &BTreeSet<ConversationId>| {
+            let mut turns = ready.range((later, Bound::Unbounded)).chain(ready).copied();
+            turns.find(|conversation| takes(*conversation))
+        };
+        let conversation = match turn(&self.ready) {
+            Some(conversation) => conversation,
+            None => {
+                let (count, bytes) = self.repeated(under_way);
+                let has_room =
+                    count < limits::REPEATED_IN_FLIGHT_MAX && bytes < limits::REPEATED_BYTES_IN_FLIGHT;
+                turn(&self.ready_again).filter(|_| has_room)?
+            }
+        };
         let queue = self.queues.get_mut(&conversation)?;
-        let number = queue.next()?;
+        let number = queue.next().or_else(|| queue.next_again())?;
         queue.send(number);
         self.last = Some(conversation);
         self.refresh(conversation);
         Some(number)
     }
 
-    /// The message that this one must not be taken before ([`Queue::predecessor`]).
-    pub(crate) fn predecessor(&self, number: u64) -> Option<MessageId> {
+    /// How many of these are sent again to the replica that has acknowledged them, and their bytes.
+    pub(crate) fn repeated<'a>(&self, under_way: impl Iterator<Item = &'a u64>) -> (usize, usize) {
+        let entries = under_way.filter_map(|number| Some((number, self.entries.get(number)?)));
+        let repeated = entries.filter(|(number, entry)| {
+            self.queues.get(&entry.conversation).is_some_and(|queue| queue.is_repeated(**number))
+        });
+        repeated.fold((0, 0), |(count, bytes), (_, entry)| (count + 1, bytes + entry.wish.bytes()))
+    }
+
+    /// The command that this one, which is under way, must not be taken before.
+    pub(crate) fn named_by(&self, number: u64) -> Option<MessageId> {
         let queue = self.queues.get(&self.entries.get(&number)?.conversation)?;
-        self.entries.get(&queue.predecessor(number)?).map(|entry| entry.id)
+        self.entries.get(&queue.named_by(number)?).map(|entry| entry.id)
     }
 
     /// The present region has answered that command for good, whichever way.
@@ -268,6 +288,17 @@ impl Outbox {
         self.change(number, |queue| queue.would_overtake(number));
     }
 
+    /// Whether the refusal of that command may come of what its region has lost: then it counts only in its turn ([`Queue::send_in_turn`]).
+    pub(crate) fn went_ahead(&self, number: u64) -> bool {
+        let queue = self.entries.get(&number).and_then(|entry| self.queues.get(&entry.conversation));
+        queue.is_some_and(|queue| queue.went_ahead(number))
+    }
+
+    /// The region refused that command ahead of its turn.
+    pub(crate) fn send_in_turn(&mut self, number: u64) {
+        self.change(number, |queue| queue.send_in_turn(number));
+    }
+
     /// The user is a member again, as the present region sees it: what it refused for good may be taken now, and goes before anything later, or others
     /// would be shown the later first.
     pub(crate) fn try_refused(&mut self, conversation: ConversationId) {
@@ -281,10 +312,22 @@ impl Outbox {
         self.refresh(conversation);
     }
 
-    /// A region has that command under this dot.
-    pub(crate) fn note_dot(&mut self, conversation: ConversationId, id: MessageId, dot: Dot) -> NewDot {
-        let Some(number) = self.numbers.get(&(conversation, id)) else { return NewDot::Known };
-        let Some(entry) = self.entries.get_mut(number) else { return NewDot::Known };
+    /// The present replica has that command under this dot.
+    pub(crate) fn note_dot(
+        &mut self,
+        conversation: ConversationId,
+        id: MessageId,
+        dot: Dot,
+        by: Option<Standing>,
+    ) -> NewDot {
+        let Some(number) = self.numbers.get(&(conversation, id)).copied() else { return NewDot::Known };
+        self.change(number, |queue| queue.stands(number));
+        let Some(entry) = self.entries.get_mut(&number) else { return NewDot::Known };
+        if let Some(by) = by.filter(|by| !entry.taken_by.contains(by))
+            && entry.taken_by.len() < limits::REPLICAS_OF_A_COMMAND_MAX
+        {
+            entry.taken_by.push(by);
+        }
         let first = !std::mem::replace(&mut entry.acknowledged, true);
         let new = !entry.dots.contains(&dot) && entry.dots.len() < limits::DOTS_OF_A_MESSAGE_MAX;
         if new {
@@ -335,10 +378,15 @@ impl Outbox {
     }
 
     fn refresh(&mut self, conversation: ConversationId) {
-        if self.queues.get(&conversation).is_some_and(|queue| queue.next().is_some()) {
-            self.ready.insert(conversation);
-        } else {
-            self.ready.remove(&conversation);
+        let queue = self.queues.get(&conversation);
+        let can_send = queue.is_some_and(|queue| queue.next().is_some());
+        let can_repeat = queue.is_some_and(|queue| queue.next_again().is_some());
+        for (ready, is_ready) in [(&mut self.ready, can_send), (&mut self.ready_again, can_repeat)] {
+            if is_ready {
+                ready.insert(conversation);
+            } else {
+                ready.remove(&conversation);
+            }
         }
     }
 }

@@ -107,14 +107,13 @@ impl Client {
         for key in self.live_lines() {
             while self.lines.get(&key).is_some_and(|line| line.commands.len() < limits::IN_FLIGHT_MAX) {
                 let routes = &self.routes;
-                let Some(number) = self.outbox.take_next(|conversation| routes.leads(key, conversation))
-                else {
-                    break;
-                };
+                let leads = |conversation| routes.leads(key, conversation);
+                let under_way = self.lines.get(&key).into_iter().flat_map(|line| line.commands.values());
+                let Some(number) = self.outbox.take_next(leads, under_way) else { break };
                 if let Some(line) = self.lines.get(&key) {
                     self.outbox.begin(number, line);
                 }
-                let after = self.outbox.predecessor(number);
+                let after = self.outbox.named_by(number);
                 let Some(frame) = self.outbox.get(number).map(|entry| write_command(entry, after)) else {
                     break;
                 };
@@ -184,7 +183,9 @@ impl Client {
             .outbox
             .find(conversation, id)
             .is_some_and(|(_, entry)| matches!(entry.wish, Wish::Post { .. }));
-        match self.outbox.note_dot(conversation, id, place.dot) {
+        let line = self.routes.line_of(conversation.placement()).and_then(|key| self.lines.get(&key));
+        let by = line.and_then(|line| line.standing(conversation.placement()));
+        match self.outbox.note_dot(conversation, id, place.dot, by) {
             NewDot::First => {
                 step.show(Event::Acknowledged { conversation, command: id, place: Some(place) });
             }
@@ -236,7 +237,14 @@ impl Client {
         // What operators allow has changed since another region took the message, of which this client has no proof that counts: it was told by a delivery alone, or the key is retired.
         let restricted =
             is_post && acknowledged && ["feature_off", "body_too_large"].contains(&error.code.as_str());
-        if error.temporary || unheard {
+        // The region may have lost what this one went ahead of: the group, say, or that the user was added.
+        let is_early = !error.temporary
+            && error.code != "predecessor_missing"
+            && !error.code.starts_with("cursor_")
+            && self.outbox.went_ahead(number);
+        if is_early {
+            self.outbox.send_in_turn(number);
+        } else if error.temporary || unheard {
             let mark = if unheard { &crate::sometimes::HELD_AS_UNHEARD } else { &crate::sometimes::HELD };
             mark.reach();
             let asked =

@@ -17,6 +17,10 @@ crdt::marks! {
     ACKNOWLEDGED_AGAIN = "another region acknowledges the same command";
     SENT_AHEAD = "a message is sent before the last one is answered";
     SENT_AGAIN = "what was sent is sent again on a new connection";
+    SENT_BEFORE_TAKEN = "a message goes before what its region has acknowledged and is sent again";
+    STILL_THERE = "a region has not lost what it acknowledged on an earlier connection";
+    TAKEN_AND_LOST = "a region does not have what it acknowledged on an earlier connection";
+    REFUSED_EARLY = "what went before its turn is refused, and sent again in it";
     DUPLICATE_HIDDEN = "a duplicate of what is shown is not shown";
     MOVED = "a duplicate moves what is shown to an earlier place";
     GIVEN_AGAIN = "an operation is given again";

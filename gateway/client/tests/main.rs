@@ -9,6 +9,7 @@ mod hidden;
 mod keeping_connected;
 mod protocol_page;
 mod sending_and_showing;
+mod sent_again;
 mod storm;
 mod story;
 mod world;

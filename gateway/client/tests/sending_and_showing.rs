@@ -238,24 +238,6 @@ fn what_was_refused_to_who_was_out_is_not_overtaken_when_they_are_let_in_meanwhi
     "#]]);
 }
 
-/// `away-for-forty-days` with more talk: the region that took the first one is closed, and for the next one it is too old. The two were sent again, and refused, as fast as the line was.
-#[test]
-fn what_is_refused_in_vain_is_not_named_again_by_what_named_it() {
-    let mut story = Story::live();
-    story.send(1, 1);
-    story.done(3, 1, "r1.0000000000000001:1");
-    story.move_to_far(4);
-    story.send(1, 2);
-    story.text.clear();
-    story.hear(2, 6, error("message_too_old", false));
-    story.hear(2, 7, error("predecessor_missing", false));
-    story.hear(2, 8, done(2, "r2.0000000000000001:1"));
-    story.check(expect![[r#"
-        send 2 {"request":"8","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000002","body":"eA==","sentAtMs":"1000000"}}
-        Acknowledged { conversation: ConversationId(5192296858534827628530496329220103), command: MessageId(2), place: Some(Place { hlc: Timestamp(65536), dot: Dot { replica: ReplicaId { region: RegionId(2), incarnation: Incarnation(1) }, sequence: Sequence(1) } }) }
-    "#]]);
-}
-
 /// Seed 5100351 of `storm-of-everything`: operators limited what a message may hold, the second one fitted, and others were shown it first.
 #[test]
 fn a_message_is_sent_again_with_the_proof_that_a_region_has_taken_it() {

@@ -1,4 +1,4 @@
-//! Random storms: messages are sent while connections fail, regions lag behind each other, refuse for the moment, and users move.
+//! Random storms: messages are sent while connections fail, regions lag behind each other, refuse for the moment or lose what they alone had, and users move.
 //!
 //! Whatever happens: each own message is acknowledged exactly once, one sender's order is kept, everything is shown once and after
 //! its causes or marked until they come, and in the end all devices show the same in the same order and every outbox is empty.
@@ -17,6 +17,7 @@ enum Happening {
     Fail,
     Move(usize),
     Busy(usize),
+    PutBack(usize, usize),
     Replicate(usize, usize, usize),
     Time,
 }
@@ -30,6 +31,7 @@ fn happening() -> impl Strategy<Value = (usize, Happening)> {
         2 => Just(Happening::Fail),
         2 => (0..3usize).prop_map(Happening::Move),
         2 => (0..3usize).prop_map(Happening::Busy),
+        1 => (0..3usize, 1..6usize).prop_map(|(region, count)| Happening::PutBack(region, count)),
         4 => (0..3usize, 0..3usize, 1..4usize).prop_map(|(from, to, count)| Happening::Replicate(from, to, count)),
         3 => Just(Happening::Time),
     ];
@@ -45,6 +47,7 @@ fn happen(world: &mut World, device: usize, happening: Happening) {
         Happening::Fail => world.fail(device),
         Happening::Move(region) => world.move_to(device, region),
         Happening::Busy(region) => world.be_busy(region),
+        Happening::PutBack(region, count) => world.put_back(region, count),
         Happening::Replicate(from, to, count) => drop(world.replicate(from, to, count)),
         Happening::Time => world.pass_time(device),
     }

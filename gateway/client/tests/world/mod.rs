@@ -38,6 +38,8 @@ pub struct World {
     regions: Vec<Region>,
     pub devices: Vec<Device>,
     conversation: ConversationId,
+    /// What a region acknowledged and lost: its device may take a receipt of a later one for one of it.
+    lost: BTreeSet<MessageId>,
 }
 
 impl World {
@@ -75,6 +77,7 @@ impl World {
             regions: (1..=regions).map(|number| Region::new(number, conversation)).collect(),
             devices: (1..=devices).map(device).collect(),
             conversation,
+            lost: BTreeSet::new(),
         };
         for device in 0..world.devices.len() {
             world.step(device, Input::Start);
@@ -205,6 +208,26 @@ impl World {
         self.regions[region].busy += 1;
     }
 
+    /// One region is alone, and put back to an old copy of its store behind its owner's back.
+    pub fn put_back(&mut self, region: usize, count: usize) {
+        let region = region % self.regions.len();
+        for device in 0..self.devices.len() {
+            if self.devices[device].session.as_ref().is_some_and(|(_, at, _)| *at == region) {
+                self.fail(device);
+            }
+        }
+        let shown = |entry: &region::Entry| {
+            let identity = (entry.sender, entry.message);
+            self.devices.iter().any(|device| device.shown.contains_key(&identity))
+        };
+        let (before, rest) = self.regions.split_at_mut(region);
+        let (this, after) = rest.split_first_mut().unwrap();
+        let others = || before.iter().chain(after.iter());
+        let was_given =
+            |entry: &region::Entry| shown(entry) || others().any(|other| other.applied.covers(entry.dot));
+        self.lost.extend(this.put_back(count, was_given));
+    }
+
     /// The client's next deadline comes.
     pub fn pass_time(&mut self, device: usize) {
         if let Some(deadline) = self.devices[device].client.deadline() {
@@ -284,7 +307,8 @@ impl World {
             }
             Event::Delivered { message, user, .. } | Event::Read { message, user, .. } => {
                 let reader = self.devices.iter().find(|reader| reader.user == user).unwrap();
-                assert!(reader.shown.contains_key(&(this.user, message)), "a receipt without its message");
+                let is_shown = reader.shown.contains_key(&(this.user, message));
+                assert!(is_shown || self.lost.contains(&message), "a receipt without its message");
                 let read = matches!(event, Event::Read { .. });
                 assert!(self.devices[device].ticks.insert((message, user, read)), "ticked twice");
             }

@@ -82,6 +82,20 @@ impl Region {
         self.log.push(entry);
     }
 
+    /// The store is put back to before its last own entries, of which nobody was given any. Their numbers are not given out again: what comes of that is for whoever judges dots.
+    pub fn put_back(&mut self, count: usize, was_given: impl Fn(&Entry) -> bool) -> Vec<MessageId> {
+        let mut lost = Vec::new();
+        while lost.len() < count
+            && self.log.last().is_some_and(|last| last.dot.replica == self.replica && !was_given(last))
+        {
+            let entry = self.log.pop().unwrap();
+            self.identities.remove(&(entry.sender, entry.message));
+            lost.push(entry.message);
+        }
+        self.applied = self.log.iter().map(|entry| entry.dot).collect();
+        lost
+    }
+
     /// Whether a message that another one is to stand after is not here.
     fn lacks(&self, sender: UserId, after: &str) -> bool {
         !after.is_empty() && !self.identities.contains_key(&(sender, after.parse().unwrap()))
@@ -125,6 +139,7 @@ impl Region {
                 Told::Welcome(v1::Welcome {
                     version: 1,
                     region: self.name.clone(),
+                    region_id: self.replica.region.to_string(),
                     placements: placements.to_vec(),
                     ..v1::Welcome::default()
                 })
