@@ -40,6 +40,7 @@ scenarios!(
     "a-disk-is-found",
     "many-hands",
     "messages-are-kept-for-seconds",
+    "much-to-send-again",
     "new-year",
     "offline-for-days",
     "one-way-cut",
