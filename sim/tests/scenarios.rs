@@ -11,7 +11,7 @@ use sim::scenario::{NAMES, Scenario, embedded};
 use sim::script::{Script, draw};
 
 /// What the ordinary tests play.
-const PLAYED: &[&str] = &["roaming-through-a-cut"];
+const PLAYED: &[&str] = &["much-to-send-again", "roaming-through-a-cut"];
 
 fn script(name: &str, seed: u64) -> Script {
     draw(&embedded(name).unwrap().unwrap(), seed)
