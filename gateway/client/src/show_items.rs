@@ -207,9 +207,9 @@ impl Client {
         caught_up: &v1::CaughtUp,
     ) -> Result<(), MalformedFrame> {
         let id: ConversationId = read_id("conversation", &caught_up.conversation)?;
+        let expired = read_cut("expired", caught_up.expired.as_ref())?;
         let Some(conversation) = self.conversation_of(step, key, id) else { return Ok(()) };
         conversation.live = true;
-        let expired = read_cut("expired", caught_up.expired.as_ref())?;
         if !expired.is_empty() {
             crate::sometimes::EXPIRED.reach();
             conversation.given.pass(&expired);
