@@ -63,6 +63,7 @@ mod record;
 mod recover;
 mod register_key;
 pub mod repair;
+mod replay;
 pub mod residency;
 pub mod restore;
 mod running_time;

@@ -19,8 +19,9 @@ use crate::mend_registers;
 use crate::overlay::Overlay;
 use crate::partition;
 use crate::record::{self, MembershipRecord, ReachRecord, damaged};
+use crate::replay::{Replayed, replay, says_the_same};
 use crate::store::{Batch, Direction, StoreError, View};
-use crate::verify::{self, Replayed};
+use crate::verify;
 use crdt::{Bucket, ConversationId, PartitionId, PlacementId};
 use replication::log::{ChangeNumber, Position};
 use std::ops::ControlFlow;
@@ -124,7 +125,7 @@ impl Mended<'_> {
         if end_of_log(view, bucket)? > reach.log_end {
             return Err(damaged(&Key::Reach(bucket).encode(), "the log goes on behind where it says"));
         }
-        let Replayed { expected, digest, .. } = verify::replay(view, partition, reach.log_end)?;
+        let Replayed { expected, digest, .. } = replay(view, partition, reach.log_end)?;
         if known != Some(reach) || reach.digest.is_some_and(|kept| kept != digest) {
             reach.digest = (reach.log_end > Position(0)).then_some(digest);
             let key = Key::Reach(bucket).encode();
@@ -134,8 +135,8 @@ impl Mended<'_> {
         for (key, value) in expected.writes() {
             let Some(value) = value else { continue };
             let found = view.get(key)?;
-            let is_sound = found.as_ref() == Some(value)
-                || matches!(verify::says_the_same(key, value, found.clone()), Ok(true));
+            let is_sound =
+                found.as_ref() == Some(value) || matches!(says_the_same(key, value, found.clone()), Ok(true));
             if !is_sound {
                 let what = if found.is_none() {
                     "it is missing, although the log says it"

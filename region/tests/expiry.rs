@@ -7,7 +7,7 @@ use crdt::{Identity, MessageId, Sequence};
 use region::command::{Command, Done, Wish};
 use region::export;
 use region::item::{ArrivalNumber, Content, Item};
-use region::limits::EXPIRED_A_STEP_MAX;
+use region::limits::{CHANGES_LOOKED_AT_MAX, EXPIRED_A_STEP_MAX};
 use region::read::{self, PageFrom, Standing};
 use region::shard::{Effect, Input};
 use region::store::{Batch, Store as _, View};
@@ -239,6 +239,33 @@ fn an_edit_goes_with_its_message_and_a_deletion_is_told_after_it() {
     assert_eq!(given, ["deletes"], "of who has the message, it is to go");
     assert_eq!(page, Vec::<String>::new());
     assert_equal(&world);
+}
+
+/// However much has gone, a read ends; and says that there is more, which the next one goes on at.
+#[test]
+fn a_read_looks_at_so_many_entries_that_have_gone_and_the_next_one_goes_on_behind_them() {
+    let mut world = world(1);
+    let posts = (10..10 + CHANGES_LOOKED_AT_MAX as u128)
+        .map(|number| world.command(ANN, post(group(1), number, "x")));
+    let posts = posts.collect();
+    world.step(0, posts);
+    days_pass(&mut world, 32, &[]);
+    let new = new(&world, "new");
+    world.ask(0, ANN, new).unwrap();
+    let read = |standing: &Standing| {
+        read::changes(&world.regions[0].store, group(1), user(BEN), standing, 100).unwrap().unwrap()
+    };
+    let first = read(&Standing::default());
+    // The creation, and what has gone behind it.
+    assert_eq!((first.items.len(), first.through), (1, ArrivalNumber(CHANGES_LOOKED_AT_MAX as u64)));
+    assert!(first.through < first.end, "there is more");
+    assert_eq!(
+        first.expired.iter().map(|dot| dot.sequence.0).collect::<Vec<_>>(),
+        [CHANGES_LOOKED_AT_MAX as u64]
+    );
+    let second = read(&Standing { after: first.through, cut: first.cut, highest: first.highest });
+    assert_eq!((second.through, second.end), (second.end, ArrivalNumber(CHANGES_LOOKED_AT_MAX as u64 + 2)));
+    assert_eq!(shown(second.items.into_iter().map(|(_, item)| item).collect()), ["new"]);
 }
 
 #[test]
