@@ -283,6 +283,42 @@ fn what_is_kept_no_longer_is_passed_over_and_the_device_is_told_up_to_where() {
     );
 }
 
+/// A read looks at so many entries and no more: where all of them have gone it gives nothing, and what is behind them waits for the next.
+#[test]
+fn a_catch_up_reads_on_behind_a_read_in_which_nothing_was_left() {
+    let mut island = Island::new(1);
+    island.begin(conversation(1));
+    for _ in 0..5 {
+        island.post(conversation(1), OTHER, 1);
+    }
+    island.looked_at_max = 2;
+    island.expired = (1..5).map(|sequence| dot(1, sequence)).collect();
+    let mut device = Device::welcomed(&island.site);
+    from_here(&mut device);
+    device.sync_all();
+    while device.run_query(&island) {
+        device.hand_over_read();
+    }
+    check(
+        &device,
+        &expect![[r#"
+            client Sync
+                query 1: memberships in p1
+            read 1
+                send #7 Done  
+                subscribe c00010000000000000000000000000001
+                query 2: changes of c00010000000000000000000000000001 after 0, given {}
+            read 2
+                query 3: changes of c00010000000000000000000000000001 after 2, given {r1.0000000000000001:2}
+            read 3
+                query 4: changes of c00010000000000000000000000000001 after 4, given {r1.0000000000000001:4}
+            read 4
+                send Deliver [r1.0000000000000001:5]
+                send CaughtUp, expired {r1.0000000000000001:4}
+        "#]],
+    );
+}
+
 /// Whoever left or was removed while they were away is in no list: what they were given proves to the region that they were in.
 #[test]
 fn who_ceased_to_be_a_member_while_away_is_told_so_by_a_sync_with_their_cursor() {

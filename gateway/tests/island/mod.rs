@@ -22,6 +22,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng as _;
 use region::command::Placements;
 use region::item::{ArrivalNumber, Became, Change, Content, Item};
+use region::limits::CHANGES_LOOKED_AT_MAX;
 use region::membership::View;
 use region::read::{Changes, DocumentRead, Membership, PageFrom};
 use region::store::StoreError;
@@ -73,6 +74,8 @@ pub struct Island {
     pub document: Option<DocumentRead>,
     /// What it keeps no longer.
     pub expired: BTreeSet<Dot>,
+    /// How many entries a read of changes looks at.
+    pub looked_at_max: usize,
     /// What [`USER`] has hidden, in every conversation.
     pub hidden: BTreeSet<crdt::Identity>,
     issued: u64,
@@ -88,6 +91,7 @@ impl Island {
             stable: VersionVector::new(),
             document: None,
             expired: BTreeSet::new(),
+            looked_at_max: CHANGES_LOOKED_AT_MAX,
             hidden: BTreeSet::new(),
             issued: 0,
         }
@@ -147,15 +151,16 @@ impl Island {
                 let (mut cut, mut expired): (Cut, Cut) = (standing.cut.clone(), Cut::new());
                 let mut highest = standing.highest;
                 let mut through = standing.after;
-                let mut items = Vec::new();
+                let (mut items, mut looked_at) = (Vec::new(), 0);
                 for (index, item) in entries.iter().enumerate() {
                     let arrival = ArrivalNumber(index as u64 + 1);
                     if arrival <= standing.after {
                         continue;
                     }
-                    if items.len() == *limit {
+                    if items.len() == *limit || looked_at == self.looked_at_max {
                         break;
                     }
+                    looked_at += 1;
                     through = arrival;
                     cut.raise(item.dot);
                     highest = highest.max(item.hlc);
