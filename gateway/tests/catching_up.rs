@@ -13,25 +13,20 @@ use gateway_protocol::{Subprotocol, v1};
 
 #[test]
 fn a_device_is_live_only_when_it_has_been_given_everything() {
-    let mut island = Island::new(1);
-    island.begin(conversation(1));
+    let mut island = Island::begun();
     island.post(conversation(1), OTHER, 1);
     let mut device = Device::welcomed(&island.site);
     from_here(&mut device);
     device.sync_all();
-    device.run_query(&island);
-    device.hand_over_read();
+    device.read(&island);
     // The read is run, and only then the next message is posted: the read must not make the conversation live.
     device.run_query(&island);
     let change = island.post(conversation(1), OTHER, 1);
-    device.release(&change, &island.site);
-    device.hand_over_change();
+    device.hear_of(&change, &island.site);
     device.hand_over_read();
-    device.run_query(&island);
-    device.hand_over_read();
+    device.read(&island);
     let change = island.post(conversation(1), OTHER, 1);
-    device.release(&change, &island.site);
-    device.hand_over_change();
+    device.hear_of(&change, &island.site);
     check(
         &device,
         &expect![[r#"
@@ -57,8 +52,7 @@ fn a_device_is_live_only_when_it_has_been_given_everything() {
 /// A client waits for the answer to its sync: one that is refused under no number would leave it waiting for ever.
 #[test]
 fn a_sync_whose_list_cannot_be_read_is_refused_under_its_number_and_tells_who_asked_nothing() {
-    let mut island = Island::new(1);
-    island.begin(conversation(1));
+    let island = Island::begun();
     let mut device = Device::welcomed(&island.site);
     from_here(&mut device);
     device.sync_all();
@@ -93,12 +87,10 @@ fn a_sync_whose_list_cannot_be_read_is_refused_under_its_number_and_tells_who_as
 
 #[test]
 fn a_read_under_way_when_changes_are_missed_does_not_make_live() {
-    let mut island = Island::new(1);
-    island.begin(conversation(1));
+    let mut island = Island::begun();
     let mut device = Device::welcomed(&island.site);
     device.sync_all();
-    device.run_query(&island);
-    device.hand_over_read();
+    device.read(&island);
     device.run_query(&island);
     let change = island.post(conversation(1), OTHER, 1);
     device.release(&change, &island.site);
@@ -112,20 +104,17 @@ fn a_read_under_way_when_changes_are_missed_does_not_make_live() {
 
 #[test]
 fn a_change_that_was_read_already_changes_nothing() {
-    let mut island = Island::new(1);
-    island.begin(conversation(1));
+    let mut island = Island::begun();
     let mut device = Device::welcomed(&island.site);
     device.sync_all();
-    device.run_query(&island);
-    device.hand_over_read();
+    device.read(&island);
     let change = island.post(conversation(1), OTHER, 1);
     device.release(&change, &island.site);
     device.settle(&island);
     let state = device.session.to_string();
     let delivery = gateway::SharedDelivery::new(change, &island.site.placements[&crate::island::PLACEMENT]);
     let later = island.post(conversation(1), OTHER, 1);
-    device.release(&later, &island.site);
-    device.hand_over_change();
+    device.hear_of(&later, &island.site);
     from_here(&mut device);
     device.step(Input::Changed(delivery));
     assert_eq!(device.transcript, "changed 1\n");
@@ -135,8 +124,7 @@ fn a_change_that_was_read_already_changes_nothing() {
 
 #[test]
 fn a_read_that_missed_a_new_membership_is_repeated() {
-    let mut island = Island::new(1);
-    island.begin(conversation(1));
+    let mut island = Island::begun();
     island.post(conversation(1), OTHER, 1);
     let mut device = Device::welcomed(&island.site);
     device.sync_all();
@@ -154,21 +142,16 @@ fn a_read_that_missed_a_new_membership_is_repeated() {
 
 #[test]
 fn a_device_that_does_not_read_falls_behind_and_syncs_again() {
-    let mut island = Island::new(1);
-    island.begin(conversation(1));
-    let mut device = Device::welcomed(&island.site);
-    device.sync_all();
-    device.settle(&island);
+    let mut island = Island::begun();
+    let mut device = Device::synced(&island);
     from_here(&mut device);
     device.step(Input::Unsent(limits::UNSENT_BYTES_MAX + 1));
     let change = island.post(conversation(1), OTHER, 1);
-    device.release(&change, &island.site);
-    device.hand_over_change();
+    device.hear_of(&change, &island.site);
     device.say(Ask::List(v1::List::default()));
     device.sync_behind();
     device.step(Input::Unsent(0));
-    device.run_query(&island);
-    device.hand_over_read();
+    device.read(&island);
     device.step(Input::Unsent(limits::UNSENT_BYTES_CLOSE + 1));
     check(
         &device,
@@ -196,8 +179,7 @@ fn a_device_that_does_not_read_falls_behind_and_syncs_again() {
 
 #[test]
 fn one_delivery_is_encoded_once_for_all_devices() {
-    let mut island = Island::new(1);
-    island.begin(conversation(1));
+    let mut island = Island::begun();
     let change = island.post(conversation(1), OTHER, 1_000);
     let delivery = gateway::SharedDelivery::new(change, &island.site.placements[&crate::island::PLACEMENT]);
     for subprotocol in Subprotocol::ALL {
@@ -252,8 +234,7 @@ fn a_cursor_presented_before_this_region_heard_of_the_conversation_counts_once_i
 
 #[test]
 fn what_is_kept_no_longer_is_passed_over_and_the_device_is_told_up_to_where() {
-    let mut island = Island::new(1);
-    island.begin(conversation(1));
+    let mut island = Island::begun();
     for _ in 0..3 {
         island.post(conversation(1), OTHER, 1);
     }
@@ -286,8 +267,7 @@ fn what_is_kept_no_longer_is_passed_over_and_the_device_is_told_up_to_where() {
 /// A read looks at so many entries and no more: where all of them have gone it gives nothing, and what is behind them waits for the next.
 #[test]
 fn a_catch_up_reads_on_behind_a_read_in_which_nothing_was_left() {
-    let mut island = Island::new(1);
-    island.begin(conversation(1));
+    let mut island = Island::begun();
     for _ in 0..5 {
         island.post(conversation(1), OTHER, 1);
     }
@@ -296,9 +276,7 @@ fn a_catch_up_reads_on_behind_a_read_in_which_nothing_was_left() {
     let mut device = Device::welcomed(&island.site);
     from_here(&mut device);
     device.sync_all();
-    while device.run_query(&island) {
-        device.hand_over_read();
-    }
+    assert_eq!(shown_after_reading(&mut device, &island), 1);
     check(
         &device,
         &expect![[r#"
@@ -322,8 +300,7 @@ fn a_catch_up_reads_on_behind_a_read_in_which_nothing_was_left() {
 /// Whoever left or was removed while they were away is in no list: what they were given proves to the region that they were in.
 #[test]
 fn who_ceased_to_be_a_member_while_away_is_told_so_by_a_sync_with_their_cursor() {
-    let mut island = Island::new(1);
-    island.begin(conversation(1));
+    let mut island = Island::begun();
     island.post(conversation(1), OTHER, 1);
     let token = token(&island, 1, dot(1, 1));
     island.members.get_mut(&conversation(1)).unwrap().clear();
@@ -351,9 +328,7 @@ fn who_ceased_to_be_a_member_while_away_is_told_so_by_a_sync_with_their_cursor()
 #[test]
 fn a_new_membership_syncs_by_itself_and_a_lost_one_ends_delivery() {
     let mut island = Island::new(1);
-    let mut device = Device::welcomed(&island.site);
-    device.sync_all();
-    device.settle(&island);
+    let mut device = Device::synced(&island);
     from_here(&mut device);
     island.begin(conversation(1));
     island.post(conversation(1), OTHER, 1);
@@ -384,15 +359,11 @@ fn a_new_membership_syncs_by_itself_and_a_lost_one_ends_delivery() {
 
 #[test]
 fn a_device_that_fell_behind_and_asks_for_everything_is_given_what_it_missed() {
-    let mut island = Island::new(1);
-    island.begin(conversation(1));
-    let mut device = Device::welcomed(&island.site);
-    device.sync_all();
-    device.settle(&island);
+    let mut island = Island::begun();
+    let mut device = Device::synced(&island);
     device.step(Input::Unsent(limits::UNSENT_BYTES_MAX + 1));
     let change = island.post(conversation(1), OTHER, 1);
-    device.release(&change, &island.site);
-    device.hand_over_change();
+    device.hear_of(&change, &island.site);
     device.step(Input::Unsent(0));
     assert!(!device.shown.contains_key(&conversation(1)), "it does not read, so it is sent nothing");
     // Not by name: it asks for all there is, as after a reconnection.
@@ -405,21 +376,18 @@ fn a_device_that_fell_behind_and_asks_for_everything_is_given_what_it_missed() {
 #[test]
 fn a_catch_up_reads_on_up_to_what_may_be_unsent_and_not_beyond() {
     for (unsent, reads) in [(256 * 1024, true), (256 * 1024 + 1, false)] {
-        let mut island = Island::new(1);
-        island.begin(conversation(1));
+        let island = Island::begun();
         let mut device = Device::welcomed(&island.site);
         device.step(Input::Unsent(unsent));
         device.sync_all();
-        device.run_query(&island);
-        device.hand_over_read();
+        device.read(&island);
         assert_eq!(device.run_query(&island), reads, "with {unsent} bytes unsent");
     }
 }
 
 /// A device that has been given as many batches as may be unacknowledged, of nine that there are.
 fn full() -> (Island, Device) {
-    let mut island = Island::new(1);
-    island.begin(conversation(1));
+    let mut island = Island::begun();
     for _ in 0..8 {
         island.post(conversation(1), OTHER, 40_000);
     }
@@ -454,15 +422,11 @@ fn what_was_read_makes_room_as_what_was_acknowledged_does() {
 
 #[test]
 fn what_sorts_before_what_was_given_is_shared_with_everybody_all_the_same() {
-    let mut island = Island::new(1);
-    island.begin(conversation(1));
-    let mut device = Device::welcomed(&island.site);
-    device.sync_all();
-    device.settle(&island);
+    let mut island = Island::begun();
+    let mut device = Device::synced(&island);
     for (sequence, hlc) in [(1, 9), (2, 3)] {
         let change = island.apply(conversation(1), item(OTHER, dot(2, sequence), Timestamp(hlc), 1));
-        device.release(&change, &island.site);
-        device.hand_over_change();
+        device.hear_of(&change, &island.site);
     }
     assert_eq!(device.shared, 2);
 }
@@ -470,8 +434,7 @@ fn what_sorts_before_what_was_given_is_shared_with_everybody_all_the_same() {
 /// The highest timestamp a device was given may be of an entry that it may not see here: it counts beside the cut.
 #[test]
 fn a_higher_timestamp_than_this_region_has_stays_in_the_cursor() {
-    let mut island = Island::new(1);
-    island.begin(conversation(1));
+    let mut island = Island::begun();
     let keys = &island.site.placements[&crate::island::PLACEMENT].keys;
     let cursor = gateway::cursor::Cursor {
         conversation: conversation(1),
@@ -486,8 +449,7 @@ fn a_higher_timestamp_than_this_region_has_stays_in_the_cursor() {
     device.settle(&island);
     for (hlc, highest, shared) in [(4, 9, 0), (9, 9, 1), (10, 10, 2)] {
         let change = island.apply(conversation(1), item(OTHER, dot(1, hlc), Timestamp(hlc), 1));
-        device.release(&change, &island.site);
-        device.hand_over_change();
+        device.hear_of(&change, &island.site);
         let given =
             island.site.placements[&crate::island::PLACEMENT].keys.open(&device.cursors[&conversation(1)]);
         assert_eq!((given.unwrap().highest, device.shared), (Timestamp(highest), shared));
@@ -496,8 +458,7 @@ fn a_higher_timestamp_than_this_region_has_stays_in_the_cursor() {
 
 #[test]
 fn a_new_membership_is_delivered_to_who_wants_everything_and_told_to_everybody() {
-    let mut island = Island::new(1);
-    island.begin(conversation(1));
+    let mut island = Island::begun();
     let joins = |device: &mut Device, number| {
         from_here(device);
         device.step(Input::Membership { conversation: conversation(number), member: true });
@@ -509,16 +470,13 @@ fn a_new_membership_is_delivered_to_who_wants_everything_and_told_to_everybody()
         .say(Ask::Sync(v1::Sync { conversations: vec![conversation(1).to_string()], ..v1::Sync::default() }));
     by_name.settle(&island);
     assert!(!joins(&mut by_name, 2), "it asked for one conversation alone");
-    let mut all = Device::welcomed(&island.site);
-    all.sync_all();
-    all.settle(&island);
+    let mut all = Device::synced(&island);
     assert!(joins(&mut all, 2));
     // One that fell behind waits until it is synced.
     all.settle(&island);
     all.step(Input::Unsent(limits::UNSENT_BYTES_MAX + 1));
     let change = island.post(conversation(1), OTHER, 1);
-    all.release(&change, &island.site);
-    all.hand_over_change();
+    all.hear_of(&change, &island.site);
     all.step(Input::Unsent(0));
     assert!(!joins(&mut all, 1), "it fell behind");
 }
@@ -538,8 +496,7 @@ fn gone(device: &Device) -> Vec<String> {
 
 #[test]
 fn what_a_user_deleted_for_themselves_is_told_first_and_withheld_behind() {
-    let mut island = Island::new(1);
-    island.begin(conversation(1));
+    let mut island = Island::begun();
     let change = island.post(conversation(1), OTHER, 1);
     let hidden = crdt::Identity { sender: change.item.sender, message: change.item.message };
     island.hidden.insert(hidden);
@@ -571,14 +528,12 @@ fn taken_elsewhere(change: &region::item::Change) -> region::item::Item {
 
 #[test]
 fn a_message_that_is_hidden_while_it_is_read_is_not_given() {
-    let mut island = Island::new(1);
-    island.begin(conversation(1));
+    let mut island = Island::begun();
     let change = island.post(conversation(1), OTHER, 1);
     let hidden = crdt::Identity { sender: change.item.sender, message: change.item.message };
     let mut device = Device::welcomed(&island.site);
     device.sync_all();
-    device.run_query(&island);
-    device.hand_over_read();
+    device.read(&island);
     device.run_query(&island);
     island.hidden.insert(hidden);
     device.step(Input::Hidden { conversation: conversation(1), message: hidden });

@@ -14,11 +14,8 @@ use std::sync::Arc;
 
 #[test]
 fn a_message_is_answered_and_its_ticks_come_gathered() {
-    let mut island = Island::new(1);
-    island.begin(conversation(1));
-    let mut device = Device::welcomed(&island.site);
-    device.sync_all();
-    device.settle(&island);
+    let mut island = Island::begun();
+    let mut device = Device::synced(&island);
     from_here(&mut device);
     device.say(send(&[]));
     let ticket = device.tickets.pop().unwrap();
@@ -75,8 +72,7 @@ fn a_message_is_answered_and_its_ticks_come_gathered() {
 
 #[test]
 fn a_message_that_was_done_is_proved_to_another_session_and_another_message_is_not() {
-    let mut island = Island::new(1);
-    island.begin(conversation(1));
+    let island = Island::begun();
     let mut first = Device::welcomed(&island.site);
     first.say(send(&[]));
     let (ticket, dot) = (first.tickets.pop().unwrap(), dot(1, 1));
@@ -107,9 +103,7 @@ fn a_message_that_was_done_is_proved_to_another_session_and_another_message_is_n
 #[test]
 fn a_command_of_any_kind_is_told_to_be_stable_also_when_that_is_long_so() {
     let mut island = Island::new(1);
-    let mut device = Device::welcomed(&island.site);
-    device.sync_all();
-    device.settle(&island);
+    let mut device = Device::synced(&island);
     from_here(&mut device);
     let (id, command) = (conversation(1).to_string(), MessageId::new(1, 1));
     device.say(Ask::Leave(v1::Leave { conversation: id, command: command.to_string() }));
@@ -141,12 +135,9 @@ fn a_command_of_any_kind_is_told_to_be_stable_also_when_that_is_long_so() {
 
 #[test]
 fn who_has_left_hears_of_no_receipts_and_of_a_stable_leave_also_when_that_was_missed() {
-    let mut island = Island::new(1);
-    island.begin(conversation(1));
+    let mut island = Island::begun();
     island.post(conversation(1), USER, 1);
-    let mut device = Device::welcomed(&island.site);
-    device.sync_all();
-    device.settle(&island);
+    let mut device = Device::synced(&island);
     let (id, command) = (conversation(1).to_string(), MessageId::new(1, 1));
     device.say(Ask::Leave(v1::Leave { conversation: id, command: command.to_string() }));
     let ticket = device.tickets.pop().unwrap();
@@ -190,11 +181,8 @@ fn who_has_left_hears_of_no_receipts_and_of_a_stable_leave_also_when_that_was_mi
 /// Seed 20301 of `storm-of-everything`: what the device had written there stayed in its outbox.
 #[test]
 fn who_is_found_to_have_left_by_a_read_hears_all_the_same_of_what_became_stable() {
-    let mut island = Island::new(1);
-    island.begin(conversation(1));
-    let mut device = Device::welcomed(&island.site);
-    device.sync_all();
-    device.settle(&island);
+    let mut island = Island::begun();
+    let mut device = Device::synced(&island);
     device.say(send(&[]));
     let ticket = device.tickets.pop().unwrap();
     let (command, hlc) = (MessageId::new(1, 1), Timestamp(1));
@@ -231,12 +219,9 @@ fn who_is_found_to_have_left_by_a_read_hears_all_the_same_of_what_became_stable(
 
 #[test]
 fn a_device_that_was_away_is_told_of_receipts_of_its_earlier_messages() {
-    let mut island = Island::new(1);
-    island.begin(conversation(1));
+    let mut island = Island::begun();
     island.post(conversation(1), USER, 1);
-    let mut before = Device::welcomed(&island.site);
-    before.sync_all();
-    before.settle(&island);
+    let before = Device::synced(&island);
     let mut device = Device::welcomed(&island.site);
     device.cursors = before.cursors;
     device.sync_all();
@@ -273,12 +258,9 @@ fn a_device_that_was_away_is_told_of_receipts_of_its_earlier_messages() {
 
 #[test]
 fn what_was_read_is_told_to_others_unless_it_is_to_be_quiet() {
-    let mut island = Island::new(1);
-    island.begin(conversation(1));
+    let mut island = Island::begun();
     island.post(conversation(1), OTHER, 1);
-    let mut device = Device::welcomed(&island.site);
-    device.sync_all();
-    device.settle(&island);
+    let mut device = Device::synced(&island);
     let cursor = device.cursors[&conversation(1)].clone();
     from_here(&mut device);
     for quiet in [false, true] {
@@ -297,8 +279,7 @@ fn what_was_read_is_told_to_others_unless_it_is_to_be_quiet() {
 
 #[test]
 fn a_message_is_deleted_for_its_user_by_name_or_refused_by_field() {
-    let mut island = Island::new(1);
-    island.begin(conversation(1));
+    let island = Island::begun();
     let mut device = Device::welcomed(&island.site);
     from_here(&mut device);
     let (sender, message) = (OTHER.to_string(), MessageId::new(1, 2).to_string());
@@ -326,13 +307,10 @@ fn a_message_is_deleted_for_its_user_by_name_or_refused_by_field() {
 
 #[test]
 fn refusals_name_what_they_are_about() {
-    let mut island = Island::new(1);
-    island.begin(conversation(1));
+    let mut island = Island::begun();
     island.begin(conversation(2));
     island.post(conversation(2), OTHER, 1);
-    let mut device = Device::welcomed(&island.site);
-    device.sync_all();
-    device.settle(&island);
+    let mut device = Device::synced(&island);
     let foreign = device.cursors[&conversation(2)].clone();
     let mut forged = foreign.to_vec();
     *forged.last_mut().unwrap() ^= 1;
@@ -381,12 +359,9 @@ fn refusals_name_what_they_are_about() {
 
 #[test]
 fn what_is_done_to_a_message_is_read_or_refused_by_name() {
-    let mut island = Island::new(1);
-    island.begin(conversation(1));
+    let mut island = Island::begun();
     island.post(conversation(1), OTHER, 1);
-    let mut device = Device::welcomed(&island.site);
-    device.sync_all();
-    device.settle(&island);
+    let mut device = Device::synced(&island);
     let seen = device.cursors[&conversation(1)].clone();
     from_here(&mut device);
     let (conversation, command) = (conversation(1).to_string(), MessageId::new(1, 2).to_string());

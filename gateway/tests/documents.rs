@@ -11,8 +11,7 @@ use gateway_protocol::v1::client_frame::Frame as Ask;
 
 #[test]
 fn a_document_is_edited_changed_and_asked_for_or_refused_by_name() {
-    let mut island = Island::new(1);
-    island.begin(conversation(1));
+    let mut island = Island::begun();
     let mut device = Device::welcomed(&island.site);
     from_here(&mut device);
     let (id, command) = (conversation(1).to_string(), MessageId::new(1, 1).to_string());

@@ -15,8 +15,7 @@ use region::read::{Receipt, Summary};
 
 /// A region with ten posts of so many bytes, and a device that only asks.
 fn island(body: usize) -> (Island, Device) {
-    let mut island = Island::new(1);
-    island.begin(conversation(1));
+    let mut island = Island::begun();
     for _ in 0..10 {
         island.post(conversation(1), OTHER, body);
     }

@@ -221,16 +221,13 @@ fn a_region_that_is_behind_in_a_placement_answers_nobody_there() {
 
 #[test]
 fn the_state_printer_says_where_each_conversation_stands() {
-    let mut island = Island::new(1);
-    island.begin(conversation(1));
+    let mut island = Island::begun();
     island.begin(conversation(2));
     island.post(conversation(1), OTHER, 1);
     let mut device = Device::welcomed(&island.site);
     device.sync_all();
-    device.run_query(&island);
-    device.hand_over_read();
-    device.run_query(&island);
-    device.hand_over_read();
+    device.read(&island);
+    device.read(&island);
     expect![[r#"
         u0001000000000001 on d0000000000000001
         under way 0 · unsent 0 B · unacknowledged 1 · behind 0 · ticks of 0

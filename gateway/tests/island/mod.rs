@@ -97,6 +97,13 @@ impl Island {
         }
     }
 
+    /// The first region, where [`USER`] has a conversation and nothing was written in it.
+    pub fn begun() -> Self {
+        let mut island = Self::new(1);
+        island.begin(conversation(1));
+        island
+    }
+
     pub fn begin(&mut self, conversation: ConversationId) {
         self.members.entry(conversation).or_default().insert(USER);
         self.entries.entry(conversation).or_default();
@@ -295,6 +302,14 @@ impl Device {
         device
     }
 
+    /// Is live in all that its user has there.
+    pub fn synced(island: &Island) -> Self {
+        let mut device = Self::welcomed(&island.site);
+        device.sync_all();
+        device.settle(island);
+        device
+    }
+
     pub fn authenticate(&mut self, user: UserId, device: DeviceId) {
         let expires = self.now.plus_ms(3_600_000);
         self.step(Input::Authenticated(Ok(Identity { user, device, expires })));
@@ -422,6 +437,18 @@ impl Device {
             self.step(Input::Changed(delivery));
         }
         true
+    }
+
+    /// Runs the oldest query, and hands over the oldest answer.
+    pub fn read(&mut self, island: &Island) {
+        self.run_query(island);
+        self.hand_over_read();
+    }
+
+    /// A change is released, and the oldest one that was is handed over.
+    pub fn hear_of(&mut self, change: &Change, site: &Site) {
+        self.release(change, site);
+        self.hand_over_change();
     }
 
     pub fn acknowledge(&mut self) -> bool {
