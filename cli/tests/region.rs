@@ -1,14 +1,14 @@
 //! `archipelago region` as a process: it says when it is ready, serves, refuses in plain words, drains when it is told to end.
 //!
 //! Every test has a cluster of its own in a temporary folder, on free ports, and leaves no process behind.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, unreachable_pub)]
 
-use std::io::{BufRead as _, BufReader};
+mod region_process;
+
+use region_process::{PROGRAM, RegionProcess};
 use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_archipelago");
+use std::process::{Command, Output, Stdio};
 
 fn archipelago(folder: &Path, arguments: &str) -> Output {
     Command::new(PROGRAM).args(arguments.split_whitespace()).current_dir(folder).output().unwrap()
@@ -26,57 +26,27 @@ fn cluster() -> tempfile::TempDir {
     folder
 }
 
-/// A region that runs until it is dropped.
-struct Running {
-    process: Child,
-    ready: serde_json::Value,
-}
-
-impl Running {
-    fn start(folder: &Path, region: &str) -> Self {
-        let mut process = Command::new(PROGRAM)
-            .args(["region", region, "--cluster", "demo", "--data", &format!("data/{region}")])
-            .current_dir(folder)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        Self { process, ready: serde_json::from_str(&line).unwrap() }
-    }
-
-    /// Tells it to end, as a service manager does.
-    fn end(mut self) -> Option<i32> {
-        let id = self.process.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-        self.process.wait().unwrap().code()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+fn start(folder: &Path, region: &str) -> RegionProcess {
+    RegionProcess::start(folder, region, Stdio::inherit(), |_| {})
 }
 
 #[test]
 fn a_region_says_where_it_listens_and_ends_well_when_told_to() {
     let folder = cluster();
-    let region = Running::start(folder.path(), "east");
+    let mut region = start(folder.path(), "east");
     assert_eq!(region.ready["region"], "east");
-    assert_eq!(region.ready["pid"], region.process.id());
+    assert_eq!(region.ready["pid"], region.id());
     let admin = region.ready["admin"].as_str().unwrap();
     assert!(TcpListener::bind(admin).is_err(), "the admin address is taken, by the region");
     assert_eq!(region.end(), Some(0));
     // And it comes back on the same store.
-    assert_eq!(Running::start(folder.path(), "east").end(), Some(0));
+    assert_eq!(start(folder.path(), "east").end(), Some(0));
 }
 
 #[test]
 fn regions_that_hold_nothing_are_equal_and_one_that_is_down_is_named() {
     let folder = cluster();
-    let (east, west) = (Running::start(folder.path(), "east"), Running::start(folder.path(), "west"));
+    let (mut east, mut west) = (start(folder.path(), "east"), start(folder.path(), "west"));
     let output = archipelago(folder.path(), "check --cluster demo --json");
     assert!(output.status.success(), "{}", said(&output));
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -112,13 +82,13 @@ fn a_port_in_use_is_named_and_leaves_the_store_as_it_was() {
         assert!(output.stdout.is_empty(), "{key}: nothing was ready");
         drop((udp, tcp));
     }
-    assert_eq!(Running::start(folder.path(), "east").end(), Some(0));
+    assert_eq!(start(folder.path(), "east").end(), Some(0));
 }
 
 #[test]
 fn a_data_folder_is_one_regions_and_one_processes() {
     let folder = cluster();
-    let east = Running::start(folder.path(), "east");
+    let mut east = start(folder.path(), "east");
     let output = archipelago(folder.path(), "region west --cluster demo --data data/east");
     assert_eq!(output.status.code(), Some(6), "in use: {}", said(&output));
     assert_eq!(east.end(), Some(0));

@@ -17,10 +17,14 @@
 mod frames;
 mod patched;
 mod quic;
+#[path = "../region_process/mod.rs"]
+mod region_process;
 #[path = "../s3/mod.rs"]
 mod s3;
 mod search;
 mod stand;
+#[path = "../through_relay/mod.rs"]
+mod through_relay;
 
 use crdt::{Bucket, ConversationId, Incarnation, PartitionId, PlacementId, RegionId, ReplicaId, UserId};
 use gateway_client_net::{Act, ClientHandle, Event, Events};

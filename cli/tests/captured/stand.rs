@@ -1,22 +1,22 @@
 //! Three regions as processes, two of them of the placement `eu`; a relay between each pair that records every datagram; an S3 server.
 //!
-//! What must always hold: bridges reach each other through the relay alone, since the cluster file says so; what does not fit into a recording is counted, so that nothing is missed
+//! What must always hold: bridges reach each other through the relay alone (`through_relay`); what does not fit into a recording is counted, so that nothing is missed
 //! unseen; nothing is left behind, neither a process nor a file.
 
 use crate::quic::Datagram;
+use crate::region_process::{PROGRAM, RegionProcess};
 use crate::s3::{self, S3};
+use crate::through_relay::route;
 use crdt::{DeviceId, UserId};
 use gateway_client_net::{Address, ClientHandle, Config, Events, Settings, Subprotocol};
 use region::cluster::Cluster;
-use sim_wan::{LinkSettings, Relay};
+use sim_wan::Relay;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_archipelago");
 /// In the order of their numbers: the one before dials the one after.
 pub const NAMES: [&str; 3] = ["eu-central", "eu-west", "us-east"];
 /// Bytes of one pair's recording: some hundred times what the test needs.
@@ -37,7 +37,7 @@ pub struct Stand {
     relay: Relay,
     s3: S3,
     recordings: BTreeMap<(usize, usize), Arc<Mutex<Recording>>>,
-    regions: Vec<Child>,
+    regions: Vec<RegionProcess>,
 }
 
 impl Recording {
@@ -58,25 +58,18 @@ impl Stand {
         let init = ["init", "demo", "--regions", "eu-central,eu-west,us-east", "--insecure-loopback"];
         run(folder.path(), &[&init[..], &["--placement", "eu=eu-central,eu-west"]].concat());
         let file = folder.path().join("demo/cluster.toml");
-        let mut text = fs::read_to_string(&file).unwrap();
-        let bridges =
-            Cluster::parse(&text).unwrap().regions.into_values().map(|region| (region.name, region.bridge));
-        let relay = Relay::start(&bridges.collect(), |_, _| LinkSettings::delay_only(1_000), 1).unwrap();
+        let relay = route(&file);
         let mut recordings = BTreeMap::new();
         for (one, other) in [(0, 1), (0, 2), (1, 2)] {
             let recording = Arc::new(Mutex::new(Recording::default()));
             for (from, to) in [(one, other), (other, one)] {
-                let address = relay.address(NAMES[from], NAMES[to]).unwrap();
-                let (from_name, to_name) = (NAMES[from], NAMES[to]);
-                text += &format!(
-                    "\n[[bridge]]\nfrom = \"{from_name}\"\nto = \"{to_name}\"\naddress = \"{address}\"\n"
-                );
                 let recording = Arc::clone(&recording);
                 let watch = move |bytes: &[u8]| recording.lock().unwrap().take(from == one, bytes);
-                relay.watch(from_name, to_name, watch).unwrap();
+                relay.watch(NAMES[from], NAMES[to], watch).unwrap();
             }
             recordings.insert((one, other), recording);
         }
+        let mut text = fs::read_to_string(&file).unwrap();
         for placement in ["global", "eu"] {
             let named = format!("name = \"{placement}\"");
             let bucket =
@@ -90,22 +83,12 @@ impl Stand {
         stand
     }
 
-    fn start_one(&self, region: &str) -> Child {
+    fn start_one(&self, region: &str) -> RegionProcess {
         let log = File::create(self.path().join(format!("{region}.log"))).unwrap();
-        let mut process = Command::new(PROGRAM)
-            .args(["region", region, "--cluster", "demo", "--data", &format!("data/{region}")])
-            .arg("--insecure-loopback")
-            .env("ARCHIPELAGO_LOG", "trace")
-            .env("SSLKEYLOGFILE", self.path().join("secrets"))
-            .current_dir(self.path())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert!(line.starts_with('{'), "{region} says {line:?}");
-        process
+        RegionProcess::start(self.path(), region, log, |command| {
+            command.arg("--insecure-loopback").env("ARCHIPELAGO_LOG", "trace");
+            command.env("SSLKEYLOGFILE", self.path().join("secrets"));
+        })
     }
 
     pub fn path(&self) -> &Path {
@@ -168,8 +151,7 @@ impl Stand {
 
     /// Kills a region without warning.
     pub fn kill(&mut self, region: usize) {
-        self.regions[region].kill().unwrap();
-        self.regions[region].wait().unwrap();
+        self.regions[region].kill();
     }
 
     /// Runs the program in the folder and gives what it printed.
@@ -180,12 +162,8 @@ impl Stand {
 
 impl Drop for Stand {
     fn drop(&mut self) {
-        for region in &mut self.regions {
-            // One that was killed before cannot be killed, and that is as well.
-            let _ = region.kill();
-            // However it ended.
-            let _ = region.wait();
-        }
+        // Before their logs are read, and their folder goes.
+        self.regions.clear();
         self.s3.stop();
         for region in (0..NAMES.len()).filter(|_| std::thread::panicking()) {
             let log = self.log_of(region);

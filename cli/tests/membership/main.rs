@@ -5,7 +5,11 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+#[path = "../region_process/mod.rs"]
+mod region_process;
 mod stand;
+#[path = "../through_relay/mod.rs"]
+mod through_relay;
 
 use serde_json::Value;
 use stand::{NAMES, Stand, heard, until};

@@ -1,26 +1,26 @@
 //! Three regions as processes, each pair with a relay between them that can be cut, and what they say of each other.
 //!
-//! What must always hold: bridges reach each other through the relay alone, since the cluster file says so; nothing is left behind, neither a process nor a file.
+//! What must always hold: bridges reach each other through the relay alone (`through_relay`); nothing is left behind, neither a process nor a file.
 
+use crate::region_process::{PROGRAM, RegionProcess};
+use crate::through_relay::route;
 use crdt::{DeviceId, PlacementId, UserId};
 use gateway_client_net::{Address, ClientHandle, Config, Events, Settings, Subprotocol};
 use region::cluster::Cluster;
 use serde_json::Value;
-use sim_wan::{LinkSettings, Relay};
+use sim_wan::Relay;
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_archipelago");
 pub const NAMES: [&str; 3] = ["east", "north", "west"];
 
 pub struct Stand {
     folder: tempfile::TempDir,
     pub cluster: Cluster,
     relay: Relay,
-    regions: Vec<Child>,
+    regions: Vec<RegionProcess>,
 }
 
 impl Stand {
@@ -29,18 +29,8 @@ impl Stand {
         let init = ["init", "demo", "--regions", "east,north,west", "--insecure-loopback"];
         run(folder.path(), &[&init[..], &["--placement", "local=east,west"]].concat());
         let file = folder.path().join("demo/cluster.toml");
-        let mut text = fs::read_to_string(&file).unwrap();
-        let bridges =
-            Cluster::parse(&text).unwrap().regions.into_values().map(|region| (region.name, region.bridge));
-        let relay = Relay::start(&bridges.collect(), |_, _| LinkSettings::delay_only(1_000), 1).unwrap();
-        for (from, to) in
-            [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)].map(|(from, to)| (NAMES[from], NAMES[to]))
-        {
-            let address = relay.address(from, to).unwrap();
-            text += &format!("\n[[bridge]]\nfrom = \"{from}\"\nto = \"{to}\"\naddress = \"{address}\"\n");
-        }
-        let cluster = Cluster::parse(&text).unwrap();
-        fs::write(file, text).unwrap();
+        let relay = route(&file);
+        let cluster = Cluster::parse(&fs::read_to_string(&file).unwrap()).unwrap();
         let mut stand = Self { folder, cluster, relay, regions: Vec::new() };
         for region in NAMES {
             let process = stand.start_one(region);
@@ -49,21 +39,11 @@ impl Stand {
         stand
     }
 
-    fn start_one(&self, region: &str) -> Child {
+    fn start_one(&self, region: &str) -> RegionProcess {
         let log = File::options().create(true).append(true).open(self.path().join(format!("{region}.log")));
-        let mut process = Command::new(PROGRAM)
-            .args(["region", region, "--cluster", "demo", "--data", &format!("data/{region}")])
-            .arg("--insecure-loopback")
-            .env("ARCHIPELAGO_LOG", "info")
-            .current_dir(self.path())
-            .stdout(Stdio::piped())
-            .stderr(log.unwrap())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert!(line.starts_with('{'), "{region} says {line:?}");
-        process
+        RegionProcess::start(self.path(), region, log.unwrap(), |command| {
+            command.arg("--insecure-loopback").env("ARCHIPELAGO_LOG", "info");
+        })
     }
 
     fn path(&self) -> &Path {
@@ -79,14 +59,12 @@ impl Stand {
 
     /// Sends a region's process a signal.
     pub fn signal(&self, region: usize, signal: &str) {
-        let id = self.regions[region].id().to_string();
-        assert!(Command::new("kill").args([&format!("-{signal}"), &id]).status().unwrap().success());
+        self.regions[region].signal(signal);
     }
 
     /// Kills a region without warning.
     pub fn kill(&mut self, region: usize) {
-        self.regions[region].kill().unwrap();
-        self.regions[region].wait().unwrap();
+        self.regions[region].kill();
     }
 
     /// Starts a region again that has ended.
@@ -164,12 +142,8 @@ fn run(folder: &Path, arguments: &[&str]) {
 
 impl Drop for Stand {
     fn drop(&mut self) {
-        for region in &mut self.regions {
-            // One that has ended already cannot be killed, and that is as well.
-            let _ = region.kill();
-            // However it ended.
-            let _ = region.wait();
-        }
+        // Before their logs are read, and their folder goes.
+        self.regions.clear();
         for region in NAMES.iter().filter(|_| std::thread::panicking()) {
             let log = fs::read_to_string(self.path().join(format!("{region}.log")));
             eprintln!("what {region} logged:\n{}", log.unwrap_or_default());

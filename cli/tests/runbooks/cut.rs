@@ -4,11 +4,11 @@
 
 use crate::runbook::Runbook;
 use crate::stand::{EAST, Stand, WEST};
+use crate::told::listen;
 use crate::two_regions::{GLOBAL, ISLE, global_of, wait_until};
 use crdt::{MessageId, UserId};
-use gateway_client_net::{Act, ClientHandle, Event, Events};
+use gateway_client_net::{Act, ClientHandle};
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 const RUNBOOK: &str = include_str!("../../../docs/operations/a-link-is-cut.md");
@@ -16,31 +16,6 @@ const MESSAGES: usize = 100;
 /// A cut is told of, and a healed link goes on, within this on a busy machine. Both were seen to take 3 and 2 s.
 const NOTICED_WITHIN: Duration = Duration::from_secs(15);
 const AUTHOR: [u64; 2] = [0xa, 0xb];
-
-/// What a device was told.
-#[derive(Default)]
-struct Told {
-    acknowledged: BTreeSet<MessageId>,
-    stable: BTreeSet<MessageId>,
-    shown: BTreeSet<MessageId>,
-}
-
-fn listen(mut events: Events) -> Arc<Mutex<Told>> {
-    let told = Arc::new(Mutex::new(Told::default()));
-    let tells = Arc::clone(&told);
-    tokio::spawn(async move {
-        while let Some(event) = events.next().await {
-            let mut told = tells.lock().unwrap();
-            match event {
-                Event::Acknowledged { command, .. } => _ = told.acknowledged.insert(command),
-                Event::Stable { command, .. } => _ = told.stable.insert(command),
-                Event::Shown { item, .. } => _ = told.shown.insert(item.message),
-                _ => {}
-            }
-        }
-    });
-    told
-}
 
 async fn write(client: &ClientHandle, messages: usize) -> BTreeSet<MessageId> {
     let mut sent = BTreeSet::new();

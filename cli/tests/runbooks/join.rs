@@ -4,50 +4,22 @@
 
 use crate::runbook::Runbook;
 use crate::stand::{EAST, WEST};
-use crate::two_regions::{GLOBAL, ISLE, NAMES, PROGRAM, TwoRegions, wait_for, wait_until};
+use crate::two_regions::{GLOBAL, ISLE, NAMES, RegionProcess, TwoRegions, wait_for, wait_until};
 use crdt::UserId;
 use gateway_client_net::{Act, Address, ClientHandle, Event, Settings};
 use serde_json::Value;
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader};
 use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 const RUNBOOK: &str = include_str!("../../../docs/operations/a-region-joins.md");
 const AUTHOR: u64 = 0xa11ce;
 const READER: u64 = 0xb0b;
 
-/// North's process, which ends with the test.
-struct North(Child);
-
-impl Drop for North {
-    fn drop(&mut self) {
-        // One that has ended already cannot be killed, and that is as well.
-        let _ = self.0.kill();
-        // However it ended: the test has said what it expects of that.
-        let _ = self.0.wait();
-    }
-}
-
-impl North {
-    fn start(folder: &Path) -> Self {
-        let log = File::options().create(true).append(true).open(folder.join("log/north")).unwrap();
-        let mut command = Command::new(PROGRAM);
-        command.args(["region", "north", "--cluster", "demo", "--data", "data/north"]).current_dir(folder);
-        command.env("ARCHIPELAGO_LOG", "info").stdout(Stdio::piped()).stderr(log);
-        let mut process = command.spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert!(line.contains("north"), "{line}");
-        Self(process)
-    }
-
-    fn end(&mut self) -> Option<i32> {
-        let id = self.0.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-        self.0.wait().unwrap().code()
-    }
+fn start_north(folder: &Path) -> RegionProcess {
+    let log = File::options().create(true).append(true).open(folder.join("log/north")).unwrap();
+    RegionProcess::start(folder, "north", log, |command| _ = command.env("ARCHIPELAGO_LOG", "info"))
 }
 
 /// Writes north into the cluster file and gives where clients reach it. Its ports were free a moment ago.
@@ -121,7 +93,7 @@ async fn a_region_joins_two_that_run_holds_what_they_hold_and_leaves_with_nothin
 
     let begun = runbook.run("archipelago admin join --cluster demo --region north --data data/north");
     assert!(begun.contains("global: begun with a snapshot of"), "{begun}");
-    let mut north = North::start(&folder);
+    let mut north = start_north(&folder);
     runbook.done("archipelago region north --cluster demo --data data/north");
     wait_until("all are well", || runbook.try_run(status).0 == Some(0));
     let check = "archipelago check --cluster demo";

@@ -17,5 +17,8 @@ mod metrics;
 mod runbook;
 mod stand;
 mod store;
+#[path = "../through_relay/mod.rs"]
+mod through_relay;
+mod told;
 #[path = "../two_regions/mod.rs"]
 mod two_regions;

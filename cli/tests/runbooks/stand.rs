@@ -1,12 +1,12 @@
 //! Two regions with a relay between them, which cuts and delays, and a bad machine under west (`bad_machine.c`), both as bad as the test says at any moment.
 //!
-//! What must always hold: bridges reach each other through the relay alone, since the cluster file says so; unless a test says otherwise the link takes a millisecond and the machine is a good one.
+//! What must always hold: bridges reach each other through the relay alone (`through_relay`); unless a test says otherwise the machine is a good one.
 
+use crate::through_relay::route;
 use crate::two_regions::{Environment, NAMES, TwoRegions, wait_until};
-use region::cluster::Cluster;
 use serde_json::Value;
 use sim_wan::{LinkSettings, Relay};
-use std::fs::{self, File};
+use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::Command;
@@ -70,7 +70,7 @@ impl Stand {
     pub fn start_on(make_bad: impl FnOnce(&Machine)) -> Self {
         let (mut relay, mut machine) = (None, None);
         let regions = TwoRegions::start_prepared(&[], |folder| {
-            relay = Some(route_through_relay(&folder.join("demo/cluster.toml")));
+            relay = Some(route(&folder.join("demo/cluster.toml")));
             let under_west = Machine::new(folder);
             make_bad(&under_west);
             machine = Some(under_west);
@@ -110,19 +110,4 @@ impl Stand {
     pub fn problems(&self) -> String {
         self.regions.status().1["problems"].to_string()
     }
-}
-
-/// The cluster file says that bridges are reached through a relay.
-fn route_through_relay(file: &Path) -> Relay {
-    let mut text = fs::read_to_string(file).unwrap();
-    let bridges =
-        Cluster::parse(&text).unwrap().regions.into_values().map(|region| (region.name, region.bridge));
-    let relay = Relay::start(&bridges.collect(), |_, _| LinkSettings::delay_only(1_000), 1).unwrap();
-    for (from, to) in [(EAST, WEST), (WEST, EAST)] {
-        let address = relay.address(NAMES[from], NAMES[to]).unwrap();
-        let (from, to) = (NAMES[from], NAMES[to]);
-        text += &format!("\n[[bridge]]\nfrom = \"{from}\"\nto = \"{to}\"\naddress = \"{address}\"\n");
-    }
-    fs::write(file, text).unwrap();
-    relay
 }

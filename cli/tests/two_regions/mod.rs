@@ -3,16 +3,18 @@
 //! What must always hold: nothing is left behind, neither a process nor a file, however the test ends.
 #![allow(dead_code)] // each test program uses a part of it
 
+#[path = "../region_process/mod.rs"]
+mod region_process;
+
 use crdt::{ConversationId, DeviceId, PlacementId, UserId};
 use gateway_client_net::{Act, Address, ClientHandle, Config, Event, Events, Settings, Subprotocol, trust};
+pub use region_process::{PROGRAM, RegionProcess};
 use serde_json::Value;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_archipelago");
 /// The placement that both regions are of.
 pub const GLOBAL: PlacementId = PlacementId(1);
 /// A group in it.
@@ -64,7 +66,7 @@ pub struct TwoRegions {
     logged: &'static str,
     /// What else each of them sees in its environment.
     environment: Environment,
-    regions: Vec<Child>,
+    regions: Vec<RegionProcess>,
     /// Where clients reach them.
     pub urls: Vec<String>,
     /// Where operators do.
@@ -119,31 +121,21 @@ impl TwoRegions {
         );
         started.environment = prepare(started.path());
         for region in NAMES {
-            let (process, url, admin) = started.start_one(region, &[options, of_regions].concat());
+            let process = started.start_one(region, &[options, of_regions].concat());
+            let address = |of: &str| process.ready[of].as_str().unwrap().to_owned();
+            started.urls.push(address("client"));
+            started.admins.push(address("admin"));
             started.regions.push(process);
-            started.urls.push(url);
-            started.admins.push(admin);
         }
         started
     }
 
-    fn start_one(&self, region: &str, options: &[&str]) -> (Child, String, String) {
+    fn start_one(&self, region: &str, options: &[&str]) -> RegionProcess {
         let number = NAMES.iter().position(|name| *name == region).unwrap();
-        let mut process = Command::new(PROGRAM)
-            .envs(self.environment[number].iter().cloned())
-            .args(["region", region, "--cluster", "demo", "--data", &format!("data/{region}")])
-            .args(options)
-            .env("ARCHIPELAGO_LOG", self.logged)
-            .current_dir(self.path())
-            .stdout(Stdio::piped())
-            .stderr(self.log(region))
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let ready: Value = serde_json::from_str(&line).unwrap();
-        let address = |of: &str| ready[of].as_str().unwrap().to_owned();
-        (process, address("client"), address("admin"))
+        RegionProcess::start(self.path(), region, self.log(region), |command| {
+            command.envs(self.environment[number].iter().cloned()).args(options);
+            command.env("ARCHIPELAGO_LOG", self.logged);
+        })
     }
 
     /// The file that a region's log goes to, `log/REGION`; printed if the test fails.
@@ -160,12 +152,12 @@ impl TwoRegions {
 
     /// The same, with these options.
     pub fn start_again_with(&mut self, number: usize, options: &[&str]) {
-        (self.regions[number], _, _) = self.start_one(NAMES[number], options);
+        self.regions[number] = self.start_one(NAMES[number], options);
     }
 
     /// Waits until a region's process has ended by itself.
     pub fn wait(&mut self, number: usize) {
-        self.regions[number].wait().unwrap();
+        self.regions[number].wait();
     }
 
     pub fn path(&self) -> &Path {
@@ -174,14 +166,12 @@ impl TwoRegions {
 
     /// Tells a region to end, as a service manager does, and waits until it has.
     pub fn end(&mut self, number: usize) -> Option<i32> {
-        self.signal(number, "TERM");
-        self.regions[number].wait().unwrap().code()
+        self.regions[number].end()
     }
 
     /// Sends a region's process a signal.
     pub fn signal(&self, number: usize, signal: &str) {
-        let id = self.regions[number].id().to_string();
-        assert!(Command::new("kill").args([&format!("-{signal}"), &id]).status().unwrap().success());
+        self.regions[number].signal(signal);
     }
 
     /// A device of a user of `global`, with a token of its own, that signs in to a region.
@@ -286,12 +276,8 @@ impl TwoRegions {
 
 impl Drop for TwoRegions {
     fn drop(&mut self) {
-        for region in &mut self.regions {
-            // One that has ended already cannot be killed, and that is as well.
-            let _ = region.kill();
-            // However it ended: the test has said what it expects of that.
-            let _ = region.wait();
-        }
+        // Before their logs are read, and their folder goes.
+        self.regions.clear();
         for region in ["east", "west"].iter().filter(|_| std::thread::panicking()) {
             let log = std::fs::read_to_string(self.path().join("log").join(region));
             eprintln!("what {region} logged:\n{}", log.unwrap_or_default());
