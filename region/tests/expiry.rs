@@ -2,6 +2,7 @@
 //!
 //! What must always hold: regions hold the same state whichever of them has let texts go; what has gone is given to nobody, counts as unread for nobody, and is not shown when it is sent again.
 
+use crate::following_epochs::admit;
 use crate::rig::{WORLD, World, create, group, message, post, replica, user};
 use crdt::{Identity, MessageId, Sequence};
 use region::command::{Command, Done, Wish};
@@ -77,6 +78,12 @@ fn new(world: &World, body: &str) -> Command {
         *message = MessageId::new(world.now.ms(), 9);
     }
     command
+}
+
+/// Ann changes her message of that number.
+fn amend(number: u128, of: u128, wish: Wish) -> Command {
+    let target = Identity { sender: user(ANN), message: message(of) };
+    Command::Amend { conversation: group(1), command: message(number), target, wish, seen: None }
 }
 
 /// How many texts the log there still holds.
@@ -226,10 +233,6 @@ fn an_edit_goes_with_its_message_and_a_deletion_is_told_after_it() {
     let mut world = world(1);
     world.ask(0, ANN, post(group(1), 2, "plain")).unwrap();
     world.ask(0, ANN, post(group(1), 3, "to be deleted")).unwrap();
-    let amend = |number: u128, of: u128, wish: Wish| {
-        let target = Identity { sender: user(ANN), message: message(of) };
-        Command::Amend { conversation: group(1), command: message(number), target, wish, seen: None }
-    };
     world.ask(0, ANN, amend(4, 2, Wish::Edit("better".into()))).unwrap();
     let done = world.ask(0, ANN, amend(5, 3, Wish::Delete)).unwrap();
     assert!(matches!(done, Done::Operation { .. }));
@@ -238,6 +241,22 @@ fn an_edit_goes_with_its_message_and_a_deletion_is_told_after_it() {
     let (given, page) = texts(&world, 0);
     assert_eq!(given, ["deletes"], "of who has the message, it is to go");
     assert_eq!(page, Vec::<String>::new());
+    assert_equal(&world);
+}
+
+/// A message without its text is not one that was deleted, nor an edit without its text a deletion.
+#[test]
+fn what_had_gone_where_a_new_region_has_it_from_is_given_to_nobody_there() {
+    let mut world = world(1);
+    world.ask(0, ANN, post(group(1), 2, "plain")).unwrap();
+    world.ask(0, ANN, amend(3, 2, Wish::Edit("better".into()))).unwrap();
+    days_pass(&mut world, 32, &[]);
+    assert_eq!(kept(&world, 0), 0);
+    admit(&mut world, 1);
+    let new = new(&world, "new");
+    world.ask(0, ANN, new).unwrap();
+    world.calm();
+    assert_eq!(texts(&world, 1), both(&["new"]));
     assert_equal(&world);
 }
 
