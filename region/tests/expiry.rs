@@ -2,6 +2,7 @@
 //!
 //! What must always hold: regions hold the same state whichever of them has let texts go; what has gone is given to nobody, counts as unread for nobody, and is not shown when it is sent again.
 
+use crate::damage::with;
 use crate::following_epochs::admit;
 use crate::rig::{WORLD, World, create, group, message, post, replica, user};
 use crdt::{Identity, MessageId, Sequence};
@@ -302,4 +303,35 @@ fn a_device_that_was_given_something_goes_on_behind_what_has_gone() {
     let elsewhere = Standing { after: ArrivalNumber(0), ..standing };
     assert_eq!(shown(given(&world, 0, &elsewhere)), ["new"], "nor by a cursor of another replica");
     assert_eq!(world.log(0).state(group(1).partition()).unwrap().applied.get(replica(0)), Sequence(4));
+}
+
+/// Records of the same store at another time say what is not so.
+#[test]
+fn a_text_that_should_have_gone_and_notes_that_the_log_does_not_bear_out_are_found() {
+    const LOG: u8 = 1;
+    const AGES: u8 = 31;
+    const EXPIRED: u8 = 32;
+    let mut world = world(1);
+    world.ask(0, ANN, post(group(1), 2, "first")).unwrap();
+    let early = world.regions[0].store.clone();
+    days_pass(&mut world, 10, &[]);
+    world.ask(0, ANN, post(group(1), 3, "ten days later")).unwrap();
+    days_pass(&mut world, 22, &[]);
+    let middle = world.regions[0].store.clone();
+    days_pass(&mut world, 10, &[]);
+    let late = world.regions[0].store.clone();
+    for (store, other, table, what) in [
+        (&middle, &early, LOG, "its text should have gone by its age"),
+        (&early, &middle, AGES, "the log did not reach as far then"),
+        (&early, &late, EXPIRED, "the log does not reach as far"),
+    ] {
+        let harmed = with(store, |batch| {
+            for (key, value) in other.records().filter(|(key, _)| key[2] == table) {
+                batch.put(key.clone(), value.clone());
+            }
+        });
+        let damaged = region::verify::verify(&harmed, WORLD, 3).unwrap().damaged;
+        let told: Vec<String> = damaged.iter().map(ToString::to_string).collect();
+        assert!(told.len() == 1 && told[0].contains(what), "{what}: {told:?}");
+    }
 }
