@@ -6,11 +6,13 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod clocks;
+mod control_group;
 mod cut;
 mod herd;
 mod join;
 mod latency;
 mod memory;
+mod memory_limit;
 mod messages;
 mod metrics;
 #[path = "../runbook/mod.rs"]

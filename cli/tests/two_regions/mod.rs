@@ -12,7 +12,7 @@ pub use region_process::{PROGRAM, RegionProcess};
 use serde_json::Value;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, ExitStatus, Output};
 use std::time::{Duration, Instant};
 
 /// The placement that both regions are of.
@@ -156,8 +156,8 @@ impl TwoRegions {
     }
 
     /// Waits until a region's process has ended by itself.
-    pub fn wait(&mut self, number: usize) {
-        self.regions[number].wait();
+    pub fn wait(&mut self, number: usize) -> ExitStatus {
+        self.regions[number].wait()
     }
 
     pub fn path(&self) -> &Path {
