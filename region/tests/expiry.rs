@@ -165,6 +165,11 @@ fn what_was_written_down_goes_on_after_every_restart() {
     world.reopen(0);
     world.step(0, vec![Input::Tick]);
     assert_eq!(kept(&world, 0), 0);
+    let told = world.effects.iter().find_map(|effect| match effect {
+        Effect::Expired { dots, .. } => Some(dots.len()),
+        _ => None,
+    });
+    assert_eq!(told, Some(left), "what goes is told as it does");
     assert_equal(&world);
     // All that is left to be waited for is that files are rewritten.
     days_pass(&mut world, 1, &[]);
@@ -251,6 +256,7 @@ fn what_had_gone_where_a_new_region_has_it_from_is_given_to_nobody_there() {
     let mut world = world(1);
     world.ask(0, ANN, post(group(1), 2, "plain")).unwrap();
     world.ask(0, ANN, amend(3, 2, Wish::Edit("better".into()))).unwrap();
+    world.ask(0, ANN, post(group(1), 4, "never edited")).unwrap();
     days_pass(&mut world, 32, &[]);
     assert_eq!(kept(&world, 0), 0);
     admit(&mut world, 1);
@@ -258,6 +264,23 @@ fn what_had_gone_where_a_new_region_has_it_from_is_given_to_nobody_there() {
     world.ask(0, ANN, new).unwrap();
     world.calm();
     assert_eq!(texts(&world, 1), both(&["new"]));
+    assert_equal(&world);
+}
+
+/// What carries the message came later than its edit here: its text stands, and that of the edit has gone.
+#[test]
+fn a_message_whose_edit_has_gone_is_not_shown_as_it_was_before_that() {
+    let mut world = world(2);
+    for at in [1, 0] {
+        world.ask(at, ANN, post(group(1), 2, "plain")).unwrap();
+    }
+    world.ask(0, ANN, amend(3, 2, Wish::Edit("better".into()))).unwrap();
+    days_pass(&mut world, 20, &[]);
+    world.calm();
+    assert_eq!(texts(&world, 0).1, ["better"]);
+    days_pass(&mut world, 12, &[]);
+    assert_eq!(kept(&world, 0), 1);
+    assert_eq!(texts(&world, 0).1, Vec::<String>::new());
     assert_equal(&world);
 }
 
