@@ -44,6 +44,8 @@ const REST: Duration = Duration::from_secs(3);
 const CUT_IS_NOTICED: Duration = Duration::from_secs(5);
 /// Healed regions must be whole within this time; more operations than a link carries in it cannot be measured.
 const WHOLE_WITHIN: Duration = Duration::from_secs(600);
+/// What a region holds it works out anew from every message: some 100,000 a second, while its files are put together.
+const TOLD_WITHIN: Duration = Duration::from_secs(300);
 /// And alike within this time after that.
 const ALIKE_WITHIN: Duration = Duration::from_secs(30);
 /// The two regions.
@@ -223,7 +225,8 @@ async fn asked(
     let url = format!("http://{}{path}", stand.regions()[number].admin);
     let failed = |reason: String| ReplayError::Region { region: stand.names()[number].clone(), reason };
     let options = Arc::clone(options);
-    let asked = tokio::task::spawn_blocking(move || ask(&url, Some(&options.operator_token))).await;
+    let asked =
+        tokio::task::spawn_blocking(move || ask(&url, Some(&options.operator_token), TOLD_WITHIN)).await;
     asked.map_err(|error| failed(error.to_string()))?.map_err(failed)
 }
 

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// A region must answer within this time.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// A region must tell its counters within this time.
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// What makes a region's process count; compiled where it is used.
 const SHIM_SOURCE: &str = include_str!("count_allocations.c");
 /// Numbers that the shim keeps, of eight bytes each, in this order.
@@ -37,7 +37,7 @@ impl Counts {
         let mut all = Self::default();
         let url = format!("http://{}/metrics", region.admin);
         let failed = |reason: String| ReplayError::Region { region: name.clone(), reason };
-        let asked = tokio::task::spawn_blocking(move || ask(&url, None)).await;
+        let asked = tokio::task::spawn_blocking(move || ask(&url, None, ANSWER_WITHIN)).await;
         let text = asked.map_err(|error| failed(error.to_string()))?.map_err(failed)?;
         all.add_metrics(&text);
         let io = format!("/proc/{}/io", region.pid);
@@ -99,11 +99,10 @@ impl<const N: usize> From<[(&str, u64); N]> for Counts {
     }
 }
 
-/// Asks a region's admin address, as an operator if there is a token.
-pub(super) fn ask(url: &str, operator_token: Option<&str>) -> Result<String, String> {
-    let agent = ureq::Agent::new_with_config(
-        ureq::Agent::config_builder().timeout_global(Some(ANSWER_WITHIN)).build(),
-    );
+/// Asks a region's admin address, which is to answer within that time, as an operator if there is a token.
+pub(super) fn ask(url: &str, operator_token: Option<&str>, within: Duration) -> Result<String, String> {
+    let agent =
+        ureq::Agent::new_with_config(ureq::Agent::config_builder().timeout_global(Some(within)).build());
     let request = agent.get(url);
     let request = match operator_token {
         Some(token) => request.header("authorization", &format!("Bearer {token}")),

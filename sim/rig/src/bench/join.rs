@@ -158,7 +158,10 @@ async fn wait_until_caught_up(options: &ReplayOptions, region: &str) -> Result<(
     let begun = Instant::now();
     while begun.elapsed() < ALIKE_WITHIN {
         let url = url.clone();
-        let asked = tokio::task::spawn_blocking(move || super::counted::ask(&url, None)).await;
+        let asked = tokio::task::spawn_blocking(move || {
+            super::counted::ask(&url, None, super::counted::ANSWER_WITHIN)
+        })
+        .await;
         if asked.is_ok_and(|answer| answer.is_ok_and(|text| text.lines().any(|line| line == wanted))) {
             return Ok(());
         }
