@@ -145,7 +145,7 @@ fn a_message_of_1_kb_costs_at_most_112_bytes_of_overhead_under_load() {
     }
     expect![[r#"
         commits of 1, one conversation, pipe idle       146.89
-        commits of 1, one conversation, pipe busy        65.79
+        commits of 1, one conversation, pipe busy        63.23
         commits of 4, one conversation, pipe idle        79.41
         commits of 4, four conversations, pipe idle      81.66
         commits of 16, one conversation, pipe idle       62.74
