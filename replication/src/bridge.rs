@@ -403,10 +403,13 @@ impl Bridge {
         if self.phase < Phase::Resuming || self.shared.number_of(partition).is_none() {
             return Ok(());
         }
+        let own = self.shared.get(partition.placement).map(|shared| shared.own);
         let known = self.partitions.entry(partition).or_default();
         // One that was under way when the log was read may tell of an earlier state.
         if state.log_end >= known.outgoing.end {
             let has_applied = known.applied != state.applied;
+            let is_written_to = own.is_some_and(|own| state.applied.get(own) > known.applied.get(own));
+            known.outgoing.is_lively |= is_written_to && known.outgoing.unsent_entries();
             (known.applied, known.digest, known.outgoing.end) = (state.applied, state.digest, state.log_end);
             if has_applied {
                 self.note_state(turn, partition);

@@ -62,6 +62,8 @@ pub(crate) struct Outgoing {
     pub(crate) feed_own: ChangeNumber,
     /// When registers that wait for company are to go.
     pub(crate) feed_due: Option<Now>,
+    /// Somebody has written here since the connection stands, while the peer lacked what was there before.
+    pub(crate) is_lively: bool,
     /// The turn in which it was last served.
     pub(crate) served: u64,
     /// The base that the peer was told of.

@@ -1,7 +1,8 @@
 //! Entries on their way out: partitions take turns, and each turn reads on in the log where the last one ended.
 //!
 //! Every second turn goes to the smallest backlog, so that after a long cut most conversations are whole again at once and live
-//! traffic waits for no catch-up; the others go to whoever has waited longest, so that nobody starves.
+//! traffic waits for no catch-up; and before all others to the smallest of those in which people write here while it lasts, since what they write stands behind it. The
+//! other turns go to whoever has waited longest, so that nobody starves.
 //!
 //! Our own commits go with their bodies, others' as references, which wait for the next commit that may depend on them or for the flush
 //! timer. Neighbouring commits of one origin are joined under the last one's signature: it covers the chain up to its end, so the joined commit is
@@ -38,7 +39,8 @@ struct Taken {
 
 /// Who waits for a turn of one frame, in both orders; each is given one at most, and one's turn changes nobody else's place.
 struct Line {
-    by_backlog: BinaryHeap<Reverse<(u64, PartitionId)>>,
+    /// Those in which nobody has written since the peer came are behind the others.
+    by_backlog: BinaryHeap<Reverse<(bool, u64, PartitionId)>>,
     by_wait: BinaryHeap<Reverse<(u64, PartitionId)>>,
     served: BTreeSet<PartitionId>,
 }
@@ -47,7 +49,9 @@ impl Line {
     fn of(ready: &BTreeSet<PartitionId>, partitions: &BTreeMap<PartitionId, Partition>) -> Self {
         let waiting = || ready.iter().filter_map(|id| Some((*id, &partitions.get(id)?.outgoing)));
         Self {
-            by_backlog: waiting().map(|(id, outgoing)| Reverse((outgoing.backlog(), id))).collect(),
+            by_backlog: waiting()
+                .map(|(id, outgoing)| Reverse((!outgoing.is_lively, outgoing.backlog(), id)))
+                .collect(),
             by_wait: waiting().map(|(id, outgoing)| Reverse((outgoing.served, id))).collect(),
             served: BTreeSet::new(),
         }
@@ -55,9 +59,12 @@ impl Line {
 
     /// Whose the turn of that number is.
     fn next(&mut self, turn: u64) -> Option<PartitionId> {
-        let line = if turn.is_multiple_of(2) { &mut self.by_backlog } else { &mut self.by_wait };
         loop {
-            let Reverse((_, id)) = line.pop()?;
+            let id = if turn.is_multiple_of(2) {
+                self.by_backlog.pop().map(|Reverse((.., id))| id)
+            } else {
+                self.by_wait.pop().map(|Reverse((_, id))| id)
+            }?;
             if self.served.insert(id) {
                 return Some(id);
             }

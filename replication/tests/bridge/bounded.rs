@@ -73,7 +73,7 @@ fn reading_pauses_while_the_shard_is_behind() {
         world.issue(region(1), partition(1, (n % 9) as u16), vec![large(n)]);
     }
     let mut most = 0;
-    for _ in 0..3_000 {
+    for _ in 0..12_000 {
         world.run_ms(1);
         most = most.max(printed(&world, 2, 1, "in_flight="));
     }
@@ -135,6 +135,35 @@ fn a_small_backlog_does_not_wait_for_large_ones() {
     assert!((1..40).any(|bucket| arrived(&world, bucket) < 30), "there was no backlog to wait for");
     world.run_ms(3_000);
     assert!((0..40).all(|bucket| arrived(&world, bucket) == 30));
+}
+
+#[test]
+fn what_people_write_on_top_of_a_backlog_waits_for_that_one_alone() {
+    let mut world = world();
+    world.start(region(1));
+    world.start(region(2));
+    world.run_ms(2_500);
+    world.set_link(region(1), region(2), false);
+    // All backlogs are alike but that of partition 1, which is the largest, and would be whole the last.
+    for n in 0..40 * 30 {
+        world.issue(region(1), partition(1, (n % 40) as u16), vec![large(n)]);
+    }
+    for n in 0..10 {
+        world.issue(region(1), partition(1, 1), vec![large(n)]);
+    }
+    world.run_ms(50);
+    world.set_link(region(1), region(2), true);
+    while end(&world, 0) == 0 {
+        world.run_ms(1);
+    }
+    world.issue(region(1), partition(1, 1), vec![large(0)]);
+    while end(&world, 1) < 41 {
+        world.run_ms(1);
+    }
+    let whole = (0..40).filter(|bucket| end(&world, *bucket) >= 30).count();
+    assert!(whole <= 4, "{whole} of 40 backlogs were whole before the one that people write in");
+    let shares = (2..40).filter(|bucket| end(&world, *bucket) > 0).count();
+    assert!(shares >= 4, "the others got nothing meanwhile");
 }
 
 #[test]
