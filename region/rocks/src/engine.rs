@@ -14,6 +14,15 @@ pub const BLOCK_CACHE_BYTES: usize = 64 << 20;
 pub const WRITE_BUFFERS_BYTES: usize = 96 << 20;
 /// Bytes of one write buffer. A smaller one costs more flushes, a larger one a longer recovery: 32 MiB replay in under a second.
 pub const WRITE_BUFFER_BYTES: usize = 32 << 20;
+/// Flushed buffers after which they are merged into the level below, which holds as many bytes: with the engine's own four, each merge rewrites twice what it adds, and bytes are most of what a
+/// merge costs. More would cost every look-up of what is not there a filter each.
+pub const FLUSHED_BUFFERS_MAX: i32 = 8;
+/// Levels that are not compressed, the first and what it is merged into: what stands there is rewritten soon, and mostly ciphertext.
+const PLAIN_LEVELS: usize = 2;
+/// The engine's own number.
+const LEVELS: usize = 7;
+/// Bytes read ahead of each file that is merged: with the engine's own two MiB, merging as many files costs more memory than their buffers.
+pub const MERGE_AHEAD_BYTES: usize = 512 << 10;
 /// Write-ahead logs of one store together. Above it the oldest buffer is flushed, so that recovery stays short.
 pub const WRITE_AHEAD_BYTES: u64 = 128 << 20;
 /// Descriptors one store may hold; above it the least used files are closed and opened again when read.
@@ -39,7 +48,8 @@ impl SharedMemory {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            blocks: Cache::new_lru_cache(BLOCK_CACHE_BYTES),
+            // Every look-up asks it for a filter a level, from whatever thread: a cache without locks and lists. Its table grows with what it holds.
+            blocks: Cache::new_hyper_clock_cache(BLOCK_CACHE_BYTES, 0),
             buffers: WriteBufferManager::new_write_buffer_manager(WRITE_BUFFERS_BYTES, false),
         }
     }
@@ -85,9 +95,13 @@ pub(crate) fn options(memory: &SharedMemory, create: bool) -> Options {
     options.set_use_fsync(false);
     options.set_manual_wal_flush(false);
     options.set_recycle_log_file_num(0);
-    options.set_compression_type(DBCompressionType::Lz4);
+    let mut compression = [DBCompressionType::Lz4; LEVELS];
+    compression[..PLAIN_LEVELS].fill(DBCompressionType::None);
+    options.set_compression_per_level(&compression);
     options.set_write_buffer_size(WRITE_BUFFER_BYTES);
     options.set_max_write_buffer_number(3);
+    options.set_level_zero_file_num_compaction_trigger(FLUSHED_BUFFERS_MAX);
+    options.set_compaction_readahead_size(MERGE_AHEAD_BYTES);
     options.set_write_buffer_manager(&memory.buffers);
     options.set_max_total_wal_size(WRITE_AHEAD_BYTES);
     options.set_max_open_files(OPEN_FILES);
