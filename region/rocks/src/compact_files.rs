@@ -12,7 +12,7 @@
 //! What it does not do: overwrite the blocks of files that are gone. A file system gives them away sooner or later.
 
 use crate::counters::ShardCounters;
-use crate::mailbox::{Letter, WeakMailbox};
+use crate::mailbox::WeakMailbox;
 use crate::store::{engine_failure, failure};
 use crate::torn_tail;
 use region::compact_files::KeySpan;
@@ -174,7 +174,7 @@ impl Compactor {
                     counters.compaction_failed();
                 }
                 let input = Input::Compacted { is_done };
-                mailbox.deliver_blocking(Letter::Replicated { input, taken: None });
+                mailbox.bring_blocking(input);
             }
         };
         let thread = thread::Builder::new().name("compactor".to_owned()).spawn(compact)?;
