@@ -3,10 +3,11 @@
 //! What must always hold: a cut link is noticed within the idle timeout, though nobody writes; windows reach the bandwidth-delay product of
 //! a wide-area link; callers may come from any port and move, since a relay or a translator may stand between.
 
+use crate::carried::CarriedConfig;
 use crate::identity::{BridgeIdentity, IdentityRefused, Spoken};
 use crate::limits::{
-    DATAGRAM_BUFFER_BYTES, HANDSHAKES_MAX, IDLE_TIMEOUT, KEEP_ALIVE, RECEIVE_WINDOW_BYTES, SEND_WINDOW_BYTES,
-    UDP_BUFFER_BYTES,
+    DATAGRAM_BUFFER_BYTES, HANDSHAKES_MAX, IDLE_TIMEOUT, KEEP_ALIVE, RECEIVE_WINDOW_BYTES,
+    RECEIVE_WINDOW_BYTES_MIN, SEND_WINDOW_BYTES, UDP_BUFFER_BYTES,
 };
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{
@@ -87,8 +88,9 @@ fn transport(settings: BridgeSettings) -> TransportConfig {
         .max_concurrent_uni_streams(VarInt::from_u32(1))
         .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER_BYTES))
         .stream_receive_window(VarInt::from_u32(RECEIVE_WINDOW_BYTES))
-        .receive_window(VarInt::from_u32(RECEIVE_WINDOW_BYTES))
+        .receive_window(VarInt::from_u32(RECEIVE_WINDOW_BYTES_MIN))
         .send_window(SEND_WINDOW_BYTES)
+        .congestion_controller_factory(Arc::new(CarriedConfig))
         .keep_alive_interval(Some(KEEP_ALIVE))
         // A few seconds always fit the format's 62 bits of milliseconds; without a timeout a cut link would go unnoticed for ever.
         .max_idle_timeout(IdleTimeout::try_from(IDLE_TIMEOUT).ok())

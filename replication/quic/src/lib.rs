@@ -8,6 +8,7 @@
 
 mod bridge_task;
 mod bridges;
+mod carried;
 mod certificates;
 mod counters;
 mod dial;
@@ -17,6 +18,7 @@ mod identity;
 pub mod limits;
 mod link;
 mod notices;
+mod receive_window;
 mod region_port;
 mod snapshots;
 

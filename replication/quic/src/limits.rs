@@ -6,8 +6,21 @@
 use std::time::Duration;
 
 /// What a peer may send of its stream before it is read: the bandwidth-delay product of 200 Mbit/s at 300 ms. QUIC libraries'
-/// defaults are made for short links: 256 KiB would hold a link of 150 ms at 14 Mbit/s. At the limit the peer waits.
+/// defaults are made for short links: 256 KiB would hold a link of 150 ms at 14 Mbit/s. At the limit the peer waits. A connection is given what its
+/// link needs of it.
 pub const RECEIVE_WINDOW_BYTES: u32 = 8 << 20;
+
+/// And at least, with which a connection begins: four frames of the core's, so that one is on its way while another is read.
+pub const RECEIVE_WINDOW_BYTES_MIN: u32 = 256 << 10;
+
+/// Up to here the sender's own window grows though less was carried: what a connection begins with at most, and less than any queue on a way of that size.
+pub const GROWS_FREELY_BYTES: u64 = 256 << 10;
+
+/// What may wait on the way beyond what fills it: a live message waits as long. Shorter, a thread that is not scheduled for some milliseconds leaves the link idle.
+pub const QUEUE: Duration = Duration::from_millis(10);
+
+/// How often the length of the way is looked at anew.
+pub const SPAN: Duration = Duration::from_secs(10);
 
 /// What this side keeps of sent and unacknowledged bytes: the same product. At the limit writing waits, and with it the core's next frame.
 pub const SEND_WINDOW_BYTES: u64 = 8 << 20;
@@ -74,4 +87,5 @@ pub const CERTIFICATE_FILE_BYTES_MAX: u64 = 256 << 10;
 pub const AUTHORITIES_MAX: usize = 4;
 
 const _: () = assert!(ATTEMPT_EVERY.as_millis() * ATTEMPTS_MAX as u128 >= HANDSHAKE_TIMEOUT.as_millis());
+const _: () = assert!(RECEIVE_WINDOW_BYTES_MIN < RECEIVE_WINDOW_BYTES);
 const _: () = assert!(KEEP_ALIVE.as_millis() * 3 <= IDLE_TIMEOUT.as_millis());

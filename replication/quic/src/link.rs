@@ -7,14 +7,17 @@
 
 use crate::counters::{BridgeCounters, add};
 use crate::gossip::SIGN_OF_LIFE;
+use crate::receive_window::ReceiveWindow;
 use bytes::{Bytes, BytesMut};
 use crdt::RegionId;
 use quinn::{
-    Connection, ConnectionError, ReadError, ReadExactError, RecvStream, SendStream, VarInt, WriteError,
+    Connection, ConnectionError, ConnectionStats, ReadError, ReadExactError, RecvStream, SendStream, VarInt,
+    WriteError,
 };
 use replication::limits::FRAME_BYTES_MAX;
 use replication::reason::{CODE_STOPPING, Reason};
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -113,12 +116,22 @@ async fn read_frames(
     heard: mpsc::Sender<Heard>,
     counters: Arc<BridgeCounters>,
 ) {
+    let mut window = ReceiveWindow::new(Instant::now(), connection.stats().udp_rx.bytes);
+    let mut round_trip = connection.rtt();
     loop {
         let next = match read_frame(&mut stream).await {
             Ok(frame) => {
                 add(&counters.frames_in, 1);
                 if let Heard::Frame(bytes) = &frame {
                     add(&counters.bytes_in, PREFIX_BYTES + bytes.len());
+                    let now = Instant::now();
+                    if window.is_due(now, round_trip) {
+                        let ConnectionStats { udp_rx, path, .. } = connection.stats();
+                        round_trip = path.rtt;
+                        if let Some(bytes) = window.renew(now, udp_rx.bytes, path.rtt, path.min_rtt) {
+                            connection.set_receive_window(VarInt::from_u32(bytes));
+                        }
+                    }
                 }
                 frame
             }
@@ -136,9 +149,11 @@ async fn read_frames(
             }
         };
         let last = !matches!(next, Heard::Frame(_));
+        let begun = Instant::now();
         if heard.send(next).await.is_err() || last {
             return;
         }
+        window.note_held_up(begun.elapsed());
     }
 }
 

@@ -145,7 +145,7 @@ async fn a_peer_that_takes_nothing_holds_no_more_than_its_windows() {
     let sender = one.start(authority.certificates(&name(1)), &[2], addresses).unwrap();
     let taker = two.start(authority.certificates(&name(2)), &[1], addresses).unwrap();
     let sent = || sender.counters()[&RegionId(2)].bytes_out.load(Ordering::Relaxed);
-    until("bytes flow", || sent() > 1 << 20).await;
+    until("bytes flow", || sent() > 128 << 10).await;
     // Full is when nothing has moved for a while.
     let (mut before, mut since) = (sent(), Instant::now());
     until("all windows are full", || {
@@ -155,8 +155,8 @@ async fn a_peer_that_takes_nothing_holds_no_more_than_its_windows() {
         since.elapsed() > Duration::from_secs(1)
     })
     .await;
-    // The taker's core, both windows, a frame each way.
-    let bound = 12 << 20 | 16 << 20;
+    // What the taker's core holds and a frame beyond it, the least window, which does not grow where nothing is read, and a frame each way.
+    let bound = 1 << 20;
     assert!(sent() < bound, "{} bytes were sent to a peer that took none", sent());
     let read = one.read_bytes.load(Ordering::Relaxed);
     assert!(read < 2 * bound, "{read} bytes were read for a peer that took none");
