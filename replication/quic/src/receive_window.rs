@@ -1,15 +1,14 @@
 //! How much a peer may have sent that this side has not read: as much as keeps the pipe full, and hardly more.
 //!
 //! A window as large as the longest and fastest link could need is, on any other, a queue: a live message waits behind all that a catch-up has put into it, for as long as
-//! this side needs to read that. So the window follows what is read: the best rate of late, for one round trip and [`QUEUE`]. As long as the link or the peer
-//! has more to give, each round reads a little more than the one before it, and the window grows with it; once nothing more comes, what waits on the way is what is read in [`QUEUE`].
+//! this side needs to read that. So the window follows what comes: the best rate of late, for one round trip and [`QUEUE`]. As long as the link or the peer
+//! has more to give, each round brings a little more than the one before it, and the window grows with it; once nothing more comes, what waits on the way is what comes in [`QUEUE`] and an eighth of the way.
 //! At first it grows by half each round, until a round brings no more or something waits: a sender that doubles overshoots by what a router has no room for, and at a long way what is lost then
-//! costs seconds.
-//! What counts is what came, in whatever order: after a loss nothing can be read for a round trip, and then all of it at once.
+//! costs seconds. What counts is what came, in whatever order: after a loss nothing can be read for a round trip, and then all of it at once.
 //! A sender is thereby held back before it fills the queues of routers, and loses less.
 //!
 //! What must always hold: the window stays within its limits; a peer that sends less than it may tells nothing, and changes nothing, unless bytes wait on the way or here; a way that has become longer is noticed within
-//! two [`SPAN`]s, or each round would read less than the one before it.
+//! two [`SPAN`]s, or each round would bring less than the one before it.
 
 use crate::limits::{QUEUE, RECEIVE_WINDOW_BYTES, RECEIVE_WINDOW_BYTES_MIN, SPAN};
 use std::time::{Duration, Instant};

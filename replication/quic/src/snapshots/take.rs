@@ -8,7 +8,7 @@ use crate::certificates::Certificates;
 use crate::dial::region_of;
 use crate::endpoint::{self, BridgeSettings, EndpointRefused};
 use crate::identity::Spoken;
-use crate::limits::{DIAL_TIMEOUT, SNAPSHOT_STALLS_AFTER, STOP_TIMEOUT};
+use crate::limits::{DIAL_TIMEOUT, RECEIVE_WINDOW_BYTES, SNAPSHOT_STALLS_AFTER, STOP_TIMEOUT};
 use crdt::RegionId;
 use quinn::{ClientConfig, Connection, ConnectionError, Endpoint, RecvStream, VarInt};
 use replication::StoreId;
@@ -149,6 +149,8 @@ impl SnapshotTaker {
         folder: &Path,
         tell: &(dyn Fn(Progress) + Sync),
     ) -> Result<Landed, TakeRefused> {
+        // Nothing live waits behind a snapshot, so its window may be as large as any way needs from the beginning.
+        connection.set_receive_window(VarInt::from_u32(RECEIVE_WINDOW_BYTES));
         let (mut send, mut receive) = connection.open_bi().await.map_err(|error| lost(&error))?;
         // Why it cannot be written, the answer tells.
         let _ = say(&mut send, asked.encode()).await;
