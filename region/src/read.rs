@@ -28,8 +28,8 @@ use crdt::amendments::AmendmentContent;
 use crdt::emoji::Emoji;
 use crdt::operation::Body;
 use crdt::{
-    Bucket, ConversationId, Cut, DeviceId, DeviceReceipt, Dot, Identity, PartitionId, PlacementId, Timestamp,
-    UserId, VersionVector,
+    Bucket, ConversationId, Cut, DeviceId, DeviceReceipt, Dot, Identity, Kind, PartitionId, PlacementId,
+    Timestamp, UserId, VersionVector,
 };
 use documents::{AccountView, ChangeHash, ConversationView};
 use replication::log::Position;
@@ -286,7 +286,7 @@ pub(crate) fn held(view: &dyn View, conversation: ConversationId) -> Result<Conv
     Ok(record::load(view, &Key::Conversation(conversation))?.unwrap_or_default())
 }
 
-/// What the operation at that position of the log shows in the order of arrival; none if it carried a text that has gone by its age.
+/// What the operation at that position of the log shows in the order of arrival; none if it carried a text that has gone by its age, or a message whose edit has.
 fn item_at(
     view: &dyn View,
     held: &ConversationRecord,
@@ -297,20 +297,26 @@ fn item_at(
     let entry = partition::entry(view, bucket, position, "its conversation")?;
     let (envelope, body) = partition::decode(bucket, position, &entry)?;
     let carried = if envelope.kind.amends() { envelope.target } else { Some(envelope.identity()) };
-    let is_gone = held.amended > 0 && envelope.kind.may_be_cut() && is_deleted(view, conversation, carried)?;
+    let amended = carried.filter(|_| held.amended > 0 && envelope.kind.may_be_cut());
+    let amendments = amended.map(|message| partition::amendments(view, conversation, message)).transpose()?;
+    let amendments = amendments.flatten().unwrap_or_default();
+    let is_gone = amendments.is_deleted();
     if body.is_none() && !is_gone {
+        return Ok(None);
+    }
+    // Nobody is shown what its author has corrected, because it was sent again and so came later than the correction.
+    if envelope.kind == Kind::Post
+        && !is_gone
+        && let Some(edited) = amendments.edited()
+        && edited_body(view, bucket, edited.dot)?.is_none()
+    {
         return Ok(None);
     }
     Ok(Some(apply_operation::item(entry.dot, &envelope, body.filter(|_| !is_gone))))
 }
 
 /// Whether a message was deleted for everyone.
-fn is_deleted(
-    view: &dyn View,
-    conversation: ConversationId,
-    message: Option<Identity>,
-) -> Result<bool, StoreError> {
-    let Some(message) = message else { return Ok(false) };
+fn is_deleted(view: &dyn View, conversation: ConversationId, message: Identity) -> Result<bool, StoreError> {
     Ok(partition::amendments(view, conversation, message)?.is_some_and(|amendments| amendments.is_deleted()))
 }
 

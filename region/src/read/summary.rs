@@ -69,8 +69,8 @@ fn unread(
         } else if entry.kind == Kind::Post && entry.sender != user && !entry.repeated {
             let read_otherwise = held.aliases > 0 && any_read(view, conversation, &entry, &read)?;
             let message = Identity { sender: entry.sender, message: entry.message };
-            let is_gone = hidden.contains(&message)
-                || (held.amended > 0 && is_deleted(view, conversation, Some(message))?);
+            let is_gone =
+                hidden.contains(&message) || (held.amended > 0 && is_deleted(view, conversation, message)?);
             unread += u64::from(!read_otherwise && !is_gone);
         }
         let stop = origins.is_done() || looked_at == UNREAD_LOOKED_AT_MAX;
