@@ -46,7 +46,7 @@ pub(crate) enum Letter {
     Operate { act: Act, answer: oneshot::Sender<Result<Operated, NotOperated>> },
     /// From a bridge, which is told once it is durable if it asked to be.
     Replicated { input: Input, taken: Option<Taken> },
-    /// Commit what came before, and end.
+    /// Commit what is taken with it, all that was asked before among it, and end. What bridges brought and nobody took is brought again.
     Stop,
 }
 

@@ -180,7 +180,7 @@ fn shards(region: &RegionHandle) -> Vec<Family> {
         },
         Family {
             name: "shard_letters_waiting",
-            help: "Commands and deliveries that wait in a shard's mailbox, of at most 1,024",
+            help: "Commands, or deliveries of bridges, that wait for a shard, whichever are more, of at most 1,024 each",
             kind: Type::Gauge,
             samples: each(&|placement| Some(signed(region.letters_waiting(placement)? as u64))),
         },

@@ -152,3 +152,37 @@ impl Ord for Packet {
         (self.at_us, self.number).cmp(&(other.at_us, other.number))
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn pair() -> (Exit, UdpSocket) {
+        let [sender, receiver] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+        receiver.set_nonblocking(true).unwrap();
+        (Exit::To(Arc::new(sender), receiver.local_addr().unwrap()), receiver)
+    }
+
+    fn put(queue: &Queue, at_us: u64, byte: u8, exit: &Exit) {
+        assert!(queue.put(at_us, Arc::from([byte]), exit.clone()));
+    }
+
+    /// Nobody lets packets go here, so what leaves has left at once.
+    #[test]
+    fn a_packet_that_is_due_leaves_at_once_unless_another_waits() {
+        let queue = Queue::new();
+        let (exit, receiver) = pair();
+        let mut byte = [0];
+        put(&queue, 0, 7, &exit);
+        assert_eq!(receiver.recv(&mut byte).unwrap(), 1, "it is due, and nothing is before it");
+        assert_eq!(byte, [7]);
+        put(&queue, u64::MAX, 8, &exit);
+        put(&queue, 0, 9, &exit);
+        assert!(
+            receiver.recv(&mut byte).is_err(),
+            "one that is not due leaves, or one leaves past those that wait"
+        );
+        assert_eq!(queue.lock().waiting.len(), 2);
+    }
+}
