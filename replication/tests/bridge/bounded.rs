@@ -105,6 +105,16 @@ fn a_connection_made_while_the_shard_is_behind_is_read_later_and_whole() {
     assert!(world.converged());
 }
 
+/// Two regions that met, and see each other no more.
+fn cut_off() -> World {
+    let mut world = world();
+    world.start(region(1));
+    world.start(region(2));
+    world.run_ms(2_500);
+    world.set_link(region(1), region(2), false);
+    world
+}
+
 /// How much of a partition region 2 has.
 fn end(world: &World, bucket: u16) -> u64 {
     world.regions[&region(2)].store.partitions.get(&partition(1, bucket)).map_or(0, |log| log.end().0)
@@ -112,11 +122,7 @@ fn end(world: &World, bucket: u16) -> u64 {
 
 #[test]
 fn a_small_backlog_does_not_wait_for_large_ones() {
-    let mut world = world();
-    world.start(region(1));
-    world.start(region(2));
-    world.run_ms(2_500);
-    world.set_link(region(1), region(2), false);
+    let mut world = cut_off();
     for n in 0..40 * 30 {
         world.issue(region(1), partition(1, (n % 40) as u16), vec![large(n)]);
     }
@@ -139,11 +145,7 @@ fn a_small_backlog_does_not_wait_for_large_ones() {
 
 #[test]
 fn what_people_write_on_top_of_a_backlog_waits_for_that_one_alone() {
-    let mut world = world();
-    world.start(region(1));
-    world.start(region(2));
-    world.run_ms(2_500);
-    world.set_link(region(1), region(2), false);
+    let mut world = cut_off();
     // All backlogs are alike but that of partition 1, which is the largest, and would be whole the last.
     for n in 0..40 * 30 {
         world.issue(region(1), partition(1, (n % 40) as u16), vec![large(n)]);
@@ -168,11 +170,7 @@ fn what_people_write_on_top_of_a_backlog_waits_for_that_one_alone() {
 
 #[test]
 fn a_large_backlog_does_not_starve() {
-    let mut world = world();
-    world.start(region(1));
-    world.start(region(2));
-    world.run_ms(2_500);
-    world.set_link(region(1), region(2), false);
+    let mut world = cut_off();
     for n in 0..100 {
         world.issue(region(1), partition(1, 1), vec![large(n)]);
     }
