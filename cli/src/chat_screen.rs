@@ -172,7 +172,7 @@ impl Screen {
             Event::MarkCleared { sender, .. } => {
                 notice(format!("what {} had seen before writing * has all come now", self.names.of(*sender)))
             }
-            Event::Repeated { .. } | Event::CaughtUp { .. } => Vec::new(),
+            Event::Repeated { .. } | Event::AddedAgain { .. } | Event::CaughtUp { .. } => Vec::new(),
             Event::Acknowledged { command, .. } => {
                 if let Some((_, acknowledged)) = self.own.get_mut(command) {
                     *acknowledged = true;

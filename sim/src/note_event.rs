@@ -41,6 +41,7 @@ pub fn note_event(said: Said) -> Option<Event> {
         Said::Repeated { conversation, sender, message, place: at } => {
             Event::Repeated { conversation, sender, message, place: place(at) }
         }
+        Said::AddedAgain { conversation, user, since } => Event::Added { conversation, user, since },
         Said::MarkCleared { conversation, sender, message } => {
             Event::MarkCleared(Identity { conversation, sender, message })
         }

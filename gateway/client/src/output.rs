@@ -6,7 +6,7 @@
 use crate::input::ConnectionId;
 use crate::item::{Became, Document, Item, Place, Summary};
 use bytes::Bytes;
-use crdt::{ConversationId, DeviceId, Dot, MessageId, PlacementId, Timestamp, UserId};
+use crdt::{ConversationId, Cut, DeviceId, Dot, MessageId, PlacementId, Timestamp, UserId};
 use gateway_protocol::v1::ClientFrame;
 
 /// What comes out of a step.
@@ -97,6 +97,15 @@ pub enum Event {
         message: MessageId,
         /// The place of that copy. It is shown at an earlier one, or waits in the outbox.
         place: Place,
+    },
+    /// Another region has taken an add too, on more or less than the first: what it hides is hidden from the added as well.
+    AddedAgain {
+        /// Where.
+        conversation: ConversationId,
+        /// Who was added.
+        user: UserId,
+        /// What is hidden from them by that add.
+        since: Cut,
     },
     /// Everything that the item's author had seen has been shown now: its mark goes.
     MarkCleared {

@@ -70,6 +70,13 @@ impl Client {
         note_membership(conversation, me, &item);
         let sighting = conversation.identities.see(sender, message, place, given);
         let new = matches!(sighting, Sighting::New);
+        if let Content::Added { user, since } = &item.content
+            && !given
+            && !new
+        {
+            crate::sometimes::ADDED_AGAIN.reach();
+            step.show(Event::AddedAgain { conversation: id, user: *user, since: since.clone() });
+        }
         match &item.content {
             // Given again after a sync from an older cursor: who came and went has been noted.
             _ if given => {}

@@ -15,6 +15,7 @@ crdt::marks! {
     DONE_ELSEWHERE = "a region has nothing left to do for what another one has acknowledged";
     REFUSED = "a command is refused for good";
     ACKNOWLEDGED_AGAIN = "another region acknowledges the same command";
+    ADDED_AGAIN = "another region has taken an add too";
     SENT_AHEAD = "a message is sent before the last one is answered";
     SENT_AGAIN = "what was sent is sent again on a new connection";
     SENT_BEFORE_TAKEN = "a message goes before what its region has acknowledged and is sent again";

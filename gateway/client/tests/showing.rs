@@ -140,6 +140,26 @@ fn a_mark_goes_when_the_cause_comes() {
 }
 
 #[test]
+fn an_add_that_another_region_took_too_is_shown_once_and_tells_once_what_the_other_hides() {
+    let mut story = Story::live();
+    let added = |since: &[&str]| {
+        let since = Some(v1::Cut { dots: since.iter().map(|dot| (*dot).to_owned()).collect() });
+        v1::item::Content::Added(v1::Added { user: "u0001000000000003".into(), since })
+    };
+    let here = ("4.0", "r1.0000000000000001:2", added(&["r1.0000000000000001:1"]));
+    let there = ("4.0", "r2.0000000000000001:3", added(&["r1.0000000000000001:1", "r2.0000000000000001:2"]));
+    story.hear(1, 0, deliver(1, &[here], "a"));
+    story.hear(1, 0, deliver(1, std::slice::from_ref(&there), "b"));
+    story.hear(1, 0, deliver(1, &[there], "b"));
+    story.check(expect![[r#"
+        shown 4.0/r1.0000000000000001:2 marked: false
+        send 1 {"request":"3","acknowledge":{"cursor":"YQ=="}}
+        AddedAgain { conversation: ConversationId(5192296858534827628530496329220103), user: UserId(281474976710659), since: VersionVector([(ReplicaId { region: RegionId(1), incarnation: Incarnation(1) }, Sequence(1)), (ReplicaId { region: RegionId(2), incarnation: Incarnation(1) }, Sequence(2))]) }
+        send 1 {"request":"4","acknowledge":{"cursor":"Yg=="}}
+    "#]]);
+}
+
+#[test]
 fn a_cursor_that_is_not_taken_is_forgotten_and_the_rest_is_synced() {
     let mut story = Story::live();
     story.hear(1, 0, deliver(1, &[("1.0", "r1.0000000000000001:1", post(None))], "bad"));

@@ -267,6 +267,7 @@ impl Person {
             Event::Paged { conversation, .. } => _ = state.pages_due.remove(conversation),
             Event::Moved { .. }
             | Event::Repeated { .. }
+            | Event::AddedAgain { .. }
             | Event::MarkCleared { .. }
             | Event::Hidden { .. }
             | Event::Delivered { .. }

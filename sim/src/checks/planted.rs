@@ -280,6 +280,25 @@ fn an_acknowledged_message_dropped_by_a_region_or_never_shown_is_lost() {
 }
 
 #[test]
+fn what_an_add_hides_that_another_region_took_too_is_not_owed() {
+    let not_shown = |world: &mut World| {
+        world.histories[2].retain(|line| !line.contains("shown") || !line.contains(&message(2)));
+        world.histories[2].pop();
+        world.histories[2].push(displayed(900, &[(1, 3), (2, 4)]));
+    };
+    let owed = plant(not_shown);
+    assert!(owed.contains(&(Verdict::Lost, 1)) && owed.contains(&(Verdict::BeforeItsCause, 2)), "{owed:?}");
+    let hidden = plant(|world| {
+        not_shown(world);
+        let added = world.histories[2].iter().position(|line| line.contains("added")).unwrap();
+        let again = world.histories[2][added]
+            .replace(r#""r1.00000000000000aa:2""#, r#""r1.00000000000000aa:2","r2.00000000000000aa:3""#);
+        world.histories[2].insert(added + 1, again);
+    });
+    assert_eq!(hidden, []);
+}
+
+#[test]
 fn a_message_delivered_twice_or_that_nobody_posted_is_reported() {
     let again = plant(|world| {
         let line = line_with(&world.histories[2], "shown", 3);

@@ -1,8 +1,8 @@
 //! Who is to be shown what: by what clients were told of membership, not by what a roster says.
 //!
 //! First members are to be shown everything; who was added, all that none of their adds hides; who left, nothing more is asked for. An
-//! add that its creator's device resent to another region is one of its own there, with a cut of its own: a region shows the newcomer
-//! what the first one it heard of did not hide, so what only one of them hides is shown in some regions and owed in none.
+//! add that its creator's device resent to another region is one of its own there, with a cut of its own, and tells clients so: a region shows the newcomer
+//! what those it has heard of do not hide, so what only one of them hides is shown in some regions and owed in none.
 //! A message with duplicates is owed if none of them is hidden.
 
 use super::{ConversationEvidence, Evidence, MessageFacts};

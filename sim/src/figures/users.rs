@@ -194,6 +194,7 @@ impl Watch {
             | Event::ServedAtHome { .. }
             | Event::Refused { .. }
             | Event::Repeated { .. }
+            | Event::AddedAgain { .. }
             | Event::CaughtUp { .. }
             | Event::Amended { .. }
             | Event::Hidden { .. }

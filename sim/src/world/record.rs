@@ -72,6 +72,7 @@ impl World {
             | Event::Redirected { .. }
             | Event::Moved { .. }
             | Event::Repeated { .. }
+            | Event::AddedAgain { .. }
             | Event::MarkCleared { .. }
             | Event::CaughtUp { .. }
             | Event::Amended { .. }

@@ -247,6 +247,7 @@ impl Person {
             | Event::Redirected { .. }
             | Event::Moved { .. }
             | Event::Repeated { .. }
+            | Event::AddedAgain { .. }
             | Event::MarkCleared { .. }
             | Event::Hidden { .. }
             | Event::CaughtUp { .. }

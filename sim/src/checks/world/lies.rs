@@ -188,6 +188,7 @@ impl Oracle {
             | Event::Stable { .. }
             | Event::Moved { .. }
             | Event::Repeated { .. }
+            | Event::AddedAgain { .. }
             | Event::MarkCleared { .. }
             | Event::Amended { .. }
             | Event::Hidden { .. }

@@ -138,7 +138,9 @@ impl Oracle {
                 self.is_served(at, id, placement, &region);
                 Ok(())
             }
-            Event::SignedOut { .. }
+            // What they are shown of it is judged by the histories.
+            Event::AddedAgain { .. }
+            | Event::SignedOut { .. }
             | Event::ServedAtHome { .. }
             | Event::Redirected { .. }
             | Event::CaughtUp { .. }
