@@ -1,9 +1,10 @@
-//! How much a connection may have under way: what cubic says, which grows only while that is what holds it back.
+//! How much a connection may have under way: what its link was seen to carry in a round trip and a fifth, and never more than cubic says.
 //!
-//! Where the peer's window is the narrower one, packets are acknowledged and none is lost, so that cubic goes on growing into what nobody has tried. QUIC paces by cubic's window: as soon as the peer
-//! tells of room, all of it leaves at many times the link's rate, and a router's queue overflows. A window is to grow no further than it is used (RFC 9002, section 7.8), here by half (RFC 7661 has twice).
+//! Cubic alone grows until a router's queue is full, and where the peer's window is the narrower one it goes on growing into what nobody has tried: as soon as the peer tells of room, all of it
+//! leaves at many times the link's rate. What is lost then is repaired by a window that takes many seconds to grow again over a long way. So what is under way follows what was carried, in the manner
+//! of BBR (Cardwell et al., ACM Queue 2016): the best rate of late, times the shortest round trip of late. Cubic is left for links that others fill, and may stand higher, so that one loss changes nothing.
 //!
-//! What must always hold: what was lost counts as it always does; a connection that uses its window is held back by nothing but cubic.
+//! What must always hold: cubic is told of every loss, and of nothing that was not used (RFC 9002, section 7.8); a round trip in which there was nothing to send says nothing against the link.
 
 use crate::limits::GROWS_FREELY_BYTES;
 use quinn::congestion::{Controller, ControllerFactory, ControllerMetrics, CubicConfig};
@@ -15,6 +16,16 @@ use std::time::{Duration, Instant};
 
 /// Round trips of which the best counts.
 const ROUNDS: usize = 8;
+/// What may be under way, in hundredths of what was carried: a queue of a fifth of the way is filled and no more, and a link that carries more is found by a fifth a round trip.
+const AHEAD_PERCENT: u64 = 120;
+/// The same as long as each few round trips carry a quarter more than those before.
+const STARTING_PERCENT: u64 = 150;
+/// Round trips without that after which the link counts as full.
+const FLAT_ROUNDS: u32 = 3;
+/// How far cubic grows: what is left of it after a loss is what may be under way.
+const CUBIC_PERCENT: u64 = 175;
+/// For how long a round trip counts as the shortest: routes change.
+const SHORTEST_FOR: Duration = Duration::from_secs(10);
 
 /// Makes the windows of connections.
 #[derive(Debug, Default)]
@@ -46,8 +57,8 @@ impl Controller for Window {
     }
 
     fn on_ack(&mut self, now: Instant, sent: Instant, bytes: u64, app_limited: bool, rtt: &RttEstimator) {
-        self.carried.note(now, bytes, rtt.get());
-        let is_unused = !self.carried.uses(self.cubic.window());
+        self.carried.note(now, bytes, app_limited, rtt.get());
+        let is_unused = self.cubic.window() >= self.carried.share(CUBIC_PERCENT);
         self.cubic.on_ack(now, sent, bytes, app_limited || is_unused, rtt);
     }
 
@@ -56,6 +67,7 @@ impl Controller for Window {
     }
 
     fn on_congestion_event(&mut self, now: Instant, sent: Instant, is_persistent: bool, lost_bytes: u64) {
+        self.carried.has_filled_the_link();
         self.cubic.on_congestion_event(now, sent, is_persistent, lost_bytes);
     }
 
@@ -64,7 +76,7 @@ impl Controller for Window {
     }
 
     fn window(&self) -> u64 {
-        self.cubic.window()
+        self.cubic.window().min(self.carried.ahead())
     }
 
     fn metrics(&self) -> ControllerMetrics {
@@ -90,33 +102,84 @@ struct Carried {
     round_began: Instant,
     /// Acknowledged since then.
     bytes: u64,
-    /// Of the last round trips.
-    rounds: [u64; ROUNDS],
+    /// Whether there was nothing to send meanwhile, or no room for it at the peer.
+    was_idle: bool,
+    /// Bytes a second, of the last round trips that say something of the link.
+    rates: [u64; ROUNDS],
     count: usize,
+    shortest: Duration,
+    shortest_at: Instant,
+    /// The best rate when it last was a quarter above the one before, and round trips since; none once the link has been full.
+    starting: Option<(u64, u32)>,
 }
 
 impl Carried {
     const fn new(now: Instant) -> Self {
-        Self { round_began: now, bytes: 0, rounds: [0; ROUNDS], count: 0 }
+        Self {
+            round_began: now,
+            bytes: 0,
+            was_idle: false,
+            rates: [0; ROUNDS],
+            count: 0,
+            shortest: Duration::MAX,
+            shortest_at: now,
+            starting: Some((0, 0)),
+        }
     }
 
     /// Notes what was acknowledged.
-    fn note(&mut self, now: Instant, bytes: u64, round_trip: Duration) {
+    fn note(&mut self, now: Instant, bytes: u64, is_idle: bool, round_trip: Duration) {
+        if round_trip <= self.shortest || now.duration_since(self.shortest_at) > SHORTEST_FOR {
+            (self.shortest, self.shortest_at) = (round_trip, now);
+        }
         self.bytes = self.bytes.saturating_add(bytes);
+        self.was_idle |= is_idle;
         let elapsed = now.duration_since(self.round_began);
         if elapsed < round_trip || elapsed.is_zero() {
             return;
         }
-        let carried = u128::from(self.bytes) * round_trip.as_micros() / elapsed.as_micros().max(1);
-        self.rounds[self.count % ROUNDS] = u64::try_from(carried).unwrap_or(u64::MAX);
-        self.count += 1;
-        (self.round_began, self.bytes) = (now, 0);
+        let rate = u128::from(self.bytes) * 1_000_000 / elapsed.as_micros().max(1);
+        let rate = u64::try_from(rate).unwrap_or(u64::MAX);
+        if !self.was_idle || rate > self.best() {
+            self.rates[self.count % ROUNDS] = rate;
+            self.count += 1;
+            self.see_whether_it_grows();
+        }
+        (self.round_began, self.bytes, self.was_idle) = (now, 0, false);
     }
 
-    /// Whether a window of so many bytes is made use of, or is so small that it may grow for all that.
-    fn uses(&self, window: u64) -> bool {
-        let best = self.rounds.iter().copied().max().unwrap_or(0);
-        window < best.saturating_add(best / 2).max(GROWS_FREELY_BYTES)
+    fn see_whether_it_grows(&mut self) {
+        let best = self.best();
+        self.starting = match self.starting {
+            Some((before, _)) if best > before.saturating_add(before / 4) => Some((best, 0)),
+            Some((_, flat)) if flat + 1 >= FLAT_ROUNDS => None,
+            Some((before, flat)) => Some((before, flat + 1)),
+            None => None,
+        };
+    }
+
+    /// Something was lost.
+    fn has_filled_the_link(&mut self) {
+        self.starting = None;
+    }
+
+    fn best(&self) -> u64 {
+        self.rates.iter().copied().max().unwrap_or(0)
+    }
+
+    /// What may be under way.
+    fn ahead(&self) -> u64 {
+        self.share(if self.starting.is_some() { STARTING_PERCENT } else { AHEAD_PERCENT })
+    }
+
+    /// So many hundredths of what fills the link, or what a window may be for all that.
+    fn share(&self, percent: u64) -> u64 {
+        if self.count == 0 {
+            return GROWS_FREELY_BYTES;
+        }
+        let fills = u128::from(self.best()) * self.shortest.as_micros() / 1_000_000;
+        let share = fills * u128::from(percent) / 100;
+        u64::try_from(share).unwrap_or(u64::MAX).max(GROWS_FREELY_BYTES)
     }
 }
 
@@ -126,48 +189,95 @@ mod tests {
 
     const ROUND_TRIP: Duration = Duration::from_millis(160);
 
-    /// Ten acknowledgements a round trip, of so many bytes together.
-    fn carry(carried: &mut Carried, now: &mut Instant, rounds: u32, bytes: u64) {
-        for _ in 0..rounds * 10 {
-            *now += ROUND_TRIP / 10;
-            carried.note(*now, bytes / 10, ROUND_TRIP);
+    /// A connection over which rounds of ten acknowledgements come.
+    struct Link {
+        now: Instant,
+        carried: Carried,
+    }
+
+    impl Link {
+        fn new() -> Self {
+            let now = Instant::now();
+            Self { now, carried: Carried::new(now) }
+        }
+
+        /// So many rounds of so many bytes each.
+        fn carry(&mut self, rounds: u32, bytes: u64, is_idle: bool, round_trip: Duration) {
+            for _ in 0..rounds * 10 {
+                self.now += round_trip / 10;
+                self.carried.note(self.now, bytes / 10, is_idle, round_trip);
+            }
+        }
+
+        fn busy(&mut self, rounds: u32, bytes: u64) {
+            self.carry(rounds, bytes, false, ROUND_TRIP);
         }
     }
 
     #[test]
-    fn a_window_grows_by_half_beyond_what_was_carried_and_no_further() {
-        let mut now = Instant::now();
-        let mut carried = Carried::new(now);
-        carry(&mut carried, &mut now, 4, 4_000_000);
-        assert!(carried.uses(5_900_000));
-        assert!(!carried.uses(6_100_000));
+    fn what_is_under_way_is_half_more_than_was_carried_until_that_grows_no_more_and_then_a_fifth() {
+        let mut link = Link::new();
+        assert_eq!(link.carried.ahead(), GROWS_FREELY_BYTES);
+        link.busy(1, 100_000);
+        assert_eq!(link.carried.ahead(), GROWS_FREELY_BYTES);
+        for bytes in [1_000_000, 1_500_000, 2_000_000, 4_000_000] {
+            link.busy(1, bytes);
+            assert_eq!(link.carried.ahead(), bytes * 3 / 2);
+        }
+        link.busy(2, 4_100_000);
+        assert_eq!(link.carried.ahead(), 6_150_000);
+        link.busy(1, 4_100_000);
+        assert_eq!(link.carried.ahead(), 4_920_000);
+        link.busy(4, 8_000_000);
+        assert_eq!(link.carried.ahead(), 9_600_000, "a fifth each round for ever after");
     }
 
     #[test]
-    fn a_small_window_grows_though_little_was_carried() {
-        let carried = Carried::new(Instant::now());
-        assert!(carried.uses(GROWS_FREELY_BYTES - 1));
-        assert!(!carried.uses(GROWS_FREELY_BYTES));
+    fn what_is_lost_ends_the_beginning() {
+        let mut link = Link::new();
+        link.busy(1, 1_000_000);
+        link.carried.has_filled_the_link();
+        assert_eq!(link.carried.ahead(), 1_200_000);
     }
 
     #[test]
-    fn a_round_in_which_nothing_came_through_is_not_what_the_link_carries_and_eight_are() {
-        let mut now = Instant::now();
-        let mut carried = Carried::new(now);
-        carry(&mut carried, &mut now, 4, 4_000_000);
-        carry(&mut carried, &mut now, 7, 0);
-        assert!(carried.uses(5_000_000));
-        carry(&mut carried, &mut now, 2, 0);
-        assert!(!carried.uses(5_000_000));
+    fn a_round_with_nothing_to_send_says_nothing_and_eight_in_which_little_came_through_do() {
+        let mut link = Link::new();
+        link.carried.has_filled_the_link();
+        link.busy(1, 4_000_000);
+        link.carry(20, 1_000, true, ROUND_TRIP);
+        assert_eq!(link.carried.ahead(), 4_800_000);
+        link.carry(1, 5_000_000, true, ROUND_TRIP);
+        assert_eq!(link.carried.ahead(), 6_000_000, "that much was carried, for all that");
+        link.busy(7, 1_000_000);
+        assert_eq!(link.carried.ahead(), 6_000_000);
+        link.busy(1, 1_000_000);
+        assert_eq!(link.carried.ahead(), 1_200_000);
+    }
+
+    #[test]
+    fn what_waits_in_a_queue_fills_no_link_and_a_longer_way_is_believed_after_ten_seconds() {
+        let mut link = Link::new();
+        link.carried.has_filled_the_link();
+        link.busy(1, 4_000_000);
+        // At the same rate more is under way, since it waits.
+        link.carry(4, 6_000_000, false, ROUND_TRIP * 3 / 2);
+        assert_eq!(link.carried.ahead(), 4_800_000);
+        link.carry(50, 6_000_000, false, ROUND_TRIP * 3 / 2);
+        assert_eq!(link.carried.ahead(), 7_200_000);
     }
 
     #[test]
     fn what_is_acknowledged_late_counts_for_the_time_that_it_took() {
-        let mut now = Instant::now();
-        let mut carried = Carried::new(now);
-        now += ROUND_TRIP * 4;
-        carried.note(now, 8_000_000, ROUND_TRIP);
-        assert!(carried.uses(2_900_000));
-        assert!(!carried.uses(3_100_000));
+        let mut link = Link::new();
+        link.carried.has_filled_the_link();
+        link.now += ROUND_TRIP * 4;
+        link.carried.note(link.now, 8_000_000, false, ROUND_TRIP);
+        assert_eq!(link.carried.ahead(), 2_400_000);
+    }
+
+    #[test]
+    fn cubic_grows_beyond_what_may_be_under_way_so_that_what_is_left_of_it_after_a_loss_is_enough() {
+        assert!(CUBIC_PERCENT * 7 / 10 >= AHEAD_PERCENT);
     }
 }
