@@ -6,7 +6,7 @@
 //!
 //! What must always hold: cubic is told of every loss, and of nothing that was not used (RFC 9002, section 7.8); a round trip in which there was nothing to send says nothing against the link.
 
-use crate::limits::GROWS_FREELY_BYTES;
+use crate::limits::{BEGINS_WITH_BYTES, GROWS_FREELY_BYTES};
 use quinn::congestion::{Controller, ControllerFactory, ControllerMetrics, CubicConfig};
 use quinn_proto::RttEstimator;
 use std::any::Any;
@@ -22,8 +22,12 @@ const AHEAD_PERCENT: u64 = 120;
 const STARTING_PERCENT: u64 = 150;
 /// Round trips without that after which the link counts as full.
 const FLAT_ROUNDS: u32 = 3;
+/// What part of a round trip more says that what is sent waits somewhere, and so that the link is full.
+const WAITS_FROM: u32 = 16;
 /// How far cubic grows: what is left of it after a loss is what may be under way.
 const CUBIC_PERCENT: u64 = 175;
+const _: () =
+    assert!(CUBIC_PERCENT * 7 / 10 >= AHEAD_PERCENT, "cubic keeps seven tenths after a loss (RFC 9438)");
 /// For how long a round trip counts as the shortest: routes change.
 const SHORTEST_FOR: Duration = Duration::from_secs(10);
 
@@ -33,7 +37,9 @@ pub(crate) struct CarriedConfig;
 
 impl ControllerFactory for CarriedConfig {
     fn build(self: Arc<Self>, now: Instant, current_mtu: u16) -> Box<dyn Controller> {
-        let cubic = Arc::new(CubicConfig::default()).build(now, current_mtu);
+        let mut cubic = CubicConfig::default();
+        cubic.initial_window(BEGINS_WITH_BYTES);
+        let cubic = Arc::new(cubic).build(now, current_mtu);
         Box::new(Window { cubic, carried: Carried::new(now) })
     }
 }
@@ -132,6 +138,9 @@ impl Carried {
         if round_trip <= self.shortest || now.duration_since(self.shortest_at) > SHORTEST_FOR {
             (self.shortest, self.shortest_at) = (round_trip, now);
         }
+        if round_trip > self.shortest + self.shortest / WAITS_FROM {
+            self.has_filled_the_link();
+        }
         self.bytes = self.bytes.saturating_add(bytes);
         self.was_idle |= is_idle;
         let elapsed = now.duration_since(self.round_began);
@@ -158,7 +167,7 @@ impl Carried {
         };
     }
 
-    /// Something was lost.
+    /// Something was lost, or waits.
     fn has_filled_the_link(&mut self) {
         self.starting = None;
     }
@@ -233,11 +242,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lost_ends_the_beginning() {
-        let mut link = Link::new();
-        link.busy(1, 1_000_000);
-        link.carried.has_filled_the_link();
-        assert_eq!(link.carried.ahead(), 1_200_000);
+    fn what_is_lost_or_waits_ends_the_beginning() {
+        for ends in [Carried::has_filled_the_link, |carried: &mut Carried| {
+            let now = carried.round_began;
+            carried.note(now, 0, false, ROUND_TRIP * 18 / 16);
+        }] {
+            let mut link = Link::new();
+            link.busy(1, 1_000_000);
+            link.carried.note(link.now, 0, false, ROUND_TRIP * 17 / 16);
+            assert_eq!(link.carried.ahead(), 1_500_000);
+            ends(&mut link.carried);
+            assert_eq!(link.carried.ahead(), 1_200_000);
+        }
     }
 
     #[test]
@@ -274,10 +290,5 @@ mod tests {
         link.now += ROUND_TRIP * 4;
         link.carried.note(link.now, 8_000_000, false, ROUND_TRIP);
         assert_eq!(link.carried.ahead(), 2_400_000);
-    }
-
-    #[test]
-    fn cubic_grows_beyond_what_may_be_under_way_so_that_what_is_left_of_it_after_a_loss_is_enough() {
-        assert!(CUBIC_PERCENT * 7 / 10 >= AHEAD_PERCENT);
     }
 }

@@ -3,10 +3,11 @@
 //! A frame is four bytes of length, big-endian, and so many bytes. What must always hold:
 //! - A frame above the limit is refused by its length alone; its bytes are never held. A stream that ends within a frame is refused too.
 //! - One frame waits to be taken and one is being read; when nobody takes them, the stream's window fills and the peer waits.
-//! - One frame is being written, and the next is asked for when QUIC has taken all of it.
+//! - One frame is being written, and the next is asked for when QUIC has taken all of it. It takes hardly more than it may send, since a live message would wait behind the rest.
 
 use crate::counters::{BridgeCounters, add};
 use crate::gossip::SIGN_OF_LIFE;
+use crate::limits::UNSENT_BYTES_MAX;
 use crate::receive_window::ReceiveWindow;
 use bytes::{Bytes, BytesMut};
 use crdt::RegionId;
@@ -183,6 +184,8 @@ async fn write_frames(
 ) {
     while let Some(frame) = to_write.recv().await {
         debug_assert!(frame.len() <= FRAME_BYTES_MAX, "the core makes no frame above the limit");
+        let under_way = connection.stats().path.cwnd;
+        connection.set_send_window(under_way.saturating_add(UNSENT_BYTES_MAX.max(under_way / 16)));
         let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
         let written = frame.len() + PREFIX_BYTES;
         let mut pieces = [Bytes::copy_from_slice(&length.to_be_bytes()), frame];

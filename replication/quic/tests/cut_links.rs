@@ -8,7 +8,7 @@ mod pair;
 
 use crdt::RegionId;
 use pair::{Authority, MadeUpRegion, addresses, name, until};
-use replication_quic::limits::IDLE_TIMEOUT;
+use replication_quic::limits::{BEGINS_WITH_BYTES, IDLE_TIMEOUT, UNSENT_BYTES_MAX};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -137,4 +137,26 @@ async fn what_was_sent_during_a_short_cut_is_there_soon_after_it() {
         let late = begun.elapsed();
         assert!(late < Duration::from_millis(1_800), "{late:?} after a cut of {cut_ms} ms");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_sent_is_not_handed_over_to_wait_before_what_is_said_next() {
+    let (authority, mut addresses) = (Authority::new(), addresses());
+    let two = MadeUpRegion::new(2, 0, true);
+    let _listener = two.start(authority.certificates(&name(2)), &[1], addresses).unwrap();
+    let relay = Relay::to(addresses[1]).await;
+    addresses[1] = relay.address;
+    let one = MadeUpRegion::new(1, 0, true);
+    let dialler = one.start(authority.certificates(&name(1)), &[2], addresses).unwrap();
+    let open = dialler.open();
+    until("it is open", || open.borrow().len() == 1).await;
+    let handed_over = || dialler.counters()[&RegionId(2)].bytes_out.load(Ordering::Relaxed);
+    let before = handed_over();
+    relay.cut(true);
+    one.grow(1_000);
+    // Nothing is acknowledged: what a connection begins with goes out and a frame or two wait, of the 256 KiB that the peer has room for.
+    until("it waits", || handed_over() - before >= BEGINS_WITH_BYTES).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let most = BEGINS_WITH_BYTES + 2 * UNSENT_BYTES_MAX;
+    assert!(handed_over() - before <= most, "{} bytes of at most {most}", handed_over() - before);
 }
