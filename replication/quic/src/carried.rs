@@ -6,7 +6,7 @@
 //!
 //! What must always hold: cubic is told of every loss, and of nothing that was not used (RFC 9002, section 7.8); a round trip in which there was nothing to send says nothing against the link.
 
-use crate::limits::{BEGINS_WITH_BYTES, GROWS_FREELY_BYTES};
+use crate::limits::{BEGINS_WITH_BYTES, GROWS_FREELY_BYTES, QUEUE};
 use quinn::congestion::{Controller, ControllerFactory, ControllerMetrics, CubicConfig};
 use quinn_proto::RttEstimator;
 use std::any::Any;
@@ -86,7 +86,9 @@ impl Controller for Window {
     }
 
     fn metrics(&self) -> ControllerMetrics {
-        self.cubic.metrics()
+        let mut metrics = self.cubic.metrics();
+        metrics.congestion_window = self.window();
+        metrics
     }
 
     fn clone_box(&self) -> Box<dyn Controller> {
@@ -186,7 +188,8 @@ impl Carried {
         if self.count == 0 {
             return GROWS_FREELY_BYTES;
         }
-        let fills = u128::from(self.best()) * self.shortest.as_micros() / 1_000_000;
+        // Over a short way it is not the way that takes time, but a process that is not scheduled.
+        let fills = u128::from(self.best()) * self.shortest.max(QUEUE).as_micros() / 1_000_000;
         let share = fills * u128::from(percent) / 100;
         u64::try_from(share).unwrap_or(u64::MAX).max(GROWS_FREELY_BYTES)
     }
@@ -281,6 +284,14 @@ mod tests {
         assert_eq!(link.carried.ahead(), 4_800_000);
         link.carry(50, 6_000_000, false, ROUND_TRIP * 3 / 2);
         assert_eq!(link.carried.ahead(), 7_200_000);
+    }
+
+    #[test]
+    fn over_a_short_way_as_much_may_be_under_way_as_a_thread_leaves_waiting_that_is_not_scheduled() {
+        let mut link = Link::new();
+        link.carried.has_filled_the_link();
+        link.carry(1, 100_000, false, Duration::from_millis(1));
+        assert_eq!(link.carried.ahead(), 1_200_000, "100 MB/s for ten milliseconds, and a fifth");
     }
 
     #[test]

@@ -29,9 +29,9 @@ pub const SEND_WINDOW_BYTES: u64 = 8 << 20;
 /// several of them behind a single frame.
 pub const BEGINS_WITH_BYTES: u64 = 64 << 10;
 
-/// What QUIC is given of a bridge's stream beyond what it may have under way, or a sixteenth of that: a live message waits behind it. With less it runs dry while this process is not scheduled. At the
-/// limit writing waits, and with it the core's next frame.
-pub const UNSENT_BYTES_MAX: u64 = 32 << 10;
+/// What QUIC is given of a bridge's stream beyond what it may have under way, or a sixteenth of that, if that is more: a live message waits behind it. With less QUIC runs dry while this process is not scheduled.
+/// At the limit writing waits, and with it the core's next frame.
+pub const UNSENT_BYTES: u64 = 32 << 10;
 
 /// Asked of the kernel for the UDP socket, each way: 4 MiB take 40 ms of 800 Mbit/s while this process is not scheduled. If the kernel gives less it is said
 /// at the start, with the setting to change; a burst may then be dropped and sent again.

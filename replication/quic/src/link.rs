@@ -7,7 +7,7 @@
 
 use crate::counters::{BridgeCounters, add};
 use crate::gossip::SIGN_OF_LIFE;
-use crate::limits::UNSENT_BYTES_MAX;
+use crate::limits::UNSENT_BYTES;
 use crate::receive_window::ReceiveWindow;
 use bytes::{Bytes, BytesMut};
 use crdt::RegionId;
@@ -185,7 +185,7 @@ async fn write_frames(
     while let Some(frame) = to_write.recv().await {
         debug_assert!(frame.len() <= FRAME_BYTES_MAX, "the core makes no frame above the limit");
         let under_way = connection.stats().path.cwnd;
-        connection.set_send_window(under_way.saturating_add(UNSENT_BYTES_MAX.max(under_way / 16)));
+        connection.set_send_window(under_way.saturating_add(UNSENT_BYTES.max(under_way / 16)));
         let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
         let written = frame.len() + PREFIX_BYTES;
         let mut pieces = [Bytes::copy_from_slice(&length.to_be_bytes()), frame];
