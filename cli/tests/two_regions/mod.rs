@@ -49,7 +49,7 @@ pub fn global_of(said: &Value) -> &Value {
 }
 
 /// Asks again and again until it is so.
-pub fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {
         assert!(begun.elapsed() < SOON, "not so after {SOON:?}: {what}");
