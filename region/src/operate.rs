@@ -2,11 +2,14 @@
 //!
 //! What must always hold:
 //! - Each act is done or refused by name, answered once it is durable, and done again changes nothing.
+//! - Nothing is done before the replica has caught up (`catch_up.rs`): it would be decided on less than the others held when they counted without it, and what they have folded or
+//!   overtaken since would stand against it.
 //! - A user is given away only by the region that is their home as far as it knows; the first home any region gives to whom nobody has given one.
 //! - A register of these kinds is written only once every region of the placement has said that it knows the kind.
 //! - A region writes its own flags alone.
 
 use crate::accept_command;
+use crate::catch_up::Standing;
 use crate::features::Feature;
 use crate::forms;
 use crate::join_registers::{self, Source};
@@ -65,6 +68,11 @@ pub enum Operated {
 /// Why it was not done. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotOperated {
+    /// The region lacks what the others held when it was admitted.
+    #[error(
+        "this region has been admitted to the placement and does not hold all of it yet: ask another region of it, or this one again when `archipelago status` says no more that it is joining in"
+    )]
+    PlacementBehind,
     /// The user is pinned to another placement.
     #[error("{0} is of another placement: ask for the one that the user's id begins with")]
     OtherPlacement(UserId),
@@ -149,6 +157,7 @@ impl NotOperated {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
+            Self::PlacementBehind => "placement_behind",
             Self::OtherPlacement(_) => "other_placement",
             Self::Erased(_) => "user_erased",
             Self::NotTheHome { .. } => "not_the_home",
@@ -190,14 +199,18 @@ impl From<StoreError> for Failure {
 pub(crate) fn operate(
     pending: &mut Pending<'_>,
     entropy: &mut dyn RngCore,
+    standing: Standing,
     ticket: Ticket,
     act: Act,
 ) -> Result<(), StoreError> {
-    let done = match act {
-        Act::SetHome { user, home } => set_home(pending, user, home),
-        Act::Erase { user } => erase(pending, user),
-        Act::SetFlag { feature, flag } => set_flag(pending, feature, flag),
-        Act::Salvage(salvage) => salvage::salvage(pending, entropy, salvage).map(Operated::Salvaged),
+    let done = match (standing, act) {
+        (Standing::Behind, _) => Err(NotOperated::PlacementBehind.into()),
+        (Standing::CaughtUp, Act::SetHome { user, home }) => set_home(pending, user, home),
+        (Standing::CaughtUp, Act::Erase { user }) => erase(pending, user),
+        (Standing::CaughtUp, Act::SetFlag { feature, flag }) => set_flag(pending, feature, flag),
+        (Standing::CaughtUp, Act::Salvage(salvage)) => {
+            salvage::salvage(pending, entropy, salvage).map(Operated::Salvaged)
+        }
     };
     let result = match done {
         Ok(operated) => Ok(operated),

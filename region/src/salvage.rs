@@ -6,7 +6,7 @@
 //!
 //! What must always hold:
 //! - Nothing is brought back into a partition before all active replicas are known to stand there in an epoch that has closed the store's replica: only then is what is missing missing
-//!   for good.
+//!   for good. Nor by a replica that has not caught up itself (`operate.rs`): what it issues would not have seen what the others had folded before they counted it.
 //! - What is here under any dot is not issued again. What an active replica issued comes from that.
 //! - Who is in a group is asked again, as the author would now, and so is the beginning of a conversation; rights are never given twice.
 //! - Whoever wrote behind what is left on the disk had seen it: what is issued again says so, so nobody is shown it unmarked without its causes (promise 4).
@@ -244,7 +244,7 @@ pub(crate) fn salvage(
     if placement.active.contains_key(&of) || !placement.closed.contains_key(&of) {
         return Err(NotOperated::NotClosed(of).into());
     }
-    // Where nothing is here there is nobody to wait for; what another region sends later is the same under another dot.
+    // Where nothing is here there is nobody to wait for: this replica has caught up, so what another region sends later had not been folded without it, and is the same under another dot.
     let is_begun = pending.partition(partition.bucket)?.reach.log_end > Position(0);
     if is_begun && !acknowledge::all_stand(pending, partition.bucket)? {
         crate::sometimes::SALVAGE_TOO_EARLY.reach();

@@ -198,7 +198,7 @@ impl Shard {
                     join_registers::join(&mut pending, peer, partition, &registers, (after, cursor))?;
                 }
                 Input::Operate { ticket, act } => {
-                    operate::operate(&mut pending, entropy, ticket, act)?;
+                    operate::operate(&mut pending, entropy, self.standing, ticket, act)?;
                 }
                 Input::PeerStarted { peer, start, kinds } => {
                     note_peer::note(&mut pending, peer, start, kinds)?;

@@ -28,7 +28,7 @@ fn world(regions: usize) -> World {
     world
 }
 
-fn operate(world: &mut World, at: usize, act: Act) -> Result<Operated, NotOperated> {
+pub(crate) fn operate(world: &mut World, at: usize, act: Act) -> Result<Operated, NotOperated> {
     world.step(at, vec![Input::Operate { ticket: Ticket(7), act }]);
     let answers = world.effects.iter().filter_map(|effect| match effect {
         Effect::Operated { ticket: Ticket(7), result } => Some(result.clone()),

@@ -151,8 +151,10 @@ impl World {
                 given.outcome.add(salvaged.clone());
                 self.give_next();
             }
-            // It has not heard of the epoch, or not all have.
-            Err(NotOperated::NotClosed(_) | NotOperated::EpochNotEverywhere(_)) => given.refused = true,
+            // It has not heard of the epoch, or not all have, or it lacks itself what others hold.
+            Err(
+                NotOperated::NotClosed(_) | NotOperated::EpochNotEverywhere(_) | NotOperated::PlacementBehind,
+            ) => given.refused = true,
             Ok(Operated::Done | Operated::Unchanged) | Err(_) => {}
         }
     }

@@ -18,6 +18,11 @@ pub(super) struct Admitted {
 }
 
 impl Admitted {
+    /// Whether a region has been admitted to that placement and has not said that it has caught up.
+    pub(super) fn is_behind(&self, placement: PlacementId, region: RegionId) -> bool {
+        self.behind.contains_key(&(placement, region))
+    }
+
     /// Whether a device may be told that its region is behind: the word may come after that has ended.
     pub(super) const fn were_any(&self) -> bool {
         self.any
@@ -80,7 +85,7 @@ impl Oracle {
         let (Some(region), placement) = (region_named(region), placement.unwrap_or(user.placement())) else {
             return;
         };
-        if self.admitted.behind.contains_key(&(placement, region)) && !self.lies.do_not_count(region) {
+        if self.admitted.is_behind(placement, region) && !self.lies.do_not_count(region) {
             let text = format!("{device} is welcomed by {region}, which has not caught up in {placement}");
             self.violate(at, Checker::Admitted, text);
         }

@@ -2,7 +2,7 @@
 //!
 //! An account of its own. Of a user: each home that was given has as its number one more than that of the home which its region held, a home is given away by itself alone, and once all is calm
 //! every region holds the one of the highest number, of several the one of the higher region; whoever was erased is erased everywhere, from the first time that a region says so.
-//! Of features: a region says what its operators said last, every region knows that, and a region issues nothing that it has itself turned off or limited below.
+//! A region that is behind does none of that. Of features: a region says what its operators said last, every region knows that, and a region issues nothing that it has itself turned off or limited below.
 //!
 //! An act that was decided and whose answer a crash swallowed may have happened or not. What this does not see: whether a region heeds what it has heard of others' flags before all is calm;
 //! regions whose hardware lied; values that did not come from an act (another checker sees that honest regions send none).
@@ -97,7 +97,12 @@ impl Oracle {
         let Some((act, held)) = self.operators.asked.remove(&(placement, region)) else { return };
         self.look_at(Checker::Operated);
         let what = format!("{act:?}");
+        let is_behind = self.admitted.is_behind(placement, region);
         let fault = match (act, held) {
+            _ if is_behind != matches!(result, Err(NotOperated::PlacementBehind)) => {
+                Err(if is_behind { "it is behind" } else { "it is not behind" }.to_owned())
+            }
+            _ if is_behind => Ok(()),
             (Act::SetHome { user, home }, Held::Entry(held)) => {
                 self.operators.gives_a_home((placement, region), (user, home), held, result)
             }
