@@ -17,7 +17,7 @@ use region::cluster::{ClientAddress, Cluster, ClusterPlacement, ClusterRegion};
 use region::epoch;
 use region::read_toml::hex;
 use replication::epoch::EpochStatement;
-use replication::placement::Placement;
+use replication::placement::{Durability, Placement};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -115,6 +115,7 @@ impl Init {
                 name,
                 regions,
                 key: key.verifying_key(),
+                durability: Durability::default(),
                 kept_days: None,
                 backup: None,
             };

@@ -166,7 +166,8 @@ impl SessionError {
             | Refusal::NotAllowed { conversation, .. }
             | Refusal::TooManyChanges { conversation, .. }
             | Refusal::NotChanged { conversation, .. }
-            | Refusal::NotKnownEverywhere { conversation, .. },
+            | Refusal::NotKnownEverywhere { conversation, .. }
+            | Refusal::NotElsewhere(conversation),
         ) = self
         {
             return Some(*conversation);
@@ -230,6 +231,7 @@ mod tests {
             Refusal::ClockExhausted(conversation),
             Refusal::CursorAhead(conversation),
             Refusal::Busy { retry_after_ms: 1 },
+            Refusal::NotElsewhere(conversation),
         ]);
         let not_taken = [
             NotTaken::Malformed(Malformed::Short),

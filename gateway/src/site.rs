@@ -125,6 +125,7 @@ impl Site {
                 name: described.name.clone(),
                 regions: regions.into_iter().map(|(_, address)| address.clone()).collect(),
                 epoch: stands.map_or(0, |stands| stands.epoch.0),
+                geo: stands.is_some_and(|stands| stands.is_geo()),
             }
         };
         self.directory.iter().map(told).collect()

@@ -4,7 +4,7 @@
 //! - An acknowledgement is written in a batch with or after what it acknowledges, so it never says more than is durable.
 //! - A pair counts only once this region has applied all of it, on the same chains (`replication::stability` says why).
 //! - A partition is acknowledged once in `acknowledge_after_ms`, at its lot's moment: what a lot's partitions have to acknowledge goes in one
-//!   batch. Acknowledging makes nothing else to be acknowledged, so it comes to rest.
+//!   batch. Where answers wait for it (`hold_answers.rs`) it is acknowledged in the very step. Acknowledging makes nothing else to be acknowledged, so it comes to rest.
 //!
 //! Bounded: at most one entry a partition waits, so 1,024.
 
@@ -48,7 +48,8 @@ impl Unacknowledged {
 
     /// Operations were applied to that partition.
     pub(crate) fn note(&mut self, bucket: Bucket, now: Now, config: &ShardConfig) {
-        self.wait(bucket, moment_after(now, bucket, config.limits.acknowledge_after_ms));
+        let after_ms = config.limits.acknowledge_after_ms;
+        self.wait(bucket, if config.placement.is_geo() { now } else { moment_after(now, bucket, after_ms) });
     }
 
     /// More to acknowledge does not put off what waits.
@@ -179,7 +180,11 @@ pub(crate) fn weigh(pending: &mut Pending<'_>) -> Result<Vec<Bucket>, StoreError
 }
 
 /// The check of a chain's head after that operation, which this step may have applied; none if it is not here.
-fn head_check(pending: &Pending<'_>, partition: PartitionId, dot: Dot) -> Result<Option<u32>, StoreError> {
+pub(crate) fn head_check(
+    pending: &Pending<'_>,
+    partition: PartitionId,
+    dot: Dot,
+) -> Result<Option<u32>, StoreError> {
     let work = pending.partitions.get(&partition.bucket);
     let chain = work.and_then(|work| work.chains.get(&dot.replica));
     let head = match chain.filter(|chain| chain.sequence == dot.sequence) {

@@ -13,6 +13,7 @@ use crate::read_toml::{
 };
 use crdt::{PlacementId, RegionId};
 use ed25519_dalek::VerifyingKey;
+use replication::placement::Durability;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 use std::net::{Ipv6Addr, SocketAddr};
@@ -67,6 +68,8 @@ pub struct ClusterPlacement {
     pub regions: BTreeSet<RegionId>,
     /// Verifies its epochs.
     pub key: VerifyingKey,
+    /// What an acknowledgement means in it.
+    pub durability: Durability,
     /// For how many days each region keeps messages, from 30 to 90; 30 if it does not say.
     pub kept_days: Option<u64>,
     /// Where its backups lie, if it has any.
@@ -123,6 +126,11 @@ const PLACEMENT_KEY: Key = Key {
     form: "an Ed25519 public key as 64 hexadecimal digits",
     example: "key = \"d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a\"",
 };
+const DURABILITY: Key = Key {
+    name: "durability",
+    form: "`region`, or, where the placement has two regions or more, `geo`",
+    example: "durability = \"geo\"",
+};
 const KEPT_DAYS: Key = Key {
     name: "kept_days",
     form: "a number of days from 30, for which devices send again what they sent, to 90",
@@ -173,6 +181,9 @@ impl Cluster {
                 regions.join(", "),
                 hex(placement.key.as_bytes())
             ));
+            if placement.durability == Durability::Geo {
+                line(format_args!("durability = \"geo\""));
+            }
             if let Some(days) = placement.kept_days {
                 line(format_args!("kept_days = {days}"));
             }
@@ -229,7 +240,7 @@ impl Cluster {
     }
 
     /// What two regions must agree on before they talk: names, numbers, placements and their keys. Addresses are left out,
-    /// since a region may be known under another address elsewhere, and so are the places of backups and how long messages are kept.
+    /// since a region may be known under another address elsewhere, and so are the places of backups, how long messages are kept, and what an acknowledgement means: each region holds to its own file.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new_derive_key("archipelago cluster configuration");
@@ -331,7 +342,11 @@ fn placements(
     let mut placements = BTreeMap::new();
     for section in sections {
         section.only(
-            &[["id", "name", "regions", "key", KEPT_DAYS.name].as_slice(), &backup_place::KEYS].concat(),
+            &[
+                ["id", "name", "regions", "key", DURABILITY.name, KEPT_DAYS.name].as_slice(),
+                &backup_place::KEYS,
+            ]
+            .concat(),
         )?;
         let id = number(&section, ID)?;
         let name = name(&section, NAME)?;
@@ -348,11 +363,17 @@ fn placements(
             return Err(FileMistake::form(named.line, REGIONS, "[]"));
         }
         let key = public_key(&section, PLACEMENT_KEY)?;
+        let durability = match section.optional_text(DURABILITY)? {
+            None => Durability::default(),
+            Some(At { value: "region", .. }) => Durability::Region,
+            Some(At { value: "geo", .. }) if of.len() > 1 => Durability::Geo,
+            Some(At { value, line }) => return Err(FileMistake::form(line, DURABILITY, value)),
+        };
         let kept_days = section.optional_number(KEPT_DAYS, &limits::KEPT_DAYS)?;
         let backup = BackupPlace::read(&section)?;
         let id = PlacementId(id.value);
         let name = name.value.to_owned();
-        placements.insert(id, ClusterPlacement { id, name, regions: of, key, kept_days, backup });
+        placements.insert(id, ClusterPlacement { id, name, regions: of, key, durability, kept_days, backup });
     }
     Ok(placements)
 }

@@ -174,7 +174,7 @@ pub enum Done {
     },
 }
 
-/// Why a command was refused. Each has a stable code and names the way out; nothing was changed.
+/// Why a command was refused. Each has a stable code and names the way out; nothing was changed, but for [`Self::NotElsewhere`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// This region has no part in the conversation's placement.
@@ -345,6 +345,11 @@ pub enum Refusal {
         /// Which region.
         region: RegionId,
     },
+    /// It is done and on stable storage here, and where that is not enough no other region is known to have it.
+    #[error(
+        "it stands in {0} here, and no other region of the placement has it yet, without which this placement acknowledges nothing: send it again, it is answered as soon as one has"
+    )]
+    NotElsewhere(ConversationId),
     /// The shard's mailbox is full.
     #[error("the region is busy: send again in {retry_after_ms} ms")]
     Busy {
@@ -430,6 +435,7 @@ impl Refusal {
             Self::FeatureOff(_) => "feature_off",
             Self::TooManyHidden { .. } => "too_many_hidden",
             Self::NotKnownEverywhere { .. } => "not_known_everywhere",
+            Self::NotElsewhere(_) => "not_elsewhere",
             Self::Busy { .. } => "busy",
         }
     }

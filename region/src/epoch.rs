@@ -99,7 +99,10 @@ pub fn current_placement(
     placement: &ClusterPlacement,
     statements: &[EpochStatement],
 ) -> Result<Placement, EpochRefused> {
-    let mut current = Placement::new(placement.id, placement.regions.clone(), placement.key);
+    let mut current = Placement {
+        durability: placement.durability,
+        ..Placement::new(placement.id, placement.regions.clone(), placement.key)
+    };
     let mut ordered: Vec<&EpochStatement> = statements.iter().collect();
     ordered.sort_by_key(|statement| statement.number);
     for statement in ordered {

@@ -36,6 +36,7 @@ pub mod features;
 pub mod follow_epochs;
 pub mod forms;
 mod hide_message;
+mod hold_answers;
 mod issue_operation;
 pub mod item;
 pub mod join;

@@ -24,6 +24,7 @@ use crate::cut_payloads::{self, Uncut};
 use crate::expire_messages::{self, Ages};
 use crate::features::Features;
 use crate::follow_epochs;
+use crate::hold_answers::{self, HeldAnswers};
 use crate::issue_operation;
 use crate::item::Change;
 use crate::join_registers;
@@ -103,6 +104,7 @@ pub struct Shard {
     kept: Kept,
     features: Features,
     standing: Standing,
+    held: HeldAnswers,
 }
 
 impl Shard {
@@ -136,6 +138,7 @@ impl Shard {
             kept,
             features,
             standing,
+            held: HeldAnswers::default(),
         })
     }
 
@@ -143,6 +146,12 @@ impl Shard {
     #[must_use]
     pub fn is_behind(&self) -> bool {
         self.standing == Standing::Behind
+    }
+
+    /// Answers that wait until another region has what they are about.
+    #[must_use]
+    pub fn held_answers(&self) -> usize {
+        self.held.count()
     }
 
     /// Since when texts that were cut may lie in the engine's older files; none if none does.
@@ -230,6 +239,7 @@ impl Shard {
             self.unsettled.note(bucket);
             self.ages.note_stable(bucket);
         }
+        hold_answers::hold(&mut pending, &mut self.held)?;
         cut_payloads::cut(&mut pending, &mut self.uncut, &mut self.leftovers)?;
         expire_messages::expire(&mut pending, &mut self.ages, &mut self.leftovers)?;
         compact_files::compact(&mut pending, &mut self.leftovers);
@@ -240,7 +250,7 @@ impl Shard {
         } else {
             let compaction = self.leftovers.due(self.config.limits.compact_after_ms);
             let expiry = self.ages.due(self.config.limits.kept_ms);
-            [self.unacknowledged.due(), self.unsettled.wakes(), expiry, compaction]
+            [self.unacknowledged.due(), self.unsettled.wakes(), self.held.due(), expiry, compaction]
                 .into_iter()
                 .flatten()
                 .min()

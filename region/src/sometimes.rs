@@ -5,6 +5,9 @@
 crdt::marks! {
     SCRUB_FOUND_DAMAGE = "reading again what lies on the disk finds damage";
     RESENT_COMMAND = "a command that was done before is answered as it was then";
+    ANSWERED_ONCE_ELSEWHERE = "a command is acknowledged once another region has its operation";
+    NOT_ELSEWHERE = "a device is told that no other region has its operation yet";
+    TOO_MANY_HELD = "more answers wait for other regions than may";
     MESSAGE_TOO_OLD = "a message's id is older than outboxes keep";
     MESSAGE_FROM_FUTURE = "a message's id is from further ahead than clocks may be";
     WRITTEN_ON_MORE = "a post was written on more than this region has, and carries its cut";

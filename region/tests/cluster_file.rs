@@ -5,6 +5,7 @@ use crdt::{PlacementId, RegionId};
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
 use region::cluster::{CLUSTER_FILE_BYTES_MAX, ClientAddress, Cluster};
+use replication::placement::Durability;
 
 const RIGHT: &str = r#"name = "demo"
 token_key = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
@@ -258,6 +259,42 @@ fn a_placement_says_how_long_messages_are_kept() {
         expect![
             "line 30: `kept_days` is the text `30`; write a number of days from 30, for which devices send again what they sent, to 90, such as `kept_days = 30`"
         ],
+    );
+}
+
+#[test]
+fn what_an_acknowledgement_means_is_read_and_written_again() {
+    let meant =
+        |durability: &str| with(REGIONS_OF_EU, 0, &format!("{REGIONS_OF_EU}\ndurability = {durability}"));
+    let of = |cluster: &Cluster, name: &str| cluster.placement_named(name).unwrap().durability;
+    assert_eq!(of(&Cluster::parse(&meant("\"region\"")).unwrap(), "eu"), Durability::Region);
+    let geo = "regions = [\"eu-central\", \"us-east\"]";
+    let text = with(geo, 0, &format!("{geo}\ndurability = \"geo\""));
+    let cluster = Cluster::parse(&text).unwrap();
+    assert_eq!((of(&cluster, "global"), of(&cluster, "eu")), (Durability::Geo, Durability::Region));
+    assert_eq!(Cluster::parse(&cluster.to_toml()).unwrap(), cluster);
+    assert_eq!(
+        cluster.digest(),
+        Cluster::parse(RIGHT).unwrap().digest(),
+        "each region holds to its own file"
+    );
+    check(
+        meant("\"geo\""),
+        expect![[
+            r#"line 30: `durability` is `geo`; write `region`, or, where the placement has two regions or more, `geo`, such as `durability = "geo"`"#
+        ]],
+    );
+    check(
+        meant("\"two\""),
+        expect![[
+            r#"line 30: `durability` is `two`; write `region`, or, where the placement has two regions or more, `geo`, such as `durability = "geo"`"#
+        ]],
+    );
+    check(
+        meant("2"),
+        expect![[
+            r#"line 30: `durability` is the number 2; write `region`, or, where the placement has two regions or more, `geo`, such as `durability = "geo"`"#
+        ]],
     );
 }
 

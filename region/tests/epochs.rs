@@ -7,7 +7,7 @@ use expect_test::{Expect, expect};
 use region::cluster::ClusterPlacement;
 use region::epoch::{current_placement, parse, to_toml};
 use replication::epoch::EpochStatement;
-use replication::placement::{Epoch, Placement};
+use replication::placement::{Durability, Epoch, Placement};
 use std::collections::BTreeMap;
 
 fn key() -> SigningKey {
@@ -21,6 +21,7 @@ fn placement() -> ClusterPlacement {
         name: "eu".to_owned(),
         regions,
         key: key().verifying_key(),
+        durability: Durability::default(),
         kept_days: None,
         backup: None,
     }

@@ -18,13 +18,22 @@ use region::store::{MemoryStore, Store as _, View as _};
 use region::{export, follow_epochs, repair, verify};
 use replication::StoreId;
 use replication::log::{LogView as _, PeerCursor};
+use replication::placement::Durability;
 use replication::signature::{Ed25519, Signatures};
 use std::sync::Arc;
 
 /// The placement as the cluster file has it.
 fn placement() -> ClusterPlacement {
     let (regions, key) = ((1..=16).map(RegionId).collect(), operators().verifying_key());
-    ClusterPlacement { id: WORLD, name: "world".to_owned(), regions, key, kept_days: None, backup: None }
+    ClusterPlacement {
+        id: WORLD,
+        name: "world".to_owned(),
+        regions,
+        key,
+        durability: Durability::default(),
+        kept_days: None,
+        backup: None,
+    }
 }
 
 fn expected_of(replica: ReplicaId, name: &str) -> Expected {

@@ -17,6 +17,7 @@ mod documents;
 mod epochs;
 mod expiry;
 mod following_epochs;
+mod geo;
 mod heirs;
 mod hidden;
 mod histories;

@@ -2,7 +2,7 @@
 //!
 //! Whoever sees a register grow passes it on, so that it arrives wherever a path is left. That would carry every value over every bridge, twice;
 //! so a value is not sent to a peer that is known to have that very one, and what was not made here waits longer, in which time the peer
-//! mostly gets it from where it was made. The region with the higher number waits longest, so of two that could tell each other only one does.
+//! mostly gets it from where it was made. Where devices wait for another region's acknowledgement ([`Placement::is_geo`]), what was made here waits for nothing. The region with the higher number waits longest, so of two that could tell each other only one does.
 //!
 //! What must always hold: after an hour's cut the cost is what changed, not how often; what grew goes to every peer that is not known to have it, within
 //! twice [`PASSED_ON_FLUSH_MS`]; a register is joined where it arrives, so one sent twice or out of order with entries does no harm; keys and values are
@@ -16,7 +16,7 @@ use crate::limits::{
 use crate::log::ChangeNumber;
 use crate::output::Output;
 use crate::partition::Partition;
-use crate::placement::MaySend;
+use crate::placement::{MaySend, Placement};
 use crate::proto;
 use crate::reason::Reason;
 use crate::register::Register;
@@ -62,7 +62,12 @@ impl Bridge {
             if self.config.own < self.config.peer { PASSED_ON_FLUSH_MS } else { 2 * PASSED_ON_FLUSH_MS };
         let Some(Partition { outgoing, .. }) = self.partitions.get_mut(&id) else { return };
         let own = outgoing.feed_own > outgoing.feed_sent;
-        let at = turn.now.plus_ms(if own { REGISTERS_FLUSH_MS } else { passed_on_ms });
+        let at = turn.now.plus_ms(match own {
+            // Devices wait for what this region acknowledges.
+            true if self.config.placements.get(id.placement).is_some_and(Placement::is_geo) => 0,
+            true => REGISTERS_FLUSH_MS,
+            false => passed_on_ms,
+        });
         let before = outgoing.feed_due;
         let due = before.map_or(at, |due| due.min(at));
         if let Some(later) = before.filter(|before| *before > due) {

@@ -15,6 +15,16 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Epoch(pub u64);
 
+/// What an acknowledgement of a command means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// It is on stable storage in the region that took it.
+    #[default]
+    Region,
+    /// And in another active one.
+    Geo,
+}
+
 /// One placement under its current epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placement {
@@ -24,6 +34,8 @@ pub struct Placement {
     pub regions: BTreeSet<RegionId>,
     /// Verifies its epochs.
     pub key: VerifyingKey,
+    /// What this region acknowledges there, and how soon it tells others what it has.
+    pub durability: Durability,
     /// Which epoch this is; 0 before the first.
     pub epoch: Epoch,
     /// The hash of that epoch's statement; none before the first.
@@ -114,7 +126,8 @@ impl Placement {
     #[must_use]
     pub fn new(id: PlacementId, regions: BTreeSet<RegionId>, key: VerifyingKey) -> Self {
         let (active, closed, heirs) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { id, regions, key, epoch: Epoch(0), statement: None, active, closed, heirs, names_heirs: false }
+        let (durability, epoch, statement) = (Durability::default(), Epoch(0), None);
+        Self { id, regions, key, durability, epoch, statement, active, closed, heirs, names_heirs: false }
     }
 
     /// The placement under the epoch of that statement, which must be the next one.
@@ -234,6 +247,12 @@ impl Placement {
     /// The closed replicas whose rights are that one's to take over.
     pub fn followed_by(&self, heir: ReplicaId) -> impl Iterator<Item = ReplicaId> + '_ {
         self.closed.keys().copied().filter(move |closed| self.heirs_of(*closed).last() == Some(heir))
+    }
+
+    /// Whether a command is acknowledged once a second region has it.
+    #[must_use]
+    pub const fn is_geo(&self) -> bool {
+        matches!(self.durability, Durability::Geo)
     }
 
     /// The active replica of that region, if it has one.

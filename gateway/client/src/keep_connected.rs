@@ -89,6 +89,7 @@ impl Client {
     ) -> Result<(), MalformedFrame> {
         let placements = read_placements(&welcome.placements, addresses)?;
         let epochs = read_placements(&welcome.placements, |placement| placement.epoch)?;
+        let geo = read_placements(&welcome.placements, |placement| placement.geo)?;
         let Some(line) = self.lines.get_mut(&key) else { return Ok(()) };
         if line.state != LineState::Greeting {
             return Ok(());
@@ -109,6 +110,7 @@ impl Client {
         line.region = Some(welcome.region.clone());
         line.region_id = Some(welcome.region_id).filter(|region_id| !region_id.is_empty());
         line.epochs = epochs;
+        line.geo = geo.into_iter().filter_map(|(placement, geo)| geo.then_some(placement)).collect();
         if welcome.heartbeat_ms > 0 {
             line.heartbeat_ms = u64::from(welcome.heartbeat_ms);
         }

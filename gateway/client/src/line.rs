@@ -86,6 +86,8 @@ pub(crate) struct Line {
     pub(crate) region_id: Option<String>,
     /// In which epochs of its placements it stands.
     pub(crate) epochs: BTreeMap<PlacementId, u64>,
+    /// Placements in which it acknowledges what another region has too.
+    pub(crate) geo: BTreeSet<PlacementId>,
     /// Send a ping when nothing else was sent for so long.
     pub(crate) heartbeat_ms: u64,
     /// Questions not sent yet.
@@ -124,6 +126,7 @@ impl Line {
             region: None,
             region_id: None,
             epochs: BTreeMap::new(),
+            geo: BTreeSet::new(),
             heartbeat_ms: limits::HEARTBEAT_MS_DEFAULT,
             unasked: VecDeque::new(),
             asked: BTreeMap::new(),

@@ -171,7 +171,7 @@ impl Client {
         Ok(())
     }
 
-    /// An own command stands in a region, as its answer or its delivery tells.
+    /// An own command stands in a region, as its answer or, unless that has to wait, its delivery tells.
     pub(crate) fn stands(
         &mut self,
         step: &mut Step<'_>,
@@ -200,6 +200,13 @@ impl Client {
             self.follow(step, conversation, id, place);
         }
         self.release_stable(step, conversation);
+    }
+
+    /// Whether what is delivered there of an own command acknowledges nothing: another region may not have it yet.
+    pub(crate) fn waits_in(&self, conversation: ConversationId) -> bool {
+        let placement = conversation.placement();
+        let line = self.routes.line_of(placement).and_then(|key| self.lines.get(&key));
+        line.is_some_and(|line| line.geo.contains(&placement))
     }
 
     /// Operations of a conversation are stable.

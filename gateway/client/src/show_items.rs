@@ -159,7 +159,11 @@ impl Client {
             if is_post {
                 self.follow(step, id, message, place);
             }
-            if self.outbox.find(id, message).is_some() {
+            if self
+                .outbox
+                .find(id, message)
+                .is_some_and(|(_, entry)| entry.acknowledged || !self.waits_in(id))
+            {
                 self.stands(step, id, message, place);
             }
         }

@@ -4,11 +4,11 @@
 
 use crdt::{ConversationId, MessageId, PlacementId};
 use expect_test::expect;
-use gateway_client::{Act, Input, LocalRefusal, MembersWish, limits};
+use gateway_client::{Act, ConnectionId, Input, LocalRefusal, MembersWish, limits};
 use gateway_protocol::v1;
 use gateway_protocol::v1::server_frame::Frame as Told;
 
-use crate::story::{ME, Story, conversation, deliver, done, error, post};
+use crate::story::{ME, Story, conversation, deliver, done, error, post, welcome};
 
 #[test]
 fn a_refusal_for_the_moment_holds_up_the_conversation_and_nothing_overtakes() {
@@ -420,4 +420,47 @@ fn what_needs_nothing_here_but_was_done_elsewhere_is_asked_again_until_it_is_nam
     let cut = Some(v1::Cut { dots: vec!["r1.0000000000000001:1".into()] });
     story.hear(2, 0, Told::Stable(v1::Stable { conversation: conversation(1).to_string(), cut }));
     assert_eq!(story.client.unstable(), 0);
+}
+
+#[test]
+fn where_a_second_region_must_have_it_what_is_delivered_acknowledges_nothing() {
+    let mut story = Story::new();
+    story.step("", Input::Start);
+    story.step("", Input::Connected(ConnectionId(1)));
+    let Told::Welcome(mut told) = welcome("near") else { unreachable!() };
+    told.placements.iter_mut().for_each(|placement| placement.geo = true);
+    story.hear(1, 1, Told::Welcome(told));
+    story.text.clear();
+    story.send(1, 1);
+    let item = |number: u128, dot: &str| v1::Item {
+        sender: ME.to_string(),
+        message: MessageId(number).to_string(),
+        dot: dot.into(),
+        hlc: "1.0".into(),
+        content: Some(post(None)),
+    };
+    let delivered = |dot: &str, cursor: &str| {
+        Told::Deliver(v1::Deliver {
+            conversation: conversation(1).to_string(),
+            items: vec![item(1, dot)],
+            cursor: cursor.to_owned().into(),
+        })
+    };
+    story.hear(1, 0, delivered("r1.0000000000000001:1", "one"));
+    story.hear(1, 3, error("not_elsewhere", true));
+    story.wait();
+    story.done(5, 1, "r1.0000000000000001:1");
+    // Another copy says nothing of the first, which is acknowledged.
+    story.hear(1, 0, delivered("r2.0000000000000001:1", "two"));
+    story.check(expect![[r#"
+        > send 1 in p1
+        send 1 {"request":"3","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
+        shown 1.0/r1.0000000000000001:1 marked: false
+        send 1 {"request":"4","acknowledge":{"cursor":"b25l"}}
+        > 1000 ms later
+        send 1 {"request":"5","send":{"conversation":"c00010000000000000000000000000007","message":"00000000-0000-0000-0000-000000000001","body":"eA==","sentAtMs":"1000000"}}
+        Acknowledged { conversation: ConversationId(5192296858534827628530496329220103), command: MessageId(1), place: Some(Place { hlc: Timestamp(65536), dot: Dot { replica: ReplicaId { region: RegionId(1), incarnation: Incarnation(1) }, sequence: Sequence(1) } }) }
+        Repeated { conversation: ConversationId(5192296858534827628530496329220103), sender: UserId(281474976710657), message: MessageId(1), place: Place { hlc: Timestamp(65536), dot: Dot { replica: ReplicaId { region: RegionId(2), incarnation: Incarnation(1) }, sequence: Sequence(1) } } }
+        send 1 {"request":"6","acknowledge":{"cursor":"dHdv"}}
+    "#]]);
 }

@@ -320,6 +320,11 @@ pub const CODES: &[Code] = &[
     ),
     code("feature_off", "the operators of the placement have turned off what this does", "try again later"),
     temporary(code(
+        "not_elsewhere",
+        "the command is done in this region, and no other region of the placement has it yet, without which this placement acknowledges nothing",
+        "send it again after `retry_after_ms`: nothing is done twice",
+    )),
+    temporary(code(
         "busy",
         "the region has more to do than it can queue",
         "send it again after `retry_after_ms`",

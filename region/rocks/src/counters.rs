@@ -45,6 +45,8 @@ pub struct ShardCounters {
     pub leftovers_since_us: AtomicU64,
     /// For how long at least the oldest texts of messages have been here, in microseconds; zero while none has been for a day.
     pub texts_age_us: AtomicU64,
+    /// Answers that wait until another region has what they are about.
+    pub held_answers: AtomicU64,
     /// Posts and edits that are kept no longer.
     pub texts_expired: AtomicU64,
     /// Partitions read again at leisure.
@@ -106,6 +108,10 @@ impl ShardCounters {
 
     pub(crate) fn expired(&self, operations: usize) {
         self.texts_expired.fetch_add(operations as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn holds_answers(&self, answers: usize) {
+        self.held_answers.store(answers as u64, Ordering::Relaxed);
     }
 
     pub(crate) fn texts_age(&self, age_us: Option<u64>) {

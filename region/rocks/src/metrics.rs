@@ -173,6 +173,12 @@ fn shards(region: &RegionHandle) -> Vec<Family> {
             }),
         },
         Family {
+            name: "shard_held_answers",
+            help: "Answers to devices that wait until another region has what they sent, of at most 65,536",
+            kind: Type::Gauge,
+            samples: each(&|placement| Some(value(&region.counters(placement)?.held_answers))),
+        },
+        Family {
             name: "shard_behind",
             help: "Whether a placement is not served, since not all has come that others held when this region was admitted",
             kind: Type::Gauge,

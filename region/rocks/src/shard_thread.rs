@@ -49,11 +49,24 @@ pub(crate) struct ShardThread {
     pub(crate) runtime: Handle,
 }
 
-/// Who waits for the outcome of the running step.
+/// Who has asked and was not answered: most wait for the running step, and as many as a shard holds answers for another region.
 #[derive(Default)]
-struct Waiting {
+struct Asked {
+    tickets: u64,
     answers: BTreeMap<Ticket, oneshot::Sender<Result<Done, Refusal>>>,
     operators: BTreeMap<Ticket, oneshot::Sender<Result<Operated, NotOperated>>>,
+}
+
+impl Asked {
+    fn ticket(&mut self) -> Ticket {
+        self.tickets = self.tickets.wrapping_add(1);
+        Ticket(self.tickets)
+    }
+}
+
+/// What else hangs on the running step.
+#[derive(Default)]
+struct Waiting {
     taken: Vec<Taken>,
     stop: bool,
 }
@@ -68,7 +81,7 @@ impl ShardThread {
     }
 
     fn run(mut self) {
-        let mut letters = Vec::new();
+        let (mut letters, mut asked) = (Vec::new(), Asked::default());
         // The first tick lets a shard take up after a restart what waits for time.
         let mut next_tick = Some(Now(0));
         loop {
@@ -77,7 +90,7 @@ impl ShardThread {
             if woken == Woken::Closed {
                 return;
             }
-            let (mut inputs, waiting) = open(&mut letters);
+            let (mut inputs, waiting) = open(&mut letters, &mut asked);
             let now = self.clock.now();
             if next_tick.is_some_and(|at| at <= now) {
                 inputs.push(Input::Tick);
@@ -93,7 +106,7 @@ impl ShardThread {
                         ));
                         return;
                     }
-                    self.release(outcome.effects, waiting);
+                    self.release(outcome.effects, &mut asked, waiting);
                     if stop {
                         return;
                     }
@@ -118,6 +131,7 @@ impl ShardThread {
         }
         self.counters.leftovers_since(self.shard.leftovers_since());
         self.counters.texts_age(self.shard.texts_age_us());
+        self.counters.holds_answers(self.shard.held_answers());
         Ok(outcome)
     }
 
@@ -131,18 +145,18 @@ impl ShardThread {
         })
     }
 
-    fn release(&self, effects: Vec<Effect>, mut waiting: Waiting) {
+    fn release(&self, effects: Vec<Effect>, asked: &mut Asked, waiting: Waiting) {
         let mut for_devices = Vec::new();
         for effect in effects {
             match effect {
                 Effect::Reply { ticket, result } => {
-                    if let Some(answer) = waiting.answers.remove(&ticket) {
+                    if let Some(answer) = asked.answers.remove(&ticket) {
                         // A device that is gone needs no answer.
                         let _ = answer.send(result);
                     }
                 }
                 Effect::Operated { ticket, result } => {
-                    if let Some(answer) = waiting.operators.remove(&ticket) {
+                    if let Some(answer) = asked.operators.remove(&ticket) {
                         // Nor does an operator who is gone.
                         let _ = answer.send(result);
                     }
@@ -207,20 +221,20 @@ impl ShardThread {
     }
 }
 
-/// Turns letters into a step's inputs. Tickets number the commands of one step.
-fn open(letters: &mut Vec<Letter>) -> (Vec<Input>, Waiting) {
+/// Turns letters into a step's inputs.
+fn open(letters: &mut Vec<Letter>, asked: &mut Asked) -> (Vec<Input>, Waiting) {
     let mut inputs = Vec::with_capacity(letters.len());
     let mut waiting = Waiting::default();
-    for (number, letter) in (0..).zip(letters.drain(..)) {
+    for letter in letters.drain(..) {
         match letter {
             Letter::Command { user, device, command, answer } => {
-                let ticket = Ticket(number);
-                waiting.answers.insert(ticket, answer);
+                let ticket = asked.ticket();
+                asked.answers.insert(ticket, answer);
                 inputs.push(Input::Command { ticket, user, device, command });
             }
             Letter::Operate { act, answer } => {
-                let ticket = Ticket(number);
-                waiting.operators.insert(ticket, answer);
+                let ticket = asked.ticket();
+                asked.operators.insert(ticket, answer);
                 inputs.push(Input::Operate { ticket, act });
             }
             Letter::Replicated { input, taken } => {

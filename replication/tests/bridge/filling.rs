@@ -146,3 +146,17 @@ fn registers_made_here_do_not_wait_for_what_passes_through() {
     assert_eq!(due_ms(true), [500, 250], "what was made here sets the timer anew");
     assert_eq!(due_ms(false), [250], "what passes through goes with it");
 }
+
+#[test]
+fn what_devices_wait_for_waits_for_no_company() {
+    let mut played = Played::where_devices_wait();
+    played.greet(|_| {});
+    played.resume();
+    played.say_all();
+    register(&mut played, 9);
+    let (now, outputs) = (played.now, played.advance(9));
+    let is_due = |output: &replication::Output| matches!(output, replication::Output::SetTimer { timer: Timer::Registers, at } if *at == now);
+    assert!(outputs.iter().any(is_due), "{outputs:?}");
+    let sent = frames(&played.step(Input::Timer(Timer::Registers)));
+    assert_eq!(sent.iter().map(|frame| frame.feeds.len()).collect::<Vec<_>>(), [1]);
+}

@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 use replication::commit::{Commit, OperationBytes};
 use replication::log::LogView as _;
-use replication::placement::Placements;
+use replication::placement::{Durability, Placement, Placements};
 use replication::signature::Ed25519;
 use replication::{Bridge, Config, Delivery, Input, Output, OwnStore, proto};
 
@@ -30,15 +30,25 @@ fn placements() -> Placements {
 
 impl Played {
     pub(crate) fn new() -> Self {
-        let mut store = Store::new(1, placements());
+        Self::within(placements())
+    }
+
+    /// The same, where region 1 acknowledges what a second region has.
+    pub(crate) fn where_devices_wait() -> Self {
+        let geo = |of: &Placement| Placement { durability: Durability::Geo, ..of.clone() };
+        Self::within(Placements::new(placements().iter().map(geo)))
+    }
+
+    fn within(placements: Placements) -> Self {
+        let mut store = Store::new(1, placements.clone());
         store.issue(partition(1, 7), vec![operation("own 1"), operation("own 2")]);
         let own = OwnStore { replica: replica(1), start: start(1, 4) };
         let bridge = Bridge::new(Config {
             cluster: "test".into(),
             own: region(1),
             peer: region(2),
-            placements: placements(),
-            stores: placements().iter().map(|placement| (placement.id, own)).collect(),
+            stores: placements.iter().map(|placement| (placement.id, own)).collect(),
+            placements,
             kinds: vec![0],
         });
         Self { store, bridge, now: Now(5_000_000), random: ChaCha8Rng::seed_from_u64(1) }
@@ -73,6 +83,11 @@ impl Played {
         played
     }
 
+    /// Sends everything that there is to say at first.
+    pub(crate) fn say_all(&mut self) {
+        while !self.send().is_empty() {}
+    }
+
     /// The peer says that it has nothing.
     pub(crate) fn resume(&mut self) -> Vec<Output> {
         let resume = proto::Resume { partitions: Vec::new(), last: true };
@@ -84,7 +99,7 @@ impl Played {
     /// Open, with everything sent that there was to say at first.
     pub(crate) fn quiet() -> Self {
         let mut played = Self::open();
-        while !played.send().is_empty() {}
+        played.say_all();
         played
     }
 

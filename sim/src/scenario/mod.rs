@@ -89,6 +89,8 @@ pub struct Topology {
     pub eu: Vec<String>,
     /// Those that have no part in anything until operators admit them (the act `admit`).
     pub late: Vec<String>,
+    /// Whether placements acknowledge a command once a second region has it.
+    pub geo: bool,
     /// How many of the regions there are, from the first on; all if not said.
     pub count: Option<Amount>,
     /// There and back, in milliseconds, where no pair says otherwise.
@@ -368,6 +370,7 @@ impl Default for Topology {
             regions: ["frankfurt", "dublin", "virginia"].map(str::to_owned).to_vec(),
             eu: ["frankfurt", "dublin"].map(str::to_owned).to_vec(),
             late: Vec::new(),
+            geo: false,
             count: None,
             rtt_ms: Amount::of(80),
             jitter_percent: Amount::of(10),

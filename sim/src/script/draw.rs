@@ -96,6 +96,7 @@ pub fn draw(scenario: &Scenario, seed: u64) -> Script {
         dark: Vec::new(),
         checks: scenario.checks.clone(),
         eu_regions: u16::try_from(scenario.topology.eu.len()).unwrap_or(u16::MAX),
+        geo: scenario.topology.geo,
         pace: scenario.machines.pace,
         limits,
         drawn: BTreeMap::new(),

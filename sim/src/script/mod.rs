@@ -57,6 +57,9 @@ pub struct Script {
     pub checks: Vec<u8>,
     /// How many regions, from the first on, make up the placement `eu`.
     pub eu_regions: u16,
+    /// Whether a command is acknowledged once a second region has it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub geo: bool,
     /// How long tasks and threads take.
     pub pace: Pace,
     /// Queues.

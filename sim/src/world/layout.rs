@@ -16,7 +16,7 @@ use region::meta::Expected;
 use region::shard::ShardConfig;
 use replication::bridge::{Config, OwnStore};
 use replication::epoch::EpochStatement;
-use replication::placement::{Placement, Placements};
+use replication::placement::{Durability, Placement, Placements};
 use replication::signature::Signatures;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,6 +38,8 @@ pub struct Layout {
     first: Vec<EpochStatement>,
     /// What its regions accept.
     pub(crate) limits: Limits,
+    /// What an acknowledgement means.
+    pub(crate) durability: Durability,
     /// How its regions sign.
     pub(crate) signatures: Arc<dyn Signatures>,
     /// How often each region was given new disks.
@@ -71,8 +73,18 @@ impl Layout {
             [placement(WORLD, &regions), placement(PINNED, &pinned)].into_iter().unzip();
         let placements = Placements::new(placements);
         let limits = Limits { compact_after_ms: COMPACT_AFTER_MS, ..Limits::default() };
-        let replaced = BTreeMap::new();
-        Self { regions, placements, first, limits, signatures: Arc::new(Seals), replaced }
+        let (durability, replaced) = (Durability::default(), BTreeMap::new());
+        Self { regions, placements, first, limits, durability, signatures: Arc::new(Seals), replaced }
+    }
+
+    /// The same, where acknowledgements mean that: of a placement in one region alone they cannot mean two.
+    fn acknowledging(self, durability: Durability) -> Self {
+        let means = |placement: &Placement| {
+            let is_alone = placement.regions.len() < 2;
+            let durability = if is_alone { Durability::Region } else { durability };
+            Placement { durability, ..placement.clone() }
+        };
+        Self { placements: Placements::new(self.placements.iter().map(means)), durability, ..self }
     }
 
     /// The map of a script.
@@ -80,7 +92,9 @@ impl Layout {
         let regions = script.regions.iter().map(|region| RegionId(region.number)).collect();
         let late: Vec<u16> = script.regions.iter().filter(|of| of.late).map(|of| of.number).collect();
         let is_late = |region: &RegionId| late.contains(&region.0);
-        let mut layout = Self::with(regions, |region| region.0 <= script.eu_regions, is_late);
+        let durability = if script.geo { Durability::Geo } else { Durability::Region };
+        let layout = Self::with(regions, |region| region.0 <= script.eu_regions, is_late);
+        let mut layout = layout.acknowledging(durability);
         layout.limits.receipt_devices_max =
             usize::try_from(script.limits.receipt_devices).unwrap_or(usize::MAX);
         layout.limits.device_dead_after_ms = script.limits.device_dead_s.saturating_mul(1_000);

@@ -216,6 +216,7 @@ impl World {
             [WORLD, PINNED].map(|placement| (placement, world.layout.first_regions_of(placement)));
         world.oracle.placements_are(placements.into());
         world.oracle.limits_members(world.layout.limits.members_max);
+        world.oracle.acknowledgements_mean(world.layout.durability);
         world.oracle.keep_for(world.layout.limits.kept_ms.saturating_mul(1_000));
         world
     }

@@ -49,6 +49,9 @@ pub(crate) struct ShardTask {
     /// What its files are being rewritten for.
     compacting: Vec<KeySpan>,
     dice: Dice,
+    tickets: u64,
+    /// Which device's ticket each of the shard's tickets answers.
+    answers: BTreeMap<Ticket, (LineId, Ticket)>,
 }
 
 /// A step whose batch is being synced.
@@ -57,12 +60,8 @@ struct Running {
     outcome: Outcome,
     /// Whether there was anything to sync.
     wrote: bool,
-    answers: BTreeMap<Ticket, (LineId, Ticket)>,
     taken: Vec<(RegionId, usize)>,
 }
-
-/// Which device's ticket each of a step's tickets answers.
-type Answers = BTreeMap<Ticket, (LineId, Ticket)>;
 
 /// Whose entries a step takes, and how many of each.
 type Takers = Vec<(RegionId, usize)>;
@@ -81,6 +80,8 @@ impl ShardTask {
             wakes: false,
             compacting: Vec::new(),
             dice,
+            tickets: 0,
+            answers: BTreeMap::new(),
         }
     }
 
@@ -99,26 +100,28 @@ impl ShardTask {
         self.shard.leftovers_since().is_some()
     }
 
-    /// The next inputs, with who waits for them. An operator's act is decided by itself, so that it is known on what.
-    fn take(&mut self) -> (Vec<Input>, Answers, Takers) {
-        let (mut inputs, mut answers, mut takers) = (Vec::new(), BTreeMap::new(), Vec::new());
+    /// The next inputs, with whose entries they take. An operator's act is decided by itself, so that it is known on what.
+    fn take(&mut self) -> (Vec<Input>, Takers) {
+        let (mut inputs, mut takers) = (Vec::new(), Vec::new());
         let is_operators = |letter: &Letter| matches!(letter, Letter::Operate { .. });
         let before = self.mailbox.iter().position(is_operators).map_or(LETTERS_A_STEP, |at| at.max(1));
         let count = self.mailbox.len().min(LETTERS_A_STEP).min(before);
-        for (number, letter) in (0..).zip(self.mailbox.drain(..count)) {
+        for letter in self.mailbox.drain(..count) {
+            self.tickets += 1;
+            let own = Ticket(self.tickets);
             match letter {
                 Letter::Command { line, ticket, user, device, command } => {
-                    answers.insert(Ticket(number), (line, ticket));
-                    inputs.push(Input::Command { ticket: Ticket(number), user, device, command });
+                    self.answers.insert(own, (line, ticket));
+                    inputs.push(Input::Command { ticket: own, user, device, command });
                 }
-                Letter::Operate { act } => inputs.push(Input::Operate { ticket: Ticket(number), act }),
+                Letter::Operate { act } => inputs.push(Input::Operate { ticket: own, act }),
                 Letter::Replicated { input, taken } => {
                     takers.extend(taken);
                     inputs.push(input);
                 }
             }
         }
-        (inputs, answers, takers)
+        (inputs, takers)
     }
 }
 
@@ -201,7 +204,7 @@ impl World {
             return;
         }
         self.figures.waits(life.region, shard.mailbox.len());
-        let (mut inputs, answers, taken) = shard.take();
+        let (mut inputs, taken) = shard.take();
         if ticks {
             inputs.push(Input::Tick);
         }
@@ -237,7 +240,7 @@ impl World {
                     self.store_failed(life, &error);
                     return;
                 }
-                shard.running = Some(Running { outcome, wrote, answers, taken });
+                shard.running = Some(Running { outcome, wrote, taken });
                 self.queue.put(self.now + took, Event::Synced(life, placement));
             }
             Err(error) => self.store_failed(life, &error),
@@ -277,7 +280,7 @@ impl World {
             self.store_failed(life, &error);
             return;
         }
-        let Some(Running { outcome, wrote, answers, taken }) = shard.running.take() else { return };
+        let Some(Running { outcome, wrote, taken }) = shard.running.take() else { return };
         if wrote {
             self.work.step(Taken::Event, true);
         }
@@ -297,7 +300,7 @@ impl World {
         }
         let changed = outcome.effects.iter().filter(|effect| matches!(effect, Effect::Changed(_)));
         self.figures.grew(life.region, changed.count());
-        self.release(life, placement, outcome.effects, &answers);
+        self.release(life, placement, outcome.effects);
         for (peer, bytes) in taken {
             self.bridge_told(life, peer, |told| told.taken.push(bytes));
         }
@@ -335,7 +338,7 @@ impl World {
         }
     }
 
-    fn release(&mut self, life: Life, placement: PlacementId, effects: Vec<Effect>, answers: &Answers) {
+    fn release(&mut self, life: Life, placement: PlacementId, effects: Vec<Effect>) {
         let mut for_devices = Vec::new();
         for effect in effects {
             match effect {
@@ -343,7 +346,8 @@ impl World {
                     if let Ok(Done::Operation { conversation, dot, .. }) = &result {
                         self.oracle.acknowledges(self.now, life.region, *conversation, *dot);
                     }
-                    if let Some((line, ticket)) = answers.get(&ticket).copied() {
+                    let shard = self.process(life).and_then(|process| process.shards.get_mut(&placement));
+                    if let Some((line, ticket)) = shard.and_then(|shard| shard.answers.remove(&ticket)) {
                         self.session_answered(life, line, SessionInput::Answered { ticket, result });
                     }
                 }

@@ -18,6 +18,7 @@ use region::join::{JoinRefused, look_at};
 use region::shard::Effect;
 use region::store::MemoryStore;
 use replication::StoreId;
+use replication::placement::Durability;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How soon operators ask again for what they were refused, in microseconds.
@@ -187,6 +188,7 @@ fn in_cluster(layout: &Layout, name: &str, id: PlacementId) -> ClusterPlacement 
         name: name.to_owned(),
         regions,
         key: operators().verifying_key(),
+        durability: Durability::default(),
         kept_days: None,
         backup: None,
     }

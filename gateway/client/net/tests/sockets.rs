@@ -108,7 +108,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Region<S> {
 
 fn welcome() -> Told {
     let regions = vec![v1::Region { name: "near".into(), url: "ws://near".into() }];
-    let placement = v1::Placement { id: "p1".into(), name: "global".into(), regions, epoch: 1 };
+    let placement = v1::Placement { id: "p1".into(), name: "global".into(), regions, epoch: 1, geo: false };
     Told::Welcome(v1::Welcome {
         version: 1,
         region: "near".into(),

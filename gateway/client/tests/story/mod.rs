@@ -53,6 +53,7 @@ pub fn welcome_where(region: &str, serve_p2: &[&str]) -> Told {
     let placement = |id: &str, regions: &[&str]| v1::Placement {
         id: id.into(),
         epoch: 1,
+        geo: false,
         name: id.into(),
         regions: regions.iter().map(|name| region_of(name)).collect(),
     };

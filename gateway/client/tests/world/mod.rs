@@ -239,7 +239,7 @@ impl World {
     fn placements(&self) -> Vec<v1::Placement> {
         let region = |number| v1::Region { name: address(number).region, url: address(number).url };
         let regions = (0..self.regions.len()).map(region).collect();
-        vec![v1::Placement { id: "p1".into(), name: "global".into(), regions, epoch: 1 }]
+        vec![v1::Placement { id: "p1".into(), name: "global".into(), regions, epoch: 1, geo: false }]
     }
 
     /// The record, and what must hold at every moment.

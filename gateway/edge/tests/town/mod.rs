@@ -22,7 +22,7 @@ use region::limits::Limits;
 use region_rocks::ending::Ending;
 use region_rocks::node::{NodeConfig, RegionNode};
 use replication::epoch::EpochStatement;
-use replication::placement::Placement;
+use replication::placement::{Durability, Placement};
 use replication_quic::{BridgeSettings, CertificateFiles, Certificates};
 use serde_json::json;
 use std::collections::{BTreeMap, VecDeque};
@@ -351,6 +351,7 @@ fn start_region(folder: &TempDir, token_key: &SigningKey) -> RegionNode {
         name: "global".into(),
         regions: [id, other].into(),
         key: token_key.verifying_key(),
+        durability: Durability::default(),
         kept_days: None,
         backup: None,
     };

@@ -20,7 +20,7 @@ use region_rocks::handle::RegionHandle;
 use region_rocks::node::{NodeConfig, RegionNode, StartRefused};
 use replication::epoch::EpochStatement;
 use replication::log::{LogView as _, Position};
-use replication::placement::{Placement, Placements};
+use replication::placement::{Durability, Placement, Placements};
 use replication_quic::{BridgeSettings, CertificateFiles, Certificates, EndpointRefused};
 use std::collections::BTreeMap;
 use std::net::UdpSocket;
@@ -101,6 +101,7 @@ impl World {
                 name: name.to_owned(),
                 regions: members.into_iter().collect(),
                 key: operator,
+                durability: Durability::default(),
                 kept_days: None,
                 backup: None,
             };

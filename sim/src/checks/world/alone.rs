@@ -3,12 +3,13 @@
 //! Whoever is connected to a region that has no trouble of its own is acknowledged and given what it holds within a time that no bridge has a part in. Trouble is any fault but
 //! that of a way between regions: crashes, disks, clocks, devices. While there is any, and for what was asked before it ended, the clock starts anew; so it does at each answer
 //! of that conversation, since a few commands of it are under way at a time, and each reading gives as much as fits. What this does not see: delays that trouble explains, and
-//! what is never answered at all, which liveness finds once all is healed.
+//! what is never answered at all, which liveness finds once all is healed. Where acknowledgements wait for a second region, they are not looked at: that was bought with waiting.
 
 use super::{Checker, Oracle};
 use crate::world::{Moment, region_named};
 use crdt::{ConversationId, DeviceId, MessageId, PlacementId, RegionId, UserId};
 use gateway_client::Place;
+use replication::placement::Durability;
 use std::collections::BTreeMap;
 
 /// Microseconds in which an author is answered: retries after a full mailbox, and a slow mobile network, included.
@@ -98,6 +99,9 @@ impl Oracle {
         message: MessageId,
         place: Option<Place>,
     ) {
+        if self.durability == Durability::Geo {
+            return;
+        }
         let before = self.alone.answered.insert((device, conversation), at).unwrap_or(0);
         let Some(posted) = self.alone.posted.remove(&(device, message)) else { return };
         let Some(region) = place.map(|place| place.dot.replica.region) else { return };

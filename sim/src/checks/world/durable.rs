@@ -27,6 +27,7 @@ impl Oracle {
         if !self.is_off {
             self.must_hold(at, region, conversation, dot, "answers with");
         }
+        self.must_be_elsewhere(at, conversation, dot, || format!("{region} tells"));
     }
 
     /// A session sends to its device: nothing that is not durable in its region.
@@ -77,11 +78,15 @@ impl Oracle {
     /// A device is told that its command is durable.
     pub(super) fn is_acknowledged(
         &mut self,
+        at: Moment,
         id: DeviceId,
         conversation: ConversationId,
         command: MessageId,
         place: Option<Place>,
     ) -> Fault {
+        if let Some(place) = place {
+            self.must_be_elsewhere(at, conversation, place.dot, || format!("{id} is told"));
+        }
         self.look_at(Checker::Durable);
         let facts = self.record.conversations.get(&conversation);
         let Some(device) = self.record.devices.get_mut(&id) else { return Ok(()) };

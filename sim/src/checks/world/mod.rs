@@ -2,7 +2,7 @@
 //!
 //! | file | promise | what it holds |
 //! | --- | --- | --- |
-//! | `lost.rs`, `expired.rs` | 1 | nothing acknowledged is lost, nor goes before its time; what is stable is everywhere |
+//! | `lost.rs`, `expired.rs`, `elsewhere.rs` | 1 | nothing acknowledged is lost, nor goes before its time; what is stable is everywhere; where that was bought, two regions have had what is acknowledged |
 //! | `durable.rs` | 2 | no acknowledgement, delivery or byte on a bridge before the batch is durable |
 //! | `convergence.rs` | 3 | regions are equal, byte for byte, and are what their logs give |
 //! | `amended.rs` | 3 | a message looks everywhere as what was done to it says; what a deleted one said is on no disk |
@@ -34,6 +34,7 @@ mod convergence;
 mod described;
 mod display_order;
 mod durable;
+mod elsewhere;
 mod expired;
 mod forwarded;
 mod hidden;
@@ -63,6 +64,7 @@ use hidden::HiddenFacts;
 use lies::Lies;
 use operated::Operators;
 use record::Record;
+use replication::placement::Durability;
 pub(crate) use residency::CANARY;
 use residency::Residency;
 use std::collections::{BTreeMap, BTreeSet};
@@ -174,6 +176,8 @@ pub(crate) struct Oracle {
     closed: Vec<ReplicaId>,
     /// Microseconds for which regions keep messages.
     kept_us: u64,
+    /// What an acknowledgement means.
+    durability: Durability,
     /// Regions that began with a store that another one, or an earlier life of theirs, had filled.
     began_with_another: BTreeSet<RegionId>,
     /// Commands that must be refused, wherever they are tried.

@@ -115,7 +115,7 @@ impl Oracle {
                 self.marks.acknowledged += 1;
                 self.hide_is_done(id, command);
                 self.is_answered_in_time(at, id, conversation, command, place);
-                self.is_acknowledged(id, conversation, command, place)
+                self.is_acknowledged(at, id, conversation, command, place)
             }
             Event::Stable { conversation, command } => {
                 self.marks.stable += 1;

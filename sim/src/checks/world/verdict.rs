@@ -21,6 +21,8 @@ pub enum Class {
 pub enum Checker {
     /// 1: what was acknowledged is in every region once all is calm.
     Lost,
+    /// 1: where an acknowledgement means two regions, both have had it.
+    Elsewhere,
     /// 1: what is told to be stable is durable in every region of its placement.
     StableEverywhere,
     /// 1: what was acknowledged is not refused afterwards.
@@ -101,8 +103,9 @@ pub enum Checker {
 
 impl Checker {
     /// All of them.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::Lost,
+        Self::Elsewhere,
         Self::StableEverywhere,
         Self::RefusedAfterAcknowledged,
         Self::Admitted,
@@ -148,6 +151,7 @@ impl Checker {
     pub const fn promise(self) -> u8 {
         match self {
             Self::Lost
+            | Self::Elsewhere
             | Self::StableEverywhere
             | Self::RefusedAfterAcknowledged
             | Self::Admitted
@@ -187,6 +191,7 @@ impl Checker {
         match self {
             Self::Whole | Self::Drained | Self::Alone => Class::Liveness,
             Self::Lost
+            | Self::Elsewhere
             | Self::StableEverywhere
             | Self::RefusedAfterAcknowledged
             | Self::Admitted
@@ -230,6 +235,7 @@ impl Checker {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Lost => "nothing acknowledged is lost",
+            Self::Elsewhere => "what two regions are to have is acknowledged once they have",
             Self::StableEverywhere => "what is stable is everywhere",
             Self::RefusedAfterAcknowledged => "what was acknowledged is never refused",
             Self::Admitted => "who was admitted catches up before anybody is answered",

@@ -87,6 +87,8 @@ impl Record {
     pub(crate) fn take(&mut self, region: RegionId, id: ConversationId, item: &Item) -> (Number, bool) {
         let facts = self.conversations.entry(id).or_default();
         if let Some(number) = facts.by_dot.get(&item.dot) {
+            let known = facts.operations.get_mut(*number);
+            known.into_iter().for_each(|known| known.was_in_two |= known.first_in != region);
             return (*number, false);
         }
         let number = facts.add(region, item);

@@ -86,6 +86,9 @@ pub(crate) struct OperationFacts {
     /// Its causes: the first so many of what that life of its region's store applied.
     branch: Branch,
     before: usize,
+    /// The region that held it first, and whether another one ever has.
+    pub(super) first_in: RegionId,
+    pub(crate) was_in_two: bool,
     /// Its region was in a second life: what it had applied is not known.
     pub(super) of_second_life: bool,
 }
@@ -198,6 +201,8 @@ impl Facts {
             kind,
             branch,
             before,
+            first_in: region,
+            was_in_two: false,
             of_second_life,
         });
         self.by_dot.insert(item.dot, number);
