@@ -4,7 +4,7 @@
 //! the step that learns of it. Meanwhile the operation goes its way: it is logged, sent, and shown.
 //!
 //! What must always hold:
-//! - An operation is held for being elsewhere on the word of an active replica other than this one, about the same chain as stands here; or because such a replica issued it.
+//! - An operation counts as elsewhere on the word of an active replica other than this one, about the same chain as stands here; or because such a replica issued it.
 //! - Nobody waits for ever without a word: after [`HELD_FOR_MS`] the answer is that no other region has it yet, which says when to ask again, and whoever does gets the original's answer or waits anew.
 //! - Nothing of it is written: what a crash forgets, the device sends again.
 //!

@@ -67,8 +67,8 @@ impl Default for Limits {
     }
 }
 
-/// Milliseconds for which an answer waits until another region has what it is about, in a placement that has bought that: longer than a device hears nothing without asking, so what it
-/// writes meanwhile goes ahead. Then it is told that nobody else has it.
+/// Milliseconds for which an answer waits until another region has what it is about, in a placement that has bought that: so long that what a device writes meanwhile goes ahead of it, and no
+/// longer than somebody may be left without a word. Then it is told that nobody else has it.
 pub(crate) const HELD_FOR_MS: u64 = 10_000;
 
 /// Answers that wait so, some 200 bytes each. Beyond them a device is told at once that nobody else has it.

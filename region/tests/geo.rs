@@ -101,6 +101,16 @@ fn whoever_waits_for_long_is_told_so_and_answered_when_it_can_be() {
 }
 
 #[test]
+fn beyond_the_limit_nobody_waits() {
+    let mut world = world(2);
+    let again: Vec<Input> = (0..=65_536).map(|_| world.command(O, post(group(1), 2, "hello"))).collect();
+    world.step(0, again);
+    let answers = crate::rig::replies(&world.effects);
+    assert_eq!(answers.into_values().collect::<Vec<_>>(), [Err(Refusal::NotElsewhere(group(1)))]);
+    assert_eq!(world.regions[0].shard.held_answers(), 65_536);
+}
+
+#[test]
 fn what_a_crash_forgets_is_answered_when_it_is_sent_again() {
     let mut world = world(2);
     sends(&mut world, 0, post(group(1), 2, "hello"));

@@ -159,11 +159,8 @@ impl Client {
             if is_post {
                 self.follow(step, id, message, place);
             }
-            if self
-                .outbox
-                .find(id, message)
-                .is_some_and(|(_, entry)| entry.acknowledged || !self.waits_in(id))
-            {
+            let is_acknowledged = self.outbox.find(id, message).map(|(_, entry)| entry.acknowledged);
+            if is_acknowledged.is_some_and(|already| already || !self.waits_in(id)) {
                 self.stands(step, id, message, place);
             }
         }
