@@ -8,13 +8,15 @@
 mod two_regions;
 
 use crdt::MessageId;
-use gateway_client_net::{ClientHandle, Event, Events};
+use gateway_client_net::{ClientHandle, Event};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 use tokio::time::timeout;
-use two_regions::{Environment, ISLE, TwoRegions, begin_isle, wait_for, wait_until};
+use two_regions::{
+    Environment, ISLE, TwoRegions, begin_isle, until_acknowledged, until_shown, wait_for, wait_until,
+};
 
 /// The placement `global` acknowledges what two regions have.
 fn buy_durability(folder: &Path) -> Environment {
@@ -26,32 +28,31 @@ fn buy_durability(folder: &Path) -> Environment {
     Environment::default()
 }
 
-async fn until_acknowledged(events: &mut Events, wanted: MessageId) {
-    wait_for(events, |event| matches!(event, Event::Acknowledged { command, .. } if *command == wanted))
-        .await;
-}
-
-async fn until_shown(events: &mut Events, wanted: MessageId) {
-    wait_for(events, |event| matches!(event, Event::Shown { item, .. } if item.message == wanted)).await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_acknowledged_outlives_the_region_that_took_it() {
     let mut regions = TwoRegions::start_prepared(&[], buy_durability);
     let (author, mut events) = ClientHandle::connect(regions.device(0, 0xa11ce, 1));
     begin_isle(&author).await;
-    let mut last = None;
+    let mut sent = Vec::new();
     for number in 0..100 {
-        last = Some(author.send(ISLE, format!("message {number}").into(), None).await.unwrap());
+        sent.push(author.send(ISLE, format!("message {number}").into(), None).await.unwrap());
     }
-    until_acknowledged(&mut events, last.unwrap()).await;
+    // Answers to one connection come in any order.
+    let mut unanswered: BTreeSet<MessageId> = sent.iter().copied().collect();
+    while !unanswered.is_empty() {
+        let event = wait_for(&mut events, |event| matches!(event, Event::Acknowledged { .. })).await;
+        let Event::Acknowledged { command, .. } = event else { continue };
+        unanswered.remove(&command);
+    }
     regions.signal(0, "KILL");
     // The device, with what it had not got off its hands, is gone as well.
     drop((author, events));
     regions.wait(0);
     fs::remove_dir_all(regions.path().join("data/east")).unwrap();
     let (_reader, mut events) = ClientHandle::connect(regions.device(1, 0xa11ce, 2));
-    until_shown(&mut events, last.unwrap()).await;
+    for message in sent {
+        until_shown(&mut events, message).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,13 +9,15 @@ mod two_regions;
 
 use bytes::Bytes;
 use crdt::MessageId;
-use gateway_client_net::{ClientHandle, Event, Events};
+use gateway_client_net::{ClientHandle, Event};
 use serde_json::Value;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use tampered::{TIMELINE, flip};
-use two_regions::{ISLE, PROGRAM, TwoRegions, begin_isle, global_of, wait_for, wait_until};
+use two_regions::{
+    ISLE, PROGRAM, TwoRegions, begin_isle, global_of, until_acknowledged, until_shown, wait_for, wait_until,
+};
 
 /// Messages of a round, and bytes of each. Half of all rounds are more than a connection's window holds, so whoever takes them at the slowest pace holds the giver for seconds, though the others had
 /// come before.
@@ -35,15 +37,6 @@ fn body(number: u64) -> Bytes {
         state.to_le_bytes()
     };
     (0..BODY_BYTES / 8).flat_map(next).collect()
-}
-
-async fn until_acknowledged(events: &mut Events, wanted: MessageId) {
-    wait_for(events, |event| matches!(event, Event::Acknowledged { command, .. } if *command == wanted))
-        .await;
-}
-
-async fn until_shown(events: &mut Events, wanted: MessageId) {
-    wait_for(events, |event| matches!(event, Event::Shown { item, .. } if item.message == wanted)).await;
 }
 
 impl TwoRegions {

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use tampered::{TIMELINE, flip};
-use two_regions::{ISLE, TwoRegions, begin_isle, global_of, wait_for};
+use two_regions::{ISLE, TwoRegions, begin_isle, global_of, until_shown, wait_for};
 
 /// The placement that east alone is of.
 const LOCAL: PlacementId = PlacementId(2);
@@ -30,10 +30,6 @@ async fn acknowledged(events: &mut Events, wanted: MessageId) -> Dot {
 
 async fn until_stable(events: &mut Events, wanted: MessageId) {
     wait_for(events, |event| matches!(event, Event::Stable { command, .. } if *command == wanted)).await;
-}
-
-async fn until_shown(events: &mut Events, wanted: MessageId) {
-    wait_for(events, |event| matches!(event, Event::Shown { item, .. } if item.message == wanted)).await;
 }
 
 fn copy(from: &Path, to: &Path) {

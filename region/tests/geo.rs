@@ -4,7 +4,7 @@
 
 use crate::following_epochs::actives;
 use crate::rig::{World, create, group, message, post, replica, reply};
-use crdt::{Dot, Sequence};
+use crdt::{Dot, ReplicaId, Sequence};
 use region::command::{Command, Done, Refusal};
 use region::shard::{Effect, Input};
 use replication::log::{ChangeNumber, LogView as _};
@@ -36,6 +36,15 @@ fn sends(world: &mut World, at: usize, command: Command) {
     let input = world.command(O, command);
     let outcome = world.step(at, vec![input]);
     assert!(!is_answered(&outcome.effects), "{:?}", outcome.effects);
+}
+
+/// The first region is given these by that one, and answers nobody for that.
+fn passes_on(world: &mut World, peer: ReplicaId, registers: Vec<Register>) {
+    let partition = group(1).partition();
+    let after = world.log(0).cursor(peer, partition).unwrap().feed;
+    let cursor = ChangeNumber(after.0 + 1);
+    world.step(0, vec![Input::Registers { peer, partition, registers, after, cursor }]);
+    assert!(!is_answered(&world.effects), "{:?}", world.effects);
 }
 
 fn dot(answer: Result<Done, Refusal>) -> Dot {
@@ -125,28 +134,57 @@ fn a_region_that_an_epoch_has_closed_is_none() {
     let mut world = world(3);
     sends(&mut world, 0, post(group(1), 2, "hello"));
     let without = world.next_epoch(0, &actives(&[0, 2]));
-    // Both had applied it under the epoch before; what the closed one says of it comes too late.
     assert!(world.carry(0, 1));
     for at in [0, 2] {
         world.tell_epoch(at, &without);
-        assert!(!is_answered(&world.effects));
     }
+    // What the closed one had said of it comes by way of another, too late.
+    let (closed, other, partition) = (replica(1), replica(2), group(1).partition());
+    let (said, _) = world.log(1).registers(partition, ChangeNumber(0), other, usize::MAX).unwrap();
+    let registers: Vec<Register> = said.into_iter().map(|(_, register)| register).collect();
+    assert!(registers.iter().any(|register| register.key == register_key(closed)), "{registers:?}");
+    passes_on(&mut world, other, registers);
     assert!(world.carry(0, 2) && world.carry(2, 0));
     assert_eq!(dot(reply(&world.effects)).sequence.0, 2);
+}
+
+#[test]
+fn what_a_closed_region_took_waits_as_what_is_taken_here() {
+    let mut world = world(3);
+    sends(&mut world, 1, post(group(1), 2, "hello"));
+    assert!(world.carry(1, 0));
+    let without = world.next_epoch(0, &actives(&[0, 2]));
+    for at in [0, 2] {
+        world.tell_epoch(at, &without);
+    }
+    // Of those that are left this one alone has it.
+    sends(&mut world, 0, post(group(1), 2, "hello"));
+    assert!(world.carry(0, 2) && world.carry(2, 0));
+    assert_eq!(dot(reply(&world.effects)), Dot { replica: replica(1), sequence: Sequence(1) });
+}
+
+#[test]
+fn each_waits_for_as_long_from_when_it_asked() {
+    let mut world = world(2);
+    sends(&mut world, 0, post(group(1), 2, "hello"));
+    let first_due = world.step(0, vec![Input::Tick]).next_tick.unwrap();
+    world.now = world.now.plus_ms(5_000);
+    sends(&mut world, 0, post(group(1), 2, "hello"));
+    world.now = first_due;
+    let outcome = world.step(0, vec![Input::Tick]);
+    assert_eq!(crate::rig::replies(&world.effects).len(), 1, "the second one has waited half as long");
+    assert!(outcome.next_tick.is_some_and(|next| next.ms() >= first_due.ms() + 4_900));
+    assert_eq!(world.regions[0].shard.held_answers(), 1);
 }
 
 #[test]
 fn another_history_under_that_number_is_none() {
     let mut world = world(2);
     sends(&mut world, 0, post(group(1), 2, "hello"));
-    let (own, peer, partition) = (replica(0), replica(1), group(1).partition());
+    let (own, peer) = (replica(0), replica(1));
     let applied = [Dot { replica: own, sequence: Sequence(2) }].into_iter().collect();
     let told = Pair { epoch: Epoch(1), applied, heads: [(own, 0xbad)].into() };
-    let registers = vec![Register { key: register_key(peer), value: told.encode() }];
-    let after = world.log(0).cursor(peer, partition).unwrap().feed;
-    let cursor = ChangeNumber(after.0 + 1);
-    world.step(0, vec![Input::Registers { peer, partition, registers, after, cursor }]);
-    assert!(!is_answered(&world.effects), "{:?}", world.effects);
+    passes_on(&mut world, peer, vec![Register { key: register_key(peer), value: told.encode() }]);
 }
 
 #[test]

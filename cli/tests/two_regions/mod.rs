@@ -6,7 +6,7 @@
 #[path = "../region_process/mod.rs"]
 mod region_process;
 
-use crdt::{ConversationId, DeviceId, PlacementId, UserId};
+use crdt::{ConversationId, DeviceId, MessageId, PlacementId, UserId};
 use gateway_client_net::{Act, Address, ClientHandle, Config, Event, Events, Settings, Subprotocol, trust};
 pub use region_process::{PROGRAM, RegionProcess};
 use serde_json::Value;
@@ -40,6 +40,17 @@ pub async fn wait_for(events: &mut Events, is_wanted: impl Fn(&Event) -> bool) -
         }
     };
     tokio::time::timeout(SOON, found).await.expect("what is waited for is told")
+}
+
+/// Takes what a client is told, up to the acknowledgement of that command.
+pub async fn until_acknowledged(events: &mut Events, wanted: MessageId) {
+    wait_for(events, |event| matches!(event, Event::Acknowledged { command, .. } if *command == wanted))
+        .await;
+}
+
+/// The same, up to where that message is shown.
+pub async fn until_shown(events: &mut Events, wanted: MessageId) {
+    wait_for(events, |event| matches!(event, Event::Shown { item, .. } if item.message == wanted)).await;
 }
 
 /// What is said of `global` where there is something about each placement.
