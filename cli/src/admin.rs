@@ -1,4 +1,4 @@
-//! `archipelago admin`: what operators do with the cluster's keys, tokens, epochs (`epoch.rs`) and certificates (`certificates.rs`), with a token that these make in a region (`operate.rs`), with the disk of a region
+//! `archipelago admin`: what operators do with the cluster's keys, tokens, epochs (`epoch/`) and certificates (`certificates.rs`), with a token that these make in a region (`operate.rs`), with the disk of a region
 //! that does not run (`at_rest.rs`, `restore.rs`, `residency/`), and with backups (`backups/`).
 //!
 //! What must always hold: a token names a placement that exists, is good for at most 30 days, and what a command prints is the only thing on stdout.
@@ -7,7 +7,7 @@ use crate::at_rest;
 use crate::backups;
 use crate::certificates;
 use crate::cluster_folder::ClusterFolder;
-use crate::epoch::Epoch;
+use crate::epoch::{EndRegion, Epoch};
 use crate::failure::Failure;
 use crate::join::Join;
 use crate::operate;
@@ -31,6 +31,7 @@ Examples:
   archipelago admin token --cluster demo --user u0001000000000001 --device d0000000000000001
   archipelago admin operator-token --cluster demo --days 1
   archipelago admin user u0001000000000001 --cluster demo --region us-east --home us-east
+  archipelago admin end-region ap-south --cluster demo
   archipelago admin features --cluster demo --region us-east --placement global --set posts=off
   archipelago admin verify --cluster demo --region ap-south --data data/ap-south
   archipelago admin restore --cluster demo --region ap-south --data data/ap-south
@@ -61,6 +62,8 @@ enum Verb {
     },
     /// Show which regions are active in a placement, or say which are to be from now on
     Epoch(Epoch),
+    /// End a region that is lost or given up: close it in all its placements, and let another take its rights and its users over
+    EndRegion(EndRegion),
     /// Make the token that opens the regions' admin addresses
     OperatorToken {
         /// The cluster's folder or file
@@ -114,6 +117,7 @@ impl Admin {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let token = match &self.verb {
             Verb::Epoch(epoch) => return epoch.run(),
+            Verb::EndRegion(end) => return end.run(),
             Verb::Token { cluster, user, device, days } => {
                 let folder = ClusterFolder::open(cluster)?;
                 let placements = &folder.cluster.placements;

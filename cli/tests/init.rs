@@ -214,3 +214,41 @@ fn tokens_are_refused_for_what_does_not_exist() {
         archipelago: demo/keys/token.pem: this is not an Ed25519 secret key in PKCS#8 PEM: copy it again from where `init` wrote it
     "#]].assert_eq(&said);
 }
+
+/// Nobody runs: what would be told waits in the folder.
+#[test]
+fn a_region_is_ended_in_all_its_placements_or_in_none() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    run(folder, "init demo --regions north,south,east --placement poles=north,south --placement own=east");
+    let json = |arguments: &str| -> Vec<serde_json::Value> {
+        let arguments = format!("admin end-region {arguments} --cluster demo --json");
+        serde_json::from_slice(&archipelago(folder, &arguments).stdout).unwrap()
+    };
+    let epochs = || files(&folder.join("demo/epochs"));
+    let before = epochs();
+    let shown = json("south --heir east");
+    let heirs = |of: &serde_json::Value| -> Vec<String> {
+        let heir = |heir: &serde_json::Value| heir.as_str().unwrap().split(' ').next().unwrap().to_owned();
+        of["heirs"].as_object().unwrap().values().map(heir).collect()
+    };
+    let of = |name: &str| shown.iter().find(|shown| shown["placement"] == name).unwrap();
+    assert_eq!(
+        (heirs(of("global")), heirs(of("poles"))),
+        (vec!["east".to_owned()], vec!["north".to_owned()])
+    );
+    assert_eq!(shown.len(), 2, "it has no part in the third");
+    let said = refuse(folder, "admin end-region east --cluster demo --apply", 6);
+    assert!(said.contains("placement own: nobody else would be active in it"), "{said}");
+    assert_eq!(epochs(), before, "not even where the others could go on without it");
+
+    for _ in 0..2 {
+        let output = archipelago(folder, "admin end-region south --cluster demo --apply");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(3) && said.contains("no region has answered"), "{said}");
+        let written = ["global-2.toml", "poles-2.toml"].map(str::to_owned);
+        assert_eq!(epochs(), before.iter().cloned().chain(written).collect(), "once");
+    }
+    assert!(json("south").iter().all(|shown| shown["closes"].as_array().unwrap().is_empty()));
+    refuse(folder, "admin end-region mars --cluster demo", 4);
+}

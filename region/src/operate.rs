@@ -4,7 +4,8 @@
 //! - Each act is done or refused by name, answered once it is durable, and done again changes nothing.
 //! - Nothing is done before the replica has caught up (`catch_up.rs`): it would be decided on less than the others held when they counted without it, and what they have folded or
 //!   overtaken since would stand against it.
-//! - A user is given away only by the region that is their home as far as it knows; the first home any region gives to whom nobody has given one.
+//! - A user is given away only by the region that is their home as far as it knows, or stands in for it once an epoch has closed that (decision 0041); the first home any region gives to
+//!   whom nobody has given one.
 //! - A register of these kinds is written only once every region of the placement has said that it knows the kind.
 //! - A region writes its own flags alone.
 
@@ -79,12 +80,12 @@ pub enum NotOperated {
     /// The user was erased.
     #[error("{0} was erased, which is for good: register them under a new id")]
     Erased(UserId),
-    /// Another region is the user's home.
+    /// Another region is the user's home, or stands in for it.
     #[error("the home of {user} is {home}, which alone gives it away: ask there")]
     NotTheHome {
         /// Whose.
         user: UserId,
-        /// Which it is.
+        /// The region to ask.
         home: RegionId,
     },
     /// A region that has no part in the placement cannot be a home.
@@ -234,11 +235,15 @@ fn set_home(pending: &mut Pending<'_>, user: UserId, home: RegionId) -> Result<O
         DirectoryEntry::Erased => return Err(NotOperated::Erased(user).into()),
         DirectoryEntry::Unknown => HomeEpoch::first(own),
         DirectoryEntry::Home { region, .. } if region == home => return Ok(Operated::Unchanged),
-        DirectoryEntry::Home { epoch, region } if region == own => {
+        DirectoryEntry::Home { epoch, region } => {
+            let gives = pending.config.placement.stand_in_for(region);
+            if gives != own {
+                return Err(NotOperated::NotTheHome { user, home: gives }.into());
+            }
+            if gives != region {
+                crate::sometimes::HOME_OF_A_CLOSED_REGION_GIVEN.reach();
+            }
             epoch.next(own).ok_or(NotOperated::Exhausted)?
-        }
-        DirectoryEntry::Home { region, .. } => {
-            return Err(NotOperated::NotTheHome { user, home: region }.into());
         }
     };
     known_everywhere(pending, forms::DIRECTORY)?;

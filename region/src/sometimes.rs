@@ -71,6 +71,7 @@ crdt::marks! {
     POST_IN_AN_ACCOUNT = "a message in an account, which has none";
     FEATURE_OFF = "a command for what an operator has turned off";
     NOT_OPERATED = "an operator's act is refused";
+    HOME_OF_A_CLOSED_REGION_GIVEN = "a region gives away a user whose home is closed, in its place";
     REGISTER_KEPT_OUT = "a peer's register is kept out";
     LATER_REGISTER = "a peer's register is of a kind that is not known here";
     FEED_WITH_A_GAP = "registers arrive behind others that were refused";

@@ -40,7 +40,7 @@ fn change(world: &mut World, at: usize, by: u64, number: u128, wish: MembersWish
 }
 
 /// Those exchange everything, and time passes, until they are at rest.
-fn exchange(world: &mut World, between: &[(usize, usize)]) {
+pub(crate) fn exchange(world: &mut World, between: &[(usize, usize)]) {
     for _ in 0..8 {
         for (one, other) in between {
             world.carry(*one, *other);

@@ -21,6 +21,7 @@ mod geo;
 mod heirs;
 mod hidden;
 mod histories;
+mod homes;
 mod joined;
 mod journey;
 mod lags;

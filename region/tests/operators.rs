@@ -43,7 +43,7 @@ fn code(answer: Result<Operated, NotOperated>) -> &'static str {
     answer.unwrap_err().code()
 }
 
-const fn home(user: UserId, home: RegionId) -> Act {
+pub(crate) const fn home(user: UserId, home: RegionId) -> Act {
     Act::SetHome { user, home }
 }
 
@@ -51,7 +51,7 @@ const fn flag(feature: Feature, flag: Option<Flag>) -> Act {
     Act::SetFlag { feature, flag }
 }
 
-fn entry(world: &World, at: usize, user: UserId) -> DirectoryEntry {
+pub(crate) fn entry(world: &World, at: usize, user: UserId) -> DirectoryEntry {
     export::entry(&world.regions[at].store, user).unwrap()
 }
 

@@ -46,6 +46,8 @@ pub struct Placement {
     pub closed: BTreeMap<ReplicaId, VerifyingKey>,
     /// Who took over the rights of each of those, by the epoch that closed it.
     pub heirs: BTreeMap<ReplicaId, ReplicaId>,
+    /// Of each region of which a replica was closed, the region of the last one's heir.
+    pub stand_ins: BTreeMap<RegionId, RegionId>,
     /// Whether this epoch's statement names heirs: then it is compared as a whole, since one that names others is another.
     pub names_heirs: bool,
 }
@@ -125,9 +127,10 @@ impl Placement {
     /// A placement before its first epoch.
     #[must_use]
     pub fn new(id: PlacementId, regions: BTreeSet<RegionId>, key: VerifyingKey) -> Self {
-        let (active, closed, heirs) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let (active, closed) = (BTreeMap::new(), BTreeMap::new());
+        let (heirs, stand_ins, names_heirs) = (BTreeMap::new(), BTreeMap::new(), false);
         let (durability, epoch, statement) = (Durability::default(), Epoch(0), None);
-        Self { id, regions, key, durability, epoch, statement, active, closed, heirs, names_heirs: false }
+        Self { id, regions, key, durability, epoch, statement, active, closed, heirs, stand_ins, names_heirs }
     }
 
     /// The placement under the epoch of that statement, which must be the next one.
@@ -157,16 +160,18 @@ impl Placement {
         }
         self.judge(statement)?;
         let (mut closed, mut heirs) = (self.closed.clone(), self.heirs.clone());
+        let mut stand_ins = self.stand_ins.clone();
         for (replica, key) in
             self.active.iter().filter(|(replica, _)| !statement.active.contains_key(replica))
         {
             closed.insert(*replica, *key);
             let heir = statement.heirs.get(replica).copied().or_else(|| self.heir_in(&statement.active));
             heirs.extend(heir.map(|heir| (*replica, heir)));
+            stand_ins.extend(heir.map(|heir| (replica.region, heir.region)));
         }
         let (active, names_heirs) = (statement.active.clone(), !statement.heirs.is_empty());
         let (statement, regions) = (Some(statement.hash()), self.regions.clone());
-        Ok(Self { epoch: number, statement, active, closed, heirs, names_heirs, regions, ..*self })
+        Ok(Self { epoch: number, statement, active, closed, heirs, stand_ins, names_heirs, regions, ..*self })
     }
 
     /// Whether a statement says what an epoch may.
@@ -247,6 +252,19 @@ impl Placement {
     /// The closed replicas whose rights are that one's to take over.
     pub fn followed_by(&self, heir: ReplicaId) -> impl Iterator<Item = ReplicaId> + '_ {
         self.closed.keys().copied().filter(move |closed| self.heirs_of(*closed).last() == Some(heir))
+    }
+
+    /// The region that does what was that region's to do: itself while it has an active replica, else that of its last one's heir, or whoever does it for that one.
+    #[must_use]
+    pub fn stand_in_for(&self, region: RegionId) -> RegionId {
+        let mut at = region;
+        // Each was active when the one before it was closed for the last time, so nobody comes twice.
+        while self.replica_of(at).is_none()
+            && let Some(next) = self.stand_ins.get(&at)
+        {
+            at = *next;
+        }
+        at
     }
 
     /// Whether a command is acknowledged once a second region has it.

@@ -164,7 +164,7 @@ async fn follow_epoch(State(shared): State<Arc<Shared>>, headers: HeaderMap, fil
 async fn user(State(shared): State<Arc<Shared>>, which: Query<Which>, headers: HeaderMap) -> Response {
     match asked_of(&shared, &which.0, &headers) {
         Err(refused) => *refused,
-        Ok((placement, _, reader)) => operate::user(shared.region.cluster(), &reader, placement, &which.user),
+        Ok((placement, _, reader)) => operate::user(&shared.region, &reader, placement, &which.user),
     }
 }
 

@@ -5,7 +5,7 @@
 //! | `POST /v1/operate?placement=NAME`, `{"act":"set-home","user":"u…","home":"us-east"}` | `{"changed":true}`; false if it was so already |
 //! | the same, `{"act":"erase","user":"u…"}` | |
 //! | the same, `{"act":"set-flag","feature":"posts","flag":"off"}`; a number is a limit, `null` clears | |
-//! | `GET /v1/user?placement=NAME&user=u…` | `{"user":…,"erased":false,"home":"us-east","homes":2}` |
+//! | `GET /v1/user?placement=NAME&user=u…` | `{"user":…,"erased":false,"home":"us-east","homes":2,"stands_in_for":null}`; a region's name if an epoch has closed that, and `home` does what it had to (decision 0041) |
 //! | `GET /v1/features?placement=NAME` | `{"holds":{"posts":"off"},"said":{"us-east":{"posts":"off"}}}` |
 //!
 //! What must always hold: only operators are answered; an act is answered once it is durable; whoever asks for what is no act is told so by code, and nothing is done.
@@ -58,7 +58,7 @@ pub(crate) async fn act(shared: &Shared, placement: PlacementId, body: &Bytes) -
 }
 
 /// Tells where a user's home is.
-pub(crate) fn user(cluster: &Cluster, reader: &Reader, placement: PlacementId, named: &str) -> Response {
+pub(crate) fn user(region: &RegionHandle, reader: &Reader, placement: PlacementId, named: &str) -> Response {
     let user = match read_user(named) {
         Ok(user) if user.placement() == placement => user,
         Ok(user) => {
@@ -71,12 +71,21 @@ pub(crate) fn user(cluster: &Cluster, reader: &Reader, placement: PlacementId, n
         Ok(entry) => entry,
         Err(error) => return unreadable(&error),
     };
-    let (home, homes) = match entry {
-        DirectoryEntry::Home { epoch, region } => (json!(name(cluster, region)), epoch.number()),
-        DirectoryEntry::Unknown | DirectoryEntry::Erased => (Value::Null, 0),
+    let (given, homes) = match entry {
+        DirectoryEntry::Home { epoch, region } => (Some(region), epoch.number()),
+        DirectoryEntry::Unknown | DirectoryEntry::Erased => (None, 0),
     };
-    let erased = entry == DirectoryEntry::Erased;
-    ok(&json!({ "user": user.to_string(), "erased": erased, "home": home, "homes": homes }))
+    let epochs = region.epochs();
+    let stands_in = |given| epochs.get(placement).map_or(given, |placement| placement.stand_in_for(given));
+    let home = given.map(stands_in);
+    let named = |of: Option<RegionId>| of.map(|of| name(region.cluster(), of));
+    ok(&json!({
+        "user": user.to_string(),
+        "erased": entry == DirectoryEntry::Erased,
+        "home": named(home),
+        "homes": homes,
+        "stands_in_for": named(given.filter(|given| home != Some(*given))),
+    }))
 }
 
 /// Tells what holds of each feature, and what each region says.

@@ -80,16 +80,25 @@ async fn operators_set_homes_and_features_and_are_refused_by_code() {
         assert_eq!(http(admin, "/v1/features?placement=global", token).await.0, 401);
     }
     let said = get(format!("/v1/user?placement=global&user={ann}")).await;
-    assert_eq!(body(said), format!(r#"{{"erased":false,"home":null,"homes":0,"user":"{ann}"}}"#));
+    assert_eq!(
+        body(said),
+        format!(r#"{{"erased":false,"home":null,"homes":0,"stands_in_for":null,"user":"{ann}"}}"#)
+    );
 
     let home = format!(r#"{{"act":"set-home","user":"{ann}","home":"localhost"}}"#);
     assert_eq!(body(act(home.clone()).await.1), r#"{"changed":true}"#);
     assert_eq!(body(act(home.clone()).await.1), r#"{"changed":false}"#);
     let said = get(format!("/v1/user?placement=global&user={ann}")).await;
-    assert_eq!(body(said), format!(r#"{{"erased":false,"home":"localhost","homes":1,"user":"{ann}"}}"#));
+    assert_eq!(
+        body(said),
+        format!(r#"{{"erased":false,"home":"localhost","homes":1,"stands_in_for":null,"user":"{ann}"}}"#)
+    );
     assert_eq!(body(act(erase).await.1), r#"{"changed":true}"#);
     let said = get(format!("/v1/user?placement=global&user={ann}")).await;
-    assert_eq!(body(said), format!(r#"{{"erased":true,"home":null,"homes":0,"user":"{ann}"}}"#));
+    assert_eq!(
+        body(said),
+        format!(r#"{{"erased":true,"home":null,"homes":0,"stands_in_for":null,"user":"{ann}"}}"#)
+    );
 
     let refused = [
         (409, "user_erased", home.clone()),

@@ -17,6 +17,7 @@ use region::compact_files::KeySpan;
 use region::operate::Act;
 use region::present::Present;
 use region::shard::{Effect, Input, Outcome, Shard, Ticket};
+use replication::epoch::EpochStatement;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Letters taken into one step.
@@ -215,7 +216,13 @@ impl World {
         });
         // Read as no call that a fault on the disk could be spent on.
         if let Some(act) = act {
-            self.oracle.is_asked_by_an_operator(life.region, placement, act, disk.holds_now());
+            let told = inputs.iter().filter_map(|input| match input {
+                Input::Epochs(statements) => Some(statements),
+                _ => None,
+            });
+            let told: Vec<&EpochStatement> = told.flatten().collect();
+            let asked = (life.region, placement);
+            self.oracle.is_asked_by_an_operator(asked, act, disk.holds_now(), &told);
         }
         match shard.shard.step(now, shard.dice.entropy(), inputs, disk.view()) {
             Ok(mut outcome) => {

@@ -1,7 +1,8 @@
 //! Promise 3, in what operators set: homes, the marks of erased users and flags are everywhere what the rules make of all acts.
 //!
-//! An account of its own. Of a user: each home that was given has as its number one more than that of the home which its region held, a home is given away by itself alone, and once all is calm
-//! every region holds the one of the highest number, of several the one of the higher region; whoever was erased is erased everywhere, from the first time that a region says so.
+//! An account of its own. Of a user: each home that was given has as its number one more than that of the home which its region held, a home is given away by itself alone, or once it is closed
+//! by whoever the row of epochs says, and once all is calm every region holds the one of the highest number, of several the one of the higher region; whoever was erased is erased
+//! everywhere, from the first time that a region says so.
 //! A region that is behind does none of that. Of features: a region says what its operators said last, every region knows that, and a region issues nothing that it has itself turned off or limited below.
 //!
 //! An act that was decided and whose answer a crash swallowed may have happened or not. What this does not see: whether a region heeds what it has heard of others' flags before all is calm;
@@ -13,10 +14,13 @@ use crate::world::Moment;
 use crdt::{ConversationId, DirectoryEntry, Flag, PlacementId, RegionId, UserId};
 use region::export;
 use region::features::Feature;
+use region::follow_epochs;
 use region::item::{Content, Item};
 use region::operate::{Act, NotOperated, Operated};
 use region::shard::Effect;
 use region::store::{StoreError, View};
+use replication::epoch::EpochStatement;
+use replication::placement::Epoch;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A home that was given: its number, the region that gave it, and which it is.
@@ -56,22 +60,33 @@ enum Decided {
 #[derive(Debug, Clone)]
 enum Held {
     Entry(DirectoryEntry),
+    /// And who does what was the home's to do.
+    Home(DirectoryEntry, RegionId),
     Flags(Said),
 }
 
 impl Oracle {
-    /// A region is to decide an operator's act on what its store holds.
+    /// A region is to decide an operator's act on what its store holds, under the epochs that it has kept and those that it is told of.
     pub(crate) fn is_asked_by_an_operator(
         &mut self,
-        region: RegionId,
-        placement: PlacementId,
+        (region, placement): (RegionId, PlacementId),
         act: Act,
         view: &dyn View,
+        told: &[&EpochStatement],
     ) {
         // What was decided before and never answered stays unknown.
         self.operators.decided.remove(&(placement, region));
         let held = match act {
-            Act::SetHome { user, .. } | Act::Erase { user } => export::entry(view, user).map(Held::Entry),
+            Act::SetHome { user, .. } => export::entry(view, user).and_then(|entry| {
+                let mut row = follow_epochs::kept(view, Epoch(0), usize::MAX)?;
+                for statement in told {
+                    if row.last().map(EpochStatement::hash) == statement.previous {
+                        row.push((*statement).clone());
+                    }
+                }
+                Ok(Held::Home(entry, entry.home().map_or(region, |home| stands_in_for(home, &row))))
+            }),
+            Act::Erase { user } => export::entry(view, user).map(Held::Entry),
             Act::SetFlag { .. } => own_flags(view, region).map(Held::Flags),
             Act::Salvage(_) => return,
         };
@@ -103,8 +118,8 @@ impl Oracle {
                 Err(if is_behind { "it is behind" } else { "it is not behind" }.to_owned())
             }
             _ if is_behind => Ok(()),
-            (Act::SetHome { user, home }, Held::Entry(held)) => {
-                self.operators.gives_a_home((placement, region), (user, home), held, result)
+            (Act::SetHome { user, home }, Held::Home(held, gives)) => {
+                self.operators.gives_a_home((placement, region), (user, home), (held, gives), result)
             }
             (Act::Erase { user }, Held::Entry(held)) => {
                 self.operators.erases((placement, region), user, held, result)
@@ -112,7 +127,7 @@ impl Oracle {
             (Act::SetFlag { feature, flag }, Held::Flags(held)) => {
                 self.operators.says((placement, region), (feature, flag), held, result)
             }
-            (_, Held::Entry(_) | Held::Flags(_)) => Ok(()),
+            (_, Held::Entry(_) | Held::Home(..) | Held::Flags(_)) => Ok(()),
         };
         let fault = fault.map_err(|what| (Checker::Operated, what));
         self.found(at, || format!("{region} is asked for {what} and says {result:?}"), fault);
@@ -232,7 +247,7 @@ impl Operators {
         &mut self,
         (placement, region): (PlacementId, RegionId),
         (user, home): (UserId, RegionId),
-        held: DirectoryEntry,
+        (held, gives): (DirectoryEntry, RegionId),
         result: &Result<Operated, NotOperated>,
     ) -> Result<(), String> {
         self.is_no_step_back(region, user, held)?;
@@ -240,7 +255,7 @@ impl Operators {
             (_, Err(NotOperated::NotKnownEverywhere(_) | NotOperated::UnknownRegion(_))) => return Ok(()),
             (DirectoryEntry::Unknown, Ok(Operated::Done)) => 1,
             (DirectoryEntry::Home { epoch, region: of }, Ok(Operated::Done))
-                if of == region && of != home =>
+                if gives == region && of != home =>
             {
                 let before = (epoch.number(), epoch.by(), of);
                 if !self.homes.get(&user).is_some_and(|given| given.contains_key(&before)) {
@@ -249,13 +264,13 @@ impl Operators {
                 epoch.number() + 1
             }
             (DirectoryEntry::Home { region: of, .. }, Ok(Operated::Unchanged)) if of == home => return Ok(()),
-            (DirectoryEntry::Home { region: of, .. }, Err(NotOperated::NotTheHome { home, .. }))
-                if of == *home && of != region =>
+            (DirectoryEntry::Home { .. }, Err(NotOperated::NotTheHome { home, .. }))
+                if gives == *home && gives != region =>
             {
                 return Ok(());
             }
             (DirectoryEntry::Erased, Err(NotOperated::Erased(_))) => return Ok(()),
-            _ => return Err(format!("it held {held:?}")),
+            _ => return Err(format!("it held {held:?}, which {gives} may give away")),
         };
         let given = (number, region, home);
         self.homes.entry(user).or_default().entry(given).or_insert(false);
@@ -350,6 +365,24 @@ impl Operators {
             }
         }
     }
+}
+
+/// Who does what was a region's to do, by a row of epochs: itself if the last one has it, else the region of whoever the epoch that closed it last names, or leaves it to, and so on.
+fn stands_in_for(region: RegionId, row: &[EpochStatement]) -> RegionId {
+    let life = |statement: &EpochStatement| {
+        statement.active.keys().find(|replica| replica.region == region).copied()
+    };
+    let mut next: Option<&EpochStatement> = None;
+    for statement in row.iter().rev() {
+        if let Some(closed) = life(statement) {
+            let Some(next) = next else { return region };
+            let stays = next.active.keys().find(|replica| statement.active.contains_key(replica));
+            let heir = next.heirs.get(&closed).or(stays).or_else(|| next.active.keys().next());
+            return heir.map_or(region, |heir| stands_in_for(heir.region, row));
+        }
+        next = Some(statement);
+    }
+    region
 }
 
 /// What a region said last that was answered, and what it may have said since.
