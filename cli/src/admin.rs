@@ -1,5 +1,5 @@
 //! `archipelago admin`: what operators do with the cluster's keys, tokens, epochs (`epoch/`) and certificates (`certificates.rs`), with a token that these make in a region (`operate.rs`), with the disk of a region
-//! that does not run (`at_rest.rs`, `restore.rs`, `residency/`), and with backups (`backups/`).
+//! that does not run (`at_rest.rs`, `restore.rs`, `remove_store.rs`, `residency/`), and with backups (`backups/`).
 //!
 //! What must always hold: a token names a placement that exists, is good for at most 30 days, and what a command prints is the only thing on stdout.
 
@@ -11,6 +11,7 @@ use crate::epoch::{EndRegion, Epoch};
 use crate::failure::Failure;
 use crate::join::Join;
 use crate::operate;
+use crate::remove_store::RemoveStore;
 use crate::residency;
 use crate::restore::Restore;
 use crate::salvage::Salvage;
@@ -87,6 +88,8 @@ enum Verb {
     Join(Join),
     /// Bring back what only the disk of a closed region holds, by way of a region that runs
     Salvage(Salvage),
+    /// Remove the store of a placement that a region has left, once all that it holds is everywhere
+    RemoveStore(RemoveStore),
     /// Count what lies on a stopped region's disk and whom it is about, and name what must not lie there
     Residency(residency::Residency),
     /// Lay the statements of all regions side by side, for an auditor
@@ -140,6 +143,7 @@ impl Admin {
             Verb::Restore(restore) => return restore.run(),
             Verb::Join(join) => return join.run(),
             Verb::Salvage(salvage) => return salvage.run(),
+            Verb::RemoveStore(remove) => return remove.run(),
             Verb::Residency(residency) => return residency.run(),
             Verb::ResidencyReport(report) => return report.run(),
             Verb::Backup(make) => return make.run(),

@@ -23,6 +23,7 @@ mod init;
 mod join;
 mod operate;
 mod random;
+mod remove_store;
 mod replay;
 mod residency;
 mod restore;

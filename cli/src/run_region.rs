@@ -136,6 +136,10 @@ impl Region {
         let transport = if own.client.secure { Transport::Tls } else { Transport::InsecureLoopback };
         let mut cursor_secrets = BTreeMap::new();
         for placement in folder.cluster.placements_of(own.id) {
+            // One that no epoch has it in has no devices here, and need not have their key.
+            if folder.current_epoch(placement)?.replica_of(own.id).is_none() {
+                continue;
+            }
             let keys = folder.cursor_keys(placement)?;
             let mut keys = keys.iter().map(|key| (key.id, key.secret));
             // `cursor_keys` refuses an empty file.

@@ -31,7 +31,7 @@ Examples:
 Close the region first, and keep its disk until this says that all of it is everywhere. A disk of a region that is to return is not for this: `archipelago admin restore`.";
 
 /// How long the region may take to bring back one part.
-const TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 /// Operations between two words on how far it has come.
 const TOLD_EVERY: u64 = 10_000;
 /// Operations that are listed of each placement.
@@ -57,7 +57,7 @@ pub(crate) struct Salvage {
 /// What became of the operations of one store.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-struct Outcome {
+pub(crate) struct Outcome {
     had: u64,
     stable: u64,
     to_come: u64,
@@ -99,7 +99,7 @@ impl Salvage {
         let (mut shown, mut text, mut not_done) = (Vec::new(), String::new(), 0);
         let is_meant = |name: &String| self.placement.is_empty() || self.placement.contains(name);
         for store in stopped.stores.iter().filter(|store| is_meant(&store.name)) {
-            let outcome = self.bring_back(&region, store)?;
+            let outcome = bring_back(&self.disk, &region, store)?;
             not_done += outcome.left.iter().filter(|left| left.may_be_done_later()).count();
             text += &outcome.told(&store.name);
             shown.push(
@@ -114,54 +114,58 @@ impl Salvage {
             "{not_done} operations were not done, for the reasons above; what can be helped can be tried again"
         )))
     }
+}
 
-    fn bring_back(&self, region: &Region, store: &StoppedStore) -> Result<Outcome, Failure> {
-        self.disk.begin("verifying", store);
-        let verified = verify(&store.store, store.placement, DAMAGED_MAX).map_err(unreadable)?;
-        if !verified.damaged.is_empty() {
-            eprint!("{}", listed(&verified.damaged));
-            return Err(Failure::Degraded(format!(
-                "placement {}: the disk is damaged: mend it first (`archipelago admin repair --from-others`)",
-                store.name
-            )));
-        }
-        let found = meta::read(&store.store).map_err(|why| Failure::Refused(why.to_string()))?;
-        let found = found.ok_or_else(|| {
-            Failure::Refused(format!("placement {}: that folder holds no region's store", store.name))
-        })?;
-        let (mut outcome, mut given) = (Outcome::default(), 0);
-        self.disk.begin("giving", store);
-        for partition in salvage::partitions(&store.store, store.placement).map_err(unreadable)? {
-            // By conversation, what was left so far: who wrote behind it had seen it.
-            let (mut at, mut left) = (Position(0), LeftSoFar::new());
-            loop {
-                let (commits, end) = salvage::part(&store.store, partition, at).map_err(unreadable)?;
-                if commits.is_empty() {
-                    break;
-                }
-                let act = written(&found.replica.to_string(), partition, &commits, &left);
-                let path = format!("/v1/salvage?placement={}", store.name);
-                let answer = region.post_json(&path, &act)?;
-                let answer: Outcome = serde_json::from_str(&answer)
-                    .map_err(|why| Failure::Stopped(format!("its answer is not understood: {why}")))?;
-                for of in answer.left.iter().filter(|left| left.code != "deleted") {
-                    let dot: Dot = of
-                        .dot
-                        .parse()
-                        .map_err(|why| Failure::Stopped(format!("its answer is not understood: {why}")))?;
-                    left.entry(of.conversation.clone()).or_default().raise(dot);
-                }
-                outcome.add(answer);
-                let before = given;
-                given += commits.iter().map(|chained| chained.commit.operations.len() as u64).sum::<u64>();
-                if before / TOLD_EVERY != given / TOLD_EVERY {
-                    self.disk.say(&format!("{}: {given} of {} operations", store.name, verified.operations));
-                }
-                at = end;
-            }
-        }
-        Ok(outcome)
+/// Gives a store's log to a region that runs, part by part, and says what became of it.
+///
+/// # Errors
+/// When the store is damaged or cannot be read; when the region does not answer, or refuses.
+pub(crate) fn bring_back(disk: &Disk, region: &Region, store: &StoppedStore) -> Result<Outcome, Failure> {
+    disk.begin("verifying", store);
+    let verified = verify(&store.store, store.placement, DAMAGED_MAX).map_err(unreadable)?;
+    if !verified.damaged.is_empty() {
+        eprint!("{}", listed(&verified.damaged));
+        return Err(Failure::Degraded(format!(
+            "placement {}: the disk is damaged: mend it first (`archipelago admin repair --from-others`)",
+            store.name
+        )));
     }
+    let found = meta::read(&store.store).map_err(|why| Failure::Refused(why.to_string()))?;
+    let found = found.ok_or_else(|| {
+        Failure::Refused(format!("placement {}: that folder holds no region's store", store.name))
+    })?;
+    let (mut outcome, mut given) = (Outcome::default(), 0);
+    disk.begin("giving", store);
+    for partition in salvage::partitions(&store.store, store.placement).map_err(unreadable)? {
+        // By conversation, what was left so far: who wrote behind it had seen it.
+        let (mut at, mut left) = (Position(0), LeftSoFar::new());
+        loop {
+            let (commits, end) = salvage::part(&store.store, partition, at).map_err(unreadable)?;
+            if commits.is_empty() {
+                break;
+            }
+            let act = written(&found.replica.to_string(), partition, &commits, &left);
+            let path = format!("/v1/salvage?placement={}", store.name);
+            let answer = region.post_json(&path, &act)?;
+            let answer: Outcome = serde_json::from_str(&answer)
+                .map_err(|why| Failure::Stopped(format!("its answer is not understood: {why}")))?;
+            for of in answer.left.iter().filter(|left| left.code != "deleted") {
+                let dot: Dot = of
+                    .dot
+                    .parse()
+                    .map_err(|why| Failure::Stopped(format!("its answer is not understood: {why}")))?;
+                left.entry(of.conversation.clone()).or_default().raise(dot);
+            }
+            outcome.add(answer);
+            let before = given;
+            given += commits.iter().map(|chained| chained.commit.operations.len() as u64).sum::<u64>();
+            if before / TOLD_EVERY != given / TOLD_EVERY {
+                disk.say(&format!("{}: {given} of {} operations", store.name, verified.operations));
+            }
+            at = end;
+        }
+    }
+    Ok(outcome)
 }
 
 fn written(of: &str, partition: PartitionId, commits: &[Chained], left: &LeftSoFar) -> Value {
@@ -202,12 +206,13 @@ impl Outcome {
     }
 
     /// Whether every region has all that can be brought back, and nothing is left that may be done later: then nobody needs the disk.
-    fn is_everywhere(&self) -> bool {
+    pub(crate) fn is_everywhere(&self) -> bool {
         let is_had = self.had == self.stable && self.to_come + self.brought_back + self.asked_again == 0;
         is_had && !self.left.iter().any(Left::may_be_done_later)
     }
 
-    fn told(&self, placement: &str) -> String {
+    /// The same for people.
+    pub(crate) fn told(&self, placement: &str) -> String {
         let Self { had, stable, to_come, rights, brought_back, asked_again, left } = self;
         let mut text = format!(
             "{placement}: {brought_back} operations were brought back, {asked_again} changes of members were asked again; {had} were there, {stable} of them everywhere"

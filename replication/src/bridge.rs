@@ -45,7 +45,7 @@ pub struct Config {
     pub peer: RegionId,
     /// All placements under their current epochs, until [`Input::Placements`] tells of later ones.
     pub placements: Placements,
-    /// This region's stores.
+    /// This region's stores. A placement without one is none of this bridge's, whoever is active in it.
     pub stores: BTreeMap<PlacementId, OwnStore>,
     /// The operation kinds that this version knows, by number.
     pub kinds: Vec<u32>,
@@ -166,7 +166,7 @@ impl Bridge {
     #[must_use]
     pub fn new(config: Config) -> Self {
         Self {
-            shared: Shared::new(&config.placements, config.own, config.peer),
+            shared: Shared::new(&config),
             config,
             phase: Phase::Down,
             fenced: false,
@@ -373,6 +373,8 @@ impl Bridge {
         self.phase = Phase::Down;
         (self.pipe_ready, self.agreed, self.opened_at) = (false, None, None);
         self.outbox = Outbox::default();
+        // The next connection may be to a peer that has come to have a store.
+        self.shared = Shared::new(&self.config);
         self.partitions.clear();
         self.ready.clear();
         self.holding.clear();

@@ -30,12 +30,11 @@ impl Bridge {
         let mut placements = Vec::new();
         for common in self.common() {
             let store = self.config.stores.get(&common.id);
-            let own = store.map(|store| store.replica).or_else(|| common.replica_of(self.config.own));
             let peer = common.replica_of(self.config.peer);
             let seen = peer.map(|peer| turn.log.seen_start(common.id, peer)).transpose()?.flatten();
             placements.push(proto::SharedPlacement {
                 placement: common.id.0.into(),
-                incarnation: own.map_or(0, |own| own.incarnation.0),
+                incarnation: store.map_or(0, |store| store.replica.incarnation.0),
                 epoch: common.epoch.0,
                 fingerprint: common.fingerprint().to_vec().into(),
                 start_number: store.map_or(0, |store| store.start.number),
@@ -66,10 +65,20 @@ impl Bridge {
                 let (placement, peer) = (theirs.placement, self.config.peer);
                 return Err(Reason::UnknownPlacement { placement, peer }.into());
             }
+            // Whoever has none is no replica there.
+            if theirs.store.is_empty() && theirs.incarnation != 0 {
+                return Err(Reason::Malformed("hello").into());
+            }
         }
         if !self.compare_epochs(turn, hello)? {
             self.phase = Phase::Learning;
             return Ok(());
+        }
+        for theirs in &hello.placements {
+            let id = self.common().map(|ours| ours.id).find(|id| u32::from(id.0) == theirs.placement);
+            if let Some(id) = id.filter(|id| !self.both_hold(*id, theirs)) {
+                self.shared.leave_out(id);
+            }
         }
         let said = |shared: &SharedPlacement| {
             hello.placements.iter().find(|theirs| theirs.placement == u32::from(shared.id.0))

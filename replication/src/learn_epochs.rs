@@ -4,6 +4,9 @@
 //! So no entry, reference or register ever crosses between two epochs, and whoever is told of an epoch has left the streams of what it closes before it gives its first pair under
 //! it (history 4). A statement may be learnt of anybody: it is the placement's key that says it.
 //!
+//! A placement of which either has no store is left out: a region that an epoch has taken out of one placement, or has not brought into it yet, goes on in the others, whatever epochs either
+//! knows of that one (decision 0042).
+//!
 //! What must always hold: statements are verified before the shard is given them; one that does not follow closes the connection and changes nothing.
 
 use crate::bridge::{Bridge, Phase, Stop, Turn};
@@ -38,6 +41,10 @@ impl Bridge {
             let named = hello.placements.iter().find(|theirs| theirs.placement == u32::from(ours.id.0));
             let unknown = Reason::UnknownPlacement { placement: ours.id.0.into(), peer: self.config.peer };
             let theirs = named.ok_or(unknown)?;
+            if !self.both_hold(ours.id, theirs) {
+                crate::sometimes::NOT_HELD.reach();
+                continue;
+            }
             match theirs.epoch.cmp(&ours.epoch.0) {
                 Ordering::Equal if theirs.fingerprint[..] == ours.fingerprint() => continue,
                 Ordering::Equal => return Err(wrong_epoch(ours, theirs)),
@@ -56,6 +63,11 @@ impl Bridge {
         Ok(agree)
     }
 
+    /// Whether both have a store of that placement, as a Hello says.
+    pub(crate) fn both_hold(&self, id: PlacementId, theirs: &proto::SharedPlacement) -> bool {
+        self.config.stores.contains_key(&id) && !theirs.store.is_empty()
+    }
+
     /// The peer sends what we lack.
     pub(crate) fn take_epochs(
         &self,
@@ -69,7 +81,8 @@ impl Bridge {
         for statement in statements {
             let statement = EpochStatement::from_proto(statement).ok_or(EpochRefused::Malformed);
             let statement = statement.map_err(Reason::Epoch)?;
-            let Some(known) = self.common().find(|placement| placement.id == statement.placement) else {
+            let held = |placement: &&Placement| self.config.stores.contains_key(&placement.id);
+            let Some(known) = self.common().filter(held).find(|known| known.id == statement.placement) else {
                 let (placement, peer) = (statement.placement.0.into(), self.config.peer);
                 return Err(Reason::UnknownPlacement { placement, peer }.into());
             };
@@ -96,7 +109,7 @@ impl Bridge {
             return;
         }
         self.config.placements = placements;
-        self.shared = Shared::new(&self.config.placements, self.config.own, self.config.peer);
+        self.shared = Shared::new(&self.config);
         if self.phase > Phase::Down {
             self.redial_later(turn, entropy, false);
             self.forget_connection(turn);

@@ -1,8 +1,9 @@
 //! The numbers that partitions and origins have on one bridge: short, because both ends know the same lists.
 //!
-//! What must always hold: both lists follow from the signed epochs alone, sorted, and Hello has compared the epochs before any number
+//! What must always hold: both lists follow from the signed epochs and from which of these placements both have stores of, sorted, and Hello has compared both before any number
 //! is used. A number that is out of range is an error of the peer, never an index.
 
+use crate::bridge::Config;
 use crate::placement::Placements;
 use crate::reason::Reason;
 use crdt::{Bucket, PartitionId, PlacementId, RegionId, ReplicaId};
@@ -10,7 +11,7 @@ use crdt::{Bucket, PartitionId, PlacementId, RegionId, ReplicaId};
 /// Buckets of a placement, as partition numbers are computed.
 const BUCKETS: u32 = 1_024;
 
-/// One placement in which both regions are active.
+/// One placement in which both regions are active and have stores.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SharedPlacement {
     pub(crate) id: PlacementId,
@@ -22,21 +23,27 @@ pub(crate) struct SharedPlacement {
     pub(crate) origins: Vec<ReplicaId>,
 }
 
-/// The placements in which both regions are active, sorted.
+/// The placements in which both regions are active and have stores, sorted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Shared(Vec<SharedPlacement>);
 
 impl Shared {
-    pub(crate) fn new(placements: &Placements, own: RegionId, peer: RegionId) -> Self {
-        let shared = placements.iter().filter_map(|placement| {
+    pub(crate) fn new(config: &Config) -> Self {
+        let held = config.placements.iter().filter(|placement| config.stores.contains_key(&placement.id));
+        let shared = held.filter_map(|placement| {
             Some(SharedPlacement {
                 id: placement.id,
-                own: placement.replica_of(own)?,
-                peer: placement.replica_of(peer)?,
+                own: placement.replica_of(config.own)?,
+                peer: placement.replica_of(config.peer)?,
                 origins: placement.origins().collect(),
             })
         });
         Self(shared.collect())
+    }
+
+    /// Without one in which the peer has no store.
+    pub(crate) fn leave_out(&mut self, id: PlacementId) {
+        self.0.retain(|placement| placement.id != id);
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &SharedPlacement> {

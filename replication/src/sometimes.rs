@@ -5,6 +5,7 @@
 crdt::marks! {
     NO_COMMON_VERSION = "a peer speaks no version of ours";
     WRONG_EPOCH = "a peer has another epoch";
+    NOT_HELD = "a region has no store of a placement that both may hold";
     EPOCH_LEARNT = "a peer sends an epoch that this region has not heard of";
     UNKNOWN_INCARNATION = "a peer comes in an incarnation that the epoch does not admit";
     PEER_ROLLED_BACK = "a peer's start number has gone back";

@@ -116,6 +116,14 @@ impl Make {
             }
             asked.push(placement);
         }
+        if asked.is_empty() {
+            for placement in &of_region {
+                if folder.current_epoch(placement)?.replica_of(region.id).is_some() {
+                    asked.push(placement);
+                }
+            }
+        }
+        // Active in none, it is a disk that is backed up.
         let asked = if asked.is_empty() { of_region } else { asked };
         asked.into_iter().map(|placement| Ok((placement.clone(), Sealed::of(folder, placement)?))).collect()
     }

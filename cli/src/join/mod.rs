@@ -162,13 +162,21 @@ impl Join {
             meant.push(folder.placement(name)?);
         }
         if meant.is_empty() {
+            let mut active = Vec::new();
+            for placement in folder.cluster.placements_of(region.id) {
+                if folder.current_epoch(placement)?.replica_of(region.id).is_some() {
+                    active.push(placement);
+                }
+            }
+            // Active in none, it is told how it comes to be.
+            let all = active.is_empty().then(|| folder.cluster.placements_of(region.id));
             let without = |of: &&ClusterPlacement| !self.data.join(&of.name).exists();
-            meant.extend(folder.cluster.placements_of(region.id).filter(without));
+            meant.extend(all.into_iter().flatten().chain(active).filter(without));
         }
         if meant.is_empty() {
             let (name, data) = (&region.name, self.data.display());
             return Err(Failure::Refused(format!(
-                "{data} holds a store of each placement of {name}: start the region; a store of a replica that was closed is to be kept elsewhere first (docs/operations/a-region-is-lost.md)"
+                "{data} holds a store of each placement that an epoch has {name} in: start the region; a store of a replica that was closed is to be kept elsewhere first (docs/operations/a-region-is-lost.md)"
             )));
         }
         meant.into_iter().map(|placement| self.store_to_begin(folder, region, placement)).collect()

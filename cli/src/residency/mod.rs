@@ -66,7 +66,8 @@ impl Residency {
             let pins: BTreeSet<_> =
                 cluster.placements.values().filter(|pin| allows(pin)).map(|pin| pin.id).collect();
             let found = survey(&store.store, store.placement, &pins, LISTED_MAX).map_err(unreadable)?;
-            held.push(Held::new(cluster, &store.name, &found));
+            let current = folder.current_epoch(folder.placement(&store.name)?)?;
+            held.push(Held::new(cluster, &store.name, &found, current.replica_of(region.id).is_some()));
             if let Some(search) = &mut search {
                 search.records(&store.name, &store.store)?;
             }

@@ -56,9 +56,16 @@ pub(super) struct Held {
 }
 
 impl Held {
-    pub(super) fn new(cluster: &Cluster, placement: &str, found: &Residency) -> Self {
+    /// What a store holds; all of it is outside if no epoch has the region in its placement any more.
+    pub(super) fn new(cluster: &Cluster, placement: &str, found: &Residency, is_active: bool) -> Self {
         let name = |of| cluster.placements.get(of).map_or_else(|| of.to_string(), |of| of.name.clone());
         let held = found.held;
+        let left = "all of it: no epoch has the region in this placement; `archipelago admin remove-store` removes it once it is everywhere else";
+        let (outside_records, outside) = if is_active {
+            (found.outside_records, found.outside.iter().map(ToString::to_string).collect())
+        } else {
+            (held.records, vec![left.to_owned()])
+        };
         Self {
             placement: placement.to_owned(),
             records: held.records,
@@ -71,8 +78,8 @@ impl Held {
             documents: held.documents,
             directory: held.directory,
             users: found.users.iter().map(|(pin, users)| (name(pin), *users)).collect(),
-            outside_records: found.outside_records,
-            outside: found.outside.iter().map(ToString::to_string).collect(),
+            outside_records,
+            outside,
         }
     }
 

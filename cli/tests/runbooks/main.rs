@@ -11,6 +11,7 @@ mod cut;
 mod herd;
 mod join;
 mod latency;
+mod leave;
 mod memory;
 mod memory_limit;
 mod messages;

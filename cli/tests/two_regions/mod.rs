@@ -104,9 +104,16 @@ impl TwoRegions {
         Self::start_logging("trace", &[], &[])
     }
 
+    /// Regions that are both of one more placement.
+    pub fn start_both_in(placement: &str) -> Self {
+        Self::start_as("warn", &["--placement", &format!("{placement}=east,west")], &[], &[], |_| {
+            Environment::default()
+        })
+    }
+
     /// Regions of a cluster whose folder, `demo`, something is done to before they start, and whose processes see what that gives.
     pub fn start_prepared(options: &[&str], prepare: impl FnOnce(&Path) -> Environment) -> Self {
-        Self::start_as("info", options, &[], prepare)
+        Self::start_as("info", &[], options, &[], prepare)
     }
 
     fn start_with(options: &[&str], of_regions: &[&str]) -> Self {
@@ -114,11 +121,12 @@ impl TwoRegions {
     }
 
     fn start_logging(logged: &'static str, options: &[&str], of_regions: &[&str]) -> Self {
-        Self::start_as(logged, options, of_regions, |_| Environment::default())
+        Self::start_as(logged, &[], options, of_regions, |_| Environment::default())
     }
 
     fn start_as(
         logged: &'static str,
+        placements: &[&str],
         options: &[&str],
         of_regions: &[&str],
         prepare: impl FnOnce(&Path) -> Environment,
@@ -127,9 +135,8 @@ impl TwoRegions {
         let environment = Environment::default();
         let (regions, urls, admins) = (Vec::new(), Vec::new(), Vec::new());
         let mut started = Self { folder, logged, environment, regions, urls, admins };
-        started.run(
-            &[&["init", "demo", "--regions", "east,west", "--placement", "local=east"], options].concat(),
-        );
+        let init = ["init", "demo", "--regions", "east,west", "--placement", "local=east"];
+        started.run(&[&init, placements, options].concat());
         started.environment = prepare(started.path());
         for region in NAMES {
             let process = started.start_one(region, &[options, of_regions].concat());

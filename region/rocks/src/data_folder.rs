@@ -6,7 +6,7 @@
 //! DATA/PLACEMENT/   that placement's RocksDB
 //! ```
 //! What must always hold: a store that was started here and is gone is refused by name. Created afresh under the same replica, it
-//! would issue again the dots that it has issued (history 9).
+//! would issue again the dots that it has issued (history 9). One that is removed is forgotten first: whoever removes it knows that its replica is closed.
 
 use crate::lock::{DataLock, LockRefused};
 use std::collections::BTreeSet;
@@ -72,11 +72,45 @@ impl DataFolder {
         Ok(folder)
     }
 
+    /// Whether there is a store of that placement.
+    pub(crate) fn holds(&self, placement: &str) -> bool {
+        self.root.join(placement).join("CURRENT").exists()
+    }
+
+    /// Whether a store of that placement has been started, so that it must be there.
+    pub(crate) fn was_started(&self, placement: &str) -> bool {
+        self.started.contains(placement)
+    }
+
     /// Notes, durably, that the store of that placement has been started.
     pub(crate) fn note_started(&mut self, placement: &str) -> Result<(), FolderRefused> {
         if !self.started.insert(placement.to_owned()) {
             return Ok(());
         }
+        self.write_started()
+    }
+
+    /// Removes the store of that placement, durably. Cut short, it is gone or is removed by the next call.
+    pub(crate) fn remove(&mut self, placement: &str) -> Result<(), FolderRefused> {
+        // From here on it needs not be there; what is left of it has no name that anybody would open it by.
+        if self.started.remove(placement) {
+            self.write_started()?;
+        }
+        let (store, removed) = (self.root.join(placement), self.root.join(format!("{placement}.removed")));
+        let failed = |reason| FolderRefused::File { file: store.clone(), reason };
+        if store.exists() {
+            if removed.exists() {
+                fs::remove_dir_all(&removed).map_err(failed)?;
+            }
+            fs::rename(&store, &removed).map_err(failed)?;
+        }
+        if removed.exists() {
+            fs::remove_dir_all(&removed).map_err(failed)?;
+        }
+        File::open(&self.root).and_then(|root| root.sync_all()).map_err(failed)
+    }
+
+    fn write_started(&self) -> Result<(), FolderRefused> {
         let file = self.root.join("stores");
         self.write(&file).map_err(|reason| FolderRefused::File { file, reason })
     }
@@ -114,5 +148,31 @@ mod tests {
         fs::remove_dir_all(&store).unwrap();
         let refused = folder.store("global").unwrap_err().to_string();
         assert!(refused.contains("placement global"), "{refused}");
+    }
+
+    #[test]
+    fn a_store_that_is_removed_is_gone_and_missed_by_nobody() {
+        let root = tempfile::tempdir().unwrap();
+        let mut folder = DataFolder::open(root.path()).unwrap();
+        for placement in ["eu", "global"] {
+            let store = folder.store(placement).unwrap();
+            fs::create_dir(&store).unwrap();
+            fs::write(store.join("CURRENT"), "").unwrap();
+            folder.note_started(placement).unwrap();
+        }
+        // An earlier call was cut short before and after it had moved the store out of the way.
+        fs::create_dir(root.path().join("eu.removed")).unwrap();
+        fs::write(root.path().join("eu.removed/CURRENT"), "").unwrap();
+        folder.remove("eu").unwrap();
+        folder.remove("eu").unwrap();
+        drop(folder);
+
+        let folder = DataFolder::open(root.path()).unwrap();
+        assert!(!folder.holds("eu") && !folder.was_started("eu"));
+        assert!(folder.holds("global") && folder.was_started("global"));
+        folder.store("eu").unwrap();
+        let left = fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let left: BTreeSet<_> = left.map(|name| name.into_string().unwrap()).collect();
+        assert_eq!(left, ["global", "lock", "stores"].map(str::to_owned).into());
     }
 }

@@ -97,12 +97,12 @@ pub enum StartRefused {
         /// Why.
         why: EpochRefused,
     },
-    /// The epoch of a placement names no replica of this region.
+    /// The region is active in none of its placements.
     #[error(
-        "the epoch of placement {placement} names no replica of this region: get the newest epoch from an operator; one that was closed returns as a new incarnation"
+        "the epoch of placement {placement} names no replica of this region, nor does that of any other: get the newest epochs from an operator; one that was closed returns as a new incarnation"
     )]
     NotInEpoch {
-        /// The placement.
+        /// The first of its placements.
         placement: String,
     },
     /// The data folder cannot be used.
@@ -163,7 +163,6 @@ pub struct RegionNode {
 /// One placement, opened and checked.
 struct Opened {
     id: PlacementId,
-    under_epoch: Placement,
     replica: ReplicaId,
     start: StoreStart,
     /// The present that the store remembers.
@@ -190,13 +189,18 @@ impl RegionNode {
         let mut opened = Vec::new();
         let mut placements = Vec::new();
         for placement in config.cluster.placements.values() {
-            if placement.regions.contains(&own.id) {
-                let held = open_placement(&config, &mut folder, &memory, placement, &own.name)?;
-                placements.push(held.under_epoch.clone());
-                opened.push(held);
-            } else {
+            if !placement.regions.contains(&own.id) {
                 placements.push(current(placement, &config.epochs)?);
+                continue;
             }
+            let (under_epoch, held) = begin_placement(&config, &mut folder, &memory, placement, &own.name)?;
+            placements.push(under_epoch);
+            opened.extend(held);
+        }
+        if let Some(first) = config.cluster.placements_of(own.id).next()
+            && opened.is_empty()
+        {
+            return Err(StartRefused::NotInEpoch { placement: first.name.clone() });
         }
         Self::run(config, needs, Placements::new(placements), folder, opened, own)
     }
@@ -385,15 +389,23 @@ fn current(placement: &ClusterPlacement, epochs: &[EpochStatement]) -> Result<Pl
     followed.map_err(|why| StartRefused::Epochs { placement: placement.name.clone(), why })
 }
 
-/// Opens a placement's store, checks whose it is, counts this start durably, and opens its shard.
-fn open_placement(
+/// Opens a placement's store, checks whose it is, counts this start durably, and opens its shard. A region that no epoch has brought into it, or one has taken out of it, has none there: it
+/// goes on in the others (decision 0042).
+fn begin_placement(
     config: &NodeConfig,
     folder: &mut DataFolder,
     memory: &SharedMemory,
     placement: &ClusterPlacement,
     region_name: &str,
-) -> Result<Opened, StartRefused> {
+) -> Result<(Placement, Option<Opened>), StartRefused> {
     let name = || placement.name.clone();
+    if !folder.holds(&placement.name) {
+        let under_epoch = current(placement, &config.epochs)?;
+        if under_epoch.replica_of(config.region).is_none() {
+            tracing::info!(placement = %placement.name, "no epoch has this region in it");
+            return Ok((under_epoch, None));
+        }
+    }
     let failed = |error| StartRefused::Store { placement: name(), error };
     let not_its = |error| StartRefused::Meta { placement: name(), error };
     let mut store = RocksStore::open(&folder.store(&placement.name)?, memory).map_err(failed)?;
@@ -401,8 +413,10 @@ fn open_placement(
     let kept = follow_epochs::kept(&store, Epoch(0), usize::MAX).map_err(failed)?;
     let epochs: Vec<EpochStatement> = config.epochs.iter().cloned().chain(kept).collect();
     let under_epoch = current(placement, &epochs)?;
-    let replica = under_epoch.replica_of(config.region);
-    let replica = replica.ok_or_else(|| StartRefused::NotInEpoch { placement: name() })?;
+    let Some(replica) = under_epoch.replica_of(config.region) else {
+        tracing::warn!(placement = %placement.name, "an epoch has taken this region out of it: what its store holds is served no more; once it is everywhere, `archipelago admin remove-store` removes it");
+        return Ok((under_epoch, None));
+    };
     let expected = Expected {
         replica,
         region_name: region_name.to_owned(),
@@ -448,7 +462,8 @@ fn open_placement(
     };
     let shard = Shard::open(shard, &store);
     let shard = shard.map_err(|error| StartRefused::Shard { placement: name(), error })?;
-    Ok(Opened { id: placement.id, under_epoch, replica, start: started.start(), floor, store, shard })
+    let (id, start) = (placement.id, started.start());
+    Ok((under_epoch, Some(Opened { id, replica, start, floor, store, shard })))
 }
 
 fn start_bridges(

@@ -43,7 +43,7 @@ impl RegionPort for Port {
     }
 
     async fn deliver(&self, from: RegionId, delivery: Delivery) {
-        // The core delivers only for placements that both regions share.
+        // The core delivers only for placements of which both regions have stores.
         let Some((_, mailbox)) = self.placements.get(&delivery.placement()) else { return };
         let (input, bytes) = match delivery {
             Delivery::PeerStarted { peer, start, kinds, .. } => {

@@ -101,7 +101,7 @@ impl ShardThread {
                     let stop = waiting.stop;
                     if let Some(epoch) = self.closed_by(&outcome.effects) {
                         self.ending.end(&format!(
-                            "epoch {epoch} of placement {} closes this region's replica: keep its data folder, whose last operations the others may lack, and return as a new incarnation",
+                            "epoch {epoch} of placement {} closes this region's replica: keep its data folder, whose last operations the others may lack, and return as a new incarnation; in its other placements it goes on when it is started again",
                             self.placement
                         ));
                         return;

@@ -1,7 +1,7 @@
 //! A region's stores while it does not run: opened for an operator who verifies, repairs, restores or backs them up.
 //!
 //! What must always hold: the folder is locked as by the region itself, so the two never meet; no store is made or counted as started; a store of another region or
-//! placement, or of a format that this version does not read, is refused by name.
+//! placement, or of a format that this version does not read, is refused by name. A placement in which the region never had a store, or has none any more, has none here.
 
 use crate::data_folder::{DataFolder, FolderRefused};
 use crate::engine::SharedMemory;
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 pub struct Stopped {
     /// One a placement of the region, in the order of the placements.
     pub stores: Vec<StoppedStore>,
-    _folder: DataFolder,
+    folder: DataFolder,
 }
 
 /// One of them.
@@ -75,10 +75,10 @@ impl StoppedRefused {
 }
 
 impl Stopped {
-    /// Opens the stores that a region has in that folder.
+    /// Opens the stores that a region has in that folder: those that it has started, and those that have begun.
     ///
     /// # Errors
-    /// [`StoppedRefused`] when the region runs, or a store is missing or not its own.
+    /// [`StoppedRefused`] when the region runs, or a store is missing that it has started, or is not its own.
     pub fn open(data: &Path, cluster: &Cluster, region: RegionId) -> Result<Self, StoppedRefused> {
         Self::open_those(data, cluster, region, true)
     }
@@ -97,21 +97,33 @@ impl Stopped {
         region: RegionId,
         all: bool,
     ) -> Result<Self, StoppedRefused> {
-        let is_there = |placement: &&ClusterPlacement| data.join(&placement.name).join("CURRENT").exists();
-        let (placements, missing): (Vec<_>, Vec<_>) = cluster.placements_of(region).partition(is_there);
+        let is_there = |placement: &ClusterPlacement| data.join(&placement.name).join("CURRENT").exists();
         // Before the folder is locked, which would make one that is not there.
-        if let Some(missing) = missing.first().filter(|_| all || placements.is_empty()) {
-            let (placement, folder) = (missing.name.clone(), data.to_path_buf());
+        if let Some(first) = cluster.placements_of(region).next()
+            && !cluster.placements_of(region).any(is_there)
+        {
+            let (placement, folder) = (first.name.clone(), data.to_path_buf());
             return Err(StoppedRefused::NoStore { placement, folder });
         }
         let folder = DataFolder::open(data)?;
         let memory = SharedMemory::new();
         let mut stores = Vec::new();
-        for placement in placements {
-            let of = (cluster, region, placement);
-            stores.push(StoppedStore::open(&folder.store(&placement.name)?, of, &memory)?);
+        for placement in cluster.placements_of(region) {
+            if is_there(placement) || all && folder.was_started(&placement.name) {
+                let of = (cluster, region, placement);
+                stores.push(StoppedStore::open(&folder.store(&placement.name)?, of, &memory)?);
+            }
         }
-        Ok(Self { stores, _folder: folder })
+        Ok(Self { stores, folder })
+    }
+
+    /// Removes the store of that placement, for good and durably. Of a replica that may still be active nobody may ask for it.
+    ///
+    /// # Errors
+    /// [`FolderRefused`] when the disk refuses: what is left of it is removed by the next call.
+    pub fn remove(&mut self, placement: &str) -> Result<(), FolderRefused> {
+        self.stores.retain(|store| store.name != placement);
+        self.folder.remove(placement)
     }
 }
 

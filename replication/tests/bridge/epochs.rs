@@ -4,7 +4,7 @@
 
 use crate::store::{Store, epoch_after, key, placement, replica};
 use crate::world::{World, operation, partition, region};
-use crdt::{Incarnation, ReplicaId, Sequence};
+use crdt::{Incarnation, PlacementId, ReplicaId, Sequence};
 use ed25519_dalek::SigningKey;
 use replication::Input;
 use replication::epoch::EpochStatement;
@@ -26,7 +26,7 @@ fn applied(world: &World, at: u16, of: ReplicaId) -> Sequence {
 }
 
 fn epoch(world: &World, at: u16) -> Epoch {
-    world.regions[&region(at)].store.placements.get(crdt::PlacementId(1)).unwrap().epoch
+    world.regions[&region(at)].store.placements.get(PlacementId(1)).unwrap().epoch
 }
 
 /// What a region's store becomes when its disk is lost and an epoch admits the next.
@@ -131,6 +131,48 @@ fn a_store_that_was_lost_returns_as_another_incarnation_and_has_everything() {
     issue(&mut world, 3, "again");
     world.run_ms(1_000);
     assert_eq!(applied(&world, 1, successor(3)), Sequence(1));
+}
+
+/// An epoch has taken the third region out of one of two placements, and it was started again without a store of that.
+#[test]
+fn who_has_left_one_placement_goes_on_in_the_other_whatever_epochs_are_known_of_the_first() {
+    let (kept, left) = (placement(1, &[1, 2, 3]), placement(2, &[1, 2, 3]));
+    let without = epoch_after(&left, &[replica(1), replica(2)]);
+    let after = left.follow(&without).unwrap();
+    let again = epoch_after(&after, &[replica(1), replica(2), successor(3)]);
+    // The others have not heard of it yet; they have; and they have already been told that it is to come back.
+    for known in [vec![], vec![without.clone()], vec![without.clone(), again]] {
+        let mut world = World::new(6, &[1, 2, 3], &Placements::new([kept.clone(), left.clone()]));
+        for at in [1, 2] {
+            let store = &mut world.regions.get_mut(&region(at)).unwrap().store;
+            known.iter().for_each(|statement| store.follow(statement.clone()));
+        }
+        let store = &mut world.regions.get_mut(&region(3)).unwrap().store;
+        store.follow(without.clone());
+        store.not_held.insert(PlacementId(2));
+        world.start_all();
+        world.run_ms(500);
+        let of_left = partition(2, BUCKET);
+        for at in 1..=3 {
+            issue(&mut world, at, "kept");
+        }
+        world.issue(region(1), of_left, vec![operation("left")]);
+        world.run_ms(2_000);
+        for at in 1..=3 {
+            assert_eq!([1, 2, 3].map(|of| applied(&world, at, replica(of))), [Sequence(1); 3], "{known:?}");
+        }
+        assert_eq!(world.regions[&region(2)].store.log(of_left).applied.get(replica(1)), Sequence(1));
+        let holds =
+            world.regions[&region(3)].store.partitions.keys().any(|id| id.placement == PlacementId(2));
+        assert!(!holds, "not a byte of what it has left");
+        let current = world.regions[&region(1)].store.placements.get(PlacementId(2)).unwrap();
+        let next = epoch_after(current, &[replica(1), replica(2)]);
+        world.tell_epoch(region(1), next);
+        world.run_ms(3_000);
+        issue(&mut world, 3, "still");
+        world.run_ms(1_000);
+        assert_eq!(applied(&world, 2, replica(3)), Sequence(2), "a later one is none of its business");
+    }
 }
 
 #[test]

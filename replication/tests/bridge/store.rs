@@ -49,6 +49,8 @@ pub(crate) struct Store {
     pub(crate) starts: BTreeMap<ReplicaId, StoreStart>,
     pub(crate) start: StoreStart,
     pub(crate) epochs: Vec<EpochStatement>,
+    /// Placements that both may hold and this region has no store of.
+    pub(crate) not_held: BTreeSet<PlacementId>,
 }
 
 pub(crate) fn key(replica: ReplicaId) -> SigningKey {
@@ -167,6 +169,7 @@ impl Store {
             starts: BTreeMap::new(),
             start: start(region, 1),
             epochs: Vec::new(),
+            not_held: BTreeSet::new(),
         }
     }
 

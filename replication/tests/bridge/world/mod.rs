@@ -98,7 +98,12 @@ fn config(store: &Store, peer: RegionId) -> Config {
         own: store.region,
         peer,
         placements: store.placements.clone(),
-        stores: store.placements.iter().map(|placement| (placement.id, own)).collect(),
+        stores: store
+            .placements
+            .iter()
+            .filter(|placement| !store.not_held.contains(&placement.id))
+            .map(|placement| (placement.id, own))
+            .collect(),
         kinds: vec![0, 1, 2, 3],
     }
 }
