@@ -1,12 +1,12 @@
 //! What an operator is given who mends the store of another region: the commit that holds an operation, and what a register holds (`region/src/mend_log.rs`, `region/src/mend_registers.rs`).
 //!
-//! What must always hold: what is of a placement goes to the regions alone that its epoch has in it (promise 8), so whom it is for is asked, and that it was given is logged; the text in it is not.
+//! What must always hold: what is of a placement goes to its regions alone (promise 8), so whom it is for is asked, and that it was given is logged; the text in it is not.
 
 use crate::connection::Shared;
 use crate::operate::{ok, refusal};
 use axum::http::StatusCode;
 use axum::response::Response;
-use crdt::{Dot, PartitionId, PlacementId, RegionId};
+use crdt::{Dot, PartitionId, PlacementId};
 use region::export;
 use region::read_toml::{all_bytes_of_hex, hex};
 use region_rocks::store::Reader;
@@ -28,12 +28,10 @@ impl<'a> Asked<'a> {
         (partition, region): (&str, &'a str),
         (dot, register): (&'a str, &'a str),
     ) -> Result<Self, Box<Response>> {
-        let (cluster, epochs) = (shared.region.cluster(), shared.region.epochs());
+        let cluster = shared.region.cluster();
         let mut regions = cluster.regions.values().filter(|of| of.name == region);
-        let is_active =
-            |of: RegionId| epochs.get(placement).is_some_and(|held| held.replica_of(of).is_some());
-        if !regions.any(|of| is_active(of.id)) {
-            let why = format!("no epoch has `{region}` in that placement, so it is given nothing of it");
+        if !regions.any(|of| cluster.placements_of(of.id).any(|of| of.id == placement)) {
+            let why = format!("`{region}` is no region of that placement, and is given nothing of it");
             return Err(Box::new(refusal(StatusCode::FORBIDDEN, "no_part", &why)));
         }
         match partition.parse::<PartitionId>() {
