@@ -8,6 +8,7 @@ use crate::stand::{EAST, WEST};
 use crate::two_regions::{ISLE, TwoRegions, begin_isle, until_acknowledged, until_shown, wait_until};
 use crdt::{ConversationId, PlacementId};
 use gateway_client_net::{Act, ClientHandle};
+use serde_json::Value;
 use std::fs;
 
 const RUNBOOK: &str = include_str!("../../../docs/operations/a-region-leaves-a-placement.md");
@@ -16,6 +17,17 @@ const POLES: PlacementId = PlacementId(3);
 const ICE: ConversationId = ConversationId::group(POLES, 9);
 const AUTHOR: u64 = 0xa11ce;
 const CANARY: &str = "zqxjkvbpygfwmucl";
+
+/// What west is in the placement, as east sees it.
+fn state_in_poles(regions: &TwoRegions) -> String {
+    let named = |all: &Value, key: &str, name: &str| {
+        let all = all.as_array().map(Vec::as_slice).unwrap_or_default();
+        all.iter().find(|one| one[key] == name).cloned().unwrap_or_default()
+    };
+    let (_, status) = regions.status();
+    let west = named(&status["regions"]["east"]["members"], "region", "west");
+    named(&west["placements"], "placement", "poles")["state"].as_str().unwrap_or_default().to_owned()
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_region_leaves_a_placement_with_nothing_lost_and_nothing_left_and_comes_back() {
@@ -57,6 +69,7 @@ async fn a_region_leaves_a_placement_with_nothing_lost_and_nothing_left_and_come
         "{}",
         regions.logged(WEST)
     );
+    wait_until("everybody sees that it has left", || state_in_poles(&regions) == "ended");
     let (code, _, why) = runbook.try_run(remove);
     assert!(code == Some(2) && why.contains("in use"), "{code:?} {why}");
     assert_eq!(regions.end(WEST), Some(0));
@@ -110,6 +123,7 @@ async fn a_region_leaves_a_placement_with_nothing_lost_and_nothing_left_and_come
     ]);
     let admitted = everywhere.send(ISLE, "admitted".into(), None).await.unwrap();
     until_shown(&mut shown, admitted).await;
+    wait_until("everybody sees that it is awaited", || state_in_poles(&regions) == "joining");
     assert_eq!(regions.end(WEST), Some(0));
     let found = fs::read_dir(folder.join("data/west")).unwrap().map(|entry| entry.unwrap().file_name());
     let found: Vec<_> =
@@ -135,4 +149,5 @@ async fn a_region_leaves_a_placement_with_nothing_lost_and_nothing_left_and_come
     let (_reader3, mut heard) = ClientHandle::connect(regions.device_of(POLES, WEST, AUTHOR, 6));
     until_shown(&mut heard, later).await;
     regions.wait_until_equal();
+    wait_until("it is active", || state_in_poles(&regions) == "active");
 }

@@ -48,7 +48,7 @@ pub struct View(BTreeMap<RegionId, Member>);
 /// What a region is in a placement, for everybody to see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Admitted, and it lacks yet what the others hold.
+    /// Admitted, and it lacks yet what the others hold, or runs without a store of it.
     Joining,
     /// It serves.
     Active,
@@ -56,7 +56,7 @@ pub enum State {
     Draining,
     /// An epoch has closed its replica, and it is still heard of: it has not been told yet, or waits to be admitted again.
     Suspended,
-    /// An epoch has closed its replica, and it is heard of no more.
+    /// An epoch has closed its replica, and it is heard of no more, or says that it stands in others alone.
     Ended,
 }
 
@@ -123,13 +123,15 @@ impl View {
         let member = self.member(region);
         if placement.replica_of(region).is_none() {
             let is_closed = placement.closed.keys().any(|replica| replica.region == region);
-            let is_live = member.is_some_and(|member| member.live);
-            return is_closed.then_some(if is_live { State::Suspended } else { State::Ended });
+            let stands = |facts: &Facts| facts.placements.contains_key(&placement.id);
+            let is_in_it = |member: &Member| member.live && member.facts.as_ref().is_none_or(stands);
+            let still = member.is_some_and(is_in_it);
+            return is_closed.then_some(if still { State::Suspended } else { State::Ended });
         }
         let facts = member.and_then(|member| member.facts.as_ref());
         Some(match facts {
             Some(facts) if facts.draining => State::Draining,
-            Some(facts) if facts.placements.get(&placement.id).is_some_and(|stands| stands.joining) => {
+            Some(facts) if facts.placements.get(&placement.id).is_none_or(|stands| stands.joining) => {
                 State::Joining
             }
             Some(_) | None => State::Active,
@@ -233,6 +235,9 @@ mod tests {
         assert_eq!(state(&dead, &active), Some("active"), "an epoch says so, and no silence takes it back");
         assert_eq!(state(&says(facts(false, false)), &closed), Some("suspended"));
         assert_eq!(state(&dead, &closed), Some("ended"));
+        let elsewhere = says(Facts { placements: BTreeMap::new(), ..facts(false, false) });
+        assert_eq!(state(&elsewhere, &closed), Some("ended"), "it serves its other placements");
+        assert_eq!(state(&elsewhere, &active), Some("joining"), "it has not been started with a store of it");
         assert_eq!(state(&dead, &placement), None);
     }
 }
