@@ -31,6 +31,7 @@ const EXAMPLES: &str = "\
 Examples:
   archipelago admin token --cluster demo --user u0001000000000001 --device d0000000000000001
   archipelago admin operator-token --cluster demo --days 1
+  archipelago admin operator-token --cluster demo --role viewer --name dashboard --days 30
   archipelago admin user u0001000000000001 --cluster demo --region us-east --home us-east
   archipelago admin end-region ap-south --cluster demo
   archipelago admin features --cluster demo --region us-east --placement global --set posts=off
@@ -70,6 +71,12 @@ enum Verb {
         /// The cluster's folder or file
         #[arg(long)]
         cluster: PathBuf,
+        /// What it lets its bearer do
+        #[arg(long, value_enum, default_value_t = token::Role::Operator)]
+        role: token::Role,
+        /// Under which name that is recorded; without it, your name on this machine
+        #[arg(long)]
+        name: Option<String>,
         /// For how many days it is good
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=30))]
         days: u32,
@@ -133,8 +140,9 @@ impl Admin {
                 }
                 token::for_device(&folder, *user, *device, *days)?
             }
-            Verb::OperatorToken { cluster, days } => {
-                token::for_operator(&ClusterFolder::open(cluster)?, *days)?
+            Verb::OperatorToken { cluster, role, name, days } => {
+                let name = name.clone().unwrap_or_else(token::name_of_user);
+                token::for_role(&ClusterFolder::open(cluster)?, *role, name, *days)?
             }
             Verb::User(user) => return user.run(),
             Verb::Features(features) => return features.run(),

@@ -15,6 +15,7 @@ mod chat;
 mod chat_screen;
 mod check;
 mod cluster_folder;
+mod core_dumps;
 mod demo;
 mod epoch;
 mod failure;
@@ -96,7 +97,7 @@ fn main() -> ExitCode {
     start_logging();
     // Fails only when a provider is installed already, and then it is this very one: no other is compiled in.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    match run(arguments.command) {
+    match core_dumps::forbid().and_then(|()| run(arguments.command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("archipelago: {failure}");

@@ -1,12 +1,15 @@
-//! A region on a machine that gives it too few files: refused by name where it could not work, warned where it can.
+//! A region on a machine that gives it too few files: refused by name where it could not work, warned where it can; and on one that keeps what was in the memory of whatever crashes.
 //!
 //! What must always hold: a refusal comes before a store is opened; a warning is one line that says what to change, in the log and in `archipelago status`.
 
 #![allow(clippy::unwrap_used)]
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -26,7 +29,12 @@ impl Drop for Region {
 
 /// A region whose process may open so many files, and no more.
 fn start(folder: &Path, files: u32) -> Region {
-    let script = format!("ulimit -n {files} && exec \"$0\" region east --cluster demo --data data");
+    start_under(folder, &format!("ulimit -n {files}"))
+}
+
+/// A region whose process has that limit.
+fn start_under(folder: &Path, limit: &str) -> Region {
+    let script = format!("{limit} && exec \"$0\" region east --cluster demo --data data");
     let log = File::create(folder.join("log")).unwrap();
     let mut command = Command::new("sh");
     command.args(["-c", &script, PROGRAM]).current_dir(folder).env("ARCHIPELAGO_LOG", "warn");
@@ -69,4 +77,35 @@ fn a_region_that_may_open_too_few_files_is_refused_by_name_or_warned() {
     assert_eq!((status.status.code(), &said["ok"]), (Some(0), &Value::Bool(true)), "a note is no problem");
     let table = String::from_utf8(run("status --cluster demo").stdout).unwrap();
     assert!(table.contains("! east: the process may open 1024 files"), "{table}");
+}
+
+#[test]
+fn a_region_that_crashes_leaves_nothing_of_its_memory_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let init = ["init", "demo", "--regions", "east", "--placement", "local=east"];
+    assert!(Command::new(PROGRAM).args(init).current_dir(folder.path()).status().unwrap().success());
+    let unlimited = "ulimit -c unlimited";
+    let mut other = Command::new("sh");
+    other.args(["-c", &format!("{unlimited} && kill -ABRT $$")]).current_dir(folder.path());
+    let others_are_dumped = other.status().unwrap().core_dumped();
+    let is_dump = |name: &str| name.starts_with("core");
+    let files = || std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    let dumps = || files().filter(|name| is_dump(&name.to_string_lossy())).collect::<Vec<_>>();
+    for dump in dumps() {
+        std::fs::remove_file(folder.path().join(dump)).unwrap();
+    }
+
+    let mut region = start_under(folder.path(), unlimited);
+    assert_ne!(ready(&mut region), "");
+    let process = region.0.id();
+    let limits = std::fs::read_to_string(format!("/proc/{process}/limits")).unwrap();
+    let limit = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(limit.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["1", "1"], "{limit}");
+    kill(Pid::from_raw(process.try_into().unwrap()), Signal::SIGABRT).unwrap();
+    let ended = region.0.wait().unwrap();
+    assert_eq!((ended.signal(), ended.core_dumped()), (Some(Signal::SIGABRT as i32), false));
+    assert!(dumps().is_empty(), "{:?}", dumps());
+    if !others_are_dumped {
+        eprintln!("this machine dumps no process at all, so only the limit was looked at");
+    }
 }

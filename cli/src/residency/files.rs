@@ -9,6 +9,7 @@ use crate::at_rest::unreadable;
 use crate::failure::Failure;
 use memchr::memmem::Finder;
 use region::store::{Direction, View};
+use region_rocks::audit;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -70,6 +71,7 @@ pub(super) fn look(
                 stores.contains(&name) && file.parent() == Some(&path) && is_of_the_engine(file)
             } else {
                 OF_THE_REGION.contains(&name.as_str())
+                    || stores.iter().any(|store| audit::names(store).contains(&name))
             };
             if !is_ours {
                 found.strange.push(file.strip_prefix(data).unwrap_or(file).display().to_string());
@@ -224,12 +226,20 @@ mod tests {
             "global/MANIFEST-000001",
             "global/CURRENT",
             "global/LOG.old.17",
+            "global.audit.jsonl",
+            "global.audit.1.jsonl",
         ];
         ours.iter().for_each(|name| write(name));
         let found = look(data.path(), &stores(), None).unwrap();
-        assert_eq!(found, Files { files: 8, bytes: 32, strange: vec![] });
-        let strange =
-            ["core.1234", "eu/000001.sst", "global/dump.txt", "global/old/000001.sst", "global/x.sst"];
+        assert_eq!(found, Files { files: 10, bytes: 40, strange: vec![] });
+        let strange = [
+            "core.1234",
+            "eu.audit.jsonl",
+            "eu/000001.sst",
+            "global/dump.txt",
+            "global/old/000001.sst",
+            "global/x.sst",
+        ];
         strange.iter().for_each(|name| write(name));
         std::fs::create_dir(data.path().join("emptied")).unwrap();
         std::fs::rename(data.path().join("global"), data.path().join("elsewhere")).unwrap();

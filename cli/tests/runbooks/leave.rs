@@ -92,6 +92,8 @@ async fn a_region_leaves_a_placement_with_nothing_lost_and_nothing_left_and_come
     assert_eq!(runbook.try_run(remove).0, Some(0), "there is none");
     let noted = fs::read_to_string(folder.join("data/west/repairs.jsonl")).unwrap();
     assert!(noted.contains("\"placement\":\"poles\",\"removed\""), "{noted}");
+    let in_poles = fs::read_to_string(folder.join("data/east/poles.audit.jsonl")).unwrap();
+    assert!(in_poles.contains("POST /v1/epochs") && in_poles.contains("POST /v1/salvage"), "{in_poles}");
     runbook.run(residency);
 
     // What is said there from now on does not come here either, though another epoch follows.

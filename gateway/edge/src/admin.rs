@@ -4,21 +4,23 @@
 //! | --- | --- | --- |
 //! | `GET /healthz` | anybody | `ok` while the region serves |
 //! | `GET /metrics` | anybody | counters in OpenMetrics' text format, which Prometheus reads (`docs/metrics.md`) |
-//! | `GET /v1/status` | operators | how the region stands: placements, what peers lack, bridges, clocks, which regions it holds for live, certificates, the machine: JSON |
-//! | `GET /v1/state?placement=NAME` | operators | vectors, chain heads, digests: JSON lines |
+//! | `GET /v1/status` | viewers | how the region stands: placements, what peers lack, bridges, clocks, which regions it holds for live, certificates, the machine: JSON |
+//! | `GET /v1/state?placement=NAME` | viewers | vectors, chain heads, digests: JSON lines |
 //! | `GET /v1/export?placement=NAME` | operators | the same, and every post, membership and receipt |
 //! | `GET /v1/items?placement=NAME&conversation=ID` | operators | what the digest of a conversation is a sum over: JSON lines |
 //! | `GET /v1/operations?placement=NAME&partition=ID&dot=ID&region=NAME` | operators | the commit that holds an operation, for a region that has lost it: `lost.rs` |
 //! | `GET /v1/register?placement=NAME&partition=ID&register=HEX&region=NAME` | operators | what a register holds, likewise |
-//! | `GET /v1/user`, `GET /v1/features`, `POST /v1/operate` | operators | what operators set: `operate.rs` |
-//! | `GET /v1/epochs` | operators | of each placement the epoch, and which replicas are active and closed: JSON |
+//! | `GET /v1/user`, `GET /v1/features` | viewers | what operators set: `operate.rs` |
+//! | `POST /v1/operate` | operators | sets it |
+//! | `GET /v1/epochs` | viewers | of each placement the epoch, and which replicas are active and closed: JSON |
 //! | `POST /v1/epochs` | operators | the file of an epoch, which this region follows and tells its peers of |
 //! | `POST /v1/salvage?placement=NAME` | operators | a part of the log of a closed replica, to be brought back: `salvage.rs` |
 //! | `POST /v1/checkpoint?placement=NAME` | operators | links to the files of a store, for a backup: `checkpoint.rs` |
 //!
-//! Operators show a bearer token whose subject is `operator`. What must always hold: an answer is streamed, so that a large store
-//! costs no memory; it is of one moment; one that was cut short lacks its last line.
+//! Viewers and operators show a bearer token whose subject is `viewer` or `operator` (`tokens.rs`); an operator may do what a viewer may, and all that operators alone may is recorded
+//! (`audited.rs`). What must always hold: an answer is streamed, so that a large store costs no memory; it is of one moment; one that was cut short lacks its last line.
 
+use crate::audited::audited;
 use crate::checkpoint;
 use crate::connection::Shared;
 use crate::epochs;
@@ -28,11 +30,13 @@ use crate::lost::{self, Asked};
 use crate::operate::{self, refusal};
 use crate::salvage;
 use crate::status;
+use crate::tokens::Role;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use crdt::{ConversationId, PlacementId, ReplicaId};
@@ -65,24 +69,25 @@ struct Which {
 
 /// Serves operators until the gateway stops.
 pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+    let recorded = Router::new()
+        .route("/v1/export", get(export))
+        .route("/v1/items", get(items))
+        .route("/v1/operations", get(operation))
+        .route("/v1/register", get(register))
+        .route("/v1/operate", post(act).layer(DefaultBodyLimit::max(limits::ACT_BYTES_MAX)))
+        .route("/v1/salvage", post(bring_back).layer(DefaultBodyLimit::max(limits::SALVAGE_BYTES_MAX)))
+        .route("/v1/checkpoint", post(checkpoint))
+        .route("/v1/epochs", post(follow_epoch).layer(DefaultBodyLimit::max(EPOCH_FILE_BYTES_MAX)))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&shared), audited));
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/metrics", get(metrics))
         .route("/v1/status", get(status))
         .route("/v1/state", get(state))
-        .route("/v1/export", get(export))
-        .route("/v1/items", get(items))
-        .route("/v1/operations", get(operation))
-        .route("/v1/register", get(register))
         .route("/v1/user", get(user))
         .route("/v1/features", get(features))
-        .route("/v1/operate", post(act).layer(DefaultBodyLimit::max(limits::ACT_BYTES_MAX)))
-        .route("/v1/salvage", post(bring_back).layer(DefaultBodyLimit::max(limits::SALVAGE_BYTES_MAX)))
-        .route("/v1/checkpoint", post(checkpoint))
-        .route(
-            "/v1/epochs",
-            get(epochs).post(follow_epoch).layer(DefaultBodyLimit::max(EPOCH_FILE_BYTES_MAX)),
-        )
+        .route("/v1/epochs", get(epochs))
+        .merge(recorded)
         .with_state(shared);
     let stopped = async move {
         // A gateway that is gone without a word has stopped too.
@@ -100,9 +105,9 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn status(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    match authorize(&shared, &headers) {
-        Err(why) => refusal(StatusCode::UNAUTHORIZED, "not_operator", &why),
-        Ok(()) => status::show(&shared).await,
+    match authorize(&shared, &headers, Role::Viewer) {
+        Err(refused) => *refused,
+        Ok(_) => status::show(&shared).await,
     }
 }
 
@@ -115,10 +120,9 @@ async fn export(State(shared): State<Arc<Shared>>, which: Query<Which>, headers:
 }
 
 async fn items(State(shared): State<Arc<Shared>>, which: Query<Which>, headers: HeaderMap) -> Response {
-    match (authorize(&shared, &headers), which.0.conversation.parse::<ConversationId>()) {
-        (Err(why), _) => refusal(StatusCode::UNAUTHORIZED, "not_operator", &why),
-        (Ok(()), Err(mistake)) => refusal(StatusCode::BAD_REQUEST, "malformed_id", &mistake.to_string()),
-        (Ok(()), Ok(conversation)) => lines(&shared, &which.0, &headers, Detail::Items(conversation)),
+    match which.0.conversation.parse::<ConversationId>() {
+        Err(mistake) => refusal(StatusCode::BAD_REQUEST, "malformed_id", &mistake.to_string()),
+        Ok(conversation) => lines(&shared, &which.0, &headers, Detail::Items(conversation)),
     }
 }
 
@@ -148,17 +152,14 @@ fn give(
 }
 
 async fn epochs(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    match authorize(&shared, &headers) {
-        Err(why) => refusal(StatusCode::UNAUTHORIZED, "not_operator", &why),
-        Ok(()) => epochs::show(&shared),
+    match authorize(&shared, &headers, Role::Viewer) {
+        Err(refused) => *refused,
+        Ok(_) => epochs::show(&shared),
     }
 }
 
-async fn follow_epoch(State(shared): State<Arc<Shared>>, headers: HeaderMap, file: String) -> Response {
-    match authorize(&shared, &headers) {
-        Err(why) => refusal(StatusCode::UNAUTHORIZED, "not_operator", &why),
-        Ok(()) => epochs::follow(&shared, &file).await,
-    }
+async fn follow_epoch(State(shared): State<Arc<Shared>>, file: String) -> Response {
+    epochs::follow(&shared, &file).await
 }
 
 async fn user(State(shared): State<Arc<Shared>>, which: Query<Which>, headers: HeaderMap) -> Response {
@@ -211,15 +212,13 @@ async fn checkpoint(
     }
 }
 
-/// The placement that an operator asks about, if they are one and it is held here.
+/// The placement that somebody asks about, if they run the cluster and it is held here. Whoever asks for more than to see has been judged before (`audited.rs`).
 fn asked_of(
     shared: &Shared,
     which: &Which,
     headers: &HeaderMap,
 ) -> Result<(PlacementId, ReplicaId, Reader), Box<Response>> {
-    if let Err(why) = authorize(shared, headers) {
-        return Err(Box::new(refusal(StatusCode::UNAUTHORIZED, "not_operator", &why)));
-    }
+    authorize(shared, headers, Role::Viewer)?;
     held(shared, &which.placement).ok_or_else(|| {
         let names: Vec<&str> = names(shared).collect();
         let why =
@@ -254,11 +253,22 @@ fn lines(shared: &Shared, which: &Which, headers: &HeaderMap, detail: Detail) ->
     ([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(stream)).into_response()
 }
 
-fn authorize(shared: &Shared, headers: &HeaderMap) -> Result<(), String> {
+/// The name of who asks, if their token gives that role.
+pub(crate) fn authorize(shared: &Shared, headers: &HeaderMap, needed: Role) -> Result<String, Box<Response>> {
     let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = bearer.and_then(|value| value.strip_prefix("Bearer "));
-    let token = token.ok_or("the request has no `Authorization: Bearer` header")?;
-    shared.tokens.operator(token, shared.region.now()).map_err(|error| error.to_string())
+    let token = token.ok_or("the request has no `Authorization: Bearer` header".to_owned());
+    let given = token.and_then(|token| {
+        shared.tokens.operator(token, shared.region.now()).map_err(|error| error.to_string())
+    });
+    match given {
+        Err(why) => Err(Box::new(refusal(StatusCode::UNAUTHORIZED, "not_operator", &why))),
+        Ok((role, name)) if role >= needed => Ok(name),
+        Ok(_) => {
+            let why = "the token lets its bearer see how the region stands, and no more";
+            Err(Box::new(refusal(StatusCode::FORBIDDEN, "not_permitted", why)))
+        }
+    }
 }
 
 fn held(shared: &Shared, name: &str) -> Option<(PlacementId, ReplicaId, Reader)> {

@@ -12,6 +12,7 @@
 //! - Nothing is served before its token was checked; plain text is spoken on loopback alone, and only when told to.
 
 mod admin;
+mod audited;
 mod certificate;
 mod checkpoint;
 mod connection;

@@ -25,6 +25,8 @@ pub(crate) struct Metrics {
     pub(crate) fan_out_overflows: Counter,
     pub(crate) fell_behind: Counter,
     pub(crate) reads_failed: Counter,
+    pub(crate) audited: Counter,
+    pub(crate) audit_failures: Counter,
     closed: Family<Code, Counter>,
 }
 
@@ -57,6 +59,12 @@ impl Metrics {
             ("fan_out_overflows", "Times that all sessions missed events", &self.fan_out_overflows),
             ("fell_behind", "Times that a device did not read and fell back to sync", &self.fell_behind),
             ("reads_failed", "Reads for devices that a damaged or failing store refused", &self.reads_failed),
+            (
+                "audit_lines",
+                "Lines written of what operators asked for, and how it was answered",
+                &self.audited,
+            ),
+            ("audit_failures", "Such lines that the disk refused", &self.audit_failures),
         ];
         for (name, help, counter) in counters {
             registry.register(name, help, counter.clone());

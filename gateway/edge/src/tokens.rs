@@ -1,6 +1,6 @@
 //! Checking tokens: EdDSA JWTs under the cluster's token key, for this cluster, not expired by the region's clock.
 //!
-//! A device's token has `sub` (a user id) and `device` (a device id); an operator's has the subject `operator`. What must always
+//! A device's token has `sub` (a user id) and `device` (a device id); that of who runs the cluster has its role as the subject, and a `name` for the record. What must always
 //! hold: no other algorithm is taken, whatever the header says; a token that lacks `exp`, `aud` or `sub` is none.
 
 use crdt::Now;
@@ -16,11 +16,25 @@ pub(crate) struct TokenChecker {
     validation: Validation,
 }
 
+/// What those who run the cluster may do, each also what the one before may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Role {
+    /// See how regions stand. Its subject is `viewer`, which a release that does not know it refuses.
+    Viewer,
+    /// Change something, and be given what people wrote. Its subject is `operator`.
+    Operator,
+}
+
+/// Characters of the name under which somebody's acts are recorded.
+const NAME_MAX: usize = 64;
+
 #[derive(Debug, Deserialize)]
 struct Claims {
     sub: String,
     #[serde(default)]
     device: String,
+    #[serde(default)]
+    name: String,
     exp: u64,
 }
 
@@ -47,13 +61,18 @@ impl TokenChecker {
         Ok(Identity { user, device, expires })
     }
 
-    /// Whether that token is an operator's.
+    /// Which role that token gives, and whom.
     ///
     /// # Errors
     /// [`TokenRefused`] says what is wrong with it.
-    pub(crate) fn operator(&self, token: &str, now: Now) -> Result<(), TokenRefused> {
+    pub(crate) fn operator(&self, token: &str, now: Now) -> Result<(Role, String), TokenRefused> {
         let (claims, _) = self.claims(token, now)?;
-        if claims.sub == "operator" { Ok(()) } else { Err(TokenRefused::Invalid("not an operator's")) }
+        let role = match claims.sub.as_str() {
+            "operator" => Role::Operator,
+            "viewer" => Role::Viewer,
+            _ => return Err(TokenRefused::Invalid("not an operator's")),
+        };
+        Ok((role, claims.name.chars().take(NAME_MAX).collect()))
     }
 
     fn claims(&self, token: &str, now: Now) -> Result<(Claims, Now), TokenRefused> {

@@ -12,6 +12,7 @@ use gateway_protocol::Subprotocol;
 use gateway_protocol::v1::server_frame::Frame;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::net::TcpStream;
@@ -139,6 +140,75 @@ async fn operators_set_homes_and_features_and_are_refused_by_code() {
     assert!(matches!(&answer, Frame::Error(error) if error.code == "feature_off"), "{answer:?}");
     act(off.replace("\"off\"", "null")).await;
     anna.send(group(7), b"hello".to_vec()).await;
+    town.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_operators_ask_for_is_recorded_by_name_before_it_is_done_and_viewers_only_look() {
+    let town = Town::new().await;
+    let admin = town.gateway.admin_address();
+    let ann = town.operator_token("ann");
+    let viewer = town.token("viewer", "", "test", 60);
+    let act = async |token: &str, body: &str| {
+        request(admin, "POST /v1/operate?placement=global", Some(token), body).await
+    };
+    let file = town.folder.path().join("data/global.audit.jsonl");
+    let lines = || -> Vec<Value> {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let erase = format!(r#"{{"act":"erase","user":"{}"}}"#, user(1));
+    let items = format!("GET /v1/items?placement=global&conversation={}", group(7));
+    for asked in
+        ["GET /v1/export?placement=global", &items, "POST /v1/checkpoint?placement=global", "POST /v1/epochs"]
+    {
+        let (status, text) = request(admin, asked, Some(&viewer), "").await;
+        assert!(status == 403 && text.contains("not_permitted"), "{asked}: {text}");
+    }
+    assert_eq!(act(&viewer, &erase).await.0, 403);
+    for path in
+        ["status?", "state?placement=global", "user?placement=global&user=u0001000000000001", "epochs?"]
+    {
+        assert_eq!(http(admin, &format!("/v1/{path}"), Some(&viewer)).await.0, 200, "{path}");
+    }
+    assert_eq!(lines(), Vec::<Value>::new(), "nothing was asked for by who may");
+
+    assert_eq!(act(&ann, &erase).await.0, 200);
+    assert_eq!(act(&ann, r#"{"act":"set-house"}"#).await.0, 400);
+    http(admin, "/v1/export?placement=global", Some(&town.token("operator", "", "test", 60))).await;
+    http(admin, "/v1/export?placement=mars", Some(&ann)).await;
+    let said = lines();
+    let told: Vec<(&Value, &Value)> = said.iter().map(|line| (&line["request"], &line["status"])).collect();
+    let (posted, exported) = ("POST /v1/operate?placement=global", "GET /v1/export?placement=global");
+    let (asked, none) = (|of: &str| Value::from(of), Value::Null);
+    assert_eq!(
+        told,
+        [
+            (&asked(posted), &none),
+            (&none, &Value::from(200)),
+            (&asked(posted), &none),
+            (&none, &Value::from(400)),
+            (&asked(exported), &none),
+            (&none, &Value::from(200)),
+        ]
+    );
+    assert_eq!((&said[0]["operator"], &said[0]["about"]["act"]), (&asked("ann"), &asked("erase")));
+    assert_eq!(said[4]["operator"], asked(""), "a token of before names nobody");
+    assert!(said[0]["number"] == said[1]["number"] && said[0]["number"] != said[2]["number"]);
+
+    // What cannot be recorded is not done.
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    let home = format!(r#"{{"act":"set-home","user":"{}","home":"localhost"}}"#, user(2));
+    let (status, text) = act(&ann, &home).await;
+    assert!(status == 503 && text.contains("not_recorded"), "{text}");
+    std::fs::remove_dir(&file).unwrap();
+    let (_, found) = http(admin, &format!("/v1/user?placement=global&user={}", user(2)), Some(&viewer)).await;
+    assert!(found.contains(r#""home":null"#), "{found}");
+    assert_eq!(act(&ann, &home).await.0, 200);
+    let (_, metrics) = http(admin, "/metrics", None).await;
+    assert!(metrics.contains("archipelago_gateway_audit_failures_total 1"), "{metrics}");
+    assert!(metrics.contains("archipelago_gateway_audit_lines_total 8"), "{metrics}");
     town.stop().await;
 }
 

@@ -336,6 +336,16 @@ pub const CODES: &[Code] = &[
         "make one with `archipelago admin operator-token`",
     ),
     code(
+        "not_permitted",
+        "the bearer token lets its bearer see how the region stands, and no more",
+        "make one with `archipelago admin operator-token --role operator`",
+    ),
+    temporary(code(
+        "not_recorded",
+        "what is asked for could not be recorded, so it was not done",
+        "look at the region's disk, and ask again",
+    )),
+    code(
         "epoch_refused",
         "the file is not the next epoch of a placement that is held here",
         "give the epochs in order, as `archipelago admin epoch` wrote them",

@@ -8,6 +8,7 @@
 //! What must always hold: a store that was started here and is gone is refused by name. Created afresh under the same replica, it
 //! would issue again the dots that it has issued (history 9). One that is removed is forgotten first: whoever removes it knows that its replica is closed.
 
+use crate::audit;
 use crate::lock::{DataLock, LockRefused};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -90,7 +91,7 @@ impl DataFolder {
         self.write_started()
     }
 
-    /// Removes the store of that placement, durably. Cut short, it is gone or is removed by the next call.
+    /// Removes the store of that placement and the record of what operators asked for there, durably. Cut short, it is gone or is removed by the next call.
     pub(crate) fn remove(&mut self, placement: &str) -> Result<(), FolderRefused> {
         // From here on it needs not be there; what is left of it has no name that anybody would open it by.
         if self.started.remove(placement) {
@@ -106,6 +107,13 @@ impl DataFolder {
         }
         if removed.exists() {
             fs::remove_dir_all(&removed).map_err(failed)?;
+        }
+        // What operators asked for there names its users and conversations.
+        for file in audit::files(&self.root, placement) {
+            match fs::remove_file(&file) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+                Ok(()) | Err(_) => {}
+            }
         }
         File::open(&self.root).and_then(|root| root.sync_all()).map_err(failed)
     }
@@ -162,6 +170,7 @@ mod tests {
         }
         // An earlier call was cut short before and after it had moved the store out of the way.
         fs::create_dir(root.path().join("eu.removed")).unwrap();
+        fs::write(root.path().join("eu.audit.jsonl"), "").unwrap();
         fs::write(root.path().join("eu.removed/CURRENT"), "").unwrap();
         folder.remove("eu").unwrap();
         folder.remove("eu").unwrap();

@@ -5,6 +5,7 @@
 //! - A shard never waits for the gateway: [`DeviceEffects::release`] must return at once, whatever its devices do.
 //! - Reads see only durable state.
 
+use crate::audit::Audit;
 use crate::bridges::BridgeHub;
 use crate::checkpoints::{self, Checkpoint, Purpose};
 use crate::clock::RegionClock;
@@ -62,6 +63,7 @@ pub(crate) struct Shared {
     pub(crate) cluster: Arc<Cluster>,
     /// The data folder.
     pub(crate) data: PathBuf,
+    pub(crate) audit: Audit,
     /// What it may come to need of its machine.
     pub(crate) needs: Needs,
     /// Held while a checkpoint is made.
@@ -245,6 +247,12 @@ impl RegionHandle {
     #[must_use]
     pub fn reader(&self, placement: PlacementId) -> Option<Reader> {
         self.shared.placements.get(&placement).map(|handle| handle.reader.clone())
+    }
+
+    /// The record of what operators ask for.
+    #[must_use]
+    pub fn audit(&self) -> &Audit {
+        &self.shared.audit
     }
 
     /// Its data folder.

@@ -5,6 +5,7 @@
 //! - A failed commit ends the process: after a failed sync nobody knows what is on the disk.
 //! - Two processes never have one data folder.
 
+pub mod audit;
 mod bridges;
 pub mod checkpoints;
 pub mod clock;

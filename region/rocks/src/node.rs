@@ -8,6 +8,7 @@
 //! - Nothing is served, no peer met, before every store was found to be this region's and its new start number is durable.
 //! - A refusal to start has changed nothing but start numbers.
 
+use crate::audit::Audit;
 use crate::bridges::BridgeHub;
 use crate::checkpoints;
 use crate::clock::RegionClock;
@@ -272,6 +273,7 @@ impl RegionNode {
         let shared = Shared {
             region,
             cluster,
+            audit: Audit::new(data.clone()),
             data,
             needs,
             checkpoint,
