@@ -9,7 +9,7 @@
 //! What must always hold: a line is on stable storage when [`Audit::record`] returns; lines are never changed. Bounded: two files of [`AUDIT_BYTES_MAX`]; when the newer one is full the older one goes.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -73,15 +73,28 @@ impl Audit {
             Err(error) if error.kind() == io::ErrorKind::NotFound => true,
             Err(error) => return Err(error),
         };
-        let mut file = OpenOptions::new().create(true).append(true).open(&newer)?;
-        // One write: a crash leaves a line or a part of the last one.
-        file.write_all(format!("{line}\n").as_bytes())?;
+        let mut file = OpenOptions::new().create(true).read(true).append(true).open(&newer)?;
+        // A crash, or a disk that was full, may have left a part of the last one.
+        let ends_amid = !is_new && !ends_a_line(&mut file)?;
+        let begin = if ends_amid { "\n" } else { "" };
+        file.write_all(format!("{begin}{line}\n").as_bytes())?;
         file.sync_data()?;
         if is_new {
             File::open(&self.data)?.sync_all()?;
         }
         Ok(())
     }
+}
+
+/// Whether a file is empty or ends with the end of a line.
+fn ends_a_line(file: &mut File) -> io::Result<bool> {
+    if file.metadata()?.len() == 0 {
+        return Ok(true);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
 }
 
 #[cfg(test)]
@@ -103,6 +116,20 @@ mod tests {
         }
         assert_eq!(read(), ["fifth\n", "third\nfourth!\n"]);
         assert!(audit.record("no/such", "line").is_err());
+    }
+
+    #[test]
+    fn what_a_crash_left_of_a_line_spoils_none_that_follows() {
+        let data = tempfile::tempdir().unwrap();
+        let [newer, _] = files(data.path(), "eu");
+        fs::write(&newer, "first\nsec").unwrap();
+        let audit = Audit::new(data.path().to_owned());
+        audit.record("eu", "third").unwrap();
+        audit.record("eu", "fourth").unwrap();
+        assert_eq!(fs::read_to_string(&newer).unwrap(), "first\nsec\nthird\nfourth\n");
+        fs::write(&newer, "").unwrap();
+        audit.record("eu", "fifth").unwrap();
+        assert_eq!(fs::read_to_string(&newer).unwrap(), "fifth\n");
     }
 
     #[test]
