@@ -175,6 +175,25 @@ fn who_has_left_one_placement_goes_on_in_the_other_whatever_epochs_are_known_of_
     }
 }
 
+/// One was admitted while it ran, so it has no store of the placement before its next start; the others' bridges are the same throughout.
+#[test]
+fn who_comes_to_have_a_store_is_sent_what_it_holds_nothing_of() {
+    let both = [placement(1, &[1, 2, 3]), placement(2, &[1, 2, 3])];
+    let mut world = World::new(7, &[1, 2, 3], &Placements::new(both));
+    let of_second = partition(2, BUCKET);
+    let has = |world: &World| world.regions[&region(3)].store.log(of_second).applied.get(replica(1));
+    world.regions.get_mut(&region(3)).unwrap().store.not_held.insert(PlacementId(2));
+    world.start_all();
+    world.issue(region(1), of_second, vec![operation("before it came")]);
+    world.run_ms(2_000);
+    assert_eq!(has(&world), Sequence(0));
+    world.kill(region(3));
+    world.regions.get_mut(&region(3)).unwrap().store.not_held.clear();
+    world.start(region(3));
+    world.run_ms(10_000);
+    assert_eq!(has(&world), Sequence(1));
+}
+
 #[test]
 fn statements_that_do_not_follow_close_the_connection_and_change_nothing() {
     let (mut world, first) = world(5);
