@@ -56,6 +56,7 @@ scenarios!(
     "star-loses-hub",
     "storm-of-everything",
     "ten-thousand-waiting",
+    "the-home-is-lost",
     "two-regions-have-it",
     "two-see-a-third";
     /// Those that take longer: large ones, which are there to be measured, and long ones.

@@ -6,7 +6,7 @@
 //! A region that is behind does none of that. Of features: a region says what its operators said last, every region knows that, and a region issues nothing that it has itself turned off or limited below.
 //!
 //! An act that was decided and whose answer a crash swallowed may have happened or not. What this does not see: whether a region heeds what it has heard of others' flags before all is calm;
-//! regions whose hardware lied; values that did not come from an act (another checker sees that honest regions send none).
+//! regions whose hardware lied, and, where any did or a disk was lost, more than who may give a user away; values that did not come from an act (another checker sees that honest regions send none).
 
 use super::record::Facts;
 use super::{Checker, Fault, Oracle};
@@ -108,12 +108,20 @@ impl Oracle {
             Effect::Operated { result, .. } => Some(result),
             _ => None,
         });
-        let Some(result) = result.filter(|_| !self.is_off && !self.lies.were_told()) else { return };
+        let Some(result) = result.filter(|_| !self.is_off) else { return };
         let Some((act, held)) = self.operators.asked.remove(&(placement, region)) else { return };
+        if self.lies.do_not_count(region) {
+            return;
+        }
         self.look_at(Checker::Operated);
         let what = format!("{act:?}");
         let is_behind = self.admitted.is_behind(placement, region);
         let fault = match (act, held) {
+            // What was lost with disks is not known here. Who may give a user away follows from what a region holds, whatever was lost.
+            (Act::SetHome { home, .. }, Held::Home(held, gives)) if self.lies.were_told() => {
+                may_answer((region, home), (held, gives), result)
+            }
+            _ if self.lies.were_told() => Ok(()),
             _ if is_behind != matches!(result, Err(NotOperated::PlacementBehind)) => {
                 Err(if is_behind { "it is behind" } else { "it is not behind" }.to_owned())
             }
@@ -251,26 +259,17 @@ impl Operators {
         result: &Result<Operated, NotOperated>,
     ) -> Result<(), String> {
         self.is_no_step_back(region, user, held)?;
+        may_answer((region, home), (held, gives), result)?;
         let number = match (held, result) {
-            (_, Err(NotOperated::NotKnownEverywhere(_) | NotOperated::UnknownRegion(_))) => return Ok(()),
-            (DirectoryEntry::Unknown, Ok(Operated::Done)) => 1,
-            (DirectoryEntry::Home { epoch, region: of }, Ok(Operated::Done))
-                if gives == region && of != home =>
-            {
+            (DirectoryEntry::Home { epoch, region: of }, Ok(Operated::Done)) => {
                 let before = (epoch.number(), epoch.by(), of);
                 if !self.homes.get(&user).is_some_and(|given| given.contains_key(&before)) {
                     return Err(format!("it held {held:?}, which nobody has given"));
                 }
                 epoch.number() + 1
             }
-            (DirectoryEntry::Home { region: of, .. }, Ok(Operated::Unchanged)) if of == home => return Ok(()),
-            (DirectoryEntry::Home { .. }, Err(NotOperated::NotTheHome { home, .. }))
-                if gives == *home && gives != region =>
-            {
-                return Ok(());
-            }
-            (DirectoryEntry::Erased, Err(NotOperated::Erased(_))) => return Ok(()),
-            _ => return Err(format!("it held {held:?}, which {gives} may give away")),
+            (_, Ok(Operated::Done)) => 1,
+            _ => return Ok(()),
         };
         let given = (number, region, home);
         self.homes.entry(user).or_default().entry(given).or_insert(false);
@@ -365,6 +364,33 @@ impl Operators {
             }
         }
     }
+}
+
+/// Whether a region may answer so that is asked to give a user that home, by what it held of the user and who may give them away.
+fn may_answer(
+    (region, home): (RegionId, RegionId),
+    (held, gives): (DirectoryEntry, RegionId),
+    result: &Result<Operated, NotOperated>,
+) -> Result<(), String> {
+    let may = match (held, result) {
+        (
+            _,
+            Err(
+                NotOperated::PlacementBehind
+                | NotOperated::NotKnownEverywhere(_)
+                | NotOperated::UnknownRegion(_),
+            ),
+        ) => true,
+        (DirectoryEntry::Unknown, Ok(Operated::Done)) => true,
+        (DirectoryEntry::Home { region: of, .. }, Ok(Operated::Done)) => gives == region && of != home,
+        (DirectoryEntry::Home { region: of, .. }, Ok(Operated::Unchanged)) => of == home,
+        (DirectoryEntry::Home { .. }, Err(NotOperated::NotTheHome { home, .. })) => {
+            gives == *home && gives != region
+        }
+        (DirectoryEntry::Erased, Err(NotOperated::Erased(_))) => true,
+        _ => false,
+    };
+    may.then_some(()).ok_or_else(|| format!("it held {held:?}, which {gives} may give away"))
 }
 
 /// Who does what was a region's to do, by a row of epochs: itself if the last one has it, else the region of whoever the epoch that closed it last names, or leaves it to, and so on.
