@@ -228,7 +228,7 @@ impl World {
             Ok(mut outcome) => {
                 shard.present.note(now, &mut outcome.batch);
                 self.work.step(by, shard_did(&outcome));
-                self.oracle.writes(life.region, &outcome.effects);
+                self.oracle.writes(self.layout.replica(life.region, placement), &outcome.effects);
                 self.oracle.decides_for_an_operator(self.now, life.region, placement, &outcome.effects);
                 for (key, value) in outcome.batch.writes() {
                     self.trace.add(key);

@@ -6,7 +6,7 @@
 
 use super::{Checker, Fault, Oracle};
 use crate::world::Moment;
-use crdt::{ConversationId, DeviceId, Dot, MessageId, RegionId};
+use crdt::{ConversationId, DeviceId, Dot, MessageId, RegionId, ReplicaId};
 use gateway_client::Place;
 use gateway_protocol::v1::ServerFrame;
 use gateway_protocol::v1::server_frame::Frame;
@@ -120,13 +120,14 @@ impl Oracle {
         Err((Checker::Durable, format!("{message} is said to be at {place} too")))
     }
 
-    /// A region begins to write a batch.
-    pub(crate) fn writes(&mut self, region: RegionId, effects: &[Effect]) {
+    /// A replica begins to write a batch.
+    pub(crate) fn writes(&mut self, replica: ReplicaId, effects: &[Effect]) {
+        let region = replica.region;
         if self.is_off || self.is_muted(region) {
             return;
         }
-        // What another replica of this region issued, on disks that lied and are gone, comes to it from the others, and goes on to them.
-        let is_own = |dot: Dot| dot.replica.region == region && !self.lies.doubt(dot.replica);
+        // What another replica of this region issued, on disks that are gone, comes to it from the others, and its id may have been here before: in a register of who has hidden it.
+        let is_own = |dot: Dot| dot.replica == replica && !self.lies.doubt(dot.replica);
         let own = effects.iter().filter_map(|effect| match effect {
             Effect::Changed(Change { conversation, item, .. }) if is_own(item.dot) => {
                 let [.., a, b, c, d, e, f, g, h] = item.message.0.to_be_bytes();
