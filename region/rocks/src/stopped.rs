@@ -120,7 +120,7 @@ impl Stopped {
     /// Removes the store of that placement, for good and durably. Of a replica that may still be active nobody may ask for it.
     ///
     /// # Errors
-    /// [`FolderRefused`] when the disk refuses: what is left of it is removed by the next call.
+    /// When the disk refuses: what is left of it is removed by the next call.
     pub fn remove(&mut self, placement: &str) -> Result<(), FolderRefused> {
         self.stores.retain(|store| store.name != placement);
         self.folder.remove(placement)
