@@ -58,14 +58,15 @@ impl RemoveStore {
         }
         let mut stopped = self.disk.open_found()?;
         let Some(store) = stopped.stores.iter().find(|store| store.name == name) else {
-            if self.apply {
-                // A call that was cut short may have left something.
-                stopped.remove(&name).map_err(|why| Failure::Stopped(why.to_string()))?;
+            if !self.apply {
+                return Err(Failure::Degraded(
+                    "there is no such store; `--apply` removes what a call that was cut short has left"
+                        .to_owned(),
+                ));
             }
-            self.disk.print(
-                &json!({ "placement": name, "removed": true }),
-                &format!("{name}: there is no store\n"),
-            );
+            stopped.remove(&name).map_err(|why| Failure::Stopped(why.to_string()))?;
+            let json = json!({ "placement": name, "removed": true });
+            self.disk.print(&json, &format!("{name}: nothing of its store is left\n"));
             return Ok(());
         };
         let found = meta::read(&store.store).map_err(|why| Failure::Refused(why.to_string()))?;

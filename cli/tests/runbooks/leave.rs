@@ -89,7 +89,10 @@ async fn a_region_leaves_a_placement_with_nothing_lost_and_nothing_left_and_come
         assert!([Some(0), Some(3)].contains(&code), "{said} {why}");
         code == Some(0)
     });
-    assert_eq!(runbook.try_run(remove).0, Some(0), "there is none");
+    assert_eq!(runbook.try_run(remove).0, Some(0), "nothing of it is left");
+    let looked: Vec<&str> = remove.split(' ').skip(1).filter(|word| *word != "--apply").collect();
+    let looked = regions.try_run(&looked);
+    assert_eq!(looked.status.code(), Some(3), "who only looks is not told that anything was removed");
     let noted = fs::read_to_string(folder.join("data/west/repairs.jsonl")).unwrap();
     assert!(noted.contains("\"placement\":\"poles\",\"removed\""), "{noted}");
     let in_poles = fs::read_to_string(folder.join("data/east/poles.audit.jsonl")).unwrap();
@@ -131,20 +134,8 @@ async fn a_region_leaves_a_placement_with_nothing_lost_and_nothing_left_and_come
     let found: Vec<_> =
         found.map(|name| name.into_string().unwrap()).filter(|name| name.contains("poles")).collect();
     assert!(found.is_empty(), "{found:?}");
-    let searched = regions.try_run(&[
-        "admin",
-        "residency",
-        "--cluster",
-        "demo",
-        "--region",
-        "west",
-        "--data",
-        "data/west",
-        "--find",
-        CANARY,
-        "--look-in",
-        "log/west",
-    ]);
+    let search = format!("{residency} --find {CANARY} --look-in log/west");
+    let searched = regions.try_run(&search.split(' ').skip(1).collect::<Vec<_>>());
     assert!(searched.status.success(), "not a byte of it: {}", String::from_utf8_lossy(&searched.stdout));
     regions.run(&["admin", "join", "--cluster", "demo", "--region", "west", "--data", "data/west"]);
     regions.start_again(WEST);
